@@ -1,0 +1,46 @@
+// Package config reads what a node was started with: the kernel's command line, and the site's part of the image.
+package config
+
+import "net/netip"
+
+// Image is the site's part of the initramfs, /etc/boottorrent/site.json, written by mkimage.
+type Image struct {
+	// Site is the site's name, for the screen.
+	Site string `json:"site"`
+	// PublicKey is the minisign public key (the text of boottorrent.pub) the catalog must be signed with.
+	PublicKey string `json:"public_key"`
+	// Seeder is the base URL of the seeder, http://ADDRESS:PORT; empty if mkimage was not told one.
+	Seeder string `json:"seeder,omitempty"`
+}
+
+// ImagePath is where Image is found in the initramfs.
+const ImagePath = "/etc/boottorrent/site.json"
+
+// Cmdline is the part of the kernel command line that concerns phase 1.
+type Cmdline struct {
+	// Seeder is bt.seeder=URL.
+	Seeder string
+	// System is bt.system=NAME: the default system, instead of the catalog's. Timeout is bt.timeout=SECONDS, instead of
+	// the catalog's; nil if absent.
+	System  string
+	Timeout *int
+	// Shell is bt.shell: start a shell instead of the boot. Debug is bt.debug.
+	Shell, Debug bool
+	Network      Network
+}
+
+// Network is the part of the command line that configures the network.
+type Network struct {
+	// Static is ip=ADDRESS::GATEWAY:NETMASK:HOSTNAME:INTERFACE:none[:DNS0[:DNS1]] (the kernel's nfsroot.rst form) or
+	// ip=ADDRESS/PREFIX; zero when ip= is absent or says dhcp.
+	Static   netip.Prefix
+	Gateway  netip.Addr
+	DNS      []netip.Addr
+	Hostname string
+	// Interface restricts to one interface (the one in ip=, or bt.interface=NAME or =MAC); MAC, from BOOTIF=01-aa-bb-…,
+	// only says which to prefer.
+	Interface string
+	MAC       string
+	// VLAN is vlan=ID or vlan=NAME.ID:NAME or bt.vlan=ID; 0 for none.
+	VLAN int
+}

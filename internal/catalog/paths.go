@@ -1,0 +1,33 @@
+package catalog
+
+import "net/url"
+
+// The seeder's HTTP paths, below its base URL. Nodes, boot scripts and foreign tools all use these.
+const (
+	PathCatalog   = "/catalog.json"
+	PathSignature = "/catalog.json.minisig"
+	// PathBoot is the folder of vmlinuz, initramfs.cpio.xz, boot.ipxe and the boot loaders.
+	PathBoot   = "/boot/"
+	PathKernel = PathBoot + "vmlinuz"
+	PathInitrd = PathBoot + "initramfs.cpio.xz"
+	PathScript = PathBoot + "boot.ipxe"
+	// PathAnnounce and PathScrape are the tracker (BEP 3, BEP 48).
+	PathAnnounce = "/announce"
+	PathScrape   = "/scrape"
+	// PathReport takes a node's reports (POST, report.Report as JSON); PathNodes lists them (GET).
+	PathReport = "/api/report"
+	PathNodes  = "/api/nodes"
+)
+
+// TorrentPath is where the metainfo file of a torrent is served.
+func TorrentPath(h InfoHash) string { return "/torrents/" + h.String() + ".torrent" }
+
+// WebSeedPath is the folder in which a torrent's folder of files is served: a web seed URL as in BEP 19, to which
+// clients append "<system name>/<path>".
+func WebSeedPath(h InfoHash) string { return "/systems/" + h.String() + "/" }
+
+// FilePath is where one file of a system is served, escaped for a URL.
+func (s *System) FilePath(file string) string {
+	u := url.URL{Path: WebSeedPath(s.InfoHash) + s.Name + "/" + file}
+	return u.EscapedPath()
+}

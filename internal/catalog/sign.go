@@ -1,0 +1,35 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"aead.dev/minisign"
+)
+
+// ErrSignature is wrapped by [Open] when the signature is not by the expected key.
+var ErrSignature = errors.New("signature does not verify")
+
+// Sign returns the minisign signature file of an encoded catalog.
+func Sign(key minisign.PrivateKey, document []byte) []byte {
+	trusted := fmt.Sprintf("timestamp:%d\tfile:catalog.json", time.Now().Unix())
+	return minisign.SignWithComments(key, document, trusted, "signature of a BootTorrent catalog")
+}
+
+// Open verifies signature over document with the public key and decodes the document. The error wraps ErrSignature
+// when the key did not make that signature, whatever the document says.
+func Open(key minisign.PublicKey, document, signature []byte) (*Catalog, error) {
+	var sig minisign.Signature
+	if err := sig.UnmarshalText(signature); err != nil {
+		return nil, fmt.Errorf("catalog: %w: not a minisign signature (%w)", ErrSignature, err)
+	}
+	if sig.KeyID != key.ID() {
+		return nil, fmt.Errorf("catalog: %w: signed by key %016X, this image trusts key %016X; "+
+			"build the image again with mkimage from this seeder's site", ErrSignature, sig.KeyID, key.ID())
+	}
+	if !minisign.Verify(key, document, signature) {
+		return nil, fmt.Errorf("catalog: %w: the document was changed after it was signed with key %016X", ErrSignature, key.ID())
+	}
+	return decode(document)
+}

@@ -1,0 +1,82 @@
+// Package report is what a node tells the seeder about itself: the body of POST /api/report and, one element a node,
+// of GET /api/nodes. Nothing in it is trusted; the seeder only shows and logs it.
+package report
+
+import "time"
+
+// Step is one of the steps of a boot, in the order of their declaration.
+type Step string
+
+// The steps of a boot.
+const (
+	Hardware Step = "hardware"
+	Network  Step = "network"
+	Discover Step = "discover"
+	Catalog  Step = "catalog"
+	Choose   Step = "choose"
+	Fetch    Step = "fetch"
+	Seed     Step = "seed"
+	Launch   Step = "launch"
+)
+
+// Steps lists all of them in order.
+var Steps = []Step{Hardware, Network, Discover, Catalog, Choose, Fetch, Seed, Launch}
+
+// State is how a step stands.
+type State string
+
+// The states of a step. A launch step that is Done is a node that has left phase 1.
+const (
+	Running State = "running"
+	Done    State = "done"
+	Failed  State = "failed"
+)
+
+// Report is a node's whole state at one moment; a later one replaces an earlier one of the same MAC.
+type Report struct {
+	// Boot is a random identifier of this boot: two reports with different ones are two boots.
+	Boot string `json:"boot"`
+	// MAC identifies the node: aa:bb:cc:dd:ee:ff, of the interface in use.
+	MAC  string `json:"mac"`
+	IP   string `json:"ip"`
+	UUID string `json:"uuid,omitempty"`
+	// Name is the host name DHCP gave, if any.
+	Name string `json:"name,omitempty"`
+	// MemoryMiB is the machine's memory.
+	MemoryMiB int64  `json:"memory_mib,omitempty"`
+	Arch      string `json:"arch,omitempty"`
+
+	Step  Step  `json:"step"`
+	State State `json:"state"`
+	// Error is the message on the node's screen when State is Failed.
+	Error    string `json:"error,omitempty"`
+	System   string `json:"system,omitempty"`
+	InfoHash string `json:"infohash,omitempty"`
+
+	// Percent of the download, 0 to 100.
+	Percent float64 `json:"percent"`
+	// Down and Up are payload bytes per second over the last seconds.
+	Down int64 `json:"down"`
+	Up   int64 `json:"up"`
+	// Peers is the number of connections.
+	Peers int `json:"peers"`
+	// FromSeeder, FromNodes and FromHTTP are payload bytes received over BitTorrent from the seeder, over BitTorrent
+	// from everyone else, and by HTTP. Uploaded is payload bytes sent.
+	FromSeeder int64 `json:"from_seeder"`
+	FromNodes  int64 `json:"from_nodes"`
+	FromHTTP   int64 `json:"from_http"`
+	Uploaded   int64 `json:"uploaded"`
+
+	// Durations are the seconds each finished step took, waits for a person included.
+	Durations map[Step]float64 `json:"durations"`
+	// Uptime is the seconds since the node's kernel started.
+	Uptime float64 `json:"uptime"`
+}
+
+// Node is a report with what the seeder adds to it.
+type Node struct {
+	Report
+	// Since is when the node entered its step; Seen when it last reported. Both by the seeder's clock.
+	Since time.Time `json:"since"`
+	Seen  time.Time `json:"seen"`
+}

@@ -1,0 +1,116 @@
+// Package site reads what an operator wrote: a site directory, its boottorrent.yaml and its oss/NAME/config.yaml.
+//
+// In goes a directory; out comes a [Site], checked as a whole, or every problem found in it at once with file, line
+// and column. Nothing else in the seeder reads configuration.
+package site
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// Names within a site directory.
+const (
+	ConfigFile    = "boottorrent.yaml"
+	SystemsDir    = "oss"
+	SystemFile    = "config.yaml"
+	PublicKeyFile = "boottorrent.pub"
+	SecretKeyFile = "boottorrent.key"
+	// ImageDir holds what mkimage builds: vmlinuz, initramfs.cpio.xz, manifest.json.
+	ImageDir = "image"
+	// StateDir holds what the seeder may make again but would rather keep: hashes, stored versions, leases.
+	StateDir = ".boottorrent"
+)
+
+// Site is a checked site directory.
+type Site struct {
+	// Dir is the absolute path of the directory.
+	Dir      string
+	Name     string
+	Serve    Serve
+	Defaults catalog.Defaults
+	DHCP     DHCP
+	Ports    Ports
+	Log      Log
+	Node     Node
+	// Systems are sorted by title, then name.
+	Systems []System
+}
+
+// Serve says where to listen. With neither field set, the interface with the default route is used.
+type Serve struct {
+	Interfaces []string
+	// Address is one of this machine's; zero if not given.
+	Address netip.Addr
+}
+
+// DHCPMode is what the seeder's DHCP service does.
+type DHCPMode string
+
+// The DHCP modes.
+const (
+	DHCPProxy  DHCPMode = "proxy"
+	DHCPServer DHCPMode = "server"
+	DHCPOff    DHCPMode = "off"
+)
+
+// DHCP configures the DHCP service. Everything but Mode is for DHCPServer.
+type DHCP struct {
+	Mode DHCPMode
+	// First and Last bound the range of addresses handed out, both included.
+	First, Last netip.Addr
+	Lease       time.Duration
+	// Router is the default gateway handed out; zero: none.
+	Router       netip.Addr
+	DNS          []netip.Addr
+	Reservations []Reservation
+}
+
+// Reservation gives a machine a fixed address, and a host name if it isn't empty.
+type Reservation struct {
+	MAC      net.HardwareAddr
+	Address  netip.Addr
+	Hostname string
+}
+
+// Ports are the ports to listen on. DHCP's (67, 4011) are fixed by the protocol.
+type Ports struct {
+	// HTTP serves catalog, files, scripts, tracker and reports (TCP).
+	HTTP uint16
+	// TFTP (UDP); firmware knows only 69.
+	TFTP uint16
+	// Torrent is the seed's BitTorrent port (TCP).
+	Torrent uint16
+}
+
+// Log configures log/slog.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string
+	// Format is text or json.
+	Format string
+}
+
+// Node configures what nodes start with.
+type Node struct {
+	// Consoles are values of the kernel's console= argument, e.g. "tty0", "ttyS0,115200"; the last one is /dev/console.
+	Consoles []string
+	// Cmdline is appended to phase 1's kernel command line.
+	Cmdline string
+}
+
+// System is one checked folder below oss/.
+type System struct {
+	// Name is the folder's name, Dir its absolute path.
+	Name, Dir   string
+	Title       string
+	Description string
+	Arch        string
+	Hidden      bool
+	Launch      catalog.Launch
+	// Files are the files the system consists of, relative to Dir, slash-separated, in the order of the torrent.
+	Files []string
+}
