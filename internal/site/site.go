@@ -1,7 +1,7 @@
 // Package site reads what an operator wrote: a site directory, its boottorrent.yaml and its oss/NAME/config.yaml.
 //
 // In goes a directory; out comes a [Site], checked as a whole, or every problem found in it at once with file, line
-// and column. Nothing else in the seeder reads configuration.
+// and column. Seeder and mkimage both start from it; nothing else reads configuration.
 package site
 
 import (
