@@ -1,0 +1,50 @@
+// Package need says what a test cannot do without. Where it is missing the test is skipped with the reason and the
+// remedy; under CI=true it fails instead, so that nothing goes untested unseen.
+package need
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Root needs the test to run as root: network namespaces, raw sockets, ports below 1024.
+func Root(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		missing(t, "needs root; run it with sudo")
+	}
+}
+
+// Command needs a program in PATH and returns its path; pkg is the Debian package that has it.
+func Command(t testing.TB, name, pkg string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		// Where sbin is not in a user's PATH.
+		for _, dir := range []string{"/usr/sbin/", "/sbin/"} {
+			if p, err := exec.LookPath(dir + name); err == nil {
+				return p
+			}
+		}
+		missing(t, "needs the command %s; apt-get install %s (or: make deps)", name, pkg)
+	}
+	return path
+}
+
+// File needs a file to exist; pkg is the Debian package that has it.
+func File(t testing.TB, path, pkg string) string {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		missing(t, "needs %s; apt-get install %s (or: make deps)", path, pkg)
+	}
+	return path
+}
+
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
