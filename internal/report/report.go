@@ -2,7 +2,10 @@
 // of GET /api/nodes. Nothing in it is trusted; the seeder only shows and logs it.
 package report
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Step is one of the steps of a boot, in the order of their declaration.
 type Step string
@@ -80,3 +83,6 @@ type Node struct {
 	Since time.Time `json:"since"`
 	Seen  time.Time `json:"seen"`
 }
+
+// Index returns a step's place in Steps, or -1.
+func Index(s Step) int { return slices.Index(Steps, s) }

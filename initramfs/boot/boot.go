@@ -1,0 +1,235 @@
+// Package boot is the order of a node's steps: hardware, network, discover, catalog, choose, fetch, seed, launch; and
+// what happens when one of them fails. It is plain Go over an interface, so that a test drives a whole boot without
+// hardware. What the steps do is in package node.
+package boot
+
+import (
+	"context"
+	"errors"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// Action is what a person, or a countdown, decides.
+type Action int
+
+// The actions. Start is the zero value: go on.
+const (
+	Start Action = iota
+	// Retry does the failed step again, beginning with what it depends on.
+	Retry
+	// Choose goes (back) to the chooser, which then waits for a person.
+	Choose
+	// Shell opens a shell and comes back.
+	Shell
+	// Reboot and PowerOff end the boot.
+	Reboot
+	PowerOff
+)
+
+// Choice is the outcome of the chooser.
+type Choice struct {
+	// Action is Start, Shell, Reboot or PowerOff.
+	Action Action
+	System string
+}
+
+// Trouble is a step that failed.
+type Trouble struct {
+	Step report.Step
+	Err  error
+	// Attempt counts the failures in a row of this step, from 1.
+	Attempt int
+	// CanChoose says that there is a catalog, and so another system to choose.
+	CanChoose bool
+}
+
+// ErrCancelled is returned by Fetch and Seed when a person wants the chooser back.
+var ErrCancelled = errors.New("cancelled at the console")
+
+// ErrStale is wrapped by an error of Fetch when the catalog has changed since it was read, as it may have while the
+// chooser waited for a person: it is read again, and the same system fetched in its new version.
+var ErrStale = errors.New("the catalog has changed meanwhile")
+
+// Steps is what a node can do. Every method keeps its own deadline; ctx ends only when the node is shut down.
+type Steps interface {
+	Hardware(ctx context.Context) error
+	// Network brings up the network; once it is up, a further call returns at once if it still is.
+	Network(ctx context.Context) error
+	Discover(ctx context.Context) error
+	Catalog(ctx context.Context) (*catalog.Catalog, error)
+	// Choose returns the person's choice, or the default's when its countdown ends. wait means that the countdown has
+	// been stopped already.
+	Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (Choice, error)
+	Fetch(ctx context.Context, sys catalog.System) error
+	Seed(ctx context.Context, sys catalog.System, seconds int) error
+	// Launch returns only when it fails.
+	Launch(ctx context.Context, sys catalog.System) error
+
+	// Problem shows what went wrong and returns what to do: anything but Start.
+	Problem(ctx context.Context, t Trouble) Action
+	Shell(ctx context.Context)
+}
+
+// Observer is told of every step; report.Reporter is one.
+type Observer interface {
+	Begin(step report.Step)
+	End(err error)
+}
+
+// sequence is one boot on its way.
+type sequence struct {
+	steps    Steps
+	observer Observer
+
+	cat    *catalog.Catalog
+	system string // the system chosen; empty before
+	wait   bool   // a person has touched the chooser
+}
+
+// errNotListed says that the chosen system has gone from the catalog.
+type errNotListed struct{ name string }
+
+func (e errNotListed) Error() string {
+	return "the catalog no longer lists the system " + e.name + "; choose another"
+}
+
+// Run takes the steps in order until a system has started, in which case it never returns, or until somebody decides
+// on Reboot or PowerOff, which it returns. When ctx ends it returns Reboot.
+func Run(ctx context.Context, steps Steps, observer Observer) Action {
+	s := &sequence{steps: steps, observer: observer}
+	step := report.Hardware
+	failures := map[report.Step]int{} // in a row; a step's own success ends its row, not that of the steps before it
+	for ctx.Err() == nil {
+		next, action, err := s.do(ctx, step)
+		if err == nil {
+			delete(failures, step)
+		} else {
+			failures[step]++
+		}
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return Reboot
+		case errors.Is(err, ErrCancelled):
+			next, action = s.back(), Start
+		case errors.Is(err, ErrStale) && failures[step] == 1:
+			next, action = report.Catalog, Start
+		default:
+			next, action = s.trouble(ctx, Trouble{Step: step, Err: err, Attempt: failures[step]})
+		}
+		if action == Reboot || action == PowerOff {
+			return action
+		}
+		step = next
+	}
+	return Reboot
+}
+
+// do takes one step and returns the one that follows.
+func (s *sequence) do(ctx context.Context, step report.Step) (next report.Step, action Action, err error) {
+	s.observer.Begin(step)
+	switch step {
+	case report.Hardware:
+		next, err = report.Network, s.steps.Hardware(ctx)
+	case report.Network:
+		next, err = report.Discover, s.steps.Network(ctx)
+	case report.Discover:
+		next, err = report.Catalog, s.steps.Discover(ctx)
+	case report.Catalog:
+		next = report.Choose
+		s.cat, err = s.steps.Catalog(ctx)
+	case report.Choose:
+		next, action, err = s.choose(ctx)
+	default:
+		next, err = s.withSystem(ctx, step)
+	}
+	if action != Shell {
+		s.observer.End(err)
+	}
+	return next, action, err
+}
+
+// choose asks, unless the choice was made before a failure and is only being tried again.
+func (s *sequence) choose(ctx context.Context) (report.Step, Action, error) {
+	if s.system != "" {
+		return report.Fetch, Start, nil
+	}
+	choice, err := s.steps.Choose(ctx, s.cat, s.wait)
+	if err != nil {
+		return report.Choose, Start, err
+	}
+	switch choice.Action {
+	case Start:
+		s.system = choice.System
+		return report.Fetch, Start, nil
+	case Shell:
+		s.wait = true
+		s.steps.Shell(ctx)
+		return report.Choose, Shell, nil
+	}
+	return report.Choose, choice.Action, nil
+}
+
+// withSystem takes the steps that are about the chosen system.
+func (s *sequence) withSystem(ctx context.Context, step report.Step) (report.Step, error) {
+	sys, ok := s.cat.System(s.system)
+	if !ok {
+		name := s.system
+		s.system, s.wait = "", true
+		return report.Choose, errNotListed{name}
+	}
+	switch step {
+	case report.Fetch:
+		return report.Seed, s.steps.Fetch(ctx, sys)
+	case report.Seed:
+		return report.Launch, s.steps.Seed(ctx, sys, s.cat.Defaults.SeedTime)
+	}
+	return report.Launch, s.steps.Launch(ctx, sys)
+}
+
+// back forgets the choice: the chooser comes next, and waits for a person.
+func (s *sequence) back() report.Step {
+	s.system, s.wait = "", true
+	return report.Choose
+}
+
+// trouble shows a failure and returns where to go on.
+func (s *sequence) trouble(ctx context.Context, t Trouble) (report.Step, Action) {
+	t.CanChoose = s.cat != nil && report.Index(t.Step) > report.Index(report.Catalog)
+	for ctx.Err() == nil {
+		switch action := s.steps.Problem(ctx, t); action {
+		case Shell:
+			s.steps.Shell(ctx)
+		case Choose:
+			if t.CanChoose {
+				return s.back(), Start
+			}
+		case Reboot, PowerOff:
+			return t.Step, action
+		default:
+			return retryFrom(t.Step), Start
+		}
+	}
+	return t.Step, Reboot
+}
+
+// retryFrom is the step to begin with when one is tried again: what it was given may be what has changed since. A
+// catalog that can't be had may be a seeder that moved, or a network that is gone.
+func retryFrom(step report.Step) report.Step {
+	switch step {
+	case report.Discover, report.Catalog:
+		return report.Network
+	case report.Fetch, report.Seed, report.Launch:
+		return report.Catalog
+	}
+	return step
+}
+
+// Exit codes with which the command boot tells init what Run returned. Any other is an accident, after which init starts
+// boot again.
+const (
+	ExitReboot   = 10
+	ExitPowerOff = 11
+)

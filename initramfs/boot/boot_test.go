@@ -1,0 +1,148 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// script is a machine whose steps fail as a test says, and which writes down what happened.
+type script struct {
+	cat      *catalog.Catalog
+	choices  []Choice           // what the chooser answers, one a call
+	failures map[string][]error // by step, one a call; then nil
+	answers  []Action           // what Problem answers, one a call
+	log      []string
+	cancel   context.CancelFunc
+}
+
+func (s *script) step(name string) error {
+	s.log = append(s.log, name)
+	verb, _, _ := strings.Cut(name, " ")
+	if f := s.failures[verb]; len(f) > 0 {
+		s.failures[verb] = f[1:]
+		return f[0]
+	}
+	return nil
+}
+
+func (s *script) Hardware(context.Context) error { return s.step("hardware") }
+func (s *script) Network(context.Context) error  { return s.step("network") }
+func (s *script) Discover(context.Context) error { return s.step("discover") }
+func (s *script) Catalog(context.Context) (*catalog.Catalog, error) {
+	return s.cat, s.step("catalog")
+}
+func (s *script) Choose(_ context.Context, _ *catalog.Catalog, wait bool) (Choice, error) {
+	err := s.step(fmt.Sprintf("choose wait=%v", wait))
+	if len(s.choices) == 0 {
+		return Choice{Action: PowerOff}, err
+	}
+	c := s.choices[0]
+	s.choices = s.choices[1:]
+	return c, err
+}
+func (s *script) Fetch(_ context.Context, sys catalog.System) error {
+	return s.step("fetch " + sys.Name)
+}
+func (s *script) Seed(_ context.Context, sys catalog.System, seconds int) error {
+	return s.step(fmt.Sprintf("seed %s %d", sys.Name, seconds))
+}
+func (s *script) Launch(_ context.Context, sys catalog.System) error {
+	if err := s.step("launch " + sys.Name); err != nil {
+		return err
+	}
+	s.cancel() // a started system: phase 1 is over
+	return errors.New("gone")
+}
+func (s *script) Problem(_ context.Context, t Trouble) Action {
+	s.log = append(s.log, fmt.Sprintf("problem %s %q attempt=%d choose=%v", t.Step, t.Err, t.Attempt, t.CanChoose))
+	if len(s.answers) == 0 {
+		return PowerOff
+	}
+	a := s.answers[0]
+	s.answers = s.answers[1:]
+	return a
+}
+func (s *script) Shell(context.Context) { s.log = append(s.log, "shell") }
+
+// unseen is an Observer of nothing.
+type unseen struct{}
+
+func (unseen) Begin(report.Step) {}
+func (unseen) End(error)         {}
+
+func TestRun(t *testing.T) {
+	cat := &catalog.Catalog{Defaults: catalog.Defaults{SeedTime: 7}, Systems: []catalog.System{{Name: "tiny"}, {Name: "big"}}}
+	tiny, big := Choice{System: "tiny"}, Choice{System: "big"}
+	full := errors.New("memory is full")
+	begin := []string{"hardware", "network", "discover", "catalog"}
+	for _, c := range []struct {
+		name string
+		script
+		want []string // after begin
+	}{
+		{"straight", script{choices: []Choice{tiny}},
+			[]string{"choose wait=false", "fetch tiny", "seed tiny 7", "launch tiny"}},
+		{"a failed fetch is retried from the catalog, without asking again",
+			script{choices: []Choice{tiny}, failures: map[string][]error{"fetch": {full, full}}, answers: []Action{Retry, Retry}},
+			[]string{"choose wait=false", "fetch tiny", `problem fetch "memory is full" attempt=1 choose=true`, "catalog", "fetch tiny",
+				`problem fetch "memory is full" attempt=2 choose=true`, "catalog", "fetch tiny", "seed tiny 7", "launch tiny"}},
+		{"another system",
+			script{choices: []Choice{big, tiny}, failures: map[string][]error{"fetch": {full}}, answers: []Action{Choose}},
+			[]string{"choose wait=false", "fetch big", `problem fetch "memory is full" attempt=1 choose=true`,
+				"choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
+		{"cancelled by a person",
+			script{choices: []Choice{big, tiny}, failures: map[string][]error{"fetch": {ErrCancelled}}},
+			[]string{"choose wait=false", "fetch big", "choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
+		{"a stale catalog is read again without a word, but only once",
+			script{choices: []Choice{tiny}, failures: map[string][]error{"fetch": {ErrStale, ErrStale}}, answers: []Action{PowerOff}},
+			[]string{"choose wait=false", "fetch tiny", "catalog", "fetch tiny",
+				`problem fetch "the catalog has changed meanwhile" attempt=2 choose=true`}},
+		{"a system that has gone", script{choices: []Choice{{System: "gone"}, tiny}, answers: []Action{Choose}},
+			[]string{"choose wait=false", `problem fetch "the catalog no longer lists the system gone; choose another" attempt=1 choose=true`,
+				"choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
+		{"shell, then a system", script{choices: []Choice{{Action: Shell}, tiny}},
+			[]string{"choose wait=false", "shell", "choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
+		{"shell from a problem, then reboot",
+			script{choices: []Choice{tiny}, failures: map[string][]error{"launch": {full}}, answers: []Action{Shell, Reboot}},
+			[]string{"choose wait=false", "fetch tiny", "seed tiny 7", "launch tiny", `problem launch "memory is full" attempt=1 choose=true`,
+				"shell", `problem launch "memory is full" attempt=1 choose=true`}},
+		{"power off", script{choices: []Choice{{Action: PowerOff}}}, []string{"choose wait=false"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c.cat, c.cancel = cat, cancel
+			Run(ctx, &c.script, unseen{})
+			want := append(slices.Clone(begin), c.want...)
+			if !slices.Equal(c.log, want) {
+				t.Errorf("steps:\n\t%s\nwant:\n\t%s", strings.Join(c.log, "\n\t"), strings.Join(want, "\n\t"))
+			}
+		})
+	}
+}
+
+func TestEarlyTrouble(t *testing.T) {
+	dark := errors.New("dark")
+	s := &script{failures: map[string][]error{"network": {dark}, "catalog": {dark}}, answers: []Action{Choose, Retry, PowerOff}}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.cancel = cancel
+	if got := Run(ctx, s, unseen{}); got != PowerOff {
+		t.Errorf("ended with %v, want PowerOff", got)
+	}
+	// There is nothing to choose from before the first catalog: Choose is asked again. A catalog that can't be had
+	// begins again with the network.
+	want := []string{"hardware", "network",
+		`problem network "dark" attempt=1 choose=false`, `problem network "dark" attempt=1 choose=false`,
+		"network", "discover", "catalog", `problem catalog "dark" attempt=1 choose=false`}
+	if !slices.Equal(s.log, want) {
+		t.Errorf("steps:\n\t%s\nwant:\n\t%s", strings.Join(s.log, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}

@@ -1,0 +1,151 @@
+// Package client is a node's HTTP side towards the seeder: the signed catalog, torrents, and reports. In go a base URL
+// and the public key of the image; out comes only what verified. The paths are those of package catalog.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"aead.dev/minisign"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// Limits on what a node reads into memory, in bytes, and how long, so that a confused server can't hang or fill it.
+const (
+	maxCatalog   = 8 << 20
+	maxSignature = 64 << 10
+	maxTorrent   = 32 << 20
+	timeout      = 20 * time.Second
+)
+
+// ErrGone is wrapped by Torrent when the seeder no longer offers that version of a system.
+var ErrGone = errors.New("the seeder no longer offers this version")
+
+// Client speaks to one seeder.
+type Client struct {
+	// Base is the seeder's URL, without a slash at its end.
+	Base string
+	// Key is the public key the catalog must be signed with.
+	Key minisign.PublicKey
+	// HTTP is used if not nil.
+	HTTP *http.Client
+}
+
+// Catalog fetches the catalog and its signature and verifies the one with the other.
+func (c *Client) Catalog(ctx context.Context) (*catalog.Catalog, error) {
+	// The document and its signature are two requests; a seeder that publishes in between them makes a pair that does
+	// not match. A second try tells that from a wrong key.
+	cat, err := c.catalog(ctx)
+	if errors.Is(err, catalog.ErrSignature) {
+		return c.catalog(ctx)
+	}
+	return cat, err
+}
+
+func (c *Client) catalog(ctx context.Context) (*catalog.Catalog, error) {
+	document, err := c.get(ctx, catalog.PathCatalog, maxCatalog)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := c.get(ctx, catalog.PathSignature, maxSignature)
+	if err != nil {
+		return nil, err
+	}
+	return catalog.Open(c.Key, document, signature)
+}
+
+// Torrent fetches the metainfo of a system. It is not checked here: swarm.CheckMetainfo does, against the catalog.
+func (c *Client) Torrent(ctx context.Context, h catalog.InfoHash) ([]byte, error) {
+	b, err := c.get(ctx, catalog.TorrentPath(h), maxTorrent)
+	var status *StatusError
+	if errors.As(err, &status) && status.Code == http.StatusNotFound {
+		return nil, fmt.Errorf("%w (%s)", ErrGone, h)
+	}
+	return b, err
+}
+
+// Report posts a node's report.
+func (c *Client) Report(ctx context.Context, r report.Report) error {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode report: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Base+catalog.PathReport, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	_, err = c.do(req, maxSignature)
+	return err
+}
+
+// Probe finds out whether a seeder answers at all.
+func (c *Client) Probe(ctx context.Context) error {
+	_, err := c.get(ctx, catalog.PathSignature, maxSignature)
+	return err
+}
+
+// StatusError is an answer other than 2xx.
+type StatusError struct {
+	URL  string
+	Code int
+	// Text is the first line of the answer's body: the seeder explains itself there.
+	Text string
+}
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("%s: HTTP %d %s: %s", e.URL, e.Code, http.StatusText(e.Code), e.Text)
+}
+
+func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Base+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", path, err)
+	}
+	return c.do(req, limit)
+}
+
+func (c *Client) do(req *http.Request, limit int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(req.Context(), timeout)
+	defer cancel()
+	resp, err := c.client().Do(req.WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("the seeder does not answer: %w", err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: reading the answer: %w", req.Method, req.URL, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		first, _, _ := bytes.Cut(b, []byte("\n"))
+		return nil, &StatusError{URL: req.URL.String(), Code: resp.StatusCode, Text: string(first[:min(len(first), 200)])}
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%s %s: the answer is longer than %d bytes", req.Method, req.URL, limit)
+	}
+	return b, nil
+}
+
+// direct ignores proxy variables, which have no meaning on a node, and keeps few idle connections.
+var direct = &http.Client{Transport: &http.Transport{
+	DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+	MaxIdleConnsPerHost: 2,
+	IdleConnTimeout:     30 * time.Second,
+}}
+
+func (c *Client) client() *http.Client {
+	if c.HTTP != nil {
+		return c.HTTP
+	}
+	return direct
+}

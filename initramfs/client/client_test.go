@@ -1,0 +1,140 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"aead.dev/minisign"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// seeder is one that serves whatever a test puts into it.
+func seeder(t *testing.T, handler http.Handler) *Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return &Client{Base: server.URL}
+}
+
+func signed(t *testing.T, site string) (key minisign.PublicKey, document, signature []byte) {
+	t.Helper()
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err = (&catalog.Catalog{Version: catalog.Version, Site: site}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public, document, catalog.Sign(private, document)
+}
+
+func files(byPath map[string][]byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, ok := byPath[r.URL.Path]
+		if !ok {
+			http.Error(w, "no such thing here\nsecond line", http.StatusNotFound)
+			return
+		}
+		w.Write(b)
+	})
+}
+
+func TestCatalog(t *testing.T) {
+	key, document, signature := signed(t, "lab")
+	c := seeder(t, files(map[string][]byte{catalog.PathCatalog: document, catalog.PathSignature: signature}))
+	c.Key = key
+	cat, err := c.Catalog(t.Context())
+	if err != nil || cat.Site != "lab" {
+		t.Fatalf("catalog of %v, %v", cat, err)
+	}
+	c.Key, _, _ = signed(t, "other")
+	if _, err := c.Catalog(t.Context()); !errors.Is(err, catalog.ErrSignature) {
+		t.Errorf("with another key: %v, want ErrSignature", err)
+	}
+}
+
+// A seeder may publish a new catalog between the two requests of one reader.
+func TestCatalogThatChangesInBetween(t *testing.T) {
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := func(site string) []byte {
+		b, err := (&catalog.Catalog{Version: catalog.Version, Site: site}).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	current, reads := version("old"), 0
+	c := seeder(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == catalog.PathSignature {
+			w.Write(catalog.Sign(private, current))
+			return
+		}
+		w.Write(current)
+		if reads++; reads == 1 {
+			current = version("new")
+		}
+	}))
+	c.Key = public
+	cat, err := c.Catalog(t.Context())
+	if err != nil || cat.Site != "new" {
+		t.Errorf("got %v, %v; want the new catalog", cat, err)
+	}
+}
+
+func TestErrorsNameTheirCause(t *testing.T) {
+	gone := seeder(t, files(nil))
+	if _, err := gone.Torrent(t.Context(), catalog.InfoHash{1}); !errors.Is(err, ErrGone) {
+		t.Errorf("a torrent that is not there: %v, want ErrGone", err)
+	}
+	_, err := gone.Catalog(t.Context())
+	var status *StatusError
+	if !errors.As(err, &status) || status.Code != 404 || status.Text != "no such thing here" {
+		t.Errorf("a catalog that is not there: %v", err)
+	}
+	endless := seeder(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for chunk := make([]byte, 1<<20); ; {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}))
+	if _, err := endless.Catalog(t.Context()); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("an endless catalog: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := gone.Catalog(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestReport(t *testing.T) {
+	var got report.Report
+	c := seeder(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.URL.Path != catalog.PathReport {
+			t.Errorf("%s %s", r.Method, r.URL.Path)
+		}
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	if err := c.Report(t.Context(), report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch}); err != nil {
+		t.Fatal(err)
+	}
+	if got.MAC != "52:54:00:00:00:01" || got.Step != report.Fetch {
+		t.Errorf("the seeder got %+v", got)
+	}
+}

@@ -1,0 +1,121 @@
+// Package report keeps a node's account of its own boot (which step, since when, how far) and posts it to the seeder
+// whenever it changes and from time to time. A seeder that does not listen never holds up the boot.
+package report
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// How often an unchanged state is posted, and the least time between two posts of a changing one.
+const (
+	idleInterval = 15 * time.Second
+	busyInterval = time.Second
+	postTimeout  = 5 * time.Second
+)
+
+// Poster sends one report; client.Client is one.
+type Poster interface {
+	Report(ctx context.Context, r report.Report) error
+}
+
+// Reporter holds the current report. Make one with New; its methods may be called from any goroutine.
+type Reporter struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	current report.Report
+	began   time.Time
+	changed chan struct{}
+}
+
+// New returns a Reporter for one boot. now is time.Now, or a test's clock.
+func New(now func() time.Time) *Reporter {
+	id := make([]byte, 8)
+	rand.Read(id)
+	return &Reporter{
+		now:     now,
+		current: report.Report{Boot: hex.EncodeToString(id), Durations: map[report.Step]float64{}},
+		changed: make(chan struct{}, 1),
+	}
+}
+
+// Begin says that a step has begun.
+func (r *Reporter) Begin(step report.Step) {
+	r.update(func(c *report.Report) {
+		c.Step, c.State, c.Error = step, report.Running, ""
+		r.began = r.now()
+	})
+}
+
+// End says that the running step has ended, well if err is nil.
+func (r *Reporter) End(err error) {
+	r.update(func(c *report.Report) {
+		if err != nil {
+			c.State, c.Error = report.Failed, err.Error()
+			return
+		}
+		c.State = report.Done
+		c.Durations[c.Step] = r.now().Sub(r.began).Seconds()
+	})
+}
+
+// Set changes what a report says besides the step: addresses, bytes, the system.
+func (r *Reporter) Set(change func(*report.Report)) { r.update(change) }
+
+func (r *Reporter) update(change func(*report.Report)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.current)
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Snapshot returns the report as it stands.
+func (r *Reporter) Snapshot() report.Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.current
+	c.Durations = maps.Clone(c.Durations)
+	c.Uptime = uptime()
+	return c
+}
+
+// Post posts the report once: before a hand-over, which ends every other way to say something.
+func (r *Reporter) Post(ctx context.Context, p Poster) error {
+	ctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	return p.Report(ctx, r.Snapshot())
+}
+
+// Run posts until ctx ends: soon after every change, and every 15 s without one. What can't be posted is dropped.
+func (r *Reporter) Run(ctx context.Context, p Poster) {
+	for ctx.Err() == nil {
+		_ = r.Post(ctx, p)
+		if !wait(ctx, busyInterval) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-r.changed:
+		case <-time.After(idleInterval - busyInterval):
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -1,0 +1,77 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// posts collects what is posted; it may be told to fail.
+type posts struct {
+	got  []report.Report
+	fail error
+}
+
+func (p *posts) Report(_ context.Context, r report.Report) error {
+	p.got = append(p.got, r)
+	return p.fail
+}
+
+func TestDurations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New(time.Now)
+		r.Begin(report.Network)
+		time.Sleep(3 * time.Second)
+		r.End(nil)
+		r.Begin(report.Discover)
+		time.Sleep(time.Second)
+		r.End(errors.New("no seeder"))
+		s := r.Snapshot()
+		if s.Durations[report.Network] != 3 {
+			t.Errorf("network took %v s, want 3", s.Durations[report.Network])
+		}
+		if _, ok := s.Durations[report.Discover]; ok || s.State != report.Failed || s.Error != "no seeder" {
+			t.Errorf("a failed step: %+v", s)
+		}
+	})
+}
+
+// A change is posted within a second; without one there is still a sign of life now and then, and a seeder that fails is
+// simply asked again.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, p := New(time.Now), &posts{fail: errors.New("down")}
+		ended := make(chan struct{})
+		go func() { r.Run(ctx, p); close(ended) }()
+		synctest.Wait()
+		r.Begin(report.Fetch)
+		time.Sleep(busyInterval)
+		synctest.Wait()
+		if n := len(p.got); n != 2 || p.got[1].Step != report.Fetch {
+			t.Fatalf("after a change: %d posts, %+v", n, p.got)
+		}
+		time.Sleep(idleInterval)
+		synctest.Wait()
+		if n := len(p.got); n != 3 {
+			t.Errorf("after an idle interval: %d posts, want 3", n)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// A report is a copy: what is done later does not change it.
+func TestSnapshotIsACopy(t *testing.T) {
+	r := New(time.Now)
+	before := r.Snapshot()
+	r.Begin(report.Hardware)
+	r.End(nil)
+	if len(before.Durations) != 0 || before.Boot == "" {
+		t.Errorf("snapshot changed: %+v", before)
+	}
+}

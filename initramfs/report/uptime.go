@@ -1,0 +1,12 @@
+package report
+
+import "golang.org/x/sys/unix"
+
+// uptime returns the seconds since the kernel started, or 0 if it can't be told.
+func uptime() float64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return 0
+	}
+	return float64(t.Sec) + float64(t.Nsec)/1e9
+}

@@ -1,0 +1,209 @@
+package catalog
+
+import (
+	"crypto/rand"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"aead.dev/minisign"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/boottorrent/boottorrent/internal/need"
+)
+
+// example is a catalog with every field set.
+func example() *Catalog {
+	return &Catalog{
+		Version: Version, Site: "lab", Created: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC),
+		Defaults: Defaults{System: "tiny", Timeout: 10, SeedTime: 30},
+		Trackers: []string{"http://10.0.0.1:8080/announce"}, HTTP: []string{"http://10.0.0.1:8080"},
+		Systems: []System{{
+			Name: "tiny", Title: "Tiny <Linux> & more", Description: "proves a boot", Hidden: true, Arch: "amd64",
+			Launch:   Launch{Method: MethodKexec, Kexec: &Kexec{Kernel: "vmlinuz", Initrd: []string{"a/initrd"}, Cmdline: "quiet"}},
+			Files:    []File{{"vmlinuz", 5, strings.Repeat("ab", 32)}, {"a/initrd", 7, strings.Repeat("cd", 32)}},
+			InfoHash: InfoHash{1, 2, 3}, PieceLength: 1 << 18, Size: 12,
+		}},
+	}
+}
+
+func newKey(t testing.TB) (minisign.PublicKey, minisign.PrivateKey) {
+	t.Helper()
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public, private
+}
+
+func encode(t testing.TB, c *Catalog) []byte {
+	t.Helper()
+	b, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestRoundTrip(t *testing.T) {
+	public, private := newKey(t)
+	document := encode(t, example())
+	got, err := Open(public, document, Sign(private, document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(example(), got); diff != "" {
+		t.Errorf("what was opened differs from what was encoded (-want +got):\n%s", diff)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	public, private := newKey(t)
+	_, other := newKey(t)
+	document := encode(t, example())
+	flipped := []byte(strings.Replace(string(document), "quiet", "quIet", 1))
+	future := []byte(strings.Replace(string(document), `"version": 1`, `"version": 2`, 1))
+	for _, c := range []struct {
+		name                string
+		document, signature []byte
+		want                string
+		isSignature         bool
+	}{
+		{"another key", document, Sign(other, document), "this image trusts key", true},
+		{"a changed document", flipped, Sign(private, document), "changed after it was signed", true},
+		{"no signature at all", document, []byte("<html>404</html>"), "not a minisign signature", true},
+		{"an empty signature", document, nil, "not a minisign signature", true},
+		{"a newer format", future, Sign(private, future), "version 2", false},
+		{"signed nonsense", []byte("nonsense"), Sign(private, []byte("nonsense")), "decode catalog", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Open(public, c.document, c.signature)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error is %v, want one with %q", err, c.want)
+			}
+			if errors.Is(err, ErrSignature) != c.isSignature {
+				t.Errorf("%v: is ErrSignature: %v, want %v", err, !c.isSignature, c.isSignature)
+			}
+		})
+	}
+}
+
+// The minisign tool is the referee: a signature file of ours is one of its own.
+func TestMinisignToolVerifies(t *testing.T) {
+	tool := need.Command(t, "minisign", "minisign")
+	public, private := newKey(t)
+	document := encode(t, example())
+	dir := t.TempDir()
+	path := filepath.Join(dir, "catalog.json")
+	verify := func(document []byte) (string, error) {
+		for name, b := range map[string][]byte{"catalog.json": document, "catalog.json.minisig": Sign(private, encode(t, example()))} {
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, err := exec.Command(tool, "-V", "-P", public.String(), "-m", path).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := verify(document); err != nil {
+		t.Errorf("minisign refuses our signature: %v\n%s", err, out)
+	}
+	if out, err := verify(append(document, ' ')); err == nil {
+		t.Errorf("minisign accepts a changed document:\n%s", out)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(*Catalog)
+		want  string // empty: valid
+	}{
+		{"as it is", func(*Catalog) {}, ""},
+		{"a method of a later release", func(c *Catalog) { c.Systems[0].Launch = Launch{Method: "vm"} }, ""},
+		{"default missing", func(c *Catalog) { c.Defaults.System = "big" }, `the default system "big"`},
+		{"name twice", func(c *Catalog) { c.Systems = append(c.Systems, c.Systems[0]) }, "listed twice"},
+		{"name with a slash", func(c *Catalog) { c.Systems[0].Name = "../etc"; c.Defaults.System = "" }, "plain folder name"},
+		{"path leaves", func(c *Catalog) { c.Systems[0].Files[1].Path = "../initrd" }, "leaves the system's folder"},
+		{"file twice", func(c *Catalog) { c.Systems[0].Files[1].Path = "vmlinuz" }, "listed twice"},
+		{"sum", func(c *Catalog) { c.Systems[0].Size++ }, "not the sum"},
+		{"negative size", func(c *Catalog) { c.Systems[0].Files[0].Size = -5; c.Systems[0].Size = 2 }, "has size -5"},
+		{"hash", func(c *Catalog) { c.Systems[0].Files[0].SHA256 = "beef" }, "not a SHA-256"},
+		{"pieces", func(c *Catalog) { c.Systems[0].PieceLength = 0 }, "piece length 0"},
+		{"kernel missing", func(c *Catalog) { c.Systems[0].Launch.Kexec.Kernel = "bzImage" }, `"bzImage" is not among its files`},
+		{"no arguments", func(c *Catalog) { c.Systems[0].Launch.Kexec = nil }, "without its arguments"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cat := example()
+			c.spoil(cat)
+			err := cat.Validate()
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("error is %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestExpand(t *testing.T) {
+	vars := map[string]string{"MAC": "52:54:00:00:00:01", "IP": "10.0.0.7"}
+	for _, c := range []struct{ in, want, bad string }{
+		{"quiet mac={{.MAC}} ip={{ .IP }}", "quiet mac=52:54:00:00:00:01 ip=10.0.0.7", ""},
+		{"{{MAC}}{{.DNS}}", "52:54:00:00:00:01", ""},
+		{"a={b} {c", "a={b} {c", ""},
+		{"{{.Mac}} {{.IP}}", "", "{{.Mac}}"},
+	} {
+		got, err := Expand(c.in, vars)
+		if got != c.want || (err == nil) != (c.bad == "") {
+			t.Errorf("Expand(%q) = %q, %v; want %q", c.in, got, err, c.want)
+		}
+		if c.bad != "" && !strings.Contains(err.Error(), "unknown placeholder "+c.bad+";") {
+			t.Errorf("Expand(%q): %v does not name %s", c.in, err, c.bad)
+		}
+	}
+}
+
+func TestFilePathIsEscaped(t *testing.T) {
+	s := System{Name: "my os", InfoHash: InfoHash{0xff}}
+	want := "/systems/ff" + strings.Repeat("00", 19) + "/my%20os/a%3Fb/c%25.img"
+	if got := s.FilePath("a?b/c%.img"); got != want {
+		t.Errorf("FilePath = %s, want %s", got, want)
+	}
+}
+
+// FuzzOpen looks for a document or signature that makes Open panic, or that it accepts without the key.
+func FuzzOpen(f *testing.F) {
+	public, private := newKey(f)
+	document := encode(f, example())
+	signature := Sign(private, document)
+	f.Add(document, signature)
+	f.Add([]byte("{}"), []byte("untrusted comment: x\n"))
+	f.Fuzz(func(t *testing.T, d, s []byte) {
+		if cat, err := Open(public, d, s); err == nil && string(d) != string(document) {
+			t.Errorf("accepted %q: %v", d, cat)
+		}
+	})
+}
+
+// FuzzDecode looks for a document that passes validation and still holds what a node must not use.
+func FuzzDecode(f *testing.F) {
+	f.Add(encode(f, example()))
+	f.Fuzz(func(t *testing.T, d []byte) {
+		cat, err := decode(d)
+		if err != nil {
+			return
+		}
+		for _, s := range cat.Systems {
+			for _, file := range s.Files {
+				if !filepath.IsLocal(file.Path) {
+					t.Errorf("path %q leaves its folder", file.Path)
+				}
+			}
+			if s.Launch.Method == MethodKexec && s.Launch.Kexec == nil {
+				t.Error("kexec without arguments")
+			}
+		}
+	})
+}
