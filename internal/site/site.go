@@ -38,6 +38,8 @@ type Site struct {
 	Node     Node
 	// Systems are sorted by title, then name.
 	Systems []System
+	// Warnings are what looks like an oversight but does not keep the site from being served.
+	Warnings []Problem
 }
 
 // Serve says where to listen. With neither field set, the interface with the default route is used.

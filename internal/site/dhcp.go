@@ -1,0 +1,162 @@
+package site
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"regexp"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// maxRange is the number of addresses above which a range is taken for a mistake: those of a /16.
+const maxRange = 1 << 16
+
+// readDHCP reads the section dhcp. serve.address must have been read.
+func readDHCP(m *mapping, s *Site) {
+	d := &s.DHCP
+	d.Mode = DHCPMode(m.oneOf("mode", string(DHCPProxy), string(DHCPProxy), string(DHCPServer), string(DHCPOff)))
+
+	span := m.mapping("range")
+	d.First, d.Last = span.ipv4("first"), span.ipv4("last")
+	span.done()
+
+	d.Lease = m.lease()
+	d.Router = m.ipv4("router")
+	for i, t := range m.texts("dns") {
+		if a := parseIPv4(m.check, fmt.Sprintf("dhcp.dns[%d]", i), t); a.IsValid() {
+			d.DNS = append(d.DNS, a)
+		}
+	}
+	checkRange(span, d, s.Serve.Address)
+	if d.Router.IsValid() && d.Router == s.Serve.Address {
+		m.check.warning(m.place("router"), fmt.Sprintf("the router %s is this machine (serve.address)", d.Router),
+			"make sure it forwards packets, or name the real one")
+	}
+	readReservations(m, d, s.Serve.Address)
+	m.done()
+
+	if d.Mode != DHCPServer && (d.First.IsValid() || len(d.Reservations) > 0) {
+		m.check.warning(m.place("mode"), fmt.Sprintf("dhcp.range and dhcp.reservations are not used with mode %s", d.Mode),
+			"write mode: server, if this seeder is to hand out addresses")
+	}
+}
+
+// lease reads the lease time: whole seconds, as RFC 2132 §9.2 has them in 32 bits with all ones for "for ever".
+func (m *mapping) lease() time.Duration {
+	const key, absent = "lease", time.Hour
+	do := "write a time of a second or more, such as 30m, 1h or 12h"
+	n := m.value(key)
+	if n == nil {
+		return absent
+	}
+	if kind(n) != "text" {
+		m.wrongType(n, key, "a time with its unit", do)
+		return absent
+	}
+	t := m.text(key, "")
+	lease, err := time.ParseDuration(t.value)
+	switch {
+	case err != nil:
+		m.check.problem(t.place, fmt.Sprintf("dhcp.lease: %q is no time", t.value), do)
+	case lease < time.Second || lease%time.Second != 0:
+		m.check.problem(t.place, fmt.Sprintf("dhcp.lease is %v, which is not one or more whole seconds", lease), do)
+	case lease/time.Second >= math.MaxUint32:
+		m.check.problem(t.place, fmt.Sprintf("dhcp.lease is %v, longer than DHCP can say", lease), "write at most 24h or so")
+	default:
+		return lease
+	}
+	return absent
+}
+
+func checkRange(span *mapping, d *DHCP, own netip.Addr) {
+	c := span.check
+	for _, key := range []string{"first", "last"} {
+		if d.Mode == DHCPServer && span.isEmpty(key) {
+			c.problem(span.place(key), fmt.Sprintf("dhcp.range.%s is missing", key),
+				"mode server needs the first and last address to hand out: range: {first: 192.168.1.100, last: 192.168.1.199}")
+		}
+	}
+	if !d.First.IsValid() || !d.Last.IsValid() {
+		return
+	}
+	switch size := int64(number(d.Last)) - int64(number(d.First)) + 1; {
+	case size <= 0:
+		c.problem(span.place("last"), fmt.Sprintf("the range ends at %s, before it begins at %s", d.Last, d.First), "exchange the two")
+	case size > maxRange:
+		c.problem(span.place("last"), fmt.Sprintf("the range has %d addresses", size), fmt.Sprintf("write one of at most %d", maxRange))
+	}
+	for name, a := range map[string]netip.Addr{"the router": d.Router, "this machine's address": own} {
+		if a.IsValid() && inRange(d, a) {
+			c.problem(span.place("first"), fmt.Sprintf("%s %s is within the range to hand out", name, a), "leave it out of the range")
+		}
+	}
+}
+
+// isEmpty reports whether a key is absent or has the value "".
+func (m *mapping) isEmpty(key string) bool {
+	s, isString := m.values[key].(*ast.StringNode)
+	return !m.has(key) || isString && s.Value == ""
+}
+
+func number(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+func inRange(d *DHCP, a netip.Addr) bool {
+	return d.First.Compare(a) <= 0 && a.Compare(d.Last) <= 0
+}
+
+// hostname is a label of RFC 1123 §2.1.
+var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+func readReservations(m *mapping, d *DHCP, own netip.Addr) {
+	taken := map[string]place{}
+	unique := func(t text, what, key string) {
+		if first, twice := taken[what+key]; twice {
+			m.check.problem(t.place, fmt.Sprintf("%s %s is reserved twice, first in line %d", what, key, first.line), "remove one")
+			return
+		}
+		taken[what+key] = t.place
+	}
+	for _, r := range m.mappings("reservations") {
+		var out Reservation
+		before := len(m.check.problems)
+		if t, ok := r.required("mac", "write the machine's MAC address: mac: 52:54:00:12:34:56"); ok {
+			mac, err := net.ParseMAC(t.value)
+			if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
+				m.check.problem(t.place, fmt.Sprintf("%q is no MAC address of a machine", t.value), "write it as 52:54:00:12:34:56")
+			} else {
+				unique(t, "MAC address", mac.String())
+			}
+			out.MAC = mac
+		}
+		if t, ok := r.required("address", "write the address to give to it: address: 192.168.1.20"); ok {
+			out.Address = parseIPv4(m.check, r.path+"address", t)
+			switch {
+			case !out.Address.IsValid():
+			case out.Address == d.Router:
+				m.check.problem(t.place, fmt.Sprintf("%s is the router's address", out.Address), "reserve another one")
+			case out.Address == own:
+				m.check.problem(t.place, fmt.Sprintf("%s is this machine's address (serve.address)", out.Address), "reserve another one")
+			default:
+				unique(t, "address", out.Address.String())
+			}
+		}
+		if t := r.text("hostname", ""); t.value != "" {
+			if !hostname.MatchString(t.value) {
+				m.check.problem(t.place, fmt.Sprintf("%q is no host name", t.value), "write up to 63 letters, digits and hyphens")
+			}
+			unique(t, "host name", t.value)
+			out.Hostname = t.value
+		}
+		r.done()
+		if len(m.check.problems) == before {
+			d.Reservations = append(d.Reservations, out)
+		}
+	}
+}

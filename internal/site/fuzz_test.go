@@ -1,0 +1,41 @@
+package site
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// FuzzYAML reads any bytes as boottorrent.yaml and as config.yaml. Whatever they are, each problem has its place in the
+// file, and says what is wrong and what to do.
+func FuzzYAML(f *testing.F) {
+	for _, name := range []string{"good", "config-types", "config-values", "dhcp-values", "system-keys", "system-files", "yaml-syntax"} {
+		a, err := txtar.ParseFile("testdata/" + name + ".txtar")
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range a.Files {
+			f.Add(file.Data)
+		}
+	}
+	root, err := os.OpenRoot(f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { root.Close() })
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c := &checker{}
+		if m := parseDocument(c, "boottorrent.yaml", body); m != nil {
+			readConfig(m, &Site{Name: "site"})
+		}
+		if m := parseDocument(c, "config.yaml", body); m != nil {
+			readSystemConfig(m, &folder{root, "oss/fuzz"})
+		}
+		for _, p := range append(c.problems, c.warnings...) {
+			if p.File == "" || p.Line < 1 || p.Col < 1 || p.What == "" || p.Do == "" {
+				t.Errorf("incomplete problem: %#v", p)
+			}
+		}
+	})
+}

@@ -1,0 +1,101 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"aead.dev/minisign"
+)
+
+// keyError says what is wrong with a key file, and what to do.
+type keyError struct {
+	file, what, do string
+	err            error
+}
+
+func (e *keyError) Error() string { return fmt.Sprintf("%s %s; %s", e.file, e.what, e.do) }
+func (e *keyError) Unwrap() error { return e.err }
+
+// remake is how to get new keys. Images have the public one in them.
+const remake = "restore it from a backup, or make a new pair of keys and then a new image: " +
+	"minisign -G -W -f -p " + PublicKeyFile + " -s " + SecretKeyFile + "; mkimage ."
+
+// PublicKey reads boottorrent.pub, which nodes get built into their image. The error says what to do.
+func (s *Site) PublicKey() (key minisign.PublicKey, err error) {
+	file := filepath.Join(s.Dir, PublicKeyFile)
+	body, err := readKey(file)
+	if err != nil {
+		return key, err
+	}
+	if err := key.UnmarshalText(body); err != nil {
+		return key, &keyError{file, "is no minisign public key", remake, err}
+	}
+	return key, nil
+}
+
+// SecretKey reads boottorrent.key, with which the seeder signs the catalog. The error says what to do.
+func (s *Site) SecretKey() (key minisign.PrivateKey, err error) {
+	file := filepath.Join(s.Dir, SecretKeyFile)
+	body, err := readKey(file)
+	if err != nil {
+		return key, err
+	}
+	if minisign.IsEncrypted(body) {
+		return key, &keyError{file, "is protected by a password, and there is nobody to type it in",
+			"remove the password: minisign -C -W -s " + file, nil}
+	}
+	if err := key.UnmarshalText(body); err != nil {
+		return key, &keyError{file, "is no minisign secret key", remake, err}
+	}
+	return key, nil
+}
+
+func readKey(file string) ([]byte, error) {
+	body, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &keyError{file, "does not exist", remake, err}
+	}
+	if err != nil {
+		return nil, &keyError{file, fmt.Sprintf("can't be read (%v)", cause(err)), "run this as the user that owns it", err}
+	}
+	return body, nil
+}
+
+// checkKeys reports keys that are missing or don't belong together. A missing secret key is only warned about: building
+// an image needs the public one alone.
+func checkKeys(c *checker, s *Site, dir string) {
+	public, err := s.PublicKey()
+	if err != nil {
+		reportKey(c, filepath.Join(dir, PublicKeyFile), err)
+		return
+	}
+	shown := filepath.Join(dir, SecretKeyFile)
+	secret, err := s.SecretKey()
+	if errors.Is(err, fs.ErrNotExist) {
+		c.warning(startOf(shown), "does not exist, so nothing can be signed here",
+			"restore it from a backup to serve this site; to build an image, the public key is enough")
+		return
+	}
+	if err != nil {
+		reportKey(c, shown, err)
+		return
+	}
+	if !public.Equal(secret.Public()) {
+		c.problem(startOf(shown), fmt.Sprintf("is key %016X, but %s is key %016X", secret.ID(), PublicKeyFile, public.ID()),
+			"restore the two files that belong together")
+	}
+	info, err := os.Stat(filepath.Join(s.Dir, SecretKeyFile))
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		c.warning(startOf(shown), "is open to other users of this machine", "run: chmod 600 "+shown)
+	}
+}
+
+func reportKey(c *checker, shown string, err error) {
+	var e *keyError
+	if errors.As(err, &e) {
+		c.problem(startOf(shown), e.what, e.do)
+	}
+}

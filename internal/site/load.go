@@ -1,0 +1,124 @@
+package site
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// originalFile is the configuration of the original BootTorrent, version 0.
+const originalFile = "Boottorrent.yaml"
+
+// Load reads and checks the whole site in dir: boottorrent.yaml, its keys, and every system. If anything is wrong it
+// returns no site, and every problem found. What only looks wrong is in the site's Warnings.
+func Load(dir string) (*Site, Problems) {
+	c := &checker{}
+	s := load(c, dir)
+	if len(c.problems) > 0 {
+		c.problems.sort()
+		return nil, c.problems
+	}
+	c.warnings.sort()
+	s.Warnings = c.warnings
+	return s, nil
+}
+
+func load(c *checker, dir string) *Site {
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		c.problem(startOf(dir), err.Error(), "name the site's directory")
+		return nil
+	}
+	s := &Site{Dir: absolute, Name: filepath.Base(absolute)}
+	if !isSite(c, dir) {
+		return nil
+	}
+	shown := filepath.Join(dir, ConfigFile)
+	var defaultSystem text
+	config := readDocument(c, os.DirFS(absolute), ConfigFile, shown)
+	if config != nil {
+		defaultSystem = readConfig(config, s)
+	}
+	checkKeys(c, s, dir)
+	names := readSystems(c, s, dir)
+	if d := defaultSystem.value; d != "" && !slices.Contains(names, d) {
+		do := fmt.Sprintf("make the folder %s, or write default: \"\"", filepath.Join(SystemsDir, d))
+		if near := nearest(d, names); near != "" {
+			do = fmt.Sprintf("did you mean %s?", near)
+		}
+		c.problem(defaultSystem.place, fmt.Sprintf("the default system %q does not exist", d), do)
+	}
+	return s
+}
+
+// isSite reports to c if dir has no boottorrent.yaml, and why that may be.
+func isSite(c *checker, dir string) bool {
+	at := startOf(filepath.Join(dir, ConfigFile))
+	makeOne := "make a site with: seeder init " + dir
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.problem(startOf(dir), "there is no such directory", makeOne)
+		return false
+	case err != nil:
+		c.problem(startOf(dir), fmt.Sprintf("can't be read (%v)", cause(err)), "make it readable for this user")
+		return false
+	case !info.IsDir():
+		c.problem(startOf(dir), "is a file, not a site's directory", "name the directory it is in")
+		return false
+	}
+	if _, err := os.Lstat(filepath.Join(dir, ConfigFile)); !errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	if _, err := os.Lstat(filepath.Join(dir, originalFile)); err == nil {
+		c.problem(startOf(filepath.Join(dir, originalFile)), "this is a site of the original BootTorrent (version 0)", laterVersion0)
+		return false
+	}
+	c.problem(at, "does not exist, so this is no site", makeOne)
+	return false
+}
+
+// readSystems reads every folder of oss/ into s. It returns the names of all systems, also of those with problems.
+func readSystems(c *checker, s *Site, dir string) (names []string) {
+	shown := filepath.Join(dir, SystemsDir)
+	entries, err := os.ReadDir(filepath.Join(s.Dir, SystemsDir))
+	if err != nil {
+		c.problem(startOf(shown), fmt.Sprintf("can't be read (%v)", cause(err)), "make this folder; each system is a folder in it")
+		return nil
+	}
+	titles := map[string]place{}
+	for _, e := range entries {
+		path := filepath.Join(s.Dir, SystemsDir, e.Name())
+		// Not e.IsDir: a system's folder may be a symbolic link to where there is room.
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			if e.Type()&fs.ModeSymlink != 0 && err != nil {
+				c.problem(startOf(filepath.Join(shown, e.Name())), "is a symbolic link to nothing", "correct or remove it")
+			}
+			continue
+		}
+		system, title, ok := readSystem(c, path, filepath.Join(shown, e.Name()))
+		if e.Name()[0] != '.' {
+			names = append(names, e.Name())
+		}
+		if !ok {
+			continue
+		}
+		if first, twice := titles[title.value]; twice && title.value != "" {
+			c.problem(title.place, fmt.Sprintf("dispname %q is also that of %s", title.value, first.file), "give them different names, so that people can choose")
+		} else {
+			titles[title.value] = title.place
+		}
+		s.Systems = append(s.Systems, system)
+	}
+	if len(names) == 0 {
+		c.warning(startOf(shown), "the site has no systems yet", "make a folder here with a kernel, an initrd and a config.yaml; README shows how")
+	}
+	slices.SortFunc(s.Systems, func(a, b System) int {
+		return cmp.Or(cmp.Compare(a.Title, b.Title), cmp.Compare(a.Name, b.Name))
+	})
+	return names
+}

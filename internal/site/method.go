@@ -1,0 +1,25 @@
+package site
+
+import "github.com/boottorrent/boottorrent/internal/catalog"
+
+// method is one way to start a system. There is one file for each, and one line in methodNamed.
+type method interface {
+	// read takes the method's own keys from a system's config.yaml, checks them and the files they name, and reports to
+	// m.check what is wrong. It returns what a node needs to know, and the files the system consists of in the order of
+	// the torrent, each once.
+	read(m *mapping, f *folder, arch text) (catalog.Launch, []string)
+}
+
+func methodNamed(name string) (method, bool) {
+	switch name {
+	case catalog.MethodKexec:
+		return kexec{}, true
+	}
+	return nil, false
+}
+
+// methodNames are the methods a config.yaml may name, for messages.
+const methodNames = catalog.MethodKexec
+
+// laterMethods are methods of the original that are not built yet.
+var laterMethods = []string{"bin", "bin-qemu-x86_64"}

@@ -1,0 +1,172 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// systemName is what a folder of oss/ may be called. The name becomes the torrent's name, part of URLs, and the value
+// of bt.system= on kernel command lines.
+var systemName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
+
+// arches are the architectures a node can have, as GOARCH values.
+var arches = []string{"amd64", "arm64"}
+
+// Limits of texts in the chooser, in bytes.
+const (
+	maxTitle       = 100
+	maxDescription = 1000
+)
+
+// folder is a system's folder, which nothing read through it leaves.
+type folder struct {
+	root *os.Root
+	// shown is the folder's name in messages.
+	shown string
+}
+
+// systemFile is a regular file in a folder. path is clean, relative and slash-separated; head is its beginning.
+type systemFile struct {
+	path string
+	head []byte
+}
+
+// readSystem reads the system in oss/name; ok is false if there is none. shown is the folder's name in messages. The
+// title's place is returned for the check that titles differ.
+func readSystem(c *checker, dir, shown string) (s System, title text, ok bool) {
+	name := filepath.Base(dir)
+	config := startOf(filepath.Join(shown, SystemFile))
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		c.problem(config, fmt.Sprintf("the folder can't be opened (%v)", cause(err)), "make it readable for this user")
+		return s, title, false
+	}
+	defer root.Close()
+	if _, err := root.Lstat(SystemFile); errors.Is(err, fs.ErrNotExist) {
+		if !strings.HasPrefix(name, ".") {
+			c.problem(config, fmt.Sprintf("%s has no %s", path.Join(SystemsDir, name), SystemFile), "write one, or move the folder out of "+SystemsDir)
+		}
+		return s, title, false
+	}
+	if strings.HasPrefix(name, ".") {
+		c.warning(config, fmt.Sprintf("%s is left out because its name begins with a dot", path.Join(SystemsDir, name)), "rename the folder to offer it")
+		return s, title, false
+	}
+	if !systemName.MatchString(name) {
+		c.problem(config, fmt.Sprintf("the folder's name %q can't be a system's", name),
+			"rename it: up to 64 letters, digits and . _ + - beginning with a letter or digit")
+	}
+	m := readDocument(c, root.FS(), SystemFile, config.file)
+	if m == nil {
+		return s, title, false
+	}
+	s, title = readSystemConfig(m, &folder{root, shown})
+	s.Name, s.Dir = name, dir
+	return s, title, true
+}
+
+func readSystemConfig(m *mapping, f *folder) (s System, title text) {
+	title, _ = m.required("dispname", "write the name to show in the chooser: dispname: Debian 12")
+	title.value = strings.TrimSpace(title.value)
+	checkLine(m, "dispname", title, maxTitle)
+	s.Title = title.value
+	s.Description = readDescription(m)
+	s.Hidden = m.boolean("hidden", false)
+	arch := text{m.place("arch"), m.oneOf("arch", "amd64", arches...)}
+	if !m.has("arch") {
+		arch.place = m.place("kernel")
+	}
+	s.Arch = arch.value
+
+	t, ok := m.required("method", "write how to start it: method: kexec")
+	if !ok {
+		return s, title
+	}
+	if slices.Contains(laterMethods, t.value) {
+		m.check.problem(t.place, fmt.Sprintf("method %s comes with a later release", t.value), "use one of: "+methodNames)
+		return s, title
+	}
+	how, ok := methodNamed(t.value)
+	if !ok {
+		m.check.problem(t.place, fmt.Sprintf("unknown method %q", t.value), "use one of: "+methodNames)
+		return s, title
+	}
+	s.Launch, s.Files = how.read(m, f, arch)
+	m.done()
+	return s, title
+}
+
+func readDescription(m *mapping) string {
+	t := m.text("description", "")
+	t.value = strings.TrimSpace(t.value)
+	if len(t.value) > maxDescription {
+		m.check.problem(t.place, fmt.Sprintf("description is %d bytes long", len(t.value)), fmt.Sprintf("shorten it to at most %d", maxDescription))
+	}
+	if strings.ContainsFunc(t.value, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }) {
+		m.check.problem(t.place, "description has a control character in it", "remove it")
+	}
+	return t.value
+}
+
+// file checks that t names a regular file within the folder, and reads its head. key is for messages.
+func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool) {
+	bad := func(what, do string) (systemFile, bool) {
+		c.problem(t.place, fmt.Sprintf("%s %s %s", key, t.value, what), do)
+		return systemFile{}, false
+	}
+	file.path = path.Clean(t.value)
+	switch {
+	case path.IsAbs(t.value) || file.path == ".." || strings.HasPrefix(file.path, "../"):
+		return bad("leaves the system's folder", "copy the file into "+f.shown+" and name it relative to that")
+	case strings.ContainsFunc(t.value, unicode.IsControl) || strings.ContainsRune(t.value, '\\'):
+		return bad("has a backslash or control character in its name", "use slashes, and names without such characters")
+	case !catalog.CleanPath(file.path):
+		return bad("is not a file's name", "name a file in "+f.shown)
+	}
+	info, err := f.root.Stat(file.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return bad("does not exist in "+f.shown, "copy the file there, or correct the name")
+	case errors.Is(err, fs.ErrPermission):
+		return bad("can't be read (permission denied)", "make it readable for this user")
+	case err != nil && f.exists(file.path):
+		return bad("is a symbolic link out of the system's folder, or an absolute one", "copy the file into "+f.shown+", or make the link relative")
+	case err != nil:
+		return bad(fmt.Sprintf("can't be read (%v)", cause(err)), "correct the name, or copy the file again")
+	case info.IsDir():
+		return bad("is a folder", "name a file in it: "+path.Join(file.path, "FILE"))
+	case !info.Mode().IsRegular():
+		return bad("is not a regular file", "copy the contents into a file here")
+	}
+	if file.head, err = f.head(file.path); err != nil {
+		return bad(fmt.Sprintf("can't be read (%v)", cause(err)), "make it readable for this user")
+	}
+	return file, true
+}
+
+// exists reports whether a path that os.Root refused names something outside of the folder.
+func (f *folder) exists(name string) bool {
+	_, err := os.Stat(filepath.Join(f.root.Name(), filepath.FromSlash(name)))
+	return err == nil
+}
+
+func (f *folder) head(name string) ([]byte, error) {
+	file, err := f.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	head, err := io.ReadAll(io.LimitReader(file, headSize))
+	return head, err
+}

@@ -1,0 +1,182 @@
+// Package dhcp tells firmware what to boot, and hands out addresses where nobody else does.
+//
+// It speaks DHCP (RFC 2131, options of RFC 2132, 3004, 3046, 4578 and 6842) and PXE 2.1, in one of two modes:
+//
+//   - proxy (the default): beside an existing DHCP server. It never hands out an address. A machine that asks for a boot
+//     file (vendor class PXEClient or HTTPClient) gets its address from the existing server and, in a second offer, the
+//     boot file from here. Requests of anybody else are not answered at all.
+//   - server: it is the only DHCP server of its network and hands out the site's range, with the boot file in the same
+//     reply.
+//
+// In goes a packet, out comes the reply or the reason why there is none; that part (handler and pool) does no I/O but
+// the database of leases, and has no sockets. Around it, [Server.Serve] reads, probes, sends and logs, for each interface
+// on its own: an answer leaves by the interface the request came by, and names this machine's address there.
+//
+// A request is handled in three steps, each a function with the quirks it knows of in its comments: who asks ([identify]),
+// what that firmware boots ([Boot.offer]), and how it is told (handler.proxyReply, handler.addressReply).
+//
+// BootTorrent's own phase 1 sends a vendor class (option 60) that starts with "BootTorrent". In both modes it is told
+// where the seeder is: siaddr is the seeder's address, and the file field and option 67 hold the seeder's base URL,
+// http://ADDRESS:PORT without a slash at the end, below which the paths of package catalog are found. In proxy mode that
+// comes as an offer of its own without an address (yiaddr 0.0.0.0), beside the offer of the existing server; a client
+// that has an address already sends a DHCPINFORM instead and gets a DHCPACK.
+package dhcp
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/site"
+)
+
+// Config is what a [Server] needs to know.
+type Config struct {
+	// Site is the site's part: the mode, and for server mode what to hand out.
+	Site site.DHCP
+	// Interfaces are where to serve. In server mode the range must lie in the network of at least one of them; the
+	// others are served in proxy mode.
+	Interfaces []Interface
+	Boot       Boot
+	// Leases is the path of the database of leases (bbolt), made if absent. Only server mode needs it.
+	Leases string
+	// Log gets a line for each boot request answered and each lease given; nil: slog.Default().
+	Log *slog.Logger
+}
+
+// Interface is a network interface to serve on.
+type Interface struct {
+	Name  string
+	Index int
+	// Addr is this machine's address on it, with the length of the network's prefix.
+	Addr netip.Prefix
+}
+
+// Boot is what firmware is offered. An empty name means that this machine has no such loader.
+type Boot struct {
+	// HTTPPort is the port of the seeder's HTTP server; URLs are http://<interface's address>:<HTTPPort>….
+	HTTPPort uint16
+	// BIOS and EFI are names on the TFTP server: iPXE for PC BIOS (undionly.kpxe) and for x64 UEFI (snponly.efi).
+	BIOS, EFI string
+	// HTTPEFI is the name below catalog.PathBoot of what x64 UEFI gets that boots by HTTP (ipxe.efi).
+	HTTPEFI string
+}
+
+// Lease is an address handed out in server mode.
+type Lease struct {
+	MAC      net.HardwareAddr
+	Addr     netip.Addr
+	Hostname string
+	// Expires is when the machine loses the address; until then nobody else gets it.
+	Expires time.Time
+}
+
+// Server is the DHCP service of one seeder. It must be closed when Serve has returned or was never called.
+type Server struct {
+	handlers []*handler
+	pool     *pool // nil in proxy mode
+	store    *store
+	log      *slog.Logger
+	limit    limiter
+	// ready, if set, is called when every interface is listened on.
+	ready func()
+	// probing are the machines for whom an address is being probed right now.
+	mu      sync.Mutex
+	probing map[string]bool
+}
+
+// probeTimeout is how long an address that is about to be offered is listened for. RFC 2131 names no number; firmware
+// waits 4 s for the first offer (PXE 2.1, chapter 2), and a neighbour answers ARP within milliseconds.
+const probeTimeout = 500 * time.Millisecond
+
+// New checks the configuration and, in server mode, opens the database of leases. It opens no socket.
+func New(cfg Config) (*Server, error) {
+	log := cfg.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	s := &Server{log: log, probing: map[string]bool{}}
+	switch cfg.Site.Mode {
+	case site.DHCPOff:
+		return s, nil
+	case site.DHCPProxy, site.DHCPServer:
+	default:
+		return nil, fmt.Errorf("dhcp: unknown mode %q; use proxy, server or off", cfg.Site.Mode)
+	}
+	if len(cfg.Interfaces) == 0 {
+		return nil, errors.New("dhcp: no interface to serve on; name one in boottorrent.yaml")
+	}
+	for _, i := range cfg.Interfaces {
+		if !i.Addr.Addr().Is4() {
+			return nil, fmt.Errorf("dhcp: interface %s has no IPv4 address (%s); give it one", i.Name, i.Addr)
+		}
+		s.handlers = append(s.handlers, &handler{iface: i, boot: cfg.Boot})
+	}
+	if cfg.Site.Mode == site.DHCPServer {
+		if err := s.openPool(cfg); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// openPool makes the pool from the site's range and the database, and gives it to the interfaces of its network.
+func (s *Server) openPool(cfg Config) error {
+	var own []netip.Addr
+	var home []*handler
+	for _, h := range s.handlers {
+		own = append(own, h.iface.Addr.Addr())
+		if h.iface.Addr.Contains(cfg.Site.First) && h.iface.Addr.Contains(cfg.Site.Last) {
+			home = append(home, h)
+		}
+	}
+	if len(home) == 0 {
+		return fmt.Errorf("dhcp: the range %s to %s is in the network of no interface served (%s); "+
+			"change dhcp: range in boottorrent.yaml or the interface's address", cfg.Site.First, cfg.Site.Last, s.networks())
+	}
+	store, err := openStore(cfg.Leases)
+	if err != nil {
+		return err
+	}
+	p, err := newPool(cfg.Site, home[0].iface.Addr, own, store, time.Now)
+	if err != nil {
+		return errors.Join(err, store.close())
+	}
+	for _, h := range home {
+		h.pool = p
+	}
+	s.pool, s.store = p, store
+	return nil
+}
+
+// networks lists the interfaces with their networks, for a message.
+func (s *Server) networks() string {
+	text := ""
+	for i, h := range s.handlers {
+		if i > 0 {
+			text += ", "
+		}
+		text += h.iface.Name + " " + h.iface.Addr.Masked().String()
+	}
+	return text
+}
+
+// Leases returns the leases that have not expired, sorted by address. It is empty in proxy mode.
+func (s *Server) Leases() []Lease {
+	if s.pool == nil {
+		return nil
+	}
+	return s.pool.active()
+}
+
+// Close closes the database of leases. Call it when Serve has returned.
+func (s *Server) Close() error {
+	if s.store == nil {
+		return nil
+	}
+	return s.store.close()
+}
