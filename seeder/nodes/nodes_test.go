@@ -1,0 +1,222 @@
+package nodes
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// registry is a Registry with a clock that stands still and a log to read.
+type registry struct {
+	*Registry
+	now time.Time
+	log bytes.Buffer
+}
+
+func newRegistry() *registry {
+	r := &registry{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	log := slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	r.Registry = New(log, func() time.Time { return r.now })
+	return r
+}
+
+func (r *registry) post(body string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest("POST", "/api/report", strings.NewReader(body))
+	req.RemoteAddr = "10.0.0.77:1234"
+	w := httptest.NewRecorder()
+	r.ReportHandler().ServeHTTP(w, req)
+	return w
+}
+
+func (r *registry) report(t *testing.T, rep report.Report) {
+	t.Helper()
+	body, err := json.Marshal(rep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := r.post(string(body)); w.Code != http.StatusNoContent {
+		t.Fatalf("report %s: %d %s", body, w.Code, w.Body)
+	}
+}
+
+func (r *registry) list(t *testing.T) []report.Node {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r.ListHandler().ServeHTTP(w, httptest.NewRequest("GET", "/api/nodes", nil))
+	var list []report.Node
+	if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil || list == nil {
+		t.Fatalf("list %s: %v", w.Body, err)
+	}
+	return list
+}
+
+func TestOneLogLineAStep(t *testing.T) {
+	r := newRegistry()
+	rep := report.Report{
+		Boot: "1", MAC: "52:54:00:00:00:01", IP: "10.0.0.5", Step: report.Choose, State: report.Running,
+		Durations: map[report.Step]float64{report.Hardware: 0.5, report.Network: 3.25},
+	}
+	r.report(t, rep)
+	r.report(t, rep) // says nothing new
+	rep.System, rep.Step, rep.State = "debian", report.Fetch, report.Running
+	rep.Durations[report.Choose] = 10
+	r.report(t, rep)
+	rep.State, rep.Error = report.Failed, "no peers"
+	r.report(t, rep)
+	r.report(t, rep)
+	rep.State, rep.Error = report.Done, ""
+	rep.Durations[report.Fetch] = 2.0004
+	rep.FromSeeder, rep.FromNodes, rep.FromHTTP = 100, 300, 0
+	r.report(t, rep)
+	rep.Step = report.Launch
+	delete(rep.Durations, report.Launch)
+	r.report(t, rep)
+	rep.Boot, rep.Step, rep.State, rep.System = "2", report.Network, report.Done, ""
+	rep.Durations = nil
+	r.report(t, rep)
+	want := `
+level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 step=hardware state=done seconds=0.5
+level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 step=network state=done seconds=3.25
+level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 system=debian step=choose state=done seconds=10
+level=WARN msg="node: step failed" mac=52:54:00:00:00:01 ip=10.0.0.5 system=debian step=fetch state=failed err="no peers"
+level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 system=debian step=fetch state=done seconds=2 from_seeder=100 from_nodes=300 from_http=0 bytes_per_second=199
+level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 system=debian step=launch state=done
+level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 step=network state=done
+`
+	if got := "\n" + r.log.String(); got != want {
+		t.Errorf("log:%s\nwant:%s", got, want)
+	}
+}
+
+func TestListIsSortedAndDated(t *testing.T) {
+	r := newRegistry()
+	r.Names = func(mac string) string { return map[string]string{"52:54:00:00:00:01": "desk-1"}[mac] }
+	if got := r.list(t); len(got) != 0 {
+		t.Fatalf("an empty registry lists %v", got)
+	}
+	start := r.now
+	for i, ip := range []string{"10.0.0.10", "10.0.0.9", "garbage"} {
+		r.report(t, report.Report{Boot: "1", MAC: fmt.Sprintf("52-54-00-00-00-0%d", i+1), IP: ip, Name: "own",
+			Step: report.Network, State: report.Running})
+	}
+	r.now = start.Add(time.Second)
+	r.report(t, report.Report{Boot: "1", MAC: "52:54:00:00:00:01", IP: "10.0.0.10", Step: report.Network, State: report.Done})
+	r.report(t, report.Report{Boot: "1", MAC: "52:54:00:00:00:02", IP: "10.0.0.9", Step: report.Catalog, State: report.Running})
+	var got []string
+	for _, n := range r.list(t) {
+		got = append(got, fmt.Sprintf("%s %s %s %s %s since %s, seen %s", n.MAC, n.IP, n.Name, n.Step, n.State,
+			n.Since.Sub(start), n.Seen.Sub(start)))
+	}
+	want := []string{
+		"52:54:00:00:00:02 10.0.0.9  catalog running since 1s, seen 1s",
+		"52:54:00:00:00:01 10.0.0.10 desk-1 network done since 0s, seen 1s",
+		"52:54:00:00:00:03 10.0.0.77 own network running since 0s, seen 0s", // the address the report came from
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("nodes %q, want %q", got, want)
+	}
+}
+
+func TestBounded(t *testing.T) {
+	r := newRegistry()
+	for i := range maxNodes + 10 {
+		r.now = r.now.Add(time.Second)
+		r.report(t, report.Report{MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8, i&255), Step: report.Network, State: report.Running})
+	}
+	list := r.list(t)
+	if len(list) != maxNodes || list[0].MAC != "02:00:00:00:00:0a" {
+		t.Errorf("%d nodes, the first is %s; want %d, and the ten oldest gone", len(list), list[0].MAC, maxNodes)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	const start = `{"mac":"52:54:00:00:00:01","step":"fetch","state":"running"`
+	for name, c := range map[string]struct {
+		body string
+		code int
+		want string
+	}{
+		"not JSON":           {"hello", 400, "JSON"},
+		"nothing":            {"", 400, "JSON"},
+		"no MAC":             {`{"step":"fetch","state":"running"}`, 400, "mac"},
+		"a MAC of 8 bytes":   {`{"mac":"02:00:5e:10:00:00:00:01","step":"fetch","state":"done"}`, 400, "mac"},
+		"unknown step":       {`{"mac":"52:54:00:00:00:01","step":"dance","state":"running"}`, 400, "hardware network"},
+		"unknown state":      {`{"mac":"52:54:00:00:00:01","step":"fetch","state":"x"}`, 400, "running done failed"},
+		"negative number":    {start + `,"down":-1}`, 400, "down"},
+		"too large a number": {start + `,"uptime":1e300}`, 400, "uptime"},
+		"infinite number":    {start + `,"uptime":1e999}`, 400, "JSON"},
+		"bad duration":       {start + `,"durations":{"fetch":-2}}`, 400, "fetch took -2"},
+		"unknown duration":   {start + `,"durations":{"dance":2}}`, 400, "dance"},
+		"too long":           {start + `,"error":"` + strings.Repeat("x", maxBody) + `"}`, 413, "64 KiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry()
+			if w := r.post(c.body); w.Code != c.code || !strings.Contains(w.Body.String(), c.want) {
+				t.Errorf("answer %d %q, want %d with %q", w.Code, w.Body, c.code, c.want)
+			}
+			if list := r.list(t); len(list) != 0 {
+				t.Errorf("it was recorded: %v", list)
+			}
+		})
+	}
+	w := httptest.NewRecorder()
+	newRegistry().ReportHandler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
+		t.Errorf("GET of a report: %d", w.Code)
+	}
+}
+
+func TestStringsAreMadePrintable(t *testing.T) {
+	r := newRegistry()
+	r.report(t, report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, State: report.Failed,
+		Error: "line\nbreak \x1b[31mred\x1b[0m \u202eevil\x00", Name: strings.Repeat("ä", 200), Percent: 250})
+	n := r.list(t)[0]
+	if want := "line break [31mred[0m evil"; n.Error != want {
+		t.Errorf("error %q, want %q", n.Error, want)
+	}
+	if n.Name != strings.Repeat("ä", 126) {
+		t.Errorf("name of %d bytes: %q", len(n.Name), n.Name)
+	}
+	if n.Percent != 100 {
+		t.Errorf("percent %v", n.Percent)
+	}
+}
+
+func FuzzReport(f *testing.F) {
+	f.Add(`{"mac":"52:54:00:00:00:01","step":"fetch","state":"running","durations":{"fetch":1}}`)
+	f.Add(`{"mac":"52:54:00:00:00:01","ip":"fe80::1%x","step":"fetch","state":"failed","error":"\u001b\ud800"}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, body string) {
+		r := newRegistry()
+		w := r.post(body)
+		list := r.list(t)
+		if taken := w.Code == http.StatusNoContent; taken != (len(list) == 1) {
+			t.Fatalf("answered %d, recorded %v", w.Code, list)
+		}
+		for _, n := range list {
+			if strings.ContainsFunc(n.Error+n.Name+n.System+n.Boot, unicode.IsControl) {
+				t.Errorf("control characters in %+v", n)
+			}
+		}
+		if n := strings.Count(r.log.String(), "\n"); n > len(report.Steps)+1 {
+			t.Errorf("%d log lines for one report", n)
+		}
+	})
+}

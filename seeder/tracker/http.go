@@ -1,0 +1,205 @@
+package tracker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// The events of BEP 3 that change anything; "started" and none say the same: the peer is here.
+const (
+	eventStopped   = "stopped"
+	eventCompleted = "completed"
+)
+
+// announce is a parsed request.
+type announce struct {
+	infoHash catalog.InfoHash
+	peerID   string
+	// addr is where the client takes connections: the address it came from with the port it names.
+	addr netip.AddrPort
+	// local is the address of this machine the request came to; zero if unknown.
+	local    netip.Addr
+	event    string
+	complete bool
+	numwant  int
+	// compact and noPeerID are how the peers are to be written (BEP 23, BEP 3).
+	compact, noPeerID bool
+}
+
+// Announce answers announces. Errors in a request are answered as BEP 3 says: status 200 and a "failure reason".
+func (t *Tracker) Announce() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, err := parseAnnounce(r)
+		if err != nil {
+			t.fail(w, r, err)
+			return
+		}
+		ans, ok := t.announce(a)
+		if !ok {
+			t.fail(w, r, fmt.Errorf("torrent %s is not one of this site's", a.infoHash))
+			return
+		}
+		t.cfg.Log.Debug("announce", "torrent", a.infoHash, "peer", a.addr, "event", a.event, "complete", a.complete,
+			"peers", len(ans.peers))
+		respond(w, t.announceResponse(a, ans))
+	})
+}
+
+// Scrape answers scrapes (BEP 48): of the torrents named by info_hash, or of all when none is named.
+func (t *Tracker) Scrape() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var hs []catalog.InfoHash
+		for _, raw := range r.URL.Query()["info_hash"] {
+			h, err := parseInfoHash(raw)
+			if err != nil {
+				t.fail(w, r, err)
+				return
+			}
+			hs = append(hs, h)
+		}
+		files := dict{}
+		for h, c := range t.scrape(hs, localAddr(r)) {
+			files[string(h[:])] = dict{"complete": c.complete, "incomplete": c.incomplete, "downloaded": c.downloaded}
+		}
+		respond(w, dict{"files": files})
+	})
+}
+
+func (t *Tracker) fail(w http.ResponseWriter, r *http.Request, err error) {
+	t.cfg.Log.Debug("tracker request refused", "client", r.RemoteAddr, slog.Any("err", err))
+	respond(w, dict{"failure reason": err.Error()})
+}
+
+func respond(w http.ResponseWriter, d dict) {
+	// What trackers have always said, though the body isn't text.
+	w.Header().Set("Content-Type", "text/plain")
+	w.Header().Set("Cache-Control", "no-store")
+	// The only error is a client that has gone.
+	_, _ = w.Write(bencode(nil, d))
+}
+
+// announceResponse is the dictionary of BEP 3, with the usual extensions "complete", "incomplete" and "min interval".
+func (t *Tracker) announceResponse(a announce, ans answer) dict {
+	seconds := int(t.cfg.Interval / time.Second)
+	d := dict{
+		"interval":     seconds,
+		"min interval": max(1, seconds/2),
+		"tracker id":   "boottorrent",
+		"complete":     ans.complete,
+		"incomplete":   ans.incomplete,
+	}
+	if a.compact {
+		d["peers"] = compactPeers(ans)
+	} else {
+		d["peers"] = peerDicts(ans, a.noPeerID)
+	}
+	return d
+}
+
+// compactPeers is BEP 23's string: 4 bytes address and 2 bytes port, big-endian, a peer.
+func compactPeers(ans answer) string {
+	b := make([]byte, 0, 6*(1+len(ans.peers)))
+	add := func(ap netip.AddrPort) {
+		if ap.Addr().Is4() {
+			ip := ap.Addr().As4()
+			b = append(b, ip[:]...)
+			b = append(b, byte(ap.Port()>>8), byte(ap.Port()))
+		}
+	}
+	add(ans.seed)
+	for _, p := range ans.peers {
+		add(p.addr)
+	}
+	return string(b)
+}
+
+// peerDicts is BEP 3's list. The seed has no "peer id" there: it never told one.
+func peerDicts(ans answer, noPeerID bool) []any {
+	l := []any{}
+	if ans.seed.IsValid() {
+		l = append(l, dict{"ip": ans.seed.Addr().String(), "port": int(ans.seed.Port())})
+	}
+	for _, p := range ans.peers {
+		d := dict{"ip": p.addr.Addr().String(), "port": int(p.addr.Port())}
+		if !noPeerID {
+			d["peer id"] = p.id
+		}
+		l = append(l, d)
+	}
+	return l
+}
+
+// parseAnnounce checks a request. Parameters that aren't needed to answer are not checked at all: clients send many.
+func parseAnnounce(r *http.Request) (announce, error) {
+	q := r.URL.Query()
+	a := announce{
+		event:    q.Get("event"),
+		peerID:   q.Get("peer_id"),
+		complete: q.Get("left") == "0" || q.Get("event") == eventCompleted,
+		numwant:  parseNumwant(q),
+		compact:  q.Get("compact") != "0",
+		noPeerID: q.Get("no_peer_id") == "1",
+		local:    localAddr(r),
+	}
+	var err error
+	if a.infoHash, err = parseInfoHash(q.Get("info_hash")); err != nil {
+		return announce{}, err
+	}
+	if len(a.peerID) != 20 {
+		return announce{}, fmt.Errorf("peer_id has %d bytes, want 20", len(a.peerID))
+	}
+	port, err := strconv.ParseUint(q.Get("port"), 10, 16)
+	if err != nil || port == 0 {
+		return announce{}, fmt.Errorf("port %q is not a number from 1 to 65535", q.Get("port"))
+	}
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return announce{}, errors.New("cannot tell the address the request came from")
+	}
+	a.addr = netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), uint16(port))
+	return a, nil
+}
+
+// parseInfoHash takes the 20 raw bytes that net/url has unescaped already.
+func parseInfoHash(raw string) (h catalog.InfoHash, err error) {
+	if len(raw) != len(h) {
+		return h, fmt.Errorf("info_hash has %d bytes, want %d (percent-encoded, not as hexadecimal digits)", len(raw), len(h))
+	}
+	copy(h[:], raw)
+	return h, nil
+}
+
+// parseNumwant is lenient: -1 is what some clients say for "as you like", and a number out of range gets what is there. A
+// client that is leaving wants none.
+func parseNumwant(q url.Values) int {
+	if q.Get("event") == eventStopped {
+		return 0
+	}
+	n, err := strconv.Atoi(q.Get("numwant"))
+	if err != nil || n < 0 {
+		return defaultNumwant
+	}
+	return min(n, maxNumwant)
+}
+
+// localAddr is the address of this machine a request came to; zero if the server doesn't tell.
+func localAddr(r *http.Request) netip.Addr {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return netip.Addr{}
+	}
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}

@@ -1,0 +1,150 @@
+package web
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// serveBoot serves what is below /boot/: the script, kernel and initramfs, and the boot loaders.
+func (s *Server) serveBoot(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(r.URL.Path, catalog.PathBoot)
+	switch r.URL.Path {
+	case catalog.PathScript:
+		s.serveScript(w, r)
+		return
+	case catalog.PathKernel, catalog.PathInitrd:
+		s.serveBootFile(w, r, name, filepath.Join(s.cfg.ImageDir, name),
+			"image/"+name+" is missing: run mkimage DIR, with the site's directory")
+		return
+	}
+	if file, ok := s.cfg.Loaders[name]; ok {
+		s.serveBootFile(w, r, name, file, "the boot loader "+name+" is missing at the seeder: install the package it is from "+
+			"(Debian: ipxe)")
+		return
+	}
+	notFound(w, "no such boot file; there are "+strings.Join(s.bootFiles(), ", "))
+}
+
+// serveBootFile serves a file that may be replaced by rename at any time: what is sent is of the file that was opened.
+// missing is what the client is told if it isn't there.
+func (s *Server) serveBootFile(w http.ResponseWriter, r *http.Request, name, file, missing string) {
+	f, err := os.Open(file)
+	if err != nil {
+		s.cfg.Log.Warn("HTTP: boot file can't be read", "client", r.RemoteAddr, "err", err)
+		if errors.Is(err, fs.ErrNotExist) {
+			notFound(w, missing)
+		} else {
+			http.Error(w, "the file can't be read at the seeder; see its log", http.StatusInternalServerError)
+		}
+		return
+	}
+	defer f.Close()
+	sum, err := s.hashes.sum(file, f)
+	if err != nil {
+		s.cfg.Log.Warn("HTTP: boot file can't be read", "client", r.RemoteAddr, "err", err)
+		http.Error(w, "the file can't be read at the seeder; see its log", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", bootType(name))
+	w.Header().Set("ETag", etag(sum))
+	w.Header().Set("Cache-Control", "no-cache")
+	http.ServeContent(w, r, "", time.Time{}, f)
+}
+
+// bootType is the media type of a boot file. UEFI HTTP boot takes a file for a loader if it is called .efi or has the type
+// application/efi (UEFI 2.10 section 24.7.3.1).
+func bootType(name string) string {
+	if strings.EqualFold(path.Ext(name), ".efi") {
+		return "application/efi"
+	}
+	return "application/octet-stream"
+}
+
+func (s *Server) serveScript(w http.ResponseWriter, r *http.Request) {
+	if s.cfg.Script == nil {
+		notFound(w, "this seeder makes no boot script")
+		return
+	}
+	host, err := usedHost(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	script, err := s.cfg.Script(host)
+	if err != nil {
+		s.cfg.Log.Error("HTTP: the boot script can't be made", "client", r.RemoteAddr, "err", err)
+		http.Error(w, "the boot script can't be made; see the seeder's log", http.StatusInternalServerError)
+		return
+	}
+	newDocument(script).serve(w, r, "text/plain; charset=utf-8")
+}
+
+// hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, and maybe a port.
+var hostPattern = regexp.MustCompile(`^([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+
+// usedHost is the address by which the client found this server: as it wrote it, so that a forwarded port works too.
+func usedHost(r *http.Request) (string, error) {
+	if hostPattern.MatchString(r.Host) {
+		return r.Host, nil
+	}
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && r.Host == "" {
+		return addr.String(), nil
+	}
+	return "", fmt.Errorf("host %.100q is no address to make a boot script for", r.Host)
+}
+
+// hashCache keeps the SHA-256 of files until they change. The zero value is ready.
+type hashCache struct {
+	mu   sync.Mutex
+	sums map[string]hashed
+}
+
+type hashed struct {
+	info os.FileInfo
+	sum  string
+}
+
+// sum returns the SHA-256 of the open file f, in hexadecimal, and leaves f at its start. key is its path. A room that starts
+// at once waits for one hashing.
+func (c *hashCache) sum(key string, f *os.File) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", &os.PathError{Op: "read", Path: key, Err: errors.New("not a regular file")}
+	}
+	if h, ok := c.sums[key]; ok && os.SameFile(h.info, info) && h.info.Size() == info.Size() && h.info.ModTime().Equal(info.ModTime()) {
+		return h.sum, nil
+	}
+	digest := sha256.New()
+	if _, err := io.Copy(digest, f); err != nil {
+		return "", err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	if c.sums == nil {
+		c.sums = map[string]hashed{}
+	}
+	h := hashed{info, hex.EncodeToString(digest.Sum(nil))}
+	c.sums[key] = h
+	return h.sum, nil
+}

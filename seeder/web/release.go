@@ -1,0 +1,206 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// The folders of torrents and of systems' files, as catalog.TorrentPath and catalog.WebSeedPath write them.
+const (
+	torrentPrefix = "/torrents/"
+	torrentSuffix = ".torrent"
+	systemsPrefix = "/systems/"
+)
+
+// Release is what is published at one time. Nothing in it may be changed afterwards.
+type Release struct {
+	// Catalog is the encoded catalog, Signature the minisign signature file of exactly these bytes.
+	Catalog, Signature []byte
+	Torrents           map[catalog.InfoHash]Torrent
+}
+
+// Torrent is one system's torrent and where its files are.
+type Torrent struct {
+	Metainfo []byte
+	System   catalog.System
+	// Dir is the parent of the folder System.Name that holds the files.
+	Dir string
+}
+
+// published is a release as it is served.
+type published struct {
+	release            *Release
+	catalog, signature document
+}
+
+// document is bytes with their ETag.
+type document struct {
+	data []byte
+	etag string
+}
+
+func newDocument(data []byte) document {
+	sum := sha256.Sum256(data)
+	return document{data: data, etag: etag(hex.EncodeToString(sum[:]))}
+}
+
+// etag is the strong entity tag (RFC 9110 section 8.8.3) of content with this SHA-256 in hexadecimal.
+func etag(sum string) string { return `"` + sum + `"` }
+
+func (d document) serve(w http.ResponseWriter, r *http.Request, contentType string) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", d.etag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
+}
+
+// torrent is a Torrent as it is served.
+type torrent struct {
+	metainfo  document
+	name, dir string
+	files     map[string]catalog.File
+}
+
+// Publish makes a release the one that is served, all of it at once. Torrents of earlier releases, and their files,
+// stay reachable for the nodes that still load them, until Retire.
+func (s *Server) Publish(release *Release) {
+	torrents := map[catalog.InfoHash]*torrent{}
+	for h, t := range release.Torrents {
+		files := make(map[string]catalog.File, len(t.System.Files))
+		for _, f := range t.System.Files {
+			files[f.Path] = f
+		}
+		torrents[h] = &torrent{metainfo: newDocument(t.Metainfo), name: t.System.Name, dir: t.Dir, files: files}
+	}
+	current := &published{release: release, catalog: newDocument(release.Catalog), signature: newDocument(release.Signature)}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = current
+	for h, t := range torrents {
+		s.torrents[h] = t
+	}
+}
+
+// Retire ends the serving of a torrent and its files; downloads that have begun end undisturbed. A torrent of the
+// current release stays.
+func (s *Server) Retire(h catalog.InfoHash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil {
+		if _, ok := s.current.release.Torrents[h]; ok {
+			return
+		}
+	}
+	delete(s.torrents, h)
+}
+
+func (s *Server) published() *published {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.current
+}
+
+// torrent finds what 40 hexadecimal digits stand for; nil if nothing.
+func (s *Server) torrent(digits string) *torrent {
+	var h catalog.InfoHash
+	if h.UnmarshalText([]byte(digits)) != nil {
+		return nil
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.torrents[h]
+}
+
+func (s *Server) serveCatalog(w http.ResponseWriter, r *http.Request) {
+	if p := s.published(); p != nil {
+		p.catalog.serve(w, r, "application/json")
+		return
+	}
+	comeAgain(w, "the seeder is still reading its site; come again in a few seconds")
+}
+
+func (s *Server) serveSignature(w http.ResponseWriter, r *http.Request) {
+	if p := s.published(); p != nil {
+		p.signature.serve(w, r, "text/plain; charset=utf-8")
+		return
+	}
+	comeAgain(w, "the seeder is still reading its site; come again in a few seconds")
+}
+
+func (s *Server) serveTorrent(w http.ResponseWriter, r *http.Request) {
+	digits, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, torrentPrefix), torrentSuffix)
+	if t := s.torrent(digits); ok && t != nil {
+		t.metainfo.serve(w, r, "application/x-bittorrent")
+		return
+	}
+	notFound(w, "no such torrent (any more); "+catalog.PathCatalog+" lists those there are")
+}
+
+// serveSystem serves /systems/<infohash>/<name>/<path>.
+func (s *Server) serveSystem(w http.ResponseWriter, r *http.Request) {
+	digits, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, systemsPrefix), "/")
+	name, filePath, _ := strings.Cut(rest, "/")
+	t := s.torrent(digits)
+	if t == nil {
+		notFound(w, "no such version of a system (any more); "+catalog.PathCatalog+" lists those there are")
+		return
+	}
+	f, ok := t.files[filePath]
+	if !ok || name != t.name {
+		notFound(w, "the system has no such file; "+catalog.PathCatalog+" lists those it has")
+		return
+	}
+	if r.Method == http.MethodGet {
+		select {
+		case s.fallback <- struct{}{}:
+			defer func() { <-s.fallback }()
+		default:
+			comeAgain(w, "too many downloads by HTTP at this time; use BitTorrent or come again in a few seconds")
+			return
+		}
+	}
+	s.serveSystemFile(w, r, t, f)
+}
+
+func (s *Server) serveSystemFile(w http.ResponseWriter, r *http.Request, t *torrent, f catalog.File) {
+	file, err := openBelow(t.dir, path.Join(t.name, f.Path))
+	if err != nil {
+		s.cfg.Log.Warn("HTTP: a system's file can't be read", "system", t.name, "file", f.Path, "err", err)
+		notFound(w, "the file is missing at the seeder; see its log")
+		return
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() != f.Size {
+		s.cfg.Log.Warn("HTTP: a system's file is not the one in the catalog", "system", t.name, "file", f.Path)
+		notFound(w, "the file was changed at the seeder, which will offer a new version in a moment")
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("ETag", etag(f.SHA256))
+	http.ServeContent(w, r, "", time.Time{}, file)
+}
+
+// openBelow opens a file below dir, and no other, wherever symbolic links point.
+func openBelow(dir, name string) (*os.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	// Opening a named pipe would wait for its writer.
+	if info, err := root.Stat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "open", Path: name, Err: os.ErrInvalid}
+	}
+	return root.Open(name)
+}

@@ -1,0 +1,75 @@
+package web
+
+import (
+	"io"
+	"math"
+	"net/http"
+	"time"
+)
+
+const (
+	// chunk is what a client has to take within stallTime: about 9 kB/s. Whoever is slower than that for two minutes has
+	// gone, and would hold a connection and one of few places for ever.
+	chunk     = 1 << 20
+	stallTime = 2 * time.Minute
+	// bodyTime is how long a client may take to send the body of a request: reports, of under 1 kB.
+	bodyTime = 30 * time.Second
+)
+
+// response counts what is sent and moves the connection's write deadline along with it.
+type response struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	status  int
+	bytes   int64
+}
+
+func newResponse(w http.ResponseWriter) *response {
+	r := &response{ResponseWriter: w, control: http.NewResponseController(w), status: http.StatusOK}
+	// Also because an earlier request on this connection left its own.
+	r.extend()
+	return r
+}
+
+// Unwrap is for http.ResponseController.
+func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// extend gives the client time for the next chunk. Writers without deadlines are those of tests.
+func (r *response) extend() { _ = r.control.SetWriteDeadline(time.Now().Add(stallTime)) }
+
+func (r *response) limitBodyTime() { _ = r.control.SetReadDeadline(time.Now().Add(bodyTime)) }
+
+// WriteHeader implements http.ResponseWriter.
+func (r *response) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements io.Writer.
+func (r *response) Write(p []byte) (int, error) {
+	r.extend()
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom chunk by chunk. net/http sends files with sendfile(2) only when it is handed an
+// *os.File with at most one io.LimitedReader around it: that of http.ServeContent is replaced by one for each chunk.
+func (r *response) ReadFrom(src io.Reader) (n int64, err error) {
+	limit := int64(math.MaxInt64)
+	if l, ok := src.(*io.LimitedReader); ok {
+		src, limit = l.R, l.N
+		defer func() { l.N -= n }()
+	}
+	for n < limit {
+		r.extend()
+		part := &io.LimitedReader{R: src, N: min(chunk, limit-n)}
+		m, err := io.Copy(r.ResponseWriter, part)
+		n += m
+		r.bytes += m
+		if err != nil || part.N > 0 {
+			return n, err
+		}
+	}
+	return n, nil
+}

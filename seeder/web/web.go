@@ -1,0 +1,173 @@
+// Package web is the seeder's HTTP server: in go requests of firmware, boot loaders, nodes, BitTorrent clients and
+// people, out come the catalog and its signature, torrents, phase 1 with the script that starts it, boot loaders, the
+// systems' files, and a page to look at.
+//
+// The paths are those of internal/catalog. Tracker and reports are handlers given to it. Files are answered with
+// ranges, ETags from SHA-256 and a Content-Length (RFC 9110), as UEFI HTTP boot (UEFI 2.10 section 24.7), web seeds
+// (BEP 19) and resuming clients want them. Only files named by configuration or by a published catalog are served.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+const (
+	defaultMaxFallback = 8
+	// retryAfter is what a client is told, in seconds, when it has to wait.
+	retryAfter = 5
+	// shutdownTime is how long downloads may go on when the server stops.
+	shutdownTime = 3 * time.Second
+)
+
+// Config says what is served. Nil handlers and empty fields leave their paths without content (404).
+type Config struct {
+	// Log receives each request at debug level, and each fetch of the kernel and the initramfs at info level.
+	Log *slog.Logger
+	// ImageDir is the folder of what mkimage builds: vmlinuz and initramfs.cpio.xz.
+	ImageDir string
+	// Loaders are the paths of boot loaders by the names under which they are found below /boot/.
+	Loaders map[string]string
+	// Script returns the iPXE script for nodes that reach the seeder at host, "ADDRESS" or "ADDRESS:PORT" as the client
+	// wrote it in its URL. Host holds only what a host name, an IP address and a port can.
+	Script func(host string) ([]byte, error)
+
+	Announce, Scrape, Report, Nodes http.Handler
+	// NodeList are the nodes for the page; nil: none are shown.
+	NodeList func() []report.Node
+
+	// MaxFallback is how many downloads below /systems/ go on at one time, 8 if zero. Others are told to come again
+	// (503): HTTP is for nodes that BitTorrent doesn't serve, and must not take the seed's bandwidth.
+	MaxFallback int
+	// Site is the site's name, for the page.
+	Site string
+}
+
+// Server is an http.Handler for everything the seeder serves. Its methods may be called concurrently.
+type Server struct {
+	cfg      Config
+	mux      *http.ServeMux
+	hashes   hashCache
+	fallback chan struct{}
+
+	mu sync.RWMutex
+	// current is nil before the first Publish.
+	current *published
+	// torrents are those of the current release and of earlier ones that were not retired.
+	torrents map[catalog.InfoHash]*torrent
+}
+
+// New returns a server that has no release yet: catalog requests are answered with 503 until there is one.
+func New(cfg Config) *Server {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxFallback <= 0 {
+		cfg.MaxFallback = defaultMaxFallback
+	}
+	s := &Server{
+		cfg: cfg, mux: http.NewServeMux(), fallback: make(chan struct{}, cfg.MaxFallback),
+		torrents: map[catalog.InfoHash]*torrent{},
+	}
+	s.routes()
+	return s
+}
+
+func (s *Server) routes() {
+	s.mux.HandleFunc("GET /{$}", s.serveIndex)
+	s.mux.HandleFunc("GET "+catalog.PathCatalog, s.serveCatalog)
+	s.mux.HandleFunc("GET "+catalog.PathSignature, s.serveSignature)
+	s.mux.HandleFunc("GET "+catalog.PathBoot, s.serveBoot)
+	s.mux.HandleFunc("GET "+torrentPrefix, s.serveTorrent)
+	s.mux.HandleFunc("GET "+systemsPrefix, s.serveSystem)
+	for path, h := range map[string]http.Handler{
+		catalog.PathAnnounce: s.cfg.Announce, catalog.PathScrape: s.cfg.Scrape,
+		catalog.PathReport: s.cfg.Report, catalog.PathNodes: s.cfg.Nodes,
+	} {
+		if h != nil {
+			s.mux.Handle(path, h)
+		}
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		notFound(w, "nothing is at this path; / shows what there is")
+	})
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	resp := newResponse(w)
+	if r.ContentLength != 0 {
+		resp.limitBodyTime()
+	}
+	// Nothing here is for a browser to guess the type of.
+	resp.Header().Set("X-Content-Type-Options", "nosniff")
+	s.mux.ServeHTTP(resp, r)
+	s.log(r, resp, time.Since(start))
+}
+
+// log writes the line for an answered request.
+func (s *Server) log(r *http.Request, resp *response, took time.Duration) {
+	level, msg := slog.LevelDebug, "HTTP request"
+	if r.Method == http.MethodGet && resp.status == http.StatusOK &&
+		(r.URL.Path == catalog.PathKernel || r.URL.Path == catalog.PathInitrd) {
+		level, msg = slog.LevelInfo, "boot file fetched"
+	}
+	s.cfg.Log.LogAttrs(r.Context(), level, msg,
+		slog.String("client", r.RemoteAddr), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", resp.status), slog.Int64("bytes", resp.bytes), slog.Float64("seconds", took.Seconds()))
+}
+
+// Serve answers on all listeners until ctx is done, gives downloads three seconds to end, and returns nil. It closes
+// the listeners. An error means that one of them failed.
+//
+// Clients that send or read nothing for long are cut off; slow ones are not, however long they take.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	server := &http.Server{
+		Handler: s,
+		// Against clients that open connections and say nothing. There is no overall ReadTimeout or WriteTimeout: they
+		// would end long downloads; response has a deadline for each MiB instead.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("HTTP: serve on %s: %w", l.Addr(), err)
+			}
+		}()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	if server.Shutdown(patience) != nil {
+		// Downloads still going on: they end now.
+		_ = server.Close()
+	}
+	return err
+}
+
+func notFound(w http.ResponseWriter, text string) { http.Error(w, text, http.StatusNotFound) }
+
+// comeAgain answers that the seeder can't do it now.
+func comeAgain(w http.ResponseWriter, text string) {
+	w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	http.Error(w, text, http.StatusServiceUnavailable)
+}

@@ -1,0 +1,326 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/templates/ipxe"
+)
+
+const secret = "nobody may read this"
+
+// site is a server with a published release and files of a site around it, and a log to read.
+type site struct {
+	*Server
+	dir string
+	log *bytes.Buffer
+}
+
+var hash1, hash2 = catalog.InfoHash{1}, catalog.InfoHash{2}
+
+func newSite(t testing.TB, change func(*Config)) *site {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"image/vmlinuz": "kernel", "image/initramfs.cpio.xz": "initramfs", "ipxe/snponly.signed": "efi loader",
+		"ipxe/undionly.kpxe": "bios loader", "oss/tiny/vmlinuz": "tiny kernel", "oss/tiny/sub/a b%c": "tiny file",
+		"oss/tiny/changed": "was longer", "oss/tiny/config.yaml": secret, "secret": secret, "oss/other/secret": secret,
+	} {
+		write(t, filepath.Join(dir, name), content)
+	}
+	if err := os.Symlink("../../secret", filepath.Join(dir, "oss/tiny/link")); err != nil {
+		t.Fatal(err)
+	}
+	s := &site{dir: dir, log: &bytes.Buffer{}}
+	cfg := Config{
+		Log:      slog.New(slog.NewTextHandler(s.log, nil)),
+		ImageDir: filepath.Join(dir, "image"),
+		Loaders: map[string]string{
+			"snponly.efi": filepath.Join(dir, "ipxe/snponly.signed"), "undionly.kpxe": filepath.Join(dir, "ipxe/undionly.kpxe"),
+			"gone.efi": filepath.Join(dir, "ipxe/gone.efi"), "dir.efi": dir,
+		},
+		Script: func(host string) ([]byte, error) { return []byte("#!ipxe\n# " + host + "\n"), nil },
+		Announce: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, "announce by ", r.Method)
+		}),
+		Site: "Room 12",
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	s.Server = New(cfg)
+	return s
+}
+
+func write(t testing.TB, file, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sha(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// release is one with the system "tiny" under the infohash h.
+func (s *site) release(h catalog.InfoHash) *Release {
+	file := func(path, content string) catalog.File {
+		return catalog.File{Path: path, Size: int64(len(content)), SHA256: sha(content)}
+	}
+	return &Release{
+		Catalog: []byte("catalog of " + h.String()), Signature: []byte("signature of " + h.String()),
+		Torrents: map[catalog.InfoHash]Torrent{h: {
+			Metainfo: []byte("metainfo of " + h.String()),
+			Dir:      filepath.Join(s.dir, "oss"),
+			System: catalog.System{
+				Name: "tiny", Title: "Tiny & small", InfoHash: h,
+				Files: []catalog.File{
+					file("vmlinuz", "tiny kernel"), file("sub/a b%c", "tiny file"), file("changed", "was much longer"),
+					file("link", secret), file("missing", "?"), file("../secret", secret),
+				},
+			},
+		}},
+	}
+}
+
+func (s *site) do(method, path string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "http://10.0.0.1:8080/", nil)
+	if u, err := r.URL.Parse(path); err == nil {
+		r.URL = u
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+func TestPaths(t *testing.T) {
+	s := newSite(t, nil)
+	s.Publish(s.release(hash1))
+	systems := catalog.WebSeedPath(hash1)
+	for name, c := range map[string]struct {
+		path   string
+		status int
+		// body is all of it if the status is 200, else a part.
+		body, contentType string
+	}{
+		"catalog":     {catalog.PathCatalog, 200, "catalog of " + hash1.String(), "application/json"},
+		"signature":   {catalog.PathSignature, 200, "signature of " + hash1.String(), "text/plain; charset=utf-8"},
+		"torrent":     {catalog.TorrentPath(hash1), 200, "metainfo of " + hash1.String(), "application/x-bittorrent"},
+		"kernel":      {catalog.PathKernel, 200, "kernel", "application/octet-stream"},
+		"initramfs":   {catalog.PathInitrd, 200, "initramfs", "application/octet-stream"},
+		"script":      {catalog.PathScript, 200, "#!ipxe\n# 10.0.0.1:8080\n", "text/plain; charset=utf-8"},
+		"EFI loader":  {"/boot/snponly.efi", 200, "efi loader", "application/efi"},
+		"BIOS loader": {"/boot/undionly.kpxe", 200, "bios loader", "application/octet-stream"},
+		"file":        {systems + "tiny/vmlinuz", 200, "tiny kernel", "application/octet-stream"},
+		"other file":  {systems + "tiny/sub/a%20b%25c", 200, "tiny file", "application/octet-stream"},
+		"announce":    {catalog.PathAnnounce, 200, "announce by GET", "text/plain; charset=utf-8"},
+
+		"no handler":            {catalog.PathScrape, 404, "/ shows what there is", ""},
+		"elsewhere":             {"/elsewhere", 404, "/ shows what there is", ""},
+		"missing loader":        {"/boot/gone.efi", 404, "install the package", ""},
+		"a loader that is none": {"/boot/dir.efi", 500, "see its log", ""},
+		"unknown boot file":     {"/boot/passwd", 404, "vmlinuz, initramfs.cpio.xz, boot.ipxe, dir.efi", ""},
+		"boot folder":           {"/boot/", 404, "no such boot file", ""},
+		"other torrent":         {catalog.TorrentPath(hash2), 404, "no such torrent", ""},
+		"torrent without end":   {"/torrents/" + hash1.String(), 404, "no such torrent", ""},
+		"systems folder":        {systems, 404, "no such file", ""},
+		"system's folder":       {systems + "tiny/", 404, "no such file", ""},
+		"another system":        {systems + "other/secret", 404, "no such file", ""},
+		"not in the catalog":    {systems + "tiny/config.yaml", 404, "no such file", ""},
+		"missing file":          {systems + "tiny/missing", 404, "missing at the seeder", ""},
+		"changed file":          {systems + "tiny/changed", 404, "was changed", ""},
+		"link that leaves":      {systems + "tiny/link", 404, "see its log", ""},
+		"climbing":              {systems + "tiny/..%2Fsecret", 404, "", ""},
+		"climbing further":      {systems + "tiny/..%2F..%2Fsecret", 404, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := s.do("GET", c.path)
+			ok := w.Body.String() == c.body && w.Header().Get("Content-Type") == c.contentType &&
+				w.Header().Get("Content-Length") == fmt.Sprint(len(c.body))
+			if name == "announce" {
+				ok = w.Body.String() == c.body
+			}
+			if c.status != 200 {
+				ok = strings.Contains(w.Body.String(), c.body) && !strings.Contains(w.Body.String(), secret)
+			}
+			if w.Code != c.status || !ok {
+				t.Errorf("%d %v %q, want %d %q %q", w.Code, w.Header(), w.Body, c.status, c.contentType, c.body)
+			}
+			if head := s.do("HEAD", c.path); head.Code != w.Code || head.Header().Get("Content-Length") != w.Header().Get("Content-Length") {
+				t.Errorf("HEAD answers %d %v, GET %d %v", head.Code, head.Header(), w.Code, w.Header())
+			}
+			if w := s.do("DELETE", c.path); name != "announce" && w.Code != http.StatusMethodNotAllowed && w.Code != 404 {
+				t.Errorf("DELETE answers %d", w.Code)
+			}
+		})
+	}
+}
+
+func TestRangesAndETags(t *testing.T) {
+	s := newSite(t, nil)
+	s.Publish(s.release(hash1))
+	file := catalog.WebSeedPath(hash1) + "tiny/vmlinuz"
+	for path, tag := range map[string]string{
+		file: sha("tiny kernel"), catalog.PathKernel: sha("kernel"), catalog.PathCatalog: sha("catalog of " + hash1.String()),
+	} {
+		if got := s.do("GET", path).Header().Get("ETag"); got != `"`+tag+`"` {
+			t.Errorf("%s: ETag %s, want %q", path, got, tag)
+		}
+		if w := s.do("GET", path, "If-None-Match", `"`+tag+`"`); w.Code != http.StatusNotModified || w.Body.Len() > 0 {
+			t.Errorf("%s with If-None-Match: %d", path, w.Code)
+		}
+	}
+	if w := s.do("GET", file, "Range", "bytes=5-"); w.Code != http.StatusPartialContent || w.Body.String() != "kernel" {
+		t.Errorf("range: %d %q", w.Code, w.Body)
+	}
+	if w := s.do("GET", file, "Range", "bytes=5-", "If-Range", `"an older one"`); w.Code != http.StatusOK {
+		t.Errorf("range of another version: %d", w.Code)
+	}
+	if w := s.do("GET", file, "Range", "bytes=99-"); w.Code != http.StatusRequestedRangeNotSatisfiable {
+		t.Errorf("range behind the end: %d", w.Code)
+	}
+}
+
+func TestPublishAndRetire(t *testing.T) {
+	s := newSite(t, nil)
+	for _, path := range []string{catalog.PathCatalog, catalog.PathSignature} {
+		if w := s.do("GET", path); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%s before the first release: %d %v", path, w.Code, w.Header())
+		}
+	}
+	old, current := catalog.TorrentPath(hash1), catalog.TorrentPath(hash2)
+	status := func() string { return fmt.Sprint(s.do("GET", old).Code, " ", s.do("GET", current).Code) }
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, "404 404"},
+		{func() { s.Publish(s.release(hash1)) }, "200 404"},
+		{func() { s.Publish(s.release(hash2)) }, "200 200"},
+		{func() { s.Retire(hash2) }, "200 200"},
+		{func() { s.Retire(hash1) }, "404 200"},
+	} {
+		step.do()
+		if got := status(); got != step.want {
+			t.Fatalf("old and current torrent: %s, want %s", got, step.want)
+		}
+	}
+	if got := s.do("GET", catalog.PathCatalog).Body.String(); got != "catalog of "+hash2.String() {
+		t.Errorf("catalog %q", got)
+	}
+}
+
+// What mkimage renames into place is served at once, with an ETag of its own; a missing image says what to do.
+func TestImageIsReplaced(t *testing.T) {
+	s := newSite(t, nil)
+	s.do("GET", catalog.PathKernel)
+	image := filepath.Join(s.dir, "image")
+	write(t, filepath.Join(image, "new"), "KERNEL")
+	if err := os.Rename(filepath.Join(image, "new"), filepath.Join(image, "vmlinuz")); err != nil {
+		t.Fatal(err)
+	}
+	if w := s.do("GET", catalog.PathKernel); w.Body.String() != "KERNEL" || w.Header().Get("ETag") != `"`+sha("KERNEL")+`"` {
+		t.Errorf("after the rename: %q, ETag %s", w.Body, w.Header().Get("ETag"))
+	}
+	if err := os.RemoveAll(image); err != nil {
+		t.Fatal(err)
+	}
+	if w := s.do("GET", catalog.PathKernel); w.Code != 404 || !strings.Contains(w.Body.String(), "run mkimage DIR") {
+		t.Errorf("without an image: %d %q", w.Code, w.Body)
+	}
+}
+
+func TestBootFilesAreLogged(t *testing.T) {
+	s := newSite(t, nil)
+	s.do("GET", catalog.PathKernel)
+	s.do("HEAD", catalog.PathInitrd)
+	s.do("GET", catalog.PathScript)
+	if got := s.log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "client=192.0.2.1:1234 method=GET path=/boot/vmlinuz status=200 bytes=6") {
+		t.Errorf("log: %s", got)
+	}
+}
+
+func TestScriptHost(t *testing.T) {
+	s := newSite(t, nil)
+	for host, status := range map[string]int{
+		"10.0.0.1": 200, "seeder.example:80": 200, "[fe80::1]:8080": 200,
+		"": 400, "a b": 400, "x\nshell": 400, "${next-server}": 400, "a/b": 400, "user@host": 400, "h:123456": 400,
+	} {
+		r := httptest.NewRequest("GET", catalog.PathScript, nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != status || status == 200 && !strings.Contains(w.Body.String(), host) {
+			t.Errorf("host %q: %d %q, want %d", host, w.Code, w.Body, status)
+		}
+	}
+	s = newSite(t, func(c *Config) { c.Script = func(string) ([]byte, error) { return nil, errors.New("broken") } })
+	if w := s.do("GET", catalog.PathScript); w.Code != 500 || !strings.Contains(s.log.String(), "broken") {
+		t.Errorf("script that fails: %d, log %s", w.Code, s.log)
+	}
+}
+
+// The script of templates/ipxe names paths as text; they must be those that are served.
+func TestScriptLeadsToFiles(t *testing.T) {
+	const base = "http://10.0.0.1:8080"
+	script, err := ipxe.Script(ipxe.Params{Base: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, nil)
+	var got []string
+	for line := range strings.Lines(string(script)) {
+		if f := strings.Fields(line); len(f) > 1 && (f[0] == "kernel" || f[0] == "initrd") {
+			got = append(got, s.do("GET", strings.TrimPrefix(f[1], "${base}")).Body.String())
+		}
+	}
+	if want := []string{"kernel", "initramfs"}; !slices.Equal(got, want) {
+		t.Errorf("the script leads to %q, want %q", got, want)
+	}
+}
+
+func TestIndex(t *testing.T) {
+	s := newSite(t, func(c *Config) {
+		c.NodeList = func() []report.Node {
+			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch}, Seen: time.Now()}}
+		}
+	})
+	if body := s.do("GET", "/").Body.String(); !strings.Contains(body, "still being read") {
+		t.Errorf("before the first release: %s", body)
+	}
+	s.Publish(s.release(hash1))
+	w := s.do("GET", "/")
+	for _, want := range []string{
+		"Room 12", "Tiny &amp; small", catalog.TorrentPath(hash1), "tiny/sub/a%20b%25c", "52:54:00:00:00:01", "/boot/boot.ipxe",
+		"/boot/undionly.kpxe",
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the page lacks %q:\n%s", want, w.Body)
+		}
+	}
+	if got := w.Header().Get("Content-Type"); w.Code != 200 || got != "text/html; charset=utf-8" {
+		t.Errorf("%d %s", w.Code, got)
+	}
+}

@@ -1,0 +1,112 @@
+// Package ipxe makes boot.ipxe, the script with which iPXE (https://ipxe.org/scripting) starts phase 1: in goes where
+// the seeder is and what the kernel is to be told, out comes the text of the script.
+//
+// The script uses only what iPXE builds of 2019 (Debian 12's package) know, in both their BIOS and UEFI forms.
+package ipxe
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"text/template"
+	"unicode"
+)
+
+// How a node that can't load phase 1 goes on: it tries so often, with a pause in seconds, and then offers a shell for
+// so many milliseconds before it reboots. Together about two minutes, long enough for a switch port to open.
+const (
+	tries    = 6
+	pause    = 5
+	promptMS = 60_000
+)
+
+//go:embed boot.ipxe
+var text string
+
+var script = template.Must(template.New("boot.ipxe").Option("missingkey=error").Parse(text))
+
+// Params are what a script is made for.
+type Params struct {
+	// Base is the seeder's base URL as the node reaches it, http://10.0.0.1:8080, without a slash at the end.
+	Base string
+	// Site is the site's name, for the screen.
+	Site string
+	// Args are appended to phase 1's kernel command line; one element may hold several arguments.
+	Args []string
+}
+
+// Script returns the script. It refuses, with an error that names the value, whatever would be more than a word of the
+// script: control characters in any value (a newline starts a new command), iPXE's own tokens among the kernel
+// arguments, a Base that is no http URL.
+func Script(p Params) ([]byte, error) {
+	args, errs := arguments(p.Args)
+	if err := checkBase(p.Base); err != nil {
+		errs = append(errs, err)
+	}
+	if i := strings.IndexFunc(p.Site, unicode.IsControl); i >= 0 {
+		errs = append(errs, fmt.Errorf("site name %q: has a control character; use one line of plain text", p.Site))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("make boot.ipxe: %w", err)
+	}
+	var b bytes.Buffer
+	err := script.Execute(&b, struct {
+		Base, Site             string
+		Args                   []string
+		Tries, Pause, PromptMS int
+	}{p.Base, displayed(p.Site), args, tries, pause, promptMS})
+	if err != nil {
+		return nil, fmt.Errorf("make boot.ipxe: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func checkBase(base string) error {
+	u, err := url.Parse(base)
+	if err == nil && u.Scheme == "http" && u.Host != "" && u.User == nil && base == "http://"+u.Host &&
+		!strings.ContainsFunc(base, func(r rune) bool {
+			return unicode.IsControl(r) || unicode.IsSpace(r) || strings.ContainsRune("${}\"'", r)
+		}) {
+		return nil
+	}
+	return fmt.Errorf("seeder's base URL %q: want http://ADDRESS:PORT and nothing behind it", base)
+}
+
+// arguments splits every element into words and reports those that iPXE's command line (src/core/exec.c) would not
+// hand on as they are.
+func arguments(elements []string) (words []string, errs []error) {
+	for _, e := range elements {
+		if strings.ContainsFunc(e, unicode.IsControl) {
+			errs = append(errs, fmt.Errorf("kernel argument %q: has a control character; write it on one line", e))
+			continue
+		}
+		for _, w := range strings.Fields(e) {
+			if isToken(w) || strings.Contains(w, "${") {
+				errs = append(errs, fmt.Errorf("kernel argument %q: iPXE reads %q as its own syntax; leave it out", e, w))
+				continue
+			}
+			words = append(words, w)
+		}
+	}
+	return words, errs
+}
+
+// isToken reports whether iPXE ends a command at this word: by a comment or a conditional.
+func isToken(word string) bool {
+	return strings.HasPrefix(word, "#") || word == "||" || word == "&&" || word == ";"
+}
+
+// displayed returns text as words that `echo` shows and iPXE does not act upon. A site's name is for people: it is
+// shown a little changed rather than refused.
+func displayed(text string) string {
+	words := strings.Fields(strings.ReplaceAll(text, "${", "$ {"))
+	for i, w := range words {
+		if isToken(w) {
+			words[i] = "." + w
+		}
+	}
+	return strings.Join(words, " ")
+}

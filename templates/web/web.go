@@ -1,0 +1,94 @@
+// Package web makes the page a person sees who opens the seeder's address in a browser: in goes what the seeder offers
+// and what its nodes do, out comes one HTML document without scripts that loads itself again every five seconds.
+package web
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"time"
+)
+
+//go:embed index.html
+var text string
+
+// Page is what the page shows.
+type Page struct {
+	// Site is the site's name.
+	Site string
+	// Now is the time the page is made, from which ages are counted.
+	Now time.Time
+	// Ready is false while there is no catalog yet.
+	Ready   bool
+	Systems []System
+	Nodes   []Node
+	// Links are the other things to fetch.
+	Links []Link
+}
+
+// System is a row of the table of systems.
+type System struct {
+	Title, Description, Method, Arch string
+	Hidden                           bool
+	// Size is in bytes.
+	Size int64
+	// Torrent is the URL of the metainfo file.
+	Torrent string
+	Files   []File
+}
+
+// File is one file of a system; Size is in bytes.
+type File struct {
+	Path, URL string
+	Size      int64
+}
+
+// Node is a row of the table of nodes.
+type Node struct {
+	IP, MAC, Name, System, Step, State, Error string
+	// Percent of the download, 0 to 100.
+	Percent float64
+	// FromSeeder, FromNodes, ByHTTP and Uploaded are bytes.
+	FromSeeder, FromNodes, ByHTTP, Uploaded int64
+	// Seen is when the node last reported.
+	Seen time.Time
+}
+
+// Link is a URL with what is found there.
+type Link struct{ URL, Text string }
+
+// page is parsed once; "ago" is replaced by the clock of each page.
+var page = template.Must(template.New("index.html").Funcs(template.FuncMap{"bytes": size, "ago": ago(time.Time{})}).Parse(text))
+
+// Index writes the page to w.
+func Index(w io.Writer, p Page) error {
+	t, err := page.Clone()
+	if err != nil {
+		return fmt.Errorf("make the seeder's page: %w", err)
+	}
+	if err := t.Funcs(template.FuncMap{"ago": ago(p.Now)}).Execute(w, p); err != nil {
+		return fmt.Errorf("make the seeder's page: %w", err)
+	}
+	return nil
+}
+
+func ago(now time.Time) func(time.Time) string {
+	return func(t time.Time) string { return now.Sub(t).Round(time.Second).String() + " ago" }
+}
+
+// size is a number of bytes with three digits and a unit of powers of 1024.
+func size(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n)/1024, 0
+	for f >= 999.5 && unit < 4 {
+		f, unit = f/1024, unit+1
+	}
+	digits := 0
+	if f < 9.95 {
+		digits = 1
+	}
+	return fmt.Sprintf("%.*f %ciB", digits, f, "KMGTP"[unit])
+}
