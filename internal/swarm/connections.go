@@ -1,0 +1,178 @@
+package swarm
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/anacrolix/torrent"
+	pp "github.com/anacrolix/torrent/peer_protocol"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// connections follows every connection by the library's callbacks: it counts what comes from whom, sets the length of
+// the request queues, and knows who is connected. The callbacks run with the library's lock held, which is why they may
+// set a connection's PeerMaxRequests, and why nothing here may call the library back.
+type connections struct {
+	seeders []netip.Addr
+	// entry finds the torrent a connection is for.
+	entry func(catalog.InfoHash) *entry
+
+	mu   sync.Mutex
+	open map[*torrent.PeerConn]*connection
+}
+
+type connection struct {
+	entry  *entry
+	seeder bool
+	// listen is where the peer takes connections, as far as it told.
+	listen netip.AddrPort
+	queue  queue
+	// most is how many requests the peer is ready to queue (reqq in BEP 10).
+	most int
+}
+
+func (c *connections) install(cb *torrent.Callbacks) {
+	c.open = map[*torrent.PeerConn]*connection{}
+	cb.PeerConnAdded = append(cb.PeerConnAdded, c.added)
+	cb.ReadExtendedHandshake = c.handshake
+	cb.ReceivedUsefulData = append(cb.ReceivedUsefulData, c.received)
+	cb.PeerConnClosed = c.closed
+}
+
+func (c *connections) added(pc *torrent.PeerConn) {
+	f := c.entry(catalog.InfoHash(pc.Torrent().InfoHash()))
+	if f == nil {
+		return
+	}
+	addr := remoteAddr(pc)
+	conn := &connection{entry: f, seeder: slices.Contains(c.seeders, addr), most: pc.PeerMaxRequests}
+	least := minNodeQueue
+	if conn.seeder {
+		least = minSeederQueue
+	}
+	conn.queue = newQueue(least, time.Now())
+	pc.PeerMaxRequests = min(conn.queue.depth, conn.most)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open[pc] = conn
+}
+
+// handshake changes the message because the library sets PeerMaxRequests from it afterwards.
+func (c *connections) handshake(pc *torrent.PeerConn, m *pp.ExtendedHandshakeMessage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn := c.open[pc]
+	if conn == nil {
+		return
+	}
+	if m.Reqq > 0 {
+		conn.most = m.Reqq
+	}
+	m.Reqq = min(conn.queue.depth, conn.most)
+	if m.Port > 0 && m.Port < 1<<16 {
+		conn.listen = netip.AddrPortFrom(remoteAddr(pc), uint16(m.Port))
+	}
+}
+
+func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
+	pc, ok := ev.Peer.TryAsPeerConn()
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn := c.open[pc]
+	if conn == nil {
+		return
+	}
+	n, now := len(ev.Message.Piece), time.Now()
+	conn.entry.lastPeer.Store(now.UnixNano())
+	if conn.seeder {
+		conn.entry.seeder.Add(int64(n))
+	} else {
+		conn.entry.nodes.Add(int64(n))
+	}
+	if conn.queue.received(n, now) {
+		pc.PeerMaxRequests = min(conn.queue.depth, conn.most)
+	}
+}
+
+func (c *connections) closed(pc *torrent.PeerConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, pc)
+}
+
+// connected reports whether a torrent has a connection to the peer that listens there.
+func (c *connections) connected(f *entry, listen netip.AddrPort) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.open {
+		if conn.entry == f && conn.listen == listen {
+			return true
+		}
+	}
+	return false
+}
+
+// requested is how many bytes a torrent has asked for at a time on its busiest connection.
+func (c *connections) requested(f *entry) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	depth := 0
+	for _, conn := range c.open {
+		if conn.entry == f {
+			depth = max(depth, conn.queue.depth)
+		}
+	}
+	return int64(depth) * blockSize
+}
+
+// remoteAddr is the peer's IPv4 address, or none.
+func remoteAddr(pc *torrent.PeerConn) netip.Addr {
+	if a, ok := pc.RemoteAddr.(interface{ AddrPort() netip.AddrPort }); ok { // *net.TCPAddr
+		return a.AddrPort().Addr().Unmap()
+	}
+	a, err := netip.ParseAddrPort(pc.RemoteAddr.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap()
+}
+
+// torrentBoard is the board of a torrent that is being fetched.
+type torrentBoard struct{ *entry }
+
+// Pieces implements board.
+func (b torrentBoard) Pieces() int { return len(b.store.pieces) }
+
+// Missing implements board.
+func (b torrentBoard) Missing(i int) bool { return b.store.missing(i) }
+
+// Prefer implements board.
+func (b torrentBoard) Prefer(i int) { b.torrent.Piece(i).SetPriority(torrent.PiecePriorityHigh) }
+
+// Crowd implements board.
+func (b torrentBoard) Crowd() []member {
+	crowd, _ := b.peers()
+	return crowd
+}
+
+// peers lists the connected incomplete peers, and whether there is a complete one.
+func (b torrentBoard) peers() (crowd []member, complete bool) {
+	for _, pc := range b.torrent.PeerConns() {
+		has := pc.PeerPieces()
+		if int(has.GetCardinality()) >= b.Pieces() {
+			complete = true
+			continue
+		}
+		crowd = append(crowd, member{
+			id: pc.PeerID, shares: strings.HasPrefix(string(pc.PeerID[:]), clientID), has: has.ContainsInt,
+		})
+	}
+	return crowd, complete
+}

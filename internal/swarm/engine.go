@@ -1,0 +1,339 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/anacrolix/torrent"
+	"github.com/anacrolix/torrent/metainfo"
+	"github.com/anacrolix/torrent/storage"
+	"golang.org/x/time/rate"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// Config configures an Engine. The zero value listens on any port of all IPv4 addresses.
+type Config struct {
+	// Listen is the TCP address to take connections on. Port 0 is any free one, no address is every IPv4 address of
+	// this machine. With an address, connections go out from it as well.
+	Listen netip.AddrPort
+	// Seeders are the addresses of the seeder, by which a node counts what it gets from it. Empty on the seeder.
+	Seeders []netip.Addr
+	// UploadLimit and DownloadLimit bound BitTorrent payload in bytes per second; 0 is no limit.
+	UploadLimit, DownloadLimit int64
+	// MaxPeers is the number of connections per torrent; 0 is 500 on the seeder and 80 on a node.
+	MaxPeers int
+	// Log takes this package's and the library's messages; nil drops them.
+	Log *slog.Logger
+}
+
+// Engine gives away and fetches torrents. Its methods may be called at the same time.
+type Engine struct {
+	cfg    Config
+	log    *slog.Logger
+	client *torrent.Client
+	http   *http.Client
+	conns  connections
+
+	// ctx ends with Close; group waits for what runs until then.
+	ctx    context.Context
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+
+	mu       sync.Mutex
+	torrents map[catalog.InfoHash]*entry
+}
+
+// entry is a torrent of the engine.
+type entry struct {
+	layout  *layout
+	dir     string
+	store   *store
+	torrent *torrent.Torrent
+	counters
+	trouble troubles
+
+	// ctx ends when the torrent is removed.
+	ctx    context.Context
+	cancel context.CancelFunc
+	// background waits for what runs until then.
+	background sync.WaitGroup
+	// completed is closed when a Fetch has all pieces.
+	completed chan struct{}
+
+	// What follows is guarded by Engine.mu.
+	meter                         meter
+	fetching, fallback, verifying bool
+}
+
+// clientID begins our peer IDs (BEP 20); by it a node knows others that divide the pieces by the same rule.
+const clientID = "-BN0100-"
+
+// New returns an engine that listens for connections.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if a := cfg.Listen.Addr(); a.IsValid() && !a.Unmap().Is4() {
+		return nil, fmt.Errorf("listen for BitTorrent on %s: only IPv4 is supported", cfg.Listen)
+	}
+	e := &Engine{cfg: cfg, log: cfg.Log, torrents: map[catalog.InfoHash]*entry{}}
+	e.conns.seeders, e.conns.entry = cfg.Seeders, e.entryOf
+	dialer := &net.Dialer{Timeout: 3 * time.Second}
+	if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
+		dialer.LocalAddr = &net.TCPAddr{IP: a.AsSlice()}
+	}
+	// On a LAN there is no proxy, whatever the environment says.
+	e.http = &http.Client{Transport: &http.Transport{
+		DialContext: dialer.DialContext, MaxConnsPerHost: fallbackWorkers + 1, ResponseHeaderTimeout: 10 * time.Second,
+	}}
+	var err error
+	if e.client, err = torrent.NewClient(e.clientConfig()); err != nil {
+		return nil, fmt.Errorf("listen for BitTorrent on %s: %w", cfg.Listen, err)
+	}
+	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: dialer})
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.group.Go(e.sample)
+	return e, nil
+}
+
+// clientConfig is the library's configuration for a LAN.
+func (e *Engine) clientConfig() *torrent.ClientConfig {
+	c := torrent.NewDefaultClientConfig()
+	host := ""
+	if a := e.cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
+		host = a.Unmap().String()
+	}
+	c.ListenHost = func(string) string { return host }
+	c.ListenPort = int(e.cfg.Listen.Port())
+	c.Slogger = slog.New(libraryHandler{e.log.Handler()})
+	c.DefaultStorage = noStorage{}
+
+	// TCP over IPv4, no way out of the LAN, trackers and web seeds by ourselves (announce.go, fallback.go). Local peer
+	// discovery (BEP 14) stays off: the library's announces only every 10 s, on the interface of the default route,
+	// writes to standard error past its loggers, and adds every peer it hears of to every torrent.
+	c.NoDHT, c.DisableUTP, c.DisableIPv6, c.DisableWebtorrent = true, true, true, true
+	c.DisableTrackers, c.DisableWebseeds, c.NoDefaultPortForwarding = true, true, true
+	// Our own dialer goes out from the address we listen on.
+	c.DialForPeerConns = false
+	// Plain connections cost less; encrypted ones are taken, and tried where plain ones are refused.
+	c.HeaderObfuscationPolicy = torrent.HeaderObfuscationPolicy{}
+	c.Bep20, c.ExtendedHandshakeClientVersion, c.HTTPUserAgent = clientID, "BootTorrent", userAgent
+
+	c.Seed = true
+	c.EstablishedConnsPerTorrent = e.cfg.MaxPeers
+	if e.cfg.MaxPeers <= 0 {
+		c.EstablishedConnsPerTorrent = 80
+		if len(e.cfg.Seeders) == 0 {
+			c.EstablishedConnsPerTorrent = 500
+		}
+	}
+	c.HalfOpenConnsPerTorrent, c.TotalHalfOpenConns = 100, 200
+	c.DialRateLimiter = rate.NewLimiter(500, 500)
+	c.NominalDialTimeout = 3 * time.Second
+	// Two nodes that dial each other keep one connection, and both the same one.
+	c.DropDuplicatePeerIds, c.DropMutuallyCompletePeers = true, true
+	// No limit: with its 64 MiB the library looks only at the first 64 MiB of missing pieces in its order, in which
+	// those that other nodes have come last. Of 160 MiB, three nodes exchanged nothing before 64 MiB were left.
+	c.MaxUnverifiedBytes = 0
+	// Read ahead for each connection, in bytes; 1 MiB for each of 80 connections is too much for a small node.
+	c.MaxAllocPeerRequestDataPerConn = 256 << 10
+	if n := e.cfg.UploadLimit; n > 0 {
+		c.UploadRateLimiter = rate.NewLimiter(rate.Limit(n), 64<<10)
+	}
+	if n := e.cfg.DownloadLimit; n > 0 {
+		c.DownloadRateLimiter = rate.NewLimiter(rate.Limit(n), 256<<10)
+	}
+	e.conns.install(&c.Callbacks)
+	return c
+}
+
+// noStorage keeps the library from making a folder and a database of its own: every torrent brings its store.
+type noStorage struct{}
+
+func (noStorage) OpenTorrent(context.Context, *metainfo.Info, metainfo.Hash) (storage.TorrentImpl, error) {
+	return storage.TorrentImpl{}, errors.New("a torrent without a store")
+}
+
+// Close stops everything, tells the trackers so, and returns within about a second. Fetches that run return an error.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.cancel() // from here on nothing is added
+	all := slices.Collect(maps.Keys(e.torrents))
+	e.mu.Unlock()
+	for _, h := range all {
+		e.group.Go(func() { e.Remove(h) })
+	}
+	e.group.Wait()
+	e.http.CloseIdleConnections()
+	return errors.Join(e.client.Close()...)
+}
+
+// Port is the TCP port the engine listens on.
+func (e *Engine) Port() int { return e.client.LocalPort() }
+
+// Seed gives away the files dir/NAME/PATH, NAME being the torrent's. They must be complete: they are trusted, not
+// hashed, and only opened, read-only, and stay open until Remove. It is an error if one is missing or has another size
+// than the torrent says. A torrent that is being seeded from another folder moves to this one.
+func (e *Engine) Seed(torrent []byte, dir string) (catalog.InfoHash, error) {
+	l, err := parseMetainfo(torrent)
+	if err != nil {
+		return catalog.InfoHash{}, fmt.Errorf("seed from %s: the torrent %w", dir, err)
+	}
+	if old := e.entry(l.hash); old != nil {
+		if old.dir == dir {
+			return l.hash, nil
+		}
+		e.Remove(l.hash)
+	}
+	s, err := openSeed(l, dir)
+	if err != nil {
+		return catalog.InfoHash{}, fmt.Errorf("seed %q: %w", l.name, err)
+	}
+	if _, err := e.add(l, dir, s, false); err != nil {
+		return catalog.InfoHash{}, fmt.Errorf("seed %q: %w", l.name, err)
+	}
+	e.log.Info("seeding", "system", l.name, "infohash", l.hash, "bytes", l.size(), "pieces", len(s.pieces))
+	return l.hash, nil
+}
+
+// add gives a torrent to the library. It owns the store from here on.
+func (e *Engine) add(l *layout, dir string, s *store, fetching bool) (*entry, error) {
+	f := &entry{layout: l, dir: dir, store: s, fetching: fetching, completed: make(chan struct{})}
+	f.ctx, f.cancel = context.WithCancel(e.ctx)
+	e.mu.Lock()
+	if e.ctx.Err() != nil || e.torrents[l.hash] != nil {
+		e.mu.Unlock()
+		f.cancel()
+		_ = s.Close()
+		return nil, errors.New("the engine is closed, or has this torrent already")
+	}
+	e.torrents[l.hash] = f
+	if fetching {
+		f.background.Add(1) // Fetch itself, which ends it
+	}
+	e.mu.Unlock()
+	t, _, err := e.client.AddTorrentSpec(&torrent.TorrentSpec{AddTorrentOpts: torrent.AddTorrentOpts{
+		InfoHash: metainfo.Hash(l.hash), InfoBytes: l.info, Storage: s,
+	}})
+	e.mu.Lock()
+	if e.torrents[l.hash] != f {
+		err = errors.Join(err, errRemoved)
+	}
+	f.torrent = t
+	e.mu.Unlock()
+	if err == nil {
+		return f, nil
+	}
+	if fetching {
+		f.background.Done()
+	}
+	e.Remove(l.hash)
+	t.Drop()
+	return nil, errors.Join(err, s.Close())
+}
+
+// errRemoved is what a Fetch ends with whose torrent was removed.
+var errRemoved = errors.New("it was removed, or the engine was closed, meanwhile")
+
+// Remove stops giving away or fetching a torrent and closes its files, which stay where they are. A Fetch of it that
+// runs returns an error. It does nothing if there is no such torrent.
+func (e *Engine) Remove(h catalog.InfoHash) {
+	e.mu.Lock()
+	f := e.torrents[h]
+	if f == nil {
+		e.mu.Unlock()
+		return
+	}
+	delete(e.torrents, h)
+	t := f.torrent
+	e.mu.Unlock()
+	f.cancel()
+	if t != nil {
+		t.Drop()
+	}
+	f.background.Wait()
+}
+
+// Stats returns how a torrent stands, and false if the engine has no such torrent.
+func (e *Engine) Stats(h catalog.InfoHash) (Stats, bool) {
+	f := e.entry(h)
+	if f == nil {
+		return Stats{}, false
+	}
+	return e.stats(f), true
+}
+
+func (e *Engine) stats(f *entry) Stats {
+	library := f.torrent.Stats()
+	s := Stats{
+		Size: f.layout.size(), Done: f.torrent.BytesCompleted(), Peers: library.ActivePeers,
+		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
+		Uploaded: library.BytesWrittenData.Int64(), Trouble: f.trouble.String(),
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.Down, s.Up = f.meter.rates()
+	s.Fallback, s.Verifying = f.fallback, f.verifying
+	return s
+}
+
+// sample feeds the meters until the engine is closed.
+func (e *Engine) sample() {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case now := <-ticker.C:
+			for _, f := range e.entries() {
+				library := f.torrent.Stats() // not under our lock: the library has its own
+				e.mu.Lock()
+				f.meter.add(sample{now, f.received(), library.BytesWrittenData.Int64()})
+				e.mu.Unlock()
+			}
+		}
+	}
+}
+
+// entries are the torrents that the library has.
+func (e *Engine) entries() []*entry {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []*entry
+	for _, f := range e.torrents {
+		if f.torrent != nil {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// entry returns a torrent that the library has, or nil.
+func (e *Engine) entry(h catalog.InfoHash) *entry {
+	if f := e.entryOf(h); f != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if f.torrent != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// entryOf returns a torrent, or nil.
+func (e *Engine) entryOf(h catalog.InfoHash) *entry {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.torrents[h]
+}

@@ -1,0 +1,193 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The fallback to HTTP fetches whole pieces by range requests (RFC 9110) from the folder that a web seed URL names
+// (BEP 19), verifies them and puts them into the store. It is not the library's web seeding: that asks for 64 MiB at a
+// time, always from the front, so that a room would take as many copies from the server as it has nodes; and it pauses
+// for up to a minute after an error it only logs. Here the picker chooses, so that a room in which nothing but HTTP
+// works still divides the pieces and gives them to each other.
+
+const (
+	// fallbackWorkers is the number of requests at a time.
+	fallbackWorkers = 4
+	// idleTimeout ends a request that brings nothing.
+	idleTimeout = 15 * time.Second
+)
+
+// fallback is one period of fetching by HTTP.
+type fallback struct {
+	engine *Engine
+	entry  *entry
+	bases  []string
+	picker *picker
+	// patience is how long peers may be silent before pieces they have are fetched as well.
+	patience time.Duration
+	// fail ends the download: nothing can be stored.
+	fail func(error)
+
+	mu      sync.Mutex
+	claimed map[int]bool
+}
+
+// run fetches pieces until ctx ends.
+func (b *fallback) run(ctx context.Context) {
+	var workers sync.WaitGroup
+	for range fallbackWorkers {
+		workers.Go(func() { b.work(ctx) })
+	}
+	workers.Wait()
+	b.entry.trouble.set("HTTP", nil)
+}
+
+func (b *fallback) work(ctx context.Context) {
+	retry := minRetry
+	for base := 0; ctx.Err() == nil; {
+		i, ok := b.claim()
+		if !ok {
+			sleep(ctx, tick)
+			continue
+		}
+		err := b.fetchPiece(ctx, b.bases[base%len(b.bases)], i)
+		b.release(i)
+		if ctx.Err() != nil {
+			return
+		}
+		b.entry.trouble.set("HTTP", err)
+		if err == nil {
+			retry = minRetry
+			continue
+		}
+		b.engine.log.Debug("fallback to HTTP failed", "system", b.entry.layout.name, "error", err)
+		base++ // perhaps another address of the seeder does
+		sleep(ctx, retry)
+		retry = min(2*retry, maxRetry)
+	}
+}
+
+// claim takes the piece to fetch next.
+func (b *fallback) claim() (int, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, i := range b.picker.choose(1, b.claimed) {
+		b.claimed[i] = true
+		return i, true
+	}
+	if b.entry.peersSilent(time.Now()) < b.patience {
+		return 0, false // what is left will come from other nodes
+	}
+	for i := range b.entry.store.pieces {
+		if !b.claimed[i] && b.entry.store.missing(i) {
+			b.claimed[i] = true
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (b *fallback) release(i int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.claimed, i)
+}
+
+func (b *fallback) fetchPiece(ctx context.Context, base string, i int) error {
+	s := b.entry.store
+	p := &s.pieces[i]
+	data := make([]byte, p.size)
+	rest := data
+	err := s.each(p.offset, p.size, func(_ *openFile, file int, at, n int64) error {
+		part := rest[:n]
+		rest = rest[n:]
+		return b.fetchRange(ctx, fileURL(base, s.layout.name, s.layout.files[file].Path), at, part)
+	})
+	if err != nil {
+		return err
+	}
+	if !s.verifies(i, data) {
+		return fmt.Errorf("get piece %d of %q from %s: it has another hash than the torrent says", i, s.layout.name, base)
+	}
+	if err := s.put(i, data); err != nil {
+		b.fail(err)
+		return err
+	}
+	b.entry.torrent.Piece(i).UpdateCompletion()
+	return nil
+}
+
+// fetchRange fills data with the bytes of a file from offset at.
+func (b *fallback) fetchRange(ctx context.Context, fileURL string, at int64, data []byte) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	idle := time.AfterFunc(idleTimeout, func() { cancel(fmt.Errorf("nothing came for %s", idleTimeout)) })
+	defer idle.Stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fileURL, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", userAgent)
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", at, at+int64(len(data))-1))
+	resp, err := b.engine.http.Do(req)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	defer resp.Body.Close()
+	// A server that ignores ranges sends the file from its beginning.
+	if resp.StatusCode != http.StatusPartialContent && (resp.StatusCode != http.StatusOK || at != 0) {
+		return fmt.Errorf("get %s: the server answered %s", fileURL, resp.Status)
+	}
+	body := &countingReader{resp.Body, func(n int) {
+		idle.Reset(idleTimeout)
+		b.entry.http.Add(int64(n))
+	}}
+	if _, err := io.ReadFull(body, data); err != nil {
+		return fmt.Errorf("get %s: %w", fileURL, causeOf(ctx, err))
+	}
+	return nil
+}
+
+// causeOf prefers the reason why ctx was cancelled to err.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+// fileURL is where a web seed has a file (BEP 19).
+func fileURL(base, name, path string) string {
+	if !strings.HasSuffix(base, "/") {
+		base += "/"
+	}
+	return base + (&url.URL{Path: name + "/" + path}).EscapedPath()
+}
+
+// countingReader tells count how much was read each time.
+type countingReader struct {
+	io.Reader
+	count func(int)
+}
+
+func (r *countingReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	r.count(n)
+	return n, err
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

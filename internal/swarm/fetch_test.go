@@ -1,0 +1,345 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
+)
+
+func TestFetchFromSeeder(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 100, 3<<20, 1<<20+1, 0)
+	seeder := newSeeder(t, s, Config{})
+	node, dir := newNode(t, "127.0.0.11"), t.TempDir()
+	var last Stats
+	if err := node.Fetch(t.Context(), s.source(dir, seeder.addrPort()), func(st Stats) { last = st }); err != nil {
+		t.Fatal(err)
+	}
+	s.checkFiles(t, dir)
+	if last.Done != s.system.Size || last.Size != s.system.Size || last.FromSeeder != s.system.Size || last.FromNodes != 0 || last.FromHTTP != 0 {
+		t.Errorf("final stats %+v, want everything (%d bytes) from the seeder", last, s.system.Size)
+	}
+	if st, ok := seeder.Stats(s.system.InfoHash); !ok || st.Uploaded != s.system.Size {
+		t.Errorf("seeder's stats %+v, %v", st, ok)
+	}
+}
+
+// TestRoom is a room of three that starts at once, with nothing but a tracker to find each other.
+func TestRoom(t *testing.T) {
+	s := newSample(t, 256<<10, 24<<20)
+	seeder := newSeeder(t, s, Config{UploadLimit: 12 << 20})
+	tracker := newTracker(t, seeder.addrPort())
+	var room sync.WaitGroup
+	for _, addr := range []string{"127.0.0.21", "127.0.0.22", "127.0.0.23"} {
+		node, dir := newNode(t, addr), t.TempDir()
+		room.Go(func() {
+			src := s.source(dir, seeder.addrPort())
+			src.Trackers = []string{tracker.url()}
+			if err := node.Fetch(t.Context(), src, nil); err != nil {
+				t.Errorf("node %s: %v", addr, err)
+				return
+			}
+			s.checkFiles(t, dir)
+			st, _ := node.Stats(s.system.InfoHash)
+			t.Logf("node %s: %d from the seeder, %d from nodes", addr, st.FromSeeder, st.FromNodes)
+			if st.FromNodes == 0 || st.FromSeeder == 0 {
+				t.Errorf("node %s: %+v, want bytes from both", addr, st)
+			}
+		})
+	}
+	room.Wait()
+	st, _ := seeder.Stats(s.system.InfoHash)
+	copies := float64(st.Uploaded) / float64(s.system.Size)
+	t.Logf("the seeder sent %.2f copies", copies)
+	if copies > 1.8 {
+		t.Errorf("the seeder sent %.2f copies for 3 nodes, want at most 1.8", copies)
+	}
+}
+
+// TestSeedsOn has a second node fetch from the first alone.
+func TestSeedsOn(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 2<<20)
+	seeder := newSeeder(t, s, Config{})
+	first, second := newNode(t, "127.0.0.31"), newNode(t, "127.0.0.32")
+	if err := first.Fetch(t.Context(), s.source(t.TempDir(), seeder.addrPort()), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := seeder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := second.Fetch(t.Context(), s.source(dir, first.addrPort()), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.checkFiles(t, dir)
+	if st, _ := second.Stats(s.system.InfoHash); st.FromNodes != s.system.Size || st.FromSeeder != 0 {
+		t.Errorf("%+v, want everything from the other node", st)
+	}
+}
+
+func TestForeignClientFetchesFromSeed(t *testing.T) {
+	t.Parallel()
+	aria2c := need.Command(t, "aria2c", "aria2")
+	for name, crypto := range map[string]string{"plain": "--bt-require-crypto=false", "encrypted": "--bt-force-encryption=true"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSample(t, 256<<10, 1000, 4<<20)
+			seeder := newSeeder(t, s, Config{})
+			tracker := newTracker(t, seeder.addrPort())
+			dir := t.TempDir()
+			writeFile(t, filepath.Join(dir, "t.torrent"), s.torrent)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, aria2c, "--no-conf", "--dir="+dir, "--seed-time=0", "--enable-dht=false", "--bt-enable-lpd=false",
+				"--file-allocation=none", "--interface=127.0.0.41", "--bt-exclude-tracker=*", "--bt-tracker="+tracker.url(),
+				crypto, "--summary-interval=0", filepath.Join(dir, "t.torrent"))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("aria2c: %v\n%s", err, out)
+			}
+			s.checkFiles(t, dir)
+		})
+	}
+}
+
+func TestRefusesOtherTorrent(t *testing.T) {
+	t.Parallel()
+	s, other := newSample(t, 256<<10, 1<<20), newSample(t, 256<<10, 1<<20, 5)
+	node, dir := newNode(t, "127.0.0.51"), t.TempDir()
+	src := s.source(dir)
+	src.Torrent = other.torrent
+	err := node.Fetch(t.Context(), src, nil)
+	if err == nil || !strings.Contains(err.Error(), "this torrent is not the catalog's") {
+		t.Fatalf("got %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("files were made: %v", entries)
+	}
+}
+
+func TestRefusesOtherFile(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 1000, 1<<20)
+	seeder := newSeeder(t, s, Config{})
+	node, dir := newNode(t, "127.0.0.52"), t.TempDir()
+	src := s.source(dir, seeder.addrPort())
+	src.System.Files = append([]catalog.File(nil), s.system.Files...)
+	src.System.Files[1].SHA256 = strings.Repeat("0", 64)
+	err := node.Fetch(t.Context(), src, nil)
+	var mismatch *MismatchError
+	if !errors.As(err, &mismatch) || mismatch.File != s.system.Files[1].Path || mismatch.Got != s.system.Files[1].SHA256 ||
+		!strings.Contains(err.Error(), mismatch.Got) || !strings.Contains(err.Error(), mismatch.Want) {
+		t.Fatalf("got %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("files were left: %v", entries)
+	}
+	if _, ok := node.Stats(s.system.InfoHash); ok {
+		t.Error("the torrent is still in the engine")
+	}
+	// A retry with the right catalog starts clean.
+	if err := node.Fetch(t.Context(), s.source(dir, seeder.addrPort()), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFallback has no peer at all: all comes by HTTP, and another node gets it by BitTorrent meanwhile or afterwards.
+func TestFallback(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 300_000, 4<<20, 77)
+	web := newWebServer(t, s)
+	node, dir := newNode(t, "127.0.0.61"), t.TempDir()
+	src := s.source(dir, netip.MustParseAddrPort("127.0.0.9:1"))
+	src.StallAfter = 300 * time.Millisecond
+	src.WebSeeds = []string{"http://127.0.0.1:1/gone/", web.base(s)}
+	fallback := false
+	var last Stats
+	if err := node.Fetch(t.Context(), src, func(st Stats) { last, fallback = st, fallback || st.Fallback }); err != nil {
+		t.Fatal(err)
+	}
+	s.checkFiles(t, dir)
+	if last.FromHTTP < s.system.Size || last.FromSeeder+last.FromNodes != 0 || last.Fallback {
+		t.Errorf("final stats %+v", last)
+	}
+	other := newNode(t, "127.0.0.62")
+	if err := other.Fetch(t.Context(), s.source(t.TempDir(), node.addrPort()), nil); err != nil {
+		t.Fatalf("the node does not upload what came by HTTP: %v", err)
+	}
+}
+
+// TestFallbackIsShared has two nodes which reach each other and HTTP, but no seed: they divide the pieces.
+func TestFallbackIsShared(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 16<<20)
+	web := newWebServer(t, s)
+	tracker := newTracker(t)
+	var room sync.WaitGroup
+	for _, addr := range []string{"127.0.0.63", "127.0.0.64"} {
+		node, dir := newNode(t, addr), t.TempDir()
+		room.Go(func() {
+			src := s.source(dir)
+			src.Trackers, src.WebSeeds, src.StallAfter = []string{tracker.url()}, []string{web.base(s)}, 2*time.Second
+			if err := node.Fetch(t.Context(), src, nil); err != nil {
+				t.Errorf("node %s: %v", addr, err)
+				return
+			}
+			s.checkFiles(t, dir)
+			st, _ := node.Stats(s.system.InfoHash)
+			t.Logf("node %s: %d by HTTP, %d from the other", addr, st.FromHTTP, st.FromNodes)
+		})
+	}
+	room.Wait()
+	if copies := float64(web.sent) / float64(s.system.Size); copies > 1.5 {
+		t.Errorf("the server sent %.2f copies to two nodes, want at most 1.5", copies)
+	}
+}
+
+// TestFallbackEndsWhenPeersReturn has the tracker name the seeder only when a node has turned to HTTP (in vain).
+func TestFallbackEndsWhenPeersReturn(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 5<<20)
+	seeder := newSeeder(t, s, Config{UploadLimit: 4 << 20})
+	tracker := newTracker(t)
+	node, dir := newNode(t, "127.0.0.65"), t.TempDir()
+	src := s.source(dir)
+	src.Trackers, src.WebSeeds, src.StallAfter = []string{tracker.url()}, []string{"http://127.0.0.1:1/"}, 200*time.Millisecond
+	began, ended := false, false
+	err := node.Fetch(t.Context(), src, func(st Stats) {
+		if st.Fallback && !began {
+			began = true
+			tracker.mu.Lock()
+			tracker.peers = append(tracker.peers, seeder.addrPort())
+			tracker.mu.Unlock()
+		}
+		ended = ended || began && !st.Fallback && st.Done < st.Size
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.checkFiles(t, dir)
+	if !began || !ended {
+		t.Errorf("fallback began %v, ended before everything was here %v; want both", began, ended)
+	}
+}
+
+func TestRetryResumes(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 6<<20)
+	seeder := newSeeder(t, s, Config{UploadLimit: 3 << 20})
+	node, dir := newNode(t, "127.0.0.71"), t.TempDir()
+	src := s.source(dir, seeder.addrPort())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err := node.Fetch(ctx, src, func(st Stats) {
+		if st.Done > st.Size/3 {
+			cancel()
+		}
+	})
+	if err != context.Canceled {
+		t.Fatalf("cancelled Fetch returned %v", err)
+	}
+	if _, ok := node.Stats(s.system.InfoHash); ok {
+		t.Error("a cancelled torrent is still in the engine")
+	}
+	if err := node.Fetch(t.Context(), src, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.checkFiles(t, dir)
+	st, _ := node.Stats(s.system.InfoHash)
+	if st.FromSeeder > s.system.Size*3/4 {
+		t.Errorf("the retry fetched %d of %d bytes again", st.FromSeeder, s.system.Size)
+	}
+	// Fetching what is here and seeded is no download at all.
+	if err := node.Fetch(t.Context(), src, nil); err != nil {
+		t.Fatal(err)
+	}
+	if st, _ := node.Stats(s.system.InfoHash); st.FromSeeder != 0 {
+		t.Errorf("%d bytes were fetched again", st.FromSeeder)
+	}
+}
+
+func TestGivesUp(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 1<<20)
+	node := newNode(t, "127.0.0.72")
+	src := s.source(t.TempDir())
+	src.GiveUpAfter, src.StallAfter = time.Second, 100*time.Millisecond
+	src.Trackers = []string{"http://127.0.0.1:1/announce"}
+	src.WebSeeds = []string{"http://127.0.0.1:1/web/"}
+	err := node.Fetch(t.Context(), src, nil)
+	if err == nil {
+		t.Fatal("fetched from nowhere")
+	}
+	for _, want := range []string{"nothing came for", "0 of 1048576 bytes", "tracker http://127.0.0.1:1/announce", "HTTP: ", "refused"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+}
+
+func TestFullMemory(t *testing.T) {
+	t.Parallel()
+	need.Root(t)
+	s := newSample(t, 256<<10, 4<<20)
+	seeder := newSeeder(t, s, Config{})
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+strconv.Itoa(2<<20)); err != nil {
+		t.Skipf("cannot mount a tmpfs: %v", err)
+	}
+	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
+	err := newNode(t, "127.0.0.73").Fetch(t.Context(), s.source(dir, seeder.addrPort()), nil)
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "no memory or space is left") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestRemoveEndsFetch(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 1<<20)
+	node := newNode(t, "127.0.0.74")
+	var once sync.Once
+	err := node.Fetch(t.Context(), s.source(t.TempDir()), func(Stats) {
+		once.Do(func() { go node.Remove(s.system.InfoHash) })
+	})
+	if !errors.Is(err, errRemoved) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestAnnounces(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 1<<20)
+	seeder := newSeeder(t, s, Config{})
+	tracker := newTracker(t, seeder.addrPort())
+	node := newNode(t, "127.0.0.75")
+	src := s.source(t.TempDir())
+	src.Trackers = []string{tracker.url()}
+	if err := node.Fetch(t.Context(), src, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tracker.mu.Lock()
+	defer tracker.mu.Unlock()
+	got := strings.Join(tracker.events, " ")
+	// "completed" may be overtaken by Close.
+	if got != "started completed stopped" && got != "started stopped" {
+		t.Errorf("events %q", got)
+	}
+	if want := node.addrPort(); tracker.peers[len(tracker.peers)-1].Addr() != want.Addr() {
+		t.Errorf("the tracker saw %v, want %v", tracker.peers, want.Addr())
+	}
+}

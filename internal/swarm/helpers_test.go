@@ -1,0 +1,210 @@
+package swarm
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anacrolix/torrent/bencode"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// sampleSystem is a system with its files on disk below dir/NAME, its catalog entry and its torrent.
+type sampleSystem struct {
+	dir     string
+	system  catalog.System
+	torrent []byte
+	data    map[string][]byte
+}
+
+// newSample makes a system of files with random bytes of the given sizes, in pieces of pieceLength.
+func newSample(t testing.TB, pieceLength int64, sizes ...int) *sampleSystem {
+	t.Helper()
+	s := &sampleSystem{dir: t.TempDir(), data: map[string][]byte{}}
+	s.system = catalog.System{Name: "demo", PieceLength: pieceLength}
+	names := []string{"vmlinuz", "live/root.squashfs", "initrd 2.img", "empty", "d"}
+	random := rand.NewChaCha8([32]byte{1})
+	var all []byte
+	var entries []FileEntry
+	for i, size := range sizes {
+		b := make([]byte, size)
+		_, _ = random.Read(b)
+		sum := sha256.Sum256(b)
+		s.system.Files = append(s.system.Files, catalog.File{Path: names[i], Size: int64(size), SHA256: hex.EncodeToString(sum[:])})
+		entries = append(entries, FileEntry{names[i], int64(size)})
+		s.system.Size += int64(size)
+		s.data[names[i]] = b
+		all = append(all, b...)
+		writeFile(t, filepath.Join(s.dir, "demo", names[i]), b)
+	}
+	var err error
+	s.torrent, s.system.InfoHash, err = EncodeMetainfo("demo", entries, pieceLength, sums(all, pieceLength), []string{"http://192.0.2.1/announce"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func sums(b []byte, pieceLength int64) (out []byte) {
+	for len(b) > 0 {
+		n := min(int64(len(b)), pieceLength)
+		sum := sha1.Sum(b[:n])
+		out, b = append(out, sum[:]...), b[n:]
+	}
+	return out
+}
+
+func writeFile(t testing.TB, path string, b []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkFiles compares what was fetched below dir with the sample.
+func (s *sampleSystem) checkFiles(t testing.TB, dir string) {
+	t.Helper()
+	for name, want := range s.data {
+		got, err := os.ReadFile(filepath.Join(dir, "demo", name))
+		if err != nil {
+			t.Error(err)
+		} else if !bytes.Equal(got, want) {
+			t.Errorf("%s differs from what was seeded", name)
+		}
+	}
+}
+
+// newEngine starts an engine on a loopback address of its own, so that peers are told apart as on a network.
+func newEngine(t testing.TB, addr string, cfg Config) *Engine {
+	t.Helper()
+	cfg.Listen = netip.AddrPortFrom(netip.MustParseAddr(addr), 0)
+	if cfg.Log == nil && testing.Verbose() {
+		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	}
+	e, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	return e
+}
+
+func (e *Engine) addrPort() netip.AddrPort {
+	return netip.AddrPortFrom(e.cfg.Listen.Addr(), uint16(e.Port()))
+}
+
+// seederAddr is where tests put the seeder.
+const seederAddr = "127.0.0.9"
+
+// newSeeder starts an engine that seeds the sample.
+func newSeeder(t testing.TB, s *sampleSystem, cfg Config) *Engine {
+	t.Helper()
+	e := newEngine(t, seederAddr, cfg)
+	if _, err := e.Seed(s.torrent, s.dir); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// newNode starts an engine that knows the seeder's address.
+func newNode(t testing.TB, addr string) *Engine {
+	t.Helper()
+	return newEngine(t, addr, Config{Seeders: []netip.Addr{netip.MustParseAddr(seederAddr)}})
+}
+
+// source is what a node needs to fetch the sample into dir from the seeder.
+func (s *sampleSystem) source(dir string, peers ...netip.AddrPort) Source {
+	return Source{Torrent: s.torrent, System: s.system, Dir: dir, Peers: peers, GiveUpAfter: 20 * time.Second}
+}
+
+// testTracker is a tracker as small as can be (BEP 3, BEP 23): it names all peers, the given ones from the start.
+type testTracker struct {
+	*httptest.Server
+	mu     sync.Mutex
+	peers  []netip.AddrPort
+	events []string
+}
+
+func newTracker(t testing.TB, peers ...netip.AddrPort) *testTracker {
+	tr := &testTracker{peers: peers}
+	tr.Server = httptest.NewServer(http.HandlerFunc(tr.announce))
+	t.Cleanup(tr.Close)
+	return tr
+}
+
+func (tr *testTracker) announce(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	host := netip.MustParseAddrPort(r.RemoteAddr).Addr()
+	port, _ := strconv.ParseUint(q.Get("port"), 10, 16)
+	self := netip.AddrPortFrom(host, uint16(port))
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if event := q.Get("event"); event != "" {
+		tr.events = append(tr.events, event)
+	}
+	var compact []byte
+	known := false
+	for _, p := range tr.peers {
+		known = known || p == self
+		compact = append(compact, p.Addr().AsSlice()...)
+		compact = binary.BigEndian.AppendUint16(compact, p.Port())
+	}
+	if !known {
+		tr.peers = append(tr.peers, self)
+	}
+	b, _ := bencode.Marshal(map[string]any{"interval": 5, "peers": string(compact)})
+	_, _ = w.Write(b)
+}
+
+func (tr *testTracker) url() string { return tr.URL + "/announce" }
+
+// webServer serves the sample's folder as the seeder does, and counts the bytes.
+type webServer struct {
+	*httptest.Server
+	mu   sync.Mutex
+	sent int64
+}
+
+func newWebServer(t testing.TB, s *sampleSystem) *webServer {
+	ws := &webServer{}
+	prefix := catalog.WebSeedPath(s.system.InfoHash)
+	files := http.StripPrefix(prefix, http.FileServer(http.Dir(s.dir)))
+	ws.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		files.ServeHTTP(&countingWriter{w, ws}, r)
+	}))
+	t.Cleanup(ws.Close)
+	return ws
+}
+
+func (ws *webServer) base(s *sampleSystem) string {
+	return ws.URL + catalog.WebSeedPath(s.system.InfoHash)
+}
+
+type countingWriter struct {
+	http.ResponseWriter
+	ws *webServer
+}
+
+func (w *countingWriter) Write(b []byte) (int, error) {
+	w.ws.mu.Lock()
+	w.ws.sent += int64(len(b))
+	w.ws.mu.Unlock()
+	return w.ResponseWriter.Write(b)
+}

@@ -1,0 +1,194 @@
+package swarm
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestPieceLength(t *testing.T) {
+	for _, c := range []struct{ size, want int64 }{
+		{0, 256 << 10}, {64 << 20, 256 << 10}, {512<<20 - 1, 256 << 10}, {512 << 20, 256 << 10}, {1<<30 - 1, 256 << 10},
+		{1 << 30, 512 << 10}, {3 << 30, 1 << 20}, {4 << 30, 2 << 20}, {8 << 30, 4 << 20}, {100 << 30, 4 << 20},
+	} {
+		if got := PieceLength(c.size); got != c.want {
+			t.Errorf("PieceLength(%d) = %d, want %d", c.size, got, c.want)
+		}
+	}
+}
+
+// golden is a small torrent whose bytes never change.
+func golden() (name string, files []FileEntry, pieceLength int64, pieces []byte, announce []string) {
+	return "debian", []FileEntry{{"vmlinuz", 300_000}, {"live/initrd.gz", 0}, {"live/größe 1", 5}}, 256 << 10,
+		bytes.Repeat([]byte("0123456789abcdefghij"), 2),
+		[]string{"http://192.0.2.1:6969/announce", "http://198.51.100.1:6969/announce"}
+}
+
+func TestEncodeMetainfoGolden(t *testing.T) {
+	got, h, err := EncodeMetainfo(golden())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", "debian.torrent")
+	if *update {
+		writeFile(t, path, got)
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("got %q\nwant %q (-update writes it anew)", got, want)
+	}
+	if want := sha1.Sum(got[bytes.Index(got, []byte("4:info"))+6 : len(got)-1]); h != want {
+		t.Errorf("infohash %s, want %x", h, want)
+	}
+}
+
+// libtorrentSays prints what libtorrent reads in a metainfo file.
+const libtorrentSays = `
+import libtorrent, sys
+t = libtorrent.torrent_info(sys.argv[1])
+print(t.info_hash(), t.name(), t.piece_length(), t.num_pieces(), t.total_size(), t.priv())
+f = t.files()
+for i in range(f.num_files()): print(f.file_path(i), f.file_size(i))
+for tr in sorted(t.trackers(), key=lambda tr: tr.url): print(tr.tier, tr.url)
+`
+
+func TestForeignClientsReadMetainfo(t *testing.T) {
+	torrent, h, err := EncodeMetainfo(golden())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "t.torrent")
+	writeFile(t, path, torrent)
+	t.Run("libtorrent", func(t *testing.T) {
+		// The module belongs to the distribution's python, which need not be the first in PATH.
+		python := need.File(t, "/usr/bin/python3", "python3")
+		need.File(t, "/usr/lib/python3/dist-packages/libtorrent.egg-info", "python3-libtorrent")
+		out, err := exec.Command(python, "-c", libtorrentSays, path).CombinedOutput()
+		want := h.String() + ` debian 262144 2 300005 False
+debian/vmlinuz 300000
+debian/live/initrd.gz 0
+debian/live/größe 1 5
+0 http://192.0.2.1:6969/announce
+0 http://198.51.100.1:6969/announce
+`
+		if err != nil || string(out) != want {
+			t.Errorf("libtorrent: %v\n%s\nwant\n%s", err, out, want)
+		}
+	})
+	t.Run("aria2", func(t *testing.T) {
+		out, err := exec.Command(need.Command(t, "aria2c", "aria2"), "--no-conf", "-S", path).CombinedOutput()
+		for _, want := range []string{"Info Hash: " + h.String(), "Mode: multi", "./debian/vmlinuz", "./debian/live/größe 1", "Piece Length: 256KiB"} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("aria2c: %v; does not say %q:\n%s", err, want, out)
+			}
+		}
+	})
+}
+
+func TestEncodeMetainfoRefuses(t *testing.T) {
+	sum := make([]byte, 20)
+	one := []FileEntry{{"a", 1}}
+	for _, c := range []struct {
+		name   string
+		files  []FileEntry
+		length int64
+		pieces []byte
+		want   string
+	}{
+		{"a/b", one, 1 << 18, sum, "not a plain folder name"},
+		{"..", one, 1 << 18, sum, "not a plain folder name"},
+		{"n", []FileEntry{{"../a", 1}}, 1 << 18, sum, "leaves the folder"},
+		{"n", []FileEntry{{"a", 1}, {"a", 2}}, 1 << 18, sum, "twice"},
+		{"n", []FileEntry{{"a", 1}, {"a/b", 2}}, 1 << 18, sum, "both a file and a folder"},
+		{"n", []FileEntry{{"a", -1}}, 1 << 18, sum, "impossible size"},
+		{"n", []FileEntry{{"a", 0}}, 1 << 18, nil, "all empty"},
+		{"n", one, 100_000, sum, "not a power of two"},
+		{"n", one, 1 << 18, nil, "0 bytes of piece hashes"},
+		{"n", []FileEntry{{"a", 1<<18 + 1}}, 1 << 18, sum, "need 40"},
+	} {
+		if _, _, err := EncodeMetainfo(c.name, c.files, c.length, c.pieces, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q %v: got %v, want %q", c.name, c.files, err, c.want)
+		}
+	}
+}
+
+func TestCheckMetainfo(t *testing.T) {
+	s := newSample(t, 256<<10, 1000, 2000)
+	for _, c := range []struct {
+		what   string
+		change func(torrent *[]byte, sys *catalog.System)
+		want   string
+	}{
+		{"the right one", func(*[]byte, *catalog.System) {}, ""},
+		{"nothing", func(b *[]byte, _ *catalog.System) { *b = nil }, "is not a torrent file"},
+		{"a web page", func(b *[]byte, _ *catalog.System) { *b = []byte("<html>404") }, "is not a torrent file"},
+		{"more at the end", func(b *[]byte, _ *catalog.System) { *b = append(bytes.Clone(*b), 'x') }, "is not a torrent file"},
+		{"infohash", func(_ *[]byte, s *catalog.System) { s.InfoHash[0]++ }, "this torrent is not the catalog's \"demo\": its infohash is"},
+		{"name", func(_ *[]byte, s *catalog.System) { s.Name = "other" }, `its name is "demo"`},
+		{"piece length", func(_ *[]byte, s *catalog.System) { s.PieceLength *= 2 }, "its piece length is 262144 bytes"},
+		{"file missing", func(_ *[]byte, s *catalog.System) { s.Files = s.Files[:1] }, "it has 2 files, the catalog says 1"},
+		{"order", func(_ *[]byte, s *catalog.System) { s.Files[0], s.Files[1] = s.Files[1], s.Files[0] }, `its file 1 is "vmlinuz"`},
+		{"size", func(_ *[]byte, s *catalog.System) { s.Files[1].Size++ }, `has 2000 bytes, the catalog says 2001`},
+		{"total", func(_ *[]byte, s *catalog.System) { s.Size++ }, "it has 3000 bytes, the catalog says 3001"},
+	} {
+		torrent, sys := s.torrent, s.system
+		sys.Files = append([]catalog.File(nil), sys.Files...)
+		c.change(&torrent, &sys)
+		err := CheckMetainfo(torrent, sys)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", c.what, err, c.want)
+		}
+	}
+}
+
+func FuzzCheckMetainfo(f *testing.F) {
+	torrent, h, err := EncodeMetainfo(golden())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(torrent)
+	f.Add([]byte("d4:infod6:lengthi1e4:name1:a12:piece lengthi16384e6:pieces20:01234567890123456789ee"))
+	f.Add([]byte("d4:infod9:file treed0:d6:lengthi1eee12:meta versioni2eee"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_ = CheckMetainfo(b, catalog.System{Name: "debian", InfoHash: h})
+		l, err := parseMetainfo(b)
+		if err != nil {
+			return
+		}
+		for _, file := range l.files {
+			if p := filepath.Join("/dir", l.name, file.Path); !strings.HasPrefix(p, "/dir/"+l.name+"/") {
+				t.Errorf("%q leaves the folder", p)
+			}
+		}
+	})
+}
+
+func FuzzParseResponse(f *testing.F) {
+	f.Add([]byte("d8:intervali5e5:peers6:\x7f\x00\x00\x01\x1a\xe1e"))
+	f.Add([]byte("d8:intervali5e5:peersld2:ip9:127.0.0.14:porti6881eeee"))
+	f.Add([]byte("d14:failure reason4:nopee"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		interval, peers, err := parseResponse(b)
+		if err == nil && (interval < minInterval || interval > maxInterval) {
+			t.Errorf("interval %s", interval)
+		}
+		for _, p := range peers {
+			if !p.Addr().Is4() || p.Port() == 0 {
+				t.Errorf("peer %s", p)
+			}
+		}
+	})
+}

@@ -1,0 +1,175 @@
+package swarm
+
+import (
+	"slices"
+	"testing"
+)
+
+// fakeBoard is a node's view of a torrent without a network.
+type fakeBoard struct {
+	here      []bool
+	crowd     []member
+	preferred []int
+}
+
+func newFakeBoard(pieces int) *fakeBoard { return &fakeBoard{here: make([]bool, pieces)} }
+
+func (b *fakeBoard) Pieces() int        { return len(b.here) }
+func (b *fakeBoard) Missing(i int) bool { return !b.here[i] }
+func (b *fakeBoard) Crowd() []member    { return b.crowd }
+func (b *fakeBoard) Prefer(i int)       { b.preferred = append(b.preferred, i) }
+
+func id(n byte) peerID {
+	p := peerID([]byte(clientID + "............"))
+	p[19] = n
+	return p
+}
+
+// with returns a member that has the given pieces.
+func with(n byte, shares bool, pieces ...int) member {
+	return member{id: id(n), shares: shares, has: func(i int) bool { return slices.Contains(pieces, i) }}
+}
+
+// order has the picker choose all pieces.
+func order(self byte, b *fakeBoard) []int {
+	return newPicker(id(self), b).choose(b.Pieces(), nil)
+}
+
+func TestPickerKeepsWindow(t *testing.T) {
+	b := newFakeBoard(10)
+	p := newPicker(id(1), b)
+	p.refill(2)
+	p.refill(2)
+	if len(b.preferred) != 2 {
+		t.Fatalf("preferred %v, want 2 pieces", b.preferred)
+	}
+	b.here[b.preferred[0]] = true
+	p.refill(2)
+	if len(b.preferred) != 3 || b.preferred[2] == b.preferred[0] || b.preferred[2] == b.preferred[1] {
+		t.Fatalf("preferred %v, want one more after a piece arrived", b.preferred)
+	}
+	p.refill(4)
+	if len(b.preferred) != 5 {
+		t.Fatalf("preferred %v, want two more in a wider window", b.preferred)
+	}
+	for i := range b.here {
+		b.here[i] = true
+	}
+	p.refill(4)
+	if len(b.preferred) != 5 || len(p.preferred) != 0 {
+		t.Errorf("preferred %v, window %v, want nothing more at the end", b.preferred, p.preferred)
+	}
+}
+
+func TestPickerLeavesWhatOthersHave(t *testing.T) {
+	b := newFakeBoard(4)
+	b.here[0] = true
+	b.crowd = []member{with(2, true, 1), with(3, false, 2)}
+	if got := order(1, b); !slices.Equal(got, []int{3}) {
+		t.Errorf("chose %v, want only piece 3, which nobody has", got)
+	}
+}
+
+// TestPickerDivides has nodes which see each other each take its share first: together all pieces, none twice.
+func TestPickerDivides(t *testing.T) {
+	const nodes, pieces = 8, 1000
+	taken := make([]int, pieces)
+	for self := byte(0); self < nodes; self++ {
+		b := newFakeBoard(pieces)
+		share := pieces
+		for other := byte(0); other < nodes; other++ {
+			if other != self {
+				b.crowd = append(b.crowd, with(other, true))
+			}
+		}
+		share = 0
+		all := order(self, b)
+		if len(all) != pieces {
+			t.Fatalf("node %d chose %d of %d pieces", self, len(all), pieces)
+		}
+		for _, i := range all {
+			if owner(i, nodes) != self {
+				break
+			}
+			taken[i]++
+			share++
+		}
+		if share < pieces/nodes*2/3 || share > pieces/nodes*4/3 {
+			t.Errorf("node %d has a share of %d, want about %d", self, share, pieces/nodes)
+		}
+	}
+	for i, n := range taken {
+		if n != 1 {
+			t.Errorf("piece %d is in %d shares", i, n)
+		}
+	}
+}
+
+// owner computes rendezvous hashing the simple way.
+func owner(i int, nodes byte) (best byte) {
+	for n := byte(1); n < nodes; n++ {
+		if weight(seed(id(n)), i) > weight(seed(id(best)), i) {
+			best = n
+		}
+	}
+	return best
+}
+
+// TestPickerStartsApart has nodes that don't see each other yet begin at different pieces.
+func TestPickerStartsApart(t *testing.T) {
+	first := map[int]bool{}
+	for self := byte(0); self < 16; self++ {
+		first[order(self, newFakeBoard(1000))[0]] = true
+	}
+	if len(first) < 15 {
+		t.Errorf("16 nodes begin at %d different pieces", len(first))
+	}
+}
+
+// TestPickerInheritsShares has a node leave: its share moves, all else stays in its owner's hands.
+func TestPickerInheritsShares(t *testing.T) {
+	const pieces = 300
+	b := newFakeBoard(pieces)
+	b.crowd = []member{with(0, true), with(2, true)}
+	before := order(1, b)
+	b.crowd = b.crowd[:1]
+	after := order(1, b)
+	mine := func(all []int, nodes ...byte) (share []int) {
+		for _, i := range all {
+			if !slices.ContainsFunc(nodes, func(n byte) bool { return weight(seed(id(n)), i) > weight(seed(id(1)), i) }) {
+				share = append(share, i)
+			}
+		}
+		return share
+	}
+	old, now := mine(before, 0, 2), mine(after, 0)
+	if len(now) <= len(old) {
+		t.Errorf("the share was %d pieces and is %d after a node left", len(old), len(now))
+	}
+	for _, i := range old {
+		if !slices.Contains(now, i) {
+			t.Errorf("piece %d was lost from the share", i)
+		}
+	}
+}
+
+// TestPickerIgnoresForeignRanks has a client which follows another rule not be left a share it will not take.
+func TestPickerIgnoresForeignRanks(t *testing.T) {
+	b := newFakeBoard(100)
+	alone := order(1, b)
+	b.crowd = []member{with(2, false)}
+	if got := order(1, b); !slices.Equal(got, alone) {
+		t.Error("a foreign client changed the order")
+	}
+}
+
+func BenchmarkPickerRefill(b *testing.B) {
+	board := newFakeBoard(4096)
+	for n := byte(1); n < 32; n++ {
+		board.crowd = append(board.crowd, member{id: id(n), shares: true, has: func(int) bool { return false }})
+	}
+	p := newPicker(id(0), board)
+	for b.Loop() {
+		p.choose(1, nil)
+	}
+}

@@ -1,0 +1,108 @@
+package swarm
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Stats is how a torrent stands.
+type Stats struct {
+	// Size is the torrent's size in bytes, Done what is here of it.
+	Size, Done int64
+	// Down and Up are payload bytes per second, over the last three seconds.
+	Down, Up int64
+	// Peers is the number of connections.
+	Peers int
+	// FromSeeder, FromNodes and FromHTTP are payload bytes received over BitTorrent from Config.Seeders, over
+	// BitTorrent from everyone else, and by HTTP. Uploaded is payload bytes sent.
+	FromSeeder, FromNodes, FromHTTP, Uploaded int64
+	// Fallback says that pieces are being fetched by HTTP, as BitTorrent brought nothing.
+	Fallback bool
+	// Verifying says that all pieces are here and the files' SHA-256 sums are being computed.
+	Verifying bool
+	// Trouble is the last thing that went wrong and has not gone right since, in words; empty if nothing.
+	Trouble string
+}
+
+// counters are a torrent's totals in bytes.
+type counters struct {
+	seeder, nodes, http atomic.Int64
+	// lastPeer is when a peer last sent something, in nanoseconds since 1970.
+	lastPeer atomic.Int64
+}
+
+// peersSilent is for how long nothing has come by BitTorrent.
+func (c *counters) peersSilent(now time.Time) time.Duration {
+	return now.Sub(time.Unix(0, c.lastPeer.Load()))
+}
+
+// received is the sum of all that came in.
+func (c *counters) received() int64 { return c.seeder.Load() + c.nodes.Load() + c.http.Load() }
+
+// tick is how often speeds are sampled and progress is reported.
+const tick = 500 * time.Millisecond
+
+// meter computes speeds from the totals it is shown at every tick.
+type meter struct {
+	samples [7]sample // a ring: six ticks are three seconds
+	n       int       // samples seen so far
+}
+
+type sample struct {
+	at       time.Time
+	down, up int64
+}
+
+func (m *meter) add(s sample) {
+	m.samples[m.n%len(m.samples)] = s
+	m.n++
+}
+
+// rates returns bytes per second between the oldest and the newest sample.
+func (m *meter) rates() (down, up int64) {
+	if m.n < 2 {
+		return 0, 0
+	}
+	last := m.samples[(m.n-1)%len(m.samples)]
+	first := m.samples[max(0, m.n-len(m.samples))%len(m.samples)]
+	seconds := last.at.Sub(first.at).Seconds()
+	if seconds <= 0 {
+		return 0, 0
+	}
+	return int64(float64(last.down-first.down) / seconds), int64(float64(last.up-first.up) / seconds)
+}
+
+// troubles remembers the last failure of each thing that can fail on and off.
+type troubles struct {
+	mu   sync.Mutex
+	last map[string]string
+}
+
+// set notes what is wrong with the thing of that name; nil: nothing any more.
+func (t *troubles) set(name string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		delete(t.last, name)
+		return
+	}
+	if t.last == nil {
+		t.last = map[string]string{}
+	}
+	t.last[name] = err.Error()
+}
+
+// String lists the failures.
+func (t *troubles) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []string
+	for name, err := range t.last {
+		all = append(all, name+": "+err)
+	}
+	slices.Sort(all)
+	return strings.Join(all, "; ")
+}
