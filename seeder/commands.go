@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/version"
+	"github.com/boottorrent/boottorrent/seeder/daemon"
+)
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(term terminal) error {
+	_, err := fmt.Fprintln(term.Out, version.String("seeder"))
+	return err
+}
+
+type initCmd struct {
+	Dir  string `arg:"" type:"path" help:"The directory to make; it may exist."`
+	Name string `help:"The site's name, shown on every node. Default: the directory's name."`
+}
+
+// Run makes a site directory.
+func (c initCmd) Run(term terminal) error {
+	name := c.Name
+	if name == "" {
+		name = filepath.Base(c.Dir)
+	}
+	if err := site.Init(c.Dir, name); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(term.Out, `The site %q is in %s:
+  %-18s what the seeder does; every key is in it, with its default
+  %-18s the systems, a folder each
+  %-18s signs the catalog: keep it secret, and keep it
+
+Next: put a system into %s, then
+  mkimage %[2]s        builds what the nodes start
+  seeder check %[2]s   finds mistakes
+  seeder serve %[2]s   serves the room (as root: it needs the ports of DHCP and TFTP)
+`, name, c.Dir, site.ConfigFile, site.SystemsDir+"/", site.SecretKeyFile, filepath.Join(c.Dir, site.SystemsDir))
+	return err
+}
+
+type checkCmd struct {
+	Dir string `arg:"" help:"The site directory."`
+}
+
+// Run prints every problem of a site.
+func (c checkCmd) Run(term terminal) error {
+	s, err := load(c.Dir, term)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %d system(s)\n", c.Dir, s.Name, len(s.Systems))
+	return err
+}
+
+// load reads a site and prints its problems and warnings.
+func load(dir string, term terminal) (*site.Site, error) {
+	s, problems := site.Load(dir)
+	for _, p := range problems {
+		fmt.Fprintln(term.Err, p.Error())
+	}
+	if len(problems) > 0 {
+		fmt.Fprintf(term.Err, "%s: %d problem(s)\n", dir, len(problems))
+		return nil, errReported
+	}
+	for _, w := range s.Warnings {
+		fmt.Fprintln(term.Err, "warning:", w.Error())
+	}
+	return s, nil
+}
+
+type serveCmd struct {
+	Dir string `arg:"" help:"The site directory."`
+}
+
+// Run serves a site until it is interrupted.
+func (c serveCmd) Run(ctx context.Context, term terminal) error {
+	s, err := load(c.Dir, term)
+	if err != nil {
+		return err
+	}
+	log, err := logger(s.Log, term.Err)
+	if err != nil {
+		return err
+	}
+	bar := newHashing(term.Err)
+	err = daemon.Run(ctx, daemon.Options{
+		Site: s, Log: log, Progress: bar.progress,
+		Ready: func(sum daemon.Summary) {
+			bar.finish()
+			summary(term.Out, s, sum)
+		},
+	})
+	bar.finish()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("%w; run it as root, or give it the capabilities NET_BIND_SERVICE and NET_RAW", err)
+	}
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+// logger makes the log the site asks for.
+func logger(l site.Log, w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, o)), nil
+}
+
+// summary prints where the seeder listens and what it offers.
+func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
+	fmt.Fprintf(w, "The site %q is served on\n", s.Name)
+	for n, i := range sum.Interfaces {
+		fmt.Fprintf(w, "  %-10s %-18s %s  DHCP: %s  TFTP: %d  BitTorrent: %d\n",
+			i.Name, i.Addr, sum.Base[n], s.DHCP.Mode, s.Ports.TFTP, s.Ports.Torrent)
+	}
+	fmt.Fprintf(w, "and offers %d system(s)\n", len(sum.Catalog.Systems))
+	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
+	for _, sys := range sum.Catalog.Systems {
+		mark := ""
+		if sys.Name == sum.Catalog.Defaults.System {
+			mark = "default"
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%.1f MiB\t%s\t%s\n", sys.Name, sys.Title, float64(sys.Size)/(1<<20), sys.Launch.Method, mark)
+	}
+	t.Flush()
+	missing(w, s, sum)
+}
+
+// missing says what a person has forgotten and would otherwise learn from a node that does not boot.
+func missing(w io.Writer, s *site.Site, sum daemon.Summary) {
+	for _, path := range []string{catalog.PathKernel, catalog.PathInitrd} {
+		name := strings.TrimPrefix(path, catalog.PathBoot)
+		if _, err := os.Stat(filepath.Join(s.Dir, site.ImageDir, name)); err != nil {
+			fmt.Fprintf(w, "warning: %s is missing, so no node can start: run 'mkimage %s'\n", filepath.Join(site.ImageDir, name), s.Dir)
+			break
+		}
+	}
+	if len(sum.Loaders) == 0 {
+		fmt.Fprintln(w, "warning: no iPXE boot loader on this machine, so firmware gets none: apt-get install ipxe")
+	}
+}

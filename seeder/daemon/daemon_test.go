@@ -1,0 +1,202 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/site"
+)
+
+// kernel makes content pass for a Linux kernel (Documentation/arch/x86/boot.rst: 0xAA55 at 0x1FE, HdrS at 0x202, protocol
+// 2.15 at 0x206, loaded high at 0x211, relocatable at 0x234, 64-bit and loadable above 4 GiB at 0x236).
+func kernel(size int, fill byte) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = fill
+	}
+	copy(b[0x1fe:], "\x55\xaa")
+	copy(b[0x202:], "HdrS\x0f\x02")
+	b[0x211], b[0x234], b[0x236] = 1, 1, 3
+	return b
+}
+
+// newSite makes a site that is served on loopback, without DHCP, on free ports.
+func newSite(t *testing.T) *site.Site {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "room")
+	must(t, site.Init(dir, "room"))
+	config := fmt.Sprintf("version: 1\nname: room\nserve: {address: 127.0.0.1}\ndhcp: {mode: off}\nports: {http: %d, tftp: %d, torrent: %d}\n",
+		freePort(t), freePort(t), freePort(t))
+	must(t, os.WriteFile(filepath.Join(dir, site.ConfigFile), []byte(config), 0o644))
+	writeSystem(t, dir, "one", 'a')
+	s, problems := site.Load(dir)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return s
+}
+
+func writeSystem(t *testing.T, dir, name string, fill byte) {
+	t.Helper()
+	folder := filepath.Join(dir, site.SystemsDir, name)
+	must(t, os.MkdirAll(folder, 0o755))
+	must(t, os.WriteFile(filepath.Join(folder, "vmlinuz"), kernel(300<<10, fill), 0o644))
+	must(t, os.WriteFile(filepath.Join(folder, site.SystemFile), []byte("dispname: "+name+"\nmethod: kexec\nkernel: vmlinuz\n"), 0o644))
+}
+
+// freePort finds a port that nothing listens on just now.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// running is a daemon in this process.
+type running struct {
+	t    *testing.T
+	base string
+	dir  string
+}
+
+// start runs the daemon until the test ends, which it must then do without an error.
+func start(t *testing.T, s *site.Site) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, ended := make(chan Summary, 1), make(chan error, 1)
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	go func() {
+		ended <- Run(ctx, Options{Site: s, Log: log, Ready: func(sum Summary) { ready <- sum }})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the daemon ended with %v", err)
+		}
+	})
+	select {
+	case sum := <-ready:
+		return &running{t: t, base: sum.Base[0], dir: s.Dir}
+	case err := <-ended:
+		ended <- nil
+		t.Fatal(err)
+	}
+	return nil
+}
+
+func (r *running) get(path string) []byte {
+	r.t.Helper()
+	resp, err := http.Get(r.base + path)
+	must(r.t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	must(r.t, err)
+	if resp.StatusCode != http.StatusOK {
+		r.t.Fatalf("GET %s: %s: %s", path, resp.Status, b)
+	}
+	return b
+}
+
+func (r *running) catalog() *catalog.Catalog {
+	r.t.Helper()
+	var c catalog.Catalog
+	must(r.t, json.Unmarshal(r.get(catalog.PathCatalog), &c))
+	return &c
+}
+
+// await polls the catalog until it is as wanted: it is what nodes do.
+func (r *running) await(what string, as func(*catalog.Catalog) bool) *catalog.Catalog {
+	r.t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		c := r.catalog()
+		if as(c) {
+			return c
+		}
+		select {
+		case <-deadline:
+			r.t.Fatalf("the catalog did not come to have %s: %+v", what, c.Systems)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// What is under oss/ while the seeder runs is what it offers; an old version stays to be had for those who are at it, even
+// though its file was overwritten in place.
+func TestChangesArePickedUp(t *testing.T) {
+	s := newSite(t)
+	r := start(t, s)
+	old := r.catalog().Systems[0]
+
+	writeSystem(t, s.Dir, "two", 'b')
+	r.await("two systems", func(c *catalog.Catalog) bool { return len(c.Systems) == 2 })
+
+	writeSystem(t, s.Dir, "one", 'c')
+	r.await("a new version", func(c *catalog.Catalog) bool {
+		one, ok := c.System("one")
+		return ok && one.InfoHash != old.InfoHash
+	})
+	r.get(catalog.TorrentPath(old.InfoHash))
+	sum := sha256.Sum256(r.get(old.FilePath("vmlinuz")))
+	if hex.EncodeToString(sum[:]) != old.Files[0].SHA256 {
+		t.Error("the old version is no longer what its catalog said")
+	}
+
+	must(t, os.RemoveAll(filepath.Join(s.Dir, site.SystemsDir, "two")))
+	r.await("one system", func(c *catalog.Catalog) bool { return len(c.Systems) == 1 })
+
+	// A mistake does not take away what works.
+	must(t, os.WriteFile(filepath.Join(s.Dir, site.SystemsDir, "one", site.SystemFile), []byte("method: kexec\nkernel: gone\n"), 0o644))
+	writeSystem(t, s.Dir, "three", 'd')
+	must(t, os.Remove(filepath.Join(s.Dir, site.SystemsDir, "one", site.SystemFile)))
+	must(t, os.WriteFile(filepath.Join(s.Dir, site.SystemsDir, "one", site.SystemFile), []byte("dispname: One\nmethod: kexec\nkernel: vmlinuz\n"), 0o644))
+	c := r.await("a mended system and a new one", func(c *catalog.Catalog) bool { return len(c.Systems) == 2 })
+	if one, _ := c.System("one"); one.Title != "One" {
+		t.Errorf("after a mistake was mended: %+v", one)
+	}
+}
+
+// A catalog that is served is signed with the site's key, and a second seeder of one site is refused.
+func TestServesSignedCatalogOnce(t *testing.T) {
+	s := newSite(t)
+	r := start(t, s)
+	key, err := s.PublicKey()
+	must(t, err)
+	if _, err := catalog.Open(key, r.get(catalog.PathCatalog), r.get(catalog.PathSignature)); err != nil {
+		t.Error(err)
+	}
+	err = Run(t.Context(), Options{Site: s, Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		t.Error("two seeders serve one site at the same time")
+	}
+}
+
+func TestInterfaces(t *testing.T) {
+	if _, err := interfaces(site.Serve{Interfaces: []string{"nosuch0"}}); err == nil {
+		t.Error("an interface that is not there was accepted")
+	}
+	on, err := interfaces(site.Serve{Interfaces: []string{"lo"}})
+	if err != nil || len(on) != 1 || on[0].Addr.Addr().String() != "127.0.0.1" {
+		t.Errorf("lo: %v, %v", on, err)
+	}
+}

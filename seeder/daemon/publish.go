@@ -1,0 +1,211 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"aead.dev/minisign"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/swarm"
+	"github.com/boottorrent/boottorrent/seeder/store"
+	"github.com/boottorrent/boottorrent/seeder/tracker"
+	"github.com/boottorrent/boottorrent/seeder/web"
+)
+
+// A version that the catalog no longer lists is kept until no node has been downloading it for retireIdle, and at least
+// retireAfter: a node that read the old catalog may be about to ask for it.
+const (
+	retireAfter = 10 * time.Minute
+	retireIdle  = time.Minute
+	retireCheck = 15 * time.Second
+)
+
+// publisher makes a site's systems available: it turns a site into stored versions and a signed catalog, and hands those
+// to the services at once.
+type publisher struct {
+	log      *slog.Logger
+	store    *store.Store
+	engine   *swarm.Engine
+	tracker  *tracker.Tracker
+	web      *web.Server
+	announce []string // tracker URLs, one for each address served on
+	base     []string // HTTP base URLs, likewise
+	progress store.Progress
+	now      func() time.Time
+
+	mu      sync.Mutex
+	seeding map[catalog.InfoHash]*version
+}
+
+// version is one that is being seeded, listed in the catalog or not.
+type version struct {
+	store.Version
+	unlisted time.Time // since when the catalog does not list it; zero: it does
+	busy     time.Time // when a node was last downloading it
+}
+
+// publish imports every system of s (quick for those already stored) and swaps the catalog. On an error everything
+// stays as it was.
+func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog, error) {
+	key, err := s.SecretKey()
+	if err != nil {
+		return nil, err
+	}
+	versions := make([]store.Version, 0, len(s.Systems))
+	for _, sys := range s.Systems {
+		v, err := p.store.Import(ctx, sys, p.announce, p.progress)
+		if err != nil {
+			return nil, fmt.Errorf("system %s: %w", sys.Name, err)
+		}
+		versions = append(versions, v)
+	}
+	cat := p.catalog(s, versions)
+	document, err := cat.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return cat, p.swap(document, key, versions)
+}
+
+func (p *publisher) catalog(s *site.Site, versions []store.Version) *catalog.Catalog {
+	cat := &catalog.Catalog{
+		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second),
+		Defaults: s.Defaults, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
+	}
+	for _, v := range versions {
+		cat.Systems = append(cat.Systems, v.System)
+	}
+	return cat
+}
+
+// swap seeds what is new before the catalog names it, and marks what the catalog no longer names.
+func (p *publisher) swap(document []byte, key minisign.PrivateKey, versions []store.Version) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	release := &web.Release{Catalog: document, Signature: catalog.Sign(key, document), Torrents: map[catalog.InfoHash]web.Torrent{}}
+	listed := map[catalog.InfoHash]bool{}
+	for _, v := range versions {
+		h := v.System.InfoHash
+		listed[h] = true
+		release.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Dir: v.Dir}
+		if have := p.seeding[h]; have != nil {
+			have.Version, have.unlisted = v, time.Time{}
+			continue
+		}
+		if _, err := p.engine.Seed(v.Torrent, v.Dir); err != nil {
+			return fmt.Errorf("seed system %s: %w", v.System.Name, err)
+		}
+		p.seeding[h] = &version{Version: v}
+	}
+	now := p.now()
+	for h, v := range p.seeding {
+		if !listed[h] && v.unlisted.IsZero() {
+			v.unlisted, v.busy = now, now
+			p.log.Info("old version is kept for nodes that are downloading it", "system", v.System.Name, "infohash", h)
+		}
+	}
+	p.tracker.SetTorrents(p.infohashes())
+	p.web.Publish(release)
+	return nil
+}
+
+// infohashes lists everything being seeded. The caller holds p.mu.
+func (p *publisher) infohashes() []catalog.InfoHash {
+	hs := make([]catalog.InfoHash, 0, len(p.seeding))
+	for h := range p.seeding {
+		hs = append(hs, h)
+	}
+	return hs
+}
+
+// retire drops old versions that nobody needs any more, until ctx ends.
+func (p *publisher) retire(ctx context.Context) error {
+	tick := time.NewTicker(retireCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := p.dropIdle(); err != nil {
+				p.log.Warn("removing old versions from the disk", "err", err)
+			}
+		}
+	}
+}
+
+// dropIdle drops what has been unlisted and idle for long enough.
+func (p *publisher) dropIdle() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, dropped := p.now(), false
+	for h, v := range p.seeding {
+		if v.unlisted.IsZero() {
+			continue
+		}
+		if _, incomplete := p.tracker.Swarm(h); incomplete > 0 {
+			v.busy = now
+		}
+		if now.Sub(v.unlisted) < retireAfter || now.Sub(v.busy) < retireIdle {
+			continue
+		}
+		p.engine.Remove(h)
+		p.web.Retire(h)
+		delete(p.seeding, h)
+		dropped = true
+		p.log.Info("old version dropped", "system", v.System.Name, "infohash", h)
+	}
+	if !dropped {
+		return nil
+	}
+	p.tracker.SetTorrents(p.infohashes())
+	return p.store.Prune(p.infohashes())
+}
+
+// follow publishes the site again whenever it changes, until ctx ends. A site with problems is reported and what was
+// published before stays.
+func (p *publisher) follow(ctx context.Context, dir string) error {
+	changed := make(chan struct{}, 1)
+	notify := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- site.Watch(ctx, dir, notify) }()
+	for {
+		select {
+		case <-ctx.Done():
+			return <-ended
+		case err := <-ended:
+			return err
+		case <-changed:
+			p.reload(ctx, dir)
+		}
+	}
+}
+
+func (p *publisher) reload(ctx context.Context, dir string) {
+	s, problems := site.Load(dir)
+	if len(problems) > 0 {
+		for _, problem := range problems {
+			p.log.Warn("the site has a problem; what was offered before stays", "problem", problem.Error())
+		}
+		return
+	}
+	cat, err := p.publish(ctx, s)
+	switch {
+	case errors.Is(err, context.Canceled):
+	case err != nil:
+		p.log.Error("the changed site can't be published; what was offered before stays", "err", err)
+	default:
+		p.log.Info("catalog published", "systems", len(cat.Systems), "default", cat.Defaults.System)
+	}
+}

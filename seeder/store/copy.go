@@ -1,0 +1,128 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
+)
+
+// copier stores a source's files in a folder. Each file is read once while it is stored.
+type copier struct {
+	source *source
+	// dir is the folder of the system; it exists.
+	dir   string
+	clone func(dst, src *os.File) error
+	// copies is set once the file system has refused to share blocks.
+	copies bool
+	// free is what there was room for before the first file, in bytes.
+	free uint64
+}
+
+func newCopier(src *source, dir string, clone func(dst, src *os.File) error) (*copier, error) {
+	free, err := freeSpace(dir)
+	if err != nil {
+		return nil, fmt.Errorf("store system %s: %w", src.system, err)
+	}
+	return &copier{source: src, dir: dir, clone: clone, free: free}, nil
+}
+
+// open returns what gets stored as file i, to be read to its end and closed. When it is closed, the copy is on disk.
+func (c *copier) open(i int) (io.ReadCloser, error) {
+	src, err := c.source.open(i)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(c.dir, filepath.FromSlash(c.source.files[i]))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, errors.Join(c.explain(err), src.Close())
+	}
+	dst, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return nil, errors.Join(c.explain(err), src.Close())
+	}
+	f := &storedCopy{src: src, dst: dst, copier: c}
+	if !c.copies {
+		if err := c.clone(dst, src.File); err == nil {
+			// From here on the original may change.
+			f.Reader = dst
+			if err := src.check(); err != nil {
+				return nil, errors.Join(err, src.Close(), dst.Close())
+			}
+			return f, nil
+		}
+		c.copies = true
+		if err := c.checkSpace(i); err != nil {
+			return nil, errors.Join(err, src.Close(), dst.Close())
+		}
+	}
+	f.Reader = io.TeeReader(src, dst)
+	return f, nil
+}
+
+// storedCopy is a file while it is stored. What is read from it is what the copy has.
+type storedCopy struct {
+	io.Reader
+	src    *steadyFile
+	dst    *os.File
+	copier *copier
+}
+
+// Read reads; an error to write the copy is one, too.
+func (f *storedCopy) Read(p []byte) (int, error) {
+	n, err := f.Reader.Read(p)
+	return n, f.copier.explain(err)
+}
+
+// Close brings the copy to the disk.
+func (f *storedCopy) Close() error {
+	return errors.Join(f.copier.explain(f.dst.Sync()), f.dst.Close(), f.src.Close())
+}
+
+// cloneFile makes dst share all blocks of src: FICLONE of ioctl_ficlone(2).
+func cloneFile(dst, src *os.File) error {
+	return unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
+}
+
+// checkSpace returns an error if the files from number i on won't fit.
+func (c *copier) checkSpace(i int) error {
+	var need uint64
+	for _, s := range c.source.stamps[i:] {
+		need += uint64(s.size)
+	}
+	if need > c.free {
+		return c.noSpace(need, unix.ENOSPC)
+	}
+	return nil
+}
+
+// explain adds to the error of a full disk what to do.
+func (c *copier) explain(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return c.noSpace(uint64(c.source.size), err)
+	}
+	return err
+}
+
+func (c *copier) noSpace(need uint64, cause error) error {
+	return fmt.Errorf("store system %s: its copy needs %s in %s, and %s are free there (%w); free some, or keep the site on "+
+		"btrfs or xfs, where a copy takes no space", c.source.system, humanize.IBytes(need),
+		filepath.Dir(filepath.Dir(c.dir)), humanize.IBytes(c.free), cause)
+}
+
+// freeSpace is what this user may still write to the file system of dir, in bytes.
+func freeSpace(dir string) (uint64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("statfs %s: %w", dir, err)
+	}
+	unit := st.Frsize
+	if unit == 0 {
+		unit = st.Bsize
+	}
+	return st.Bavail * uint64(unit), nil
+}
