@@ -37,6 +37,8 @@ type Network struct {
 	Gateway  netip.Addr
 	DNS      []netip.Addr
 	Hostname string
+	// Server is ip='s second field, the boot server; zero if not given.
+	Server netip.Addr
 	// Interface restricts to one interface (the one in ip=, or bt.interface=NAME or =MAC); MAC, from BOOTIF=01-aa-bb-…,
 	// only says which to prefer.
 	Interface string

@@ -1,5 +1,12 @@
 package hardware
 
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
 // Facts are what a machine knows of itself before it has a network.
 type Facts struct {
 	// UUID is SMBIOS's system UUID in lower case; empty if the firmware gives none.
@@ -13,4 +20,46 @@ type Facts struct {
 	CPUs int
 	// EFI is whether the machine was started by UEFI firmware.
 	EFI bool
+}
+
+// ReadFacts reads what the machine says of itself; what it doesn't say stays zero.
+func ReadFacts() Facts { return running.facts() }
+
+func (t tree) facts() Facts {
+	_, err := os.Stat(t.path("sys/firmware/efi"))
+	return Facts{
+		UUID:      t.uuid(),
+		Vendor:    t.dmi("sys_vendor"),
+		Product:   t.dmi("product_name"),
+		MemoryMiB: t.memoryMiB(),
+		Arch:      runtime.GOARCH,
+		CPUs:      runtime.NumCPU(),
+		EFI:       err == nil,
+	}
+}
+
+func (t tree) dmi(name string) string { return t.line("sys/class/dmi/id", name) }
+
+// uuid leaves out what firmware writes when it has no UUID: all zeroes or all ones (SMBIOS 3.7, 7.2.1).
+func (t tree) uuid() string {
+	u := strings.ToLower(t.dmi("product_uuid"))
+	if strings.Trim(u, "0-") == "" || strings.Trim(u, "f-") == "" {
+		return ""
+	}
+	return u
+}
+
+// memoryMiB reads "MemTotal:       16301252 kB" (proc(5)); the kernel's kB are KiB.
+func (t tree) memoryMiB() int64 {
+	b, err := os.ReadFile(t.path("proc/meminfo"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == "MemTotal:" {
+			kib, _ := strconv.ParseInt(f[1], 10, 64)
+			return kib / 1024
+		}
+	}
+	return 0
 }

@@ -16,10 +16,24 @@ type Lease struct {
 	DNS      []netip.Addr
 	Hostname string
 	// Server is who gave the lease; NextServer is BOOTP's siaddr, if set, and BootFile its file or option 67: where DHCP
-	// says the boot server is. All zero for a static configuration.
+	// says the boot server is. All zero for a static configuration, but for NextServer where ip= names a server.
 	Server     netip.Addr
 	NextServer netip.Addr
 	BootFile   string
-	// Duration is the lease time; 0 for a static configuration.
-	Duration time.Duration
+	// Duration is the lease time; 0 for a static configuration. Renew and Rebind, counted like it from when the lease
+	// was given, are when to ask its server for more time, and when to ask any.
+	Duration      time.Duration
+	Renew, Rebind time.Duration
+	// Domain is the DNS domain, MTU the interface's in bytes, Routes those beside the default one (RFC 3442). Zero if
+	// not given.
+	Domain string
+	MTU    int
+	Routes []Route
+}
+
+// Route is a way to other networks.
+type Route struct {
+	Dest netip.Prefix
+	// Via is the router; zero for a network on the link itself.
+	Via netip.Addr
 }

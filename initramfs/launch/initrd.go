@@ -1,0 +1,100 @@
+package launch
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// padding returns the zero bytes that must follow n bytes of initrd so that the next archive begins at a multiple of
+// four, as the kernel wants it (Documentation/driver-api/early-userspace/buffer-format.rst).
+func padding(n int64) int64 { return -n & 3 }
+
+// part is one initrd: where it lies, and its size by the catalog.
+type part struct {
+	path string
+	size int64
+}
+
+// parts finds the initrds of a system.
+func (j Job) parts(initrds []string) ([]part, error) {
+	var found []part
+	for _, name := range initrds {
+		path, err := j.path(name)
+		if err != nil {
+			return nil, err
+		}
+		p := part{path: path, size: -1}
+		for _, f := range j.System.Files {
+			if f.Path == name {
+				p.size = f.Size
+			}
+		}
+		if p.size < 0 {
+			return nil, fmt.Errorf("start %s: its initrd %s is not among its files", j.System.Name, name)
+		}
+		found = append(found, p)
+	}
+	return found, nil
+}
+
+// join makes one file of the initrds, in order, and returns its path. The others are appended to the first, which is
+// usually the largest and so needs no room twice; whoever seeds the first goes on reading the same bytes at the same
+// place. It can be repeated; split makes the first one what it was.
+func join(parts []part) (path string, err error) {
+	first := parts[0]
+	if len(parts) == 1 {
+		return first.path, nil
+	}
+	// The file must be closed for writing again when the kernel reads it: kernel_read_file denies write access and says
+	// ETXTBSY where someone has it.
+	f, err := os.OpenFile(first.path, os.O_RDWR, 0)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			split(parts)
+		}
+	}()
+	// An earlier attempt may have appended already.
+	if err := f.Truncate(first.size); err != nil {
+		return "", err
+	}
+	end := first.size
+	for _, p := range parts[1:] {
+		end += padding(end)
+		if err := appendAt(f, end, p); err != nil {
+			return "", err
+		}
+		end += p.size
+	}
+	return first.path, nil
+}
+
+// appendAt copies a part to an offset at or behind the file's end; what lies between becomes zero.
+func appendAt(f *os.File, offset int64, p part) error {
+	src, err := os.Open(p.path)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return err
+	}
+	if n, err := io.CopyN(f, src, p.size); err != nil {
+		return fmt.Errorf("append %s to %s after %d of %d bytes: %w", p.path, f.Name(), n, p.size, err)
+	}
+	return nil
+}
+
+// split takes from the first part what join appended.
+func split(parts []part) {
+	if len(parts) > 1 {
+		// Where this fails, nothing could be appended either, and the next join cuts the file first.
+		_ = os.Truncate(parts[0].path, parts[0].size)
+	}
+}

@@ -1,0 +1,192 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/u-root/u-root/pkg/boot/kexec"
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// kexecMethod starts a Linux kernel with kexec_file_load(2). The new kernel inherits the screen (screen_info, the
+// firmware's frame buffer) and ACPI and EFI tables from this one (arch/x86/kernel/kexec-bzimage64.c).
+type kexecMethod struct {
+	// The system calls, which tests replace.
+	load   func(kernel, initrd *os.File, cmdline string) error
+	unload func() error
+	loaded func() bool
+	quiet  func() error
+	reboot func() error
+}
+
+func newKexec() *kexecMethod {
+	return &kexecMethod{
+		load: kexec.FileLoad,
+		unload: func() error {
+			return unix.KexecFileLoad(-1, -1, "", unix.KEXEC_FILE_UNLOAD|unix.KEXEC_FILE_NO_INITRAMFS)
+		},
+		loaded: func() bool {
+			b, err := os.ReadFile("/sys/kernel/kexec_loaded")
+			return err == nil && strings.TrimSpace(string(b)) == "1"
+		},
+		quiet:  network.Down,
+		reboot: kexec.Reboot,
+	}
+}
+
+// unpackedKernel is the room an unpacked kernel asks for (init_size in its header): 63.6 MiB in Debian 12's generic
+// kernel, less in smaller ones. A catalog doesn't say it, so it is taken to be this.
+const unpackedKernel = 72 << 20
+
+// Need is the peak of kexec_file_load. It reads both files into kernel memory (kernel_read_file_from_fd,
+// kernel/kexec_file.c), then takes pages for the segments and copies (kimage_load_segment, kernel/kexec_core.c): the
+// initrd's size, and for the kernel as much as it needs unpacked. Only then the first copy is freed
+// (kimage_file_post_load_cleanup). TestKexec measures it.
+//
+// Several initrds are appended to the first one's file, which takes the size of the others once more.
+func (*kexecMethod) Need(sys catalog.System) Memory {
+	m := Memory{What: "kexec's copies of kernel and initrd"}
+	k := sys.Launch.Kexec
+	if k == nil {
+		return m
+	}
+	size := map[string]int64{}
+	for _, f := range sys.Files {
+		size[f.Path] = f.Size
+	}
+	initrds := int64(0)
+	for i, p := range k.Initrd {
+		pad := padding(initrds)
+		if i > 0 {
+			m.Files += pad + size[p]
+		}
+		initrds += pad + size[p]
+	}
+	m.Copies = size[k.Kernel] + unpackedKernel + 2*initrds
+	return m
+}
+
+// Load implements [Method]. The call into the kernel can't be interrupted; ctx is looked at before.
+func (x *kexecMethod) Load(ctx context.Context, job Job) error {
+	k := job.System.Launch.Kexec
+	cmdline, err := catalog.Expand(k.Cmdline, job.Vars)
+	if err != nil {
+		return fmt.Errorf("start %s: its command line: %w", job.System.Name, err)
+	}
+	if x.loaded() {
+		// An earlier one would take memory until this one is in place.
+		if err := x.unload(); err != nil {
+			job.logf("launch: the kernel loaded before could not be unloaded: %v", err)
+		}
+	}
+	parts, err := job.parts(k.Initrd)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("start %s: %w", job.System.Name, err)
+	}
+	job.logf("launch: kexec %s with the command line: %s", k.Kernel, cmdline)
+	if err := x.loadFiles(job, parts, cmdline); err != nil {
+		split(parts)
+		return explainKexec(job.System, cmdline, err)
+	}
+	return nil
+}
+
+// loadFiles opens the kernel and the joined initrds and gives them to the kernel.
+func (x *kexecMethod) loadFiles(job Job, parts []part, cmdline string) error {
+	path, err := job.path(job.System.Launch.Kexec.Kernel)
+	if err != nil {
+		return err
+	}
+	kernel, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
+	if len(parts) == 0 {
+		return x.load(kernel, nil, cmdline)
+	}
+	path, err = join(parts)
+	if err != nil {
+		return err
+	}
+	initrd, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer initrd.Close()
+	return x.load(kernel, initrd, cmdline)
+}
+
+// Start implements [Method]. It takes the network down first, so that no NIC goes on writing into memory that is the
+// new kernel's, even with a driver that forgets to stop it.
+func (x *kexecMethod) Start(_ context.Context, job Job) error {
+	if !x.loaded() {
+		return fmt.Errorf("start %s: no kernel is loaded; load it first", job.System.Name)
+	}
+	unix.Sync()
+	if err := x.quiet(); err != nil {
+		job.logf("launch: %v; going on", err)
+	}
+	if err := x.reboot(); err != nil {
+		return fmt.Errorf("start %s: the kernel did not hand over (%w); restart the machine", job.System.Name, err)
+	}
+	return fmt.Errorf("start %s: the kernel did not hand over and gave no reason; restart the machine", job.System.Name)
+}
+
+// explainKexec says what an error of kexec_file_load means and what to do. Where each comes from: kernel/kexec_file.c,
+// arch/x86/kernel/kexec-bzimage64.c, security/lockdown.
+func explainKexec(sys catalog.System, cmdline string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("start %s: a file of it is gone: %w; download it again", sys.Name, err)
+	}
+	if errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("start %s: no room to join its initrds: %w; choose a smaller system", sys.Name, err)
+	}
+	because := func(why string) error {
+		return fmt.Errorf("start %s: kexec refuses %s: %s (%w)", sys.Name, sys.Launch.Kexec.Kernel, why, err)
+	}
+	is := func(targets ...error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case is(unix.EPERM):
+		return because("this kernel is locked down and the new one is not signed; use a kernel signed by the " +
+			"distribution that phase 1's kernel is from, or switch Secure Boot off in the firmware")
+	case is(unix.EKEYREJECTED, unix.ENOKEY, unix.ENODATA, unix.EBADMSG, unix.ELIBBAD):
+		return because("its signature is missing or not by a key this kernel trusts; use a kernel signed by the " +
+			"distribution that phase 1's kernel is from, or switch Secure Boot off in the firmware")
+	case is(unix.ENOEXEC):
+		return because("it is not a bootable kernel for this machine; give a bzImage (vmlinuz) with relocation and " +
+			"64-bit entry as kernel: in its config.yaml")
+	case is(unix.ENOMEM):
+		return because("there is not enough memory for the kernel's copies; choose a smaller system or restart the node")
+	case is(unix.EADDRNOTAVAIL):
+		return because("no free stretch of memory is long enough for its initrd; choose a smaller system")
+	case is(unix.EBUSY):
+		return because("another kexec is being loaded; wait and try again")
+	case is(unix.ENOSYS):
+		return because("phase 1's kernel was built without kexec_file_load; build the image with a kernel that has " +
+			"CONFIG_KEXEC_FILE")
+	case is(unix.EINVAL) && len(cmdline) > 2047:
+		return because(fmt.Sprintf("its command line has %d bytes and kernels take 2047; shorten cmdline: in its "+
+			"config.yaml", len(cmdline)))
+	case is(unix.EINVAL):
+		return because("the kernel or its command line is not acceptable; see the kernel's log (dmesg)")
+	}
+	return because("see the kernel's log (dmesg)")
+}

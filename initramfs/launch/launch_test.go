@@ -1,0 +1,314 @@
+package launch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
+)
+
+// system makes a kexec system whose files have these contents, and its job.
+func system(t *testing.T, cmdline string, kernel string, initrds ...string) Job {
+	t.Helper()
+	dir := t.TempDir()
+	sys := catalog.System{Name: "debian", Launch: catalog.Launch{Method: catalog.MethodKexec, Kexec: &catalog.Kexec{Kernel: "boot/vmlinuz", Cmdline: cmdline}}}
+	add := func(name, content string) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		sys.Files = append(sys.Files, catalog.File{Path: name, Size: int64(len(content))})
+		sys.Size += int64(len(content))
+	}
+	add("boot/vmlinuz", kernel)
+	for i, content := range initrds {
+		name := fmt.Sprintf("initrd%d", i)
+		add(name, content)
+		sys.Launch.Kexec.Initrd = append(sys.Launch.Kexec.Initrd, name)
+	}
+	return Job{System: sys, Dir: dir, Vars: map[string]string{"MAC": "aa:bb:cc:dd:ee:ff"}}
+}
+
+// fakeKernel records what it is asked.
+type fakeKernel struct {
+	kernel, initrd, cmdline string
+	noInitrd                bool
+	calls                   []string
+	err                     error
+	isLoaded                bool
+}
+
+func (k *fakeKernel) method(t *testing.T) *kexecMethod {
+	read := func(f *os.File) string {
+		// kernel_read_file wants a file that nobody has open for writing; F_WRLCK-like checks are the kernel's, but the
+		// descriptor itself must be for reading only.
+		if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_ACCMODE != unix.O_RDONLY {
+			t.Errorf("%s is open for writing", f.Name())
+		}
+		b, err := io.ReadAll(f)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(b)
+	}
+	note := func(what string) { k.calls = append(k.calls, what) }
+	return &kexecMethod{
+		load: func(kernel, initrd *os.File, cmdline string) error {
+			note("load")
+			k.kernel, k.cmdline, k.noInitrd = read(kernel), cmdline, initrd == nil
+			if initrd != nil {
+				k.initrd = read(initrd)
+			}
+			return k.err
+		},
+		unload: func() error { note("unload"); return nil },
+		loaded: func() bool { return k.isLoaded },
+		quiet:  func() error { note("quiet"); return errors.New("take eth0 down: no") },
+		reboot: func() error { note("reboot"); return unix.EINVAL },
+	}
+}
+
+func TestKexecLoad(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		job     Job
+		initrd  string
+		cmdline string
+	}{
+		{"one initrd", system(t, "quiet mac={{.MAC}}", "K", "abc"), "abc", "quiet mac=aa:bb:cc:dd:ee:ff"},
+		{"none", system(t, "", "K"), "", ""},
+		{"several, padded to four", system(t, "x={{ .IP }}", "K", "abcde", "fg", "hijk", "l"), "abcde\x00\x00\x00fg\x00\x00hijkl", "x="},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var k fakeKernel
+			m := k.method(t)
+			// Twice, as after a failure further on.
+			for range 2 {
+				if err := m.Load(t.Context(), tt.job); err != nil {
+					t.Fatal(err)
+				}
+				if k.kernel != "K" || k.initrd != tt.initrd || k.cmdline != tt.cmdline || k.noInitrd != (tt.initrd == "") {
+					t.Errorf("kernel %q, initrd %q, command line %q", k.kernel, k.initrd, k.cmdline)
+				}
+			}
+		})
+	}
+}
+
+func TestKexecLoadLeavesFilesAsTheyWereOnFailure(t *testing.T) {
+	job := system(t, "", "K", "abcde", "fg")
+	k := fakeKernel{err: unix.ENOMEM, isLoaded: true}
+	err := k.method(t).Load(t.Context(), job)
+	if !errors.Is(err, unix.ENOMEM) || !strings.Contains(err.Error(), "not enough memory") {
+		t.Errorf("error %v", err)
+	}
+	if b, err := os.ReadFile(filepath.Join(job.Dir, "initrd0")); err != nil || string(b) != "abcde" {
+		t.Errorf("the first initrd is now %q, %v", b, err)
+	}
+	if !slices.Equal(k.calls, []string{"unload", "load"}) {
+		t.Errorf("calls %q: what was loaded before goes first", k.calls)
+	}
+}
+
+func TestKexecErrorsAreExplained(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{unix.EPERM, "Secure Boot"},
+		{unix.EKEYREJECTED, "signature"},
+		{unix.ENOEXEC, "not a bootable kernel"},
+		{unix.ENOMEM, "not enough memory"},
+		{unix.EADDRNOTAVAIL, "no free stretch of memory"},
+		{unix.EBUSY, "try again"},
+		{unix.ENOSYS, "CONFIG_KEXEC_FILE"},
+		{unix.EINVAL, "dmesg"},
+		{unix.EIO, "dmesg"},
+		{unix.ENOSPC, "no room to join"},
+		{os.ErrNotExist, "download it again"},
+	} {
+		k := fakeKernel{err: fmt.Errorf("SYS_kexec_file_load: %w", tt.err)}
+		err := k.method(t).Load(t.Context(), system(t, "", "K"))
+		if !errors.Is(err, tt.err) || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "start debian: ") {
+			t.Errorf("%v: explained as %v", tt.err, err)
+		}
+	}
+	k := fakeKernel{err: unix.EINVAL}
+	if err := k.method(t).Load(t.Context(), system(t, strings.Repeat("x", 2048), "K")); !strings.Contains(err.Error(), "2048 bytes") {
+		t.Errorf("a long command line: %v", err)
+	}
+	missing := system(t, "", "K", "a", "b")
+	if err := os.Remove(filepath.Join(missing.Dir, "initrd1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := new(fakeKernel).method(t).Load(t.Context(), missing); err == nil || !strings.Contains(err.Error(), "initrd1") {
+		t.Errorf("a missing initrd: %v", err)
+	}
+	if err := new(fakeKernel).method(t).Load(t.Context(), system(t, "{{.Nonsense}}", "K")); err == nil || !strings.Contains(err.Error(), "{{.Nonsense}}") {
+		t.Errorf("an unknown placeholder: %v", err)
+	}
+	outside := system(t, "", "K")
+	outside.System.Launch.Kexec.Kernel = "../../etc/passwd"
+	if err := new(fakeKernel).method(t).Load(t.Context(), outside); err == nil || !strings.Contains(err.Error(), "leaves the system's folder") {
+		t.Errorf("a path that leaves the folder: %v", err)
+	}
+}
+
+func TestKexecStart(t *testing.T) {
+	k := fakeKernel{}
+	job := system(t, "", "K")
+	if err := k.method(t).Start(t.Context(), job); err == nil || len(k.calls) > 0 {
+		t.Errorf("nothing loaded: %v, calls %q", err, k.calls)
+	}
+	k.isLoaded = true
+	var log []string
+	job.Log = func(format string, args ...any) { log = append(log, fmt.Sprintf(format, args...)) }
+	err := k.method(t).Start(t.Context(), job)
+	if !errors.Is(err, unix.EINVAL) || !slices.Equal(k.calls, []string{"quiet", "reboot"}) {
+		t.Errorf("%v, calls %q", err, k.calls)
+	}
+	if len(log) != 1 || !strings.Contains(log[0], "eth0") {
+		t.Errorf("log %q", log)
+	}
+}
+
+// cpio, a foreign tool, reads the joined archives if they are aligned: here by what the kernel's unpacker does, one
+// archive after the other, skipping zero bytes between them.
+func TestJoinedArchivesAreReadable(t *testing.T) {
+	cpio := need.Command(t, "cpio", "cpio")
+	pack := func(name, content string) string {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(cpio, "-o", "-H", "newc", "--quiet")
+		cmd.Dir, cmd.Stdin = dir, strings.NewReader(name+"\n")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	one, two := pack("one", "1")+"\x00", pack("two", "2") // an odd length
+	job := system(t, "", "K", one, two)
+	var k fakeKernel
+	if err := k.method(t).Load(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for rest, offset := []byte(k.initrd), 0; ; {
+		next := bytes.Index(rest[offset:], []byte("070701"))
+		if next < 0 {
+			break
+		}
+		offset += next
+		if offset%4 != 0 {
+			t.Errorf("an archive begins at %d", offset)
+		}
+		cmd := exec.Command(cpio, "-t", "--quiet")
+		cmd.Stdin = bytes.NewReader(rest[offset:])
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, strings.Fields(string(out))...)
+		end := bytes.Index(rest[offset:], []byte("TRAILER!!!"))
+		offset += end
+	}
+	if !slices.Equal(names, []string{"one", "two"}) {
+		t.Errorf("cpio lists %q", names)
+	}
+}
+
+func TestFor(t *testing.T) {
+	if _, err := For(system(t, "", "K").System); err != nil {
+		t.Error(err)
+	}
+	_, err := For(catalog.System{Name: "new", Launch: catalog.Launch{Method: "bin-riscv"}})
+	if err == nil || !strings.Contains(err.Error(), "older than the site") || !strings.Contains(err.Error(), "mkimage") {
+		t.Errorf("an unknown method: %v", err)
+	}
+	if _, err := For(catalog.System{Name: "half", Launch: catalog.Launch{Method: catalog.MethodKexec}}); err == nil {
+		t.Error("kexec without its arguments")
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	const m = 1 << 20
+	sys := catalog.System{
+		Name: "debian", Size: 48 * m,
+		Launch: catalog.Launch{Method: catalog.MethodKexec, Kexec: &catalog.Kexec{Kernel: "k", Initrd: []string{"a", "b"}}},
+		Files:  []catalog.File{{Path: "k", Size: 8 * m}, {Path: "a", Size: 30*m - 1}, {Path: "b", Size: 10 * m}},
+	}
+	method, err := For(sys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Joined: padding of 1 and b. Copies: the kernel and its unpacked size, and twice the joined initrd.
+	if got, want := method.Need(sys), (Memory{Files: 10*m + 1, Copies: 8*m + unpackedKernel + 2*40*m, What: "kexec's copies of kernel and initrd"}); got != want {
+		t.Errorf("Need = %+v, want %+v", got, want)
+	}
+	enough := sys.Size + method.Need(sys).Files + method.Need(sys).Copies + Reserve
+	if err := Preflight(sys, method, enough); err != nil {
+		t.Errorf("exactly enough: %v", err)
+	}
+	err = Preflight(sys, method, 300*m)
+	var tooMuch *MemoryError
+	if !errors.As(err, &tooMuch) || tooMuch.Sum() != enough || tooMuch.Free != 300*m {
+		t.Fatalf("too little: %v", err)
+	}
+	const want = "debian does not fit into memory: download 48 MiB + initrds joined 11 MiB + kexec's copies of kernel and initrd " +
+		"160 MiB + 96 MiB that stay free = 315 MiB, this machine has 300 MiB free; choose a smaller system or a machine with more memory"
+	if err.Error() != want {
+		t.Errorf("got  %s\nwant %s", err, want)
+	}
+}
+
+func TestPreflightDir(t *testing.T) {
+	need.Root(t)
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := PreflightDir(catalog.System{Name: "small", Size: 16 << 20}, newKexec(), dir); err != nil {
+		t.Error(err)
+	}
+	err := PreflightDir(catalog.System{Name: "large", Size: 16<<20 + 1}, newKexec(), dir)
+	if err == nil || !strings.Contains(err.Error(), "its files take 17 MiB, 16 MiB are free there") {
+		t.Error(err)
+	}
+}
+
+func TestAvailable(t *testing.T) {
+	n, err := parseAvailable("MemTotal:  1000 kB\nMemAvailable:    512 kB\n")
+	if err != nil || n != 512*1024 {
+		t.Errorf("%d, %v", n, err)
+	}
+	for _, bad := range []string{"", "MemAvailable: x kB\n", "MemAvailable: 1 MB\n"} {
+		if _, err := parseAvailable(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+	if n, err := Available(); err != nil || n <= 0 {
+		t.Errorf("this machine: %d, %v", n, err)
+	}
+}

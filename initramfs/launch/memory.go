@@ -1,0 +1,104 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// Reserve is what must stay free beside a system: this program, its buffers, and what the kernel itself needs to go on.
+const Reserve = 96 << 20
+
+// Memory is what starting a system takes beside its files, in bytes.
+type Memory struct {
+	// Files is what is added to the files in the system's folder.
+	Files int64
+	// Copies is what the kernel allocates at the peak, and What says for what.
+	Copies int64
+	What   string
+}
+
+// MemoryError says that memory can't hold a system. All numbers are bytes.
+type MemoryError struct {
+	System            string
+	Download, Reserve int64
+	Need              Memory
+	// Free is what there is.
+	Free int64
+}
+
+// Sum is what would be needed.
+func (e *MemoryError) Sum() int64 { return e.Download + e.Need.Files + e.Need.Copies + e.Reserve }
+
+// Error spells the sum out.
+func (e *MemoryError) Error() string {
+	terms := []string{"download " + mib(e.Download)}
+	if e.Need.Files > 0 {
+		terms = append(terms, "initrds joined "+mib(e.Need.Files))
+	}
+	if e.Need.Copies > 0 {
+		terms = append(terms, e.Need.What+" "+mib(e.Need.Copies))
+	}
+	terms = append(terms, mib(e.Reserve)+" that stay free")
+	return fmt.Sprintf("%s does not fit into memory: %s = %s, this machine has %s free; "+
+		"choose a smaller system or a machine with more memory", e.System, strings.Join(terms, " + "), mib(e.Sum()), mib(e.Free))
+}
+
+// mib rounds up, so that a sum never looks smaller than it is.
+func mib(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
+
+// Preflight says before the download whether available bytes can hold a system and its start; the error is a
+// *MemoryError.
+func Preflight(sys catalog.System, m Method, available int64) error {
+	e := &MemoryError{System: sys.Name, Download: sys.Size, Reserve: Reserve, Need: m.Need(sys), Free: available}
+	if e.Sum() > available {
+		return e
+	}
+	return nil
+}
+
+// PreflightDir says whether the file system below dir can hold a system's files; a tmpfs is smaller than memory (half
+// of it, unless mounted with size=).
+func PreflightDir(sys catalog.System, m Method, dir string) error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return fmt.Errorf("ask how much fits into %s: %w", dir, err)
+	}
+	if s.Blocks == 0 {
+		return nil // ramfs, which has no limit of its own
+	}
+	free, want := int64(s.Bavail)*s.Bsize, sys.Size+m.Need(sys).Files
+	if want > free {
+		return fmt.Errorf("%s does not fit into %s: its files take %s, %s are free there; mount a larger file system there "+
+			"(tmpfs: size=)", sys.Name, dir, mib(want), mib(free))
+	}
+	return nil
+}
+
+// Available returns the bytes of memory that programs can still have: MemAvailable of /proc/meminfo (proc(5)). Files
+// in a tmpfs or in the initramfs are not among them.
+func Available() (int64, error) {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, fmt.Errorf("ask how much memory is free: %w", err)
+	}
+	return parseAvailable(string(b))
+}
+
+func parseAvailable(meminfo string) (int64, error) {
+	for line := range strings.Lines(meminfo) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "MemAvailable:" && f[2] == "kB" {
+			kib, err := strconv.ParseInt(f[1], 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("ask how much memory is free: /proc/meminfo: %w", err)
+			}
+			return kib * 1024, nil
+		}
+	}
+	return 0, fmt.Errorf("ask how much memory is free: /proc/meminfo has no MemAvailable")
+}

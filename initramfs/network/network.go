@@ -1,0 +1,218 @@
+// Package network connects a node: it brings up every NIC, waits for link, and gets an address.
+//
+// In goes [config.Network], what the kernel command line says; out comes a configured interface as a [Lease]. [Keep]
+// renews it. Spoken are DHCP (RFC 2131, options of RFC 2132, 3442 and 4578), as a client of plain servers and of a
+// proxyDHCP beside them (PXE 2.1), and 802.1Q.
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/boottorrent/boottorrent/initramfs/config"
+	"github.com/boottorrent/boottorrent/initramfs/hardware"
+)
+
+const (
+	// lookEvery is how often the interfaces are looked at. That takes microseconds, sees adapters and cables plugged in
+	// soon enough, and unlike a subscription to changes misses none.
+	lookEvery = 100 * time.Millisecond
+	// hintAfter is when to say what is being waited for. Link takes up to 3 s to negotiate on copper.
+	hintAfter = 4 * time.Second
+	// preferWait is how long to wait for the NIC the firmware booted from after another one was offered an address;
+	// preferLink the same for a static address, where that NIC only has to get link.
+	preferWait = time.Second
+	preferLink = 5 * time.Second
+	// confirmWithin is the time a server has to acknowledge what it offered, confirmEvery when to ask again.
+	confirmWithin, confirmEvery = 8 * time.Second, 2 * time.Second
+)
+
+// Up brings the network up and returns when one NIC is configured. All NICs are tried at once, also those that get
+// link or appear later; the first that is answered is used and the others are taken down. ev gets progress messages for
+// the screen, one line each.
+//
+// It goes on until ctx ends: set a deadline. The error then wraps ctx's and says for each NIC what was seen and what to
+// try.
+func Up(ctx context.Context, cfg config.Network, ev func(string)) (Lease, error) {
+	return up(ctx, cfg, ev, thisHost(), hardware.ReadFacts().UUID)
+}
+
+func up(ctx context.Context, cfg config.Network, ev func(string), h host, uuid string) (Lease, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	u := &upper{cfg: cfg, ev: oneByOne(ev), host: h, uuid: uuid, nics: map[int]*nic{}, ready: make(chan *answer)}
+	lease, err := u.run(ctx)
+	// Whoever asks writes to interfaces; all of it must have ended before the caller goes on.
+	cancel()
+	u.asking.Wait()
+	return lease, err
+}
+
+// oneByOne lets goroutines share ev.
+func oneByOne(ev func(string)) func(string) {
+	var mu sync.Mutex
+	return func(s string) {
+		mu.Lock()
+		defer mu.Unlock()
+		ev(s)
+	}
+}
+
+// run looks at the NICs until one has an answer that holds.
+func (u *upper) run(ctx context.Context) (Lease, error) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	hint := time.NewTimer(hintAfter)
+	defer hint.Stop()
+	// answers are those that came in, the first one first; when one has come, it is decided soon.
+	var answers []*answer
+	var decide <-chan time.Time
+	u.look(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return Lease{}, u.explain(context.Cause(ctx))
+		case <-hint.C:
+			u.hint()
+		case <-look.C:
+			u.look(ctx)
+		case a := <-u.ready:
+			answers = append(answers, a)
+			if u.preferred(a) {
+				decide = time.After(0)
+			} else if decide == nil {
+				decide = time.After(u.patience())
+			}
+		case <-decide:
+			chosen := u.choose(answers)
+			if chosen == nil { // the link was lost meanwhile
+				answers, decide = nil, nil
+				continue
+			}
+			lease, err := u.take(ctx, chosen)
+			if err == nil {
+				u.takeOthersDown(chosen.nic)
+				return lease, nil
+			}
+			u.ev(fmt.Sprintf("%s: %v; asking again", chosen.ifname, err))
+			chosen.nic.retryLater(err)
+			// Others may have been answered as well; if not, this finds none and waits for the next answer.
+			decide = time.After(0)
+		}
+	}
+}
+
+// preferred says whether an answer is from the NIC to use if several are answered: the one the firmware booted from.
+func (u *upper) preferred(a *answer) bool { return u.cfg.MAC == "" || a.nic.mac.String() == u.cfg.MAC }
+
+// choose returns the preferred of the answers that still hold, or else the first; nil if none does.
+func (u *upper) choose(answers []*answer) *answer {
+	var chosen *answer
+	for _, a := range answers {
+		if a.ctx.Err() == nil && (chosen == nil || u.preferred(a) && !u.preferred(chosen)) {
+			chosen = a
+		}
+	}
+	return chosen
+}
+
+// patience is how long to wait for the preferred NIC.
+func (u *upper) patience() time.Duration {
+	if u.cfg.Static.IsValid() {
+		return preferLink
+	}
+	return preferWait
+}
+
+// take makes a lease of an answer and configures its interface.
+func (u *upper) take(ctx context.Context, a *answer) (Lease, error) {
+	if !u.cfg.Static.IsValid() {
+		lease, err := takeOffer(ctx, u.host, a.talk, a.ifname, a.offers, u.ev)
+		if err == nil {
+			u.ev(describe(lease))
+		}
+		return lease, err
+	}
+	lease := staticLease(u.cfg, a)
+	if err := u.host.configure(lease, u.ev); err != nil {
+		return Lease{}, err
+	}
+	u.ev(describe(lease))
+	return lease, nil
+}
+
+// takeOffer accepts an offer and configures the interface with what the server acknowledges.
+func takeOffer(ctx context.Context, h host, talk *conversation, ifname string, o offers, ev func(string)) (Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+	defer cancel()
+	ack, err := talk.confirm(ctx, talk.id.request(o.address), confirmEvery)
+	if err != nil {
+		return Lease{}, fmt.Errorf("%v offered %v, but: %w", o.address.ServerIdentifier(), o.address.YourIPAddr, err)
+	}
+	lease, err := newLease(ifname, talk.id.mac, ack, o)
+	if err != nil {
+		return Lease{}, err
+	}
+	return lease, h.configure(lease, ev)
+}
+
+func staticLease(cfg config.Network, a *answer) Lease {
+	return Lease{Interface: a.ifname, MAC: a.nic.mac, Addr: cfg.Static, Gateway: cfg.Gateway, DNS: cfg.DNS,
+		Hostname: cfg.Hostname, NextServer: cfg.Server}
+}
+
+// describe is a lease in one line.
+func describe(l Lease) string {
+	parts := []string{fmt.Sprintf("%s: address %s", l.Interface, l.Addr)}
+	if l.Gateway.IsValid() {
+		parts = append(parts, "gateway "+l.Gateway.String())
+	}
+	if l.Server.IsValid() {
+		parts = append(parts, fmt.Sprintf("from %s for %s", l.Server, leaseTime(l.Duration)))
+	} else {
+		parts = append(parts, "as the kernel command line says")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func leaseTime(d time.Duration) string {
+	if d >= forever {
+		return "ever"
+	}
+	return d.Round(time.Second).String()
+}
+
+// takeOthersDown leaves only the chosen NIC up.
+func (u *upper) takeOthersDown(chosen *nic) {
+	for _, n := range u.nics {
+		if n == chosen {
+			continue
+		}
+		n.stop()
+		n.wait()
+		link, err := netlink.LinkByIndex(n.index)
+		if err != nil {
+			continue // unplugged meanwhile
+		}
+		u.removeVLAN(n)
+		if err := errors.Join(clearAddresses(link, netip.Prefix{}), netlink.LinkSetDown(link)); err != nil {
+			u.ev(fmt.Sprintf("%s: not used, but it stays up: %v", n.name, err))
+		}
+	}
+}
+
+// removeVLAN removes the VLAN interface made on a NIC that is not used.
+func (u *upper) removeVLAN(n *nic) {
+	if u.cfg.VLAN == 0 {
+		return
+	}
+	if link, err := netlink.LinkByName(vlanName(n.name, u.cfg.VLAN)); err == nil && link.Type() == "vlan" {
+		_ = netlink.LinkDel(link) // it goes down with its NIC in any case
+	}
+}
