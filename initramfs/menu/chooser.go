@@ -1,0 +1,295 @@
+package menu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/bubbles/cursor"
+	"github.com/charmbracelet/bubbles/key"
+	"github.com/charmbracelet/bubbles/textinput"
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// Item is one system of the list.
+type Item struct {
+	// Name is the system's name in the catalog, Title what the person reads.
+	Name, Title, Description string
+	// Size is in bytes; 0 is not shown.
+	Size int64
+	// Unavailable is why the system can't be started here ("needs 4.0 GiB of memory"); empty if it can.
+	Unavailable string
+	// Hidden systems are listed only while the filter is exactly their name.
+	Hidden bool
+}
+
+// ChooserConfig is what a Chooser offers.
+type ChooserConfig struct {
+	Place
+	Items []Item
+	// Default is the name of the item the countdown leads to; without one (or with one that isn't there or is
+	// unavailable) there is no countdown, and a notice says why.
+	Default string
+	// Timeout is in seconds; 0 starts the default with the first Tick, negative waits for a person.
+	Timeout int
+	// Notices are lines shown above the keys, such as a warning. The last ones win where room is short.
+	Notices []string
+}
+
+// Choice is the answer of a Chooser.
+type Choice struct {
+	// Action is Start, Shell, Reboot or PowerOff; None if the screen was ended from outside.
+	Action Action
+	// System is the name of the item to Start.
+	System string
+	// ByPerson is false if the countdown chose.
+	ByPerson bool
+}
+
+// Chooser lists the systems and lets a person, or a countdown, choose one.
+type Chooser struct {
+	base
+	keys    chooserKeys
+	items   []Item
+	deflt   string
+	notices []string
+
+	count     countdown
+	cursor    int // index into shown
+	filtering bool
+	filter    textinput.Model
+	message   string // what the last key could not do
+	choice    Choice
+}
+
+type chooserKeys struct {
+	commonKeys
+	Up, Down, PageUp, PageDown, Home, End key.Binding
+	Filter, Clear, Start                  key.Binding
+	Shell, Reboot, PowerOff               key.Binding
+}
+
+// pageStep is how far pgup and pgdn go: not a terminal's height, since that differs between consoles.
+const pageStep = 10
+
+func newChooserKeys() chooserKeys {
+	return chooserKeys{
+		commonKeys: newCommonKeys(),
+		Up:         bind("up/k", "up", "up", "k", "ctrl+p"),
+		Down:       bind("down/j", "down", "down", "j", "ctrl+n"),
+		PageUp:     bind("pgup", "10 up", "pgup", "ctrl+b"),
+		PageDown:   bind("pgdn", "10 down", "pgdown", "ctrl+f"),
+		Home:       bind("home", "first", "home", "g"),
+		End:        bind("end", "last", "end", "G"),
+		Filter:     bind("/", "filter", "/"),
+		Clear:      bind("esc", "no filter", "esc"),
+		Start:      bind("enter", "start", "enter", "ctrl+j"),
+		Shell:      bind("s", "shell", "s"),
+		Reboot:     bind("r", "reboot", "r"),
+		PowerOff:   bind("p", "power off", "p"),
+	}
+}
+
+// NewChooser makes a chooser; the cursor stands on the default, if there is one.
+func NewChooser(config ChooserConfig) Chooser {
+	c := Chooser{
+		base: newBase(config.Place), keys: newChooserKeys(), filter: newInput(),
+		items: slices.Clone(config.Items), deflt: config.Default, notices: slices.Clone(config.Notices),
+	}
+	for i, item := range c.items {
+		c.items[i].Title, c.items[i].Description = clean(item.Title), clean(item.Description)
+		if c.items[i].Title == "" {
+			c.items[i].Title = item.Name
+		}
+	}
+	c.setDefault(config.Timeout)
+	return c
+}
+
+// setDefault starts the countdown, or says why there is none.
+func (c *Chooser) setDefault(timeout int) {
+	if c.deflt == "" {
+		return
+	}
+	i := slices.IndexFunc(c.items, func(item Item) bool { return item.Name == c.deflt })
+	switch {
+	case i < 0:
+		c.notices = append(c.notices, fmt.Sprintf("The default system %q is not offered to this machine.", clean(c.deflt)))
+		return
+	case c.items[i].Unavailable != "":
+		c.notices = append(c.notices, fmt.Sprintf("The default system can't be started here: %s.", clean(c.items[i].Unavailable)))
+	case timeout >= 0:
+		c.count = newCountdown(time.Duration(timeout) * time.Second)
+	}
+	c.moveTo(c.deflt)
+}
+
+// Choice is the answer; it is the zero Choice until there is one.
+func (c Chooser) Choice() Choice { return c.choice }
+
+// Init implements tea.Model.
+func (c Chooser) Init() tea.Cmd { return nil }
+
+// Update implements tea.Model.
+func (c Chooser) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if c.choice.Action != None {
+		return c, nil
+	}
+	c.base = c.base.update(msg)
+	switch msg := msg.(type) {
+	case Tick:
+		var ended bool
+		if c.count, ended = c.count.tick(msg.Now); ended {
+			c.choice = Choice{Action: Start, System: c.deflt}
+		}
+	case tea.KeyMsg:
+		c = c.press(msg)
+	}
+	if c.choice.Action != None {
+		return c, tea.Quit
+	}
+	return c, nil
+}
+
+// press handles a key. Whatever it does, somebody is there: the countdown stops.
+func (c Chooser) press(msg tea.KeyMsg) Chooser {
+	c.count.running = false
+	c.message = ""
+	asked := c.asked
+	c.asked = ""
+	if c.filtering {
+		return c.pressFiltering(msg)
+	}
+	var used bool
+	if c.base, used = c.overlayKey(msg, c.keys.commonKeys); used {
+		return c
+	}
+	if c.move(msg) {
+		return c
+	}
+	switch {
+	case key.Matches(msg, c.keys.Filter):
+		c.filtering = true
+	case key.Matches(msg, c.keys.Clear):
+		c.clearFilter()
+	case key.Matches(msg, c.keys.Start):
+		c.start()
+	case key.Matches(msg, c.keys.Shell):
+		c.choice = Choice{Action: Shell, ByPerson: true}
+	case key.Matches(msg, c.keys.Reboot):
+		c.asked = asked
+		c.confirm("r", Reboot)
+	case key.Matches(msg, c.keys.PowerOff):
+		c.asked = asked
+		c.confirm("p", PowerOff)
+	}
+	return c
+}
+
+// pressFiltering handles a key while the filter is typed: arrows and Enter work on the list, esc clears.
+func (c Chooser) pressFiltering(msg tea.KeyMsg) Chooser {
+	switch {
+	case key.Matches(msg, c.keys.Clear):
+		c.clearFilter()
+	case key.Matches(msg, c.keys.Start):
+		c.start()
+	case msg.Type != tea.KeyRunes && c.move(msg):
+	default:
+		before := c.filter.Value()
+		c.filter, _ = c.filter.Update(msg)
+		if c.filter.Value() != before {
+			c.cursor = 0
+		}
+	}
+	return c
+}
+
+// move moves the cursor, if the key is one of those.
+func (c *Chooser) move(msg tea.KeyMsg) bool {
+	last := len(c.shown()) - 1
+	to := c.cursor
+	switch {
+	case key.Matches(msg, c.keys.Up):
+		to--
+	case key.Matches(msg, c.keys.Down):
+		to++
+	case key.Matches(msg, c.keys.PageUp):
+		to -= pageStep
+	case key.Matches(msg, c.keys.PageDown):
+		to += pageStep
+	case key.Matches(msg, c.keys.Home):
+		to = 0
+	case key.Matches(msg, c.keys.End):
+		to = last
+	default:
+		return false
+	}
+	c.cursor = max(0, min(to, last))
+	return true
+}
+
+func (c *Chooser) moveTo(name string) {
+	c.cursor = max(0, slices.IndexFunc(c.shown(), func(item Item) bool { return item.Name == name }))
+}
+
+// clearFilter shows all items again, the cursor still on the same one.
+func (c *Chooser) clearFilter() {
+	name := ""
+	if shown := c.shown(); c.cursor < len(shown) {
+		name = shown[c.cursor].Name
+	}
+	c.filtering = false
+	c.filter.SetValue("")
+	c.moveTo(name)
+}
+
+func (c *Chooser) start() {
+	shown := c.shown()
+	if c.cursor >= len(shown) {
+		return
+	}
+	item := shown[c.cursor]
+	if item.Unavailable != "" {
+		c.message = fmt.Sprintf("%s can't be started here: %s.", item.Title, clean(item.Unavailable))
+		return
+	}
+	c.choice = Choice{Action: Start, System: item.Name, ByPerson: true}
+}
+
+// confirm takes an action with the second press of a key.
+func (c *Chooser) confirm(k string, action Action) {
+	var sure bool
+	if c.base, sure = c.ask(k); sure {
+		c.choice = Choice{Action: action, ByPerson: true}
+	}
+}
+
+// shown are the items that pass the filter: all its words are in name, title or description.
+func (c Chooser) shown() []Item {
+	typed := strings.TrimSpace(c.filter.Value())
+	words := strings.Fields(strings.ToLower(typed))
+	var shown []Item
+	for _, item := range c.items {
+		text := strings.ToLower(item.Name + "\n" + item.Title + "\n" + item.Description)
+		matches := !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+		if item.Hidden && typed != item.Name {
+			matches = false
+		}
+		if matches {
+			shown = append(shown, item)
+		}
+	}
+	return shown
+}
+
+// newInput is a line editor that keeps the rules of this package: a cursor that doesn't blink, no clipboard.
+func newInput() textinput.Model {
+	input := textinput.New()
+	input.Prompt = ""
+	input.CharLimit = 200
+	input.KeyMap.Paste.SetEnabled(false)
+	input.Cursor.SetMode(cursor.CursorStatic) // a blinking one starts timers
+	input.Focus()
+	return input
+}

@@ -1,0 +1,164 @@
+package menu
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+func TestChooserKeys(t *testing.T) {
+	person := func(action Action, system string) Choice {
+		return Choice{Action: action, System: system, ByPerson: true}
+	}
+	for name, tt := range map[string]struct {
+		play []any
+		want Choice
+	}{
+		"nothing":               {nil, Choice{}},
+		"enter":                 {[]any{"<enter>"}, person(Start, "debian")},
+		"line feed":             {[]any{"<lf>"}, person(Start, "debian")},
+		"down":                  {[]any{"<down><enter>"}, person(Start, "lab")},
+		"j k":                   {[]any{"jjkkj<enter>"}, person(Start, "lab")},
+		"not above the first":   {[]any{"<up><up><enter>"}, person(Start, "debian")},
+		"end":                   {[]any{"<end><enter>"}, person(Start, "memtest")},
+		"end, home":             {[]any{"<end><home><enter>"}, person(Start, "debian")},
+		"pgdn":                  {[]any{"<pgdn><enter>"}, person(Start, "memtest")},
+		"pgdn, pgup":            {[]any{"<pgdn><pgup><enter>"}, person(Start, "debian")},
+		"unavailable":           {[]any{"jj<enter>"}, Choice{}},
+		"filter":                {[]any{"/mem<enter>"}, person(Start, "memtest")},
+		"filter is no command":  {[]any{"/sr<enter>"}, Choice{}},
+		"filter by description": {[]any{"/PUPILS use<enter>"}, person(Start, "lab")},
+		"filter, down":          {[]any{"/e<down><enter>"}, person(Start, "lab")},
+		"filter, backspace":     {[]any{"/memx<bs><enter>"}, person(Start, "memtest")},
+		"filter, space":         {[]any{"/mem<space>test<enter>"}, person(Start, "memtest")},
+		"filter, esc":           {[]any{"/mem<esc>k<enter>"}, Choice{}}, // the cursor stays on memtest; above it is big
+		"filter, no match":      {[]any{"/zzz<enter>"}, Choice{}},
+		"no match, esc":         {[]any{"/zzz<esc><enter>"}, person(Start, "debian")},
+		"clipboard":             {[]any{"/<ctrl+v>mem<enter>"}, person(Start, "memtest")},
+		"hidden":                {[]any{"/secret<enter>"}, person(Start, "secret")},
+		"hidden, part of it":    {[]any{"/secre<enter>"}, Choice{}},
+		"shell":                 {[]any{"s"}, person(Shell, "")},
+		"reboot once":           {[]any{"r"}, Choice{}},
+		"reboot twice":          {[]any{"rr"}, person(Reboot, "")},
+		"reboot, other key":     {[]any{"rjr"}, Choice{}},
+		"reboot, too late":      {[]any{0 * time.Second, "r", 6 * time.Second, "r"}, Choice{}},
+		"reboot, in time":       {[]any{0 * time.Second, "r", 4 * time.Second, "r"}, person(Reboot, "")},
+		"power off":             {[]any{"pp"}, person(PowerOff, "")},
+		"r then p":              {[]any{"rp"}, Choice{}},
+		"overlay takes a key":   {[]any{"is"}, Choice{}},
+		"overlay, then a key":   {[]any{"i<esc>s"}, person(Shell, "")},
+		"help takes a key":      {[]any{"?<enter>"}, Choice{}},
+		"ctrl+c":                {[]any{"<ctrl+c>"}, Choice{}},
+		"deaf afterwards":       {[]any{"<enter>j<enter>s"}, person(Start, "debian")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, _ := play(NewChooser(ChooserConfig{Items: items(), Timeout: -1}), tt.play...)
+			if got := m.(Chooser).Choice(); got != tt.want {
+				t.Errorf("choice %+v, want %+v\n%s", got, tt.want, m.View())
+			}
+		})
+	}
+}
+
+func TestChooserQuits(t *testing.T) {
+	if _, quit := play(NewChooser(ChooserConfig{Items: items(), Timeout: -1}), "j"); quit {
+		t.Error("quits without an answer")
+	}
+	if _, quit := play(NewChooser(ChooserConfig{Items: items(), Timeout: -1}), "s"); !quit {
+		t.Error("does not quit with an answer")
+	}
+}
+
+func TestChooserCountdown(t *testing.T) {
+	byItself := Choice{Action: Start, System: "lab"}
+	for name, tt := range map[string]struct {
+		deflt   string
+		timeout int
+		play    []any
+		want    Choice
+		shows   string
+	}{
+		"runs":              {"lab", 10, []any{0 * time.Second, 3 * time.Second}, Choice{}, "0:07"},
+		"ends":              {"lab", 10, []any{0 * time.Second, 9 * time.Second, 10 * time.Second}, byItself, ""},
+		"starts with tick":  {"lab", 10, []any{100 * time.Second, 105 * time.Second}, Choice{}, "0:05"},
+		"zero":              {"lab", 0, []any{0 * time.Second}, byItself, ""},
+		"negative":          {"lab", -1, []any{0 * time.Second, time.Hour}, Choice{}, "> Lab"},
+		"any key":           {"lab", 10, []any{0 * time.Second, "x", 60 * time.Second}, Choice{}, "> Lab"},
+		"overlay key":       {"lab", 10, []any{0 * time.Second, "i", 60 * time.Second}, Choice{}, "goes back"},
+		"cursor on default": {"lab", 10, []any{"<enter>"}, Choice{Action: Start, System: "lab", ByPerson: true}, ""},
+		"no default":        {"", 10, []any{0 * time.Second, time.Hour}, Choice{}, "> Debian"},
+		"unknown default":   {"nope", 10, []any{0 * time.Second, time.Hour}, Choice{}, `"nope" is not offered`},
+		"unavailable":       {"big", 10, []any{0 * time.Second, time.Hour}, Choice{}, "default system can't be started here"},
+		"hidden":            {"secret", 1, []any{0 * time.Second, time.Second}, Choice{Action: Start, System: "secret"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, _ := play(NewChooser(ChooserConfig{Items: items(), Default: tt.deflt, Timeout: tt.timeout}), tt.play...)
+			if got := m.(Chooser).Choice(); got != tt.want {
+				t.Errorf("choice %+v, want %+v", got, tt.want)
+			}
+			if view := m.View(); !strings.Contains(view, tt.shows) {
+				t.Errorf("no %q in\n%s", tt.shows, view)
+			}
+		})
+	}
+}
+
+// What is chosen must not depend on the terminal: copies on terminals of all sizes stay alike.
+func TestChooserAlikeOnAllSizes(t *testing.T) {
+	sequence := []any{"<pgdn>jj", "/1<down><down><esc>", "<pgup>", "<enter>"}
+	want := Choice{}
+	for i, size := range []tea.WindowSizeMsg{{Width: 80, Height: 24}, {Width: 40, Height: 10}, {Width: 200, Height: 60}, {Width: 1, Height: 1}} {
+		m, _ := play(NewChooser(ChooserConfig{Items: many(40), Timeout: -1}), append([]any{size}, sequence...)...)
+		got := m.(Chooser).Choice()
+		if i == 0 {
+			want = got
+		}
+		if got != want || got.Action != Start {
+			t.Errorf("%+v: chose %+v, others %+v", size, got, want)
+		}
+	}
+}
+
+// The cursor is always on the screen, however small it is.
+func TestChooserScrolls(t *testing.T) {
+	for height := 5; height <= 30; height++ {
+		var m tea.Model = NewChooser(ChooserConfig{Items: many(40), Timeout: -1})
+		m, _ = play(m, tea.WindowSizeMsg{Width: 60, Height: height})
+		for i := range 40 {
+			if view := m.View(); !strings.Contains(view, "> System ") {
+				t.Fatalf("height %d, item %d: no cursor in\n%s", height, i, view)
+			}
+			m, _ = play(m, "j")
+		}
+	}
+}
+
+func TestTinyTerminals(t *testing.T) {
+	config := ChooserConfig{Place: place, Items: items(), Default: "lab", Timeout: 5, Notices: []string{"a notice"}}
+	for _, m := range []tea.Model{NewChooser(config), NewTransfer(place, "x"), NewPrompt(place, "a", "b", "c"),
+		NewProblem("title", "cause", "try", time.Second)} {
+		for width := 1; width < 50; width += 3 {
+			for height := 1; height < 14; height++ {
+				for _, k := range []string{"", "i", "?", "l", "/abc"} {
+					size := tea.WindowSizeMsg{Width: width, Height: height}
+					small, _ := play(m, vga, size, fetching(), k)
+					checkView(t, small.View(), vga, size)
+				}
+			}
+		}
+	}
+}
+
+func TestHostileTexts(t *testing.T) {
+	bad := "a\x1b[2Jb\nc\r\u009b1m"
+	m, _ := play(NewChooser(ChooserConfig{Place: Place{Site: bad}, Notices: []string{bad}, Timeout: -1,
+		Items: []Item{{Name: bad, Title: bad, Description: bad}, {Name: "b", Unavailable: bad}}}), serial, LogLine(bad))
+	for _, k := range []string{"", "j<enter>", "l"} {
+		m, _ = play(m, k)
+		if view := m.View(); strings.ContainsAny(view, "\x1b\r\u009b") {
+			t.Errorf("control characters in %q", view)
+		}
+	}
+}

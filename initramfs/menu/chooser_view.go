@@ -1,0 +1,185 @@
+package menu
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/bubbles/key"
+	"github.com/charmbracelet/bubbles/textinput"
+	"github.com/charmbracelet/x/ansi"
+)
+
+// View implements tea.Model.
+func (c Chooser) View() string {
+	width, _ := c.columns()
+	return c.view(page{body: c.body, status: c.status(width), short: c.shortHelp(), full: c.fullHelp()})
+}
+
+func (c Chooser) shortHelp() []key.Binding {
+	k := c.keys
+	if c.filtering {
+		return []key.Binding{k.Start, bind("up/down", "choose", "up"), bind("esc", "clears the filter", "esc")}
+	}
+	if c.width < 80 {
+		return []key.Binding{k.Start, k.Help, k.Filter, k.Shell, k.Reboot, k.PowerOff, k.Machine}
+	}
+	return []key.Binding{k.Start, k.Filter, k.Shell, k.Reboot, k.PowerOff, k.Machine, k.Help}
+}
+
+func (c Chooser) fullHelp() [][]key.Binding {
+	k := c.keys
+	return [][]key.Binding{
+		{k.Start, k.Up, k.Down, k.PageUp, k.PageDown, k.Home, k.End},
+		{k.Filter, k.Clear, k.Shell, k.Reboot, k.PowerOff, k.Machine, k.Log},
+	}
+}
+
+// status is what stands above the keys: the question, the message or the countdown, after as many notices as fit.
+func (c Chooser) status(width int) []string {
+	p := c.paint
+	notices := c.notices
+	most := 3
+	if c.compact() {
+		most = 1
+	}
+	notices = notices[max(0, len(notices)-most):]
+	var lines []string
+	for _, notice := range notices {
+		lines = append(lines, p.warn.Render(p.fit("! "+clean(notice), width)))
+	}
+	switch {
+	case c.asked == "r":
+		return append(lines, p.warn.Render("Press r again to reboot."))
+	case c.asked == "p":
+		return append(lines, p.warn.Render("Press p again to power off."))
+	case c.message != "":
+		return append(lines, p.fail.Render(p.fit(c.message, width)))
+	case c.count.running:
+		return append(lines, c.count.line(p, "Starting "+p.fit(c.defaultTitle(), width/3)+" in", width))
+	}
+	return lines
+}
+
+func (c Chooser) defaultTitle() string {
+	for _, item := range c.items {
+		if item.Name == c.deflt {
+			return item.Title
+		}
+	}
+	return c.deflt
+}
+
+// body is the list under its title line.
+func (c Chooser) body(width, height int) []string {
+	shown := c.shown()
+	lines := []string{c.listTitle(shown, width)}
+	if !c.compact() {
+		lines = append(lines, "")
+	}
+	if len(shown) == 0 {
+		return append(lines, c.emptyText())
+	}
+	room := height - len(lines)
+	each := c.linesEach(shown, room)
+	// A gap between items, where all fit.
+	gap := each == 2 && len(shown)*3-1 <= room
+	if gap {
+		room, each = room+1, 3
+	}
+	fit := max(1, room/each)
+	first := max(0, min(c.cursor-fit/2, len(shown)-fit))
+	for i := first; i < min(first+fit, len(shown)); i++ {
+		lines = append(lines, c.item(shown[i], i == c.cursor, width, each > 1)...)
+		if gap {
+			lines = append(lines, "")
+		}
+	}
+	return lines
+}
+
+// linesEach is how many lines an item gets: a second one for its description, if there is any and there is room for
+// a few such.
+func (c Chooser) linesEach(shown []Item, room int) int {
+	for _, item := range shown {
+		if (item.Description != "" || item.Unavailable != "") && room >= 8 {
+			return 2
+		}
+	}
+	return 1
+}
+
+func (c Chooser) emptyText() string {
+	if c.filter.Value() != "" {
+		return c.paint.warn.Render("Nothing matches; esc clears the filter.")
+	}
+	return c.paint.warn.Render("This site offers no system for this machine.")
+}
+
+// listTitle is the line above the list: the filter, and where the cursor is.
+func (c Chooser) listTitle(shown []Item, width int) string {
+	p := c.paint
+	position := ""
+	if len(shown) > 0 {
+		position = fmt.Sprintf("%d of %d", c.cursor+1, len(shown))
+	}
+	if c.filtering {
+		return p.spread(p.key.Render("/ ")+showInput(c.filter, p, width-12), position, width)
+	}
+	return p.spread(p.title.Render("Choose a system"), position, width)
+}
+
+// item draws one item: marker, title and size; below, if there is room, what it is or why it can't be had.
+func (c Chooser) item(item Item, selected bool, width int, second bool) []string {
+	p := c.paint
+	size := ""
+	if item.Size > 0 {
+		size = Size(item.Size)
+	}
+	marker := " "
+	if selected {
+		marker = p.marker
+	}
+	title := item.Title
+	if item.Unavailable != "" && !second {
+		title += " (not here)"
+	}
+	switch {
+	case selected: // the whole row is coloured, so nothing within it
+	case item.Unavailable != "":
+		title, size = p.dim.Render(title), p.dim.Render(size)
+	default:
+		title = p.strong.Render(title)
+	}
+	row := " " + marker + " " + p.spread(title, size, width-4) + " "
+	if selected {
+		row = p.selected.Render(row)
+	}
+	if !second {
+		return []string{row}
+	}
+	below := strings.TrimRight("   "+p.fit(item.Description, width-4), " ")
+	if item.Unavailable != "" {
+		below = p.warn.Render("   " + p.fit("not available: "+clean(item.Unavailable), width-4))
+	}
+	return []string{row, below}
+}
+
+// showInput draws a line editor: its text with the cursor, the end of it where it is longer than width.
+func showInput(input textinput.Model, p *paint, width int) string {
+	text := []rune(input.Value())
+	at := min(input.Position(), len(text))
+	under, after := " ", ""
+	if at < len(text) {
+		under, after = string(text[at]), string(text[at+1:])
+	}
+	if p.cursor.Render("x") == "x" { // no colours: a mark before the cell instead of a coloured one
+		under = strings.TrimRight("_"+under, " ")
+	} else {
+		under = p.cursor.Render(under)
+	}
+	before := string(text[:at])
+	if over := ansi.StringWidth(before) + 1 - width; over > 0 {
+		before = ansi.TruncateLeft(before, over, "")
+	}
+	return p.fit(before+under+after, width)
+}

@@ -1,0 +1,88 @@
+// Package menu holds the screens of a node: the chooser of systems ([Chooser]), the progress of a download
+// ([Transfer]), what to do about a failure ([Problem]) and a line of text ([Prompt]).
+//
+// Each screen is a tea.Model (github.com/charmbracelet/bubbletea) that is a plain value: in go messages (keys,
+// tea.WindowSizeMsg, [Look], [Tick], [LogLine] and, for Transfer, [TransferMsg]), out come a view that fits the
+// terminal and, once the model has returned tea.Quit, an answer (Choice, Outcome, Action, Value).
+//
+// A screen runs on several consoles at once (package console), one copy each, and the copies must stay alike. So a
+// screen keeps these rules: it starts no timer and no other command than tea.Quit; its only clock is Tick; nothing
+// but its view depends on the terminal's size or look; and after its answer is given it ignores every message.
+package menu
+
+import (
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// Tick tells a screen the time. Countdowns advance with it and with nothing else; whoever runs a screen sends one
+// about every 250 ms.
+type Tick struct{ Now time.Time }
+
+// Look tells a screen what its terminal can show. The zero Look is the one that works everywhere: no colour and
+// nothing but ASCII of our own (titles are shown as the operator wrote them).
+type Look struct {
+	// Color allows the 16 ANSI colours.
+	Color bool
+	// Graphics allows the line and block characters of code page 437, which the Linux console's built-in font has.
+	Graphics bool
+}
+
+// LogLine is a line that was logged while the screen is shown; the key "l" shows the last ones.
+type LogLine string
+
+// Machine is what the screen says of this machine. Empty fields are left out.
+type Machine struct {
+	MAC, UUID string
+	// IP is the address in use, with or without its prefix length.
+	IP        string
+	MemoryMiB int64
+	Arch      string
+	// Product is the firmware's name of the machine.
+	Product           string
+	Interface, Driver string
+	// Seeder is the seeder's base URL.
+	Seeder string
+}
+
+// Place is where we are: what the head of every screen shows.
+type Place struct {
+	// Site is the site's name.
+	Site    string
+	Machine Machine
+}
+
+// Action is what a person, or a countdown, decided. The zero Action is none: the screen was ended from outside.
+type Action int
+
+// The actions.
+const (
+	None Action = iota
+	// Start starts a system.
+	Start
+	// Retry tries again what failed.
+	Retry
+	// Other goes back to the choice of systems.
+	Other
+	// Shell opens a shell.
+	Shell
+	Reboot
+	PowerOff
+)
+
+// String names the action for logs.
+func (a Action) String() string {
+	names := [...]string{"none", "start", "retry", "other", "shell", "reboot", "poweroff"}
+	if a < 0 || int(a) >= len(names) {
+		return "unknown"
+	}
+	return names[a]
+}
+
+var (
+	_ tea.Model = Chooser{}
+	_ tea.Model = Transfer{}
+	_ tea.Model = Problem{}
+	_ tea.Model = Prompt{}
+)

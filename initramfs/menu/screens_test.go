@@ -1,0 +1,165 @@
+package menu
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+func TestTransfer(t *testing.T) {
+	in := func(phase Phase) TransferMsg {
+		m := fetching()
+		m.Phase, m.SeedLeft = phase, 10*time.Second
+		return m
+	}
+	for name, tt := range map[string]struct {
+		play []any
+		want Outcome
+	}{
+		"done":                    {[]any{in(Fetch), TransferDone{}}, Done},
+		"cancel once":             {[]any{in(Fetch), "c"}, 0},
+		"cancel twice":            {[]any{in(Fetch), "cc"}, Cancel},
+		"esc twice":               {[]any{in(Fetch), "<esc><esc>"}, Cancel},
+		"esc, then c":             {[]any{in(Fetch), "<esc>c"}, Cancel},
+		"cancel, other key":       {[]any{in(Fetch), "cxc"}, 0},
+		"cancel survives state":   {[]any{in(Fetch), "c", in(Fetch), "c"}, Cancel},
+		"too late to cancel":      {[]any{in(Fetch), "c", in(Verify), "cc"}, 0},
+		"enter does not skip":     {[]any{in(Fetch), "<enter>"}, 0},
+		"skip seeding":            {[]any{in(Seed), "<enter>"}, Skip},
+		"skip with any key":       {[]any{in(Seed), "x"}, Skip},
+		"machine while seeding":   {[]any{in(Seed), "i<enter>"}, 0},
+		"nothing stops a launch":  {[]any{in(Launch), "c<enter>c"}, 0},
+		"deaf after the answer":   {[]any{in(Seed), "<enter>", TransferDone{}}, Skip},
+		"a key before any states": {[]any{"<enter>j"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, quit := play(NewTransfer(place, "Debian"), append([]any{0 * time.Second}, tt.play...)...)
+			if got := m.(Transfer).Outcome(); got != tt.want {
+				t.Errorf("outcome %v, want %v", got, tt.want)
+			}
+			if quit != (tt.want != 0) {
+				t.Errorf("quit %v", quit)
+			}
+		})
+	}
+}
+
+func TestTransferOddNumbers(t *testing.T) {
+	for _, state := range []TransferMsg{
+		{}, {Size: -1, Done: -5}, {Size: 10, Done: 20}, {Size: 1 << 62, Down: 1}, {Phase: Seed, SeedLeft: -time.Hour}, {Phase: 17},
+		{Size: 1 << 50, Done: 1, Down: 1 << 60, FromSeeder: -1, FromNodes: 1},
+	} {
+		size := tea.WindowSizeMsg{Width: 80, Height: 24}
+		m, _ := play(NewTransfer(place, "Debian"), size, state)
+		checkView(t, m.View(), serial, size)
+	}
+}
+
+func TestProblem(t *testing.T) {
+	all := []Action{Retry, Other, Shell, Reboot, PowerOff}
+	for name, tt := range map[string]struct {
+		actions  []Action
+		play     []any
+		want     Action
+		byPerson bool
+	}{
+		"enter":             {all, []any{"<enter>"}, Retry, true},
+		"t":                 {all, []any{"t"}, Retry, true},
+		"other":             {all, []any{"o"}, Other, true},
+		"no other":          {nil, []any{"o"}, None, false},
+		"shell":             {all, []any{"s"}, Shell, true},
+		"reboot":            {all, []any{"rr"}, Reboot, true},
+		"reboot once":       {all, []any{"r"}, None, false},
+		"power off":         {all, []any{"pp"}, PowerOff, true},
+		"retries by itself": {all, []any{0 * time.Second, 30 * time.Second}, Retry, false},
+		"not too early":     {all, []any{0 * time.Second, 29 * time.Second}, None, false},
+		"a key stops it":    {all, []any{0 * time.Second, "x", time.Hour}, None, false},
+		"no retry offered":  {[]Action{Reboot}, []any{0 * time.Second, time.Hour, "<enter>"}, None, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, quit := play(NewProblem("It failed", "cause", "try", 30*time.Second, tt.actions...), tt.play...)
+			p := m.(Problem)
+			if p.Action() != tt.want || p.ByPerson() != tt.byPerson || quit != (tt.want != None) {
+				t.Errorf("%v by person %v, quit %v; want %v, %v", p.Action(), p.ByPerson(), quit, tt.want, tt.byPerson)
+			}
+		})
+	}
+}
+
+// However long cause and advice are, something of both is shown.
+func TestProblemLongTexts(t *testing.T) {
+	long := func(word string) string { return strings.Repeat(word+" ", 400) }
+	for _, size := range []tea.WindowSizeMsg{{Width: 80, Height: 24}, {Width: 40, Height: 10}} {
+		m, _ := play(NewProblem("It failed", long("cause"), long("advice"), 0), size)
+		view := m.View()
+		for _, want := range []string{"It failed", "cause cause", "advice advice", "retry"} {
+			if !strings.Contains(view, want) {
+				t.Errorf("%+v: no %q in\n%s", size, want, view)
+			}
+		}
+	}
+}
+
+func TestPrompt(t *testing.T) {
+	for name, tt := range map[string]struct {
+		keys string
+		text string
+		ok   bool
+	}{
+		"accept":    {"10.0.0.1<enter>", "http://10.0.0.1", true},
+		"back":      {"10.0.0.1<esc>", "http://10.0.0.1", false},
+		"edit":      {"ab<left><bs>c<enter>", "http://cb", true},
+		"unchanged": {"<enter>", "http://", true},
+		"not yet":   {"x", "http://x", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, _ := play(NewPrompt(place, "Where?", "", "http://"), vga, tt.keys)
+			if text, ok := m.(Prompt).Value(); text != tt.text || ok != tt.ok {
+				t.Errorf("%q, %v; want %q, %v", text, ok, tt.text, tt.ok)
+			}
+		})
+	}
+}
+
+// Copies of one screen don't write to each other's memory.
+func TestCopiesAreApart(t *testing.T) {
+	whole := NewPrompt(place, "Where?", "", "start")
+	a, _ := play(whole, vga)
+	b, _ := play(whole, serial)
+	a, _ = play(a, "<bs>A", LogLine("a"))
+	b, _ = play(b, "<bs>B", LogLine("b"))
+	for text, m := range map[string]tea.Model{"starA": a, "starB": b, "start": whole} {
+		if got, _ := m.(Prompt).Value(); got != text {
+			t.Errorf("%q, want %q", got, text)
+		}
+	}
+}
+
+func TestLogIsBounded(t *testing.T) {
+	var m tea.Model = NewTransfer(place, "x")
+	for i := range 3 * keptLines {
+		m, _ = play(m, LogLine(fmt.Sprintf("line %d", i)))
+	}
+	if got := len(m.(Transfer).log); got != keptLines {
+		t.Errorf("%d lines kept", got)
+	}
+	m, _ = play(m, "l")
+	if !strings.Contains(m.View(), fmt.Sprintf("line %d", 3*keptLines-1)) {
+		t.Error("the last line is not shown")
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for got, want := range map[string]string{
+		Size(0): "0.0 MiB", Size(65 << 20): "65.0 MiB", Size(1023 << 20): "1023.0 MiB", Size(3 << 29): "1.5 GiB",
+		Rate(11_200_000): "11.2 MB/s", Clock(0): "0:00", Clock(-time.Second): "0:00", Clock(100 * time.Millisecond): "0:01",
+		Clock(61 * time.Second): "1:01", Clock(3661 * time.Second): "1:01:01",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package menu
+
+import (
+	"time"
+
+	"github.com/charmbracelet/bubbles/key"
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// Phase is where a transfer stands.
+type Phase int
+
+// The phases, in their order.
+const (
+	Fetch Phase = iota
+	Verify
+	Seed
+	Launch
+)
+
+// TransferMsg tells a Transfer the whole state of the transfer; a later one replaces an earlier one.
+type TransferMsg struct {
+	Phase Phase
+	// System is the system's title.
+	System string
+	// Size and Done are in bytes. In the phase Verify they count what is checked.
+	Size, Done int64
+	// Down and Up are payload bytes per second.
+	Down, Up int64
+	// Peers is the number of connections.
+	Peers int
+	// FromSeeder, FromNodes and FromHTTP are the payload bytes received by BitTorrent from the seeder, by BitTorrent
+	// from other nodes, and by HTTP; Uploaded is payload bytes sent.
+	FromSeeder, FromNodes, FromHTTP, Uploaded int64
+	// Fallback is whether BitTorrent brought nothing for a while and HTTP is used as well.
+	Fallback bool
+	// SeedLeft is how long the node will go on seeding, in the phase Seed.
+	SeedLeft time.Duration
+	// Note is a line to show, such as what is waited for.
+	Note string
+}
+
+// TransferDone ends a Transfer from outside: the transfer is complete, or failed and something else shows why.
+type TransferDone struct{}
+
+// Outcome is the answer of a Transfer.
+type Outcome int
+
+// The outcomes. The zero Outcome is none: the screen was ended from outside by other means than TransferDone.
+const (
+	// Done is the answer to TransferDone.
+	Done Outcome = iota + 1
+	// Skip is a person who doesn't want to wait until seeding ends.
+	Skip
+	// Cancel is a person who wants back to the choice of systems.
+	Cancel
+)
+
+// String names the outcome for logs.
+func (o Outcome) String() string {
+	switch o {
+	case Done:
+		return "done"
+	case Skip:
+		return "skip"
+	case Cancel:
+		return "cancel"
+	}
+	return "none"
+}
+
+// Transfer shows how a system is fetched, checked, seeded and about to be launched.
+type Transfer struct {
+	base
+	keys  transferKeys
+	state TransferMsg
+	// seedTotal is the longest SeedLeft seen: the whole of the bar.
+	seedTotal time.Duration
+	outcome   Outcome
+}
+
+type transferKeys struct {
+	commonKeys
+	Cancel, Skip key.Binding
+}
+
+// NewTransfer makes the screen for the system of that title.
+func NewTransfer(place Place, system string) Transfer {
+	return Transfer{
+		base: newBase(place),
+		keys: transferKeys{
+			commonKeys: newCommonKeys(),
+			Cancel:     bind("c", "cancel", "c", "esc"),
+			Skip:       bind("any key", "goes on at once", "enter", " ", "ctrl+j"),
+		},
+		state: TransferMsg{System: system},
+	}
+}
+
+// Outcome is the answer; zero until there is one.
+func (t Transfer) Outcome() Outcome { return t.outcome }
+
+// Init implements tea.Model.
+func (t Transfer) Init() tea.Cmd { return nil }
+
+// Update implements tea.Model.
+func (t Transfer) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if t.outcome != 0 {
+		return t, nil
+	}
+	t.base = t.base.update(msg)
+	switch msg := msg.(type) {
+	case TransferMsg:
+		t = t.take(msg)
+	case TransferDone:
+		t.outcome = Done
+	case tea.KeyMsg:
+		t = t.press(msg)
+	}
+	if t.outcome != 0 {
+		return t, tea.Quit
+	}
+	return t, nil
+}
+
+func (t Transfer) take(msg TransferMsg) Transfer {
+	if msg.System == "" {
+		msg.System = t.state.System
+	}
+	t.state = msg
+	if msg.Phase == Seed {
+		t.seedTotal = max(t.seedTotal, msg.SeedLeft)
+	}
+	if msg.Phase != Fetch {
+		t.asked = "" // too late to cancel
+	}
+	return t
+}
+
+func (t Transfer) press(msg tea.KeyMsg) Transfer {
+	asked := t.asked
+	t.asked = ""
+	var used bool
+	if t.base, used = t.overlayKey(msg, t.keys.commonKeys); used {
+		return t
+	}
+	switch {
+	case t.state.Phase == Seed:
+		t.outcome = Skip
+	case t.state.Phase == Fetch && key.Matches(msg, t.keys.Cancel):
+		t.asked = asked
+		var sure bool
+		if t.base, sure = t.ask("c"); sure {
+			t.outcome = Cancel
+		}
+	}
+	return t
+}
