@@ -1,0 +1,27 @@
+// Launch fetches a system, if it isn't there yet, and starts it. It does not return unless that fails.
+//
+// Synopsis:
+//
+//	launch NAME
+//
+// It needs the network: see netup.
+package main
+
+import (
+	"context"
+
+	"github.com/boottorrent/boottorrent/initramfs/node"
+)
+
+func main() {
+	node.Main("launch", "launch NAME", func(ctx context.Context, n *node.Node, args []string) error {
+		sys, err := n.ByName(ctx, args)
+		if err != nil {
+			return err
+		}
+		if err := n.Fetch(ctx, sys); err != nil {
+			return err
+		}
+		return n.Launch(ctx, sys)
+	})
+}

@@ -1,0 +1,49 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// Main runs one step as a command, for the shell of a node in trouble: it sets up a node, does the work, and exits with
+// 1 and the error on standard error if that fails.
+func Main(name, synopsis string, work func(ctx context.Context, n *Node, args []string) error) {
+	for _, a := range os.Args[1:] {
+		if a == "-h" || a == "--help" || a == "-help" {
+			fmt.Println("usage:", synopsis)
+			return
+		}
+	}
+	n, err := Setup()
+	if err == nil {
+		err = work(context.Background(), n, os.Args[1:])
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+// ByName returns the system that a command's only argument names, from a fresh catalog.
+func (n *Node) ByName(ctx context.Context, args []string) (catalog.System, error) {
+	if err := n.Resume(ctx); err != nil {
+		return catalog.System{}, err
+	}
+	cat, err := n.Catalog(ctx)
+	if err != nil {
+		return catalog.System{}, err
+	}
+	if len(args) == 1 {
+		if sys, ok := cat.System(args[0]); ok {
+			return sys, nil
+		}
+	}
+	var names []string
+	for _, s := range cat.Systems {
+		names = append(names, s.Name)
+	}
+	return catalog.System{}, fmt.Errorf("want the name of one system; the catalog has %q", names)
+}

@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/launch"
+	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	wire "github.com/boottorrent/boottorrent/internal/report"
+)
+
+// A failed step is tried again by itself after retryFirst, then after twice as long each time, up to retryMost.
+const (
+	retryFirst = 5 * time.Second
+	retryMost  = time.Minute
+)
+
+// Problem shows what failed on every console and waits for a person, or for the time to try again.
+func (n *Node) Problem(ctx context.Context, t boot.Trouble) boot.Action {
+	title, try := advice(t.Step, t.Err)
+	n.Log("%s: %v", title, t.Err)
+	offered := []menu.Action{menu.Retry, menu.Shell, menu.Reboot, menu.PowerOff}
+	if t.CanChoose {
+		offered = slices.Insert(offered, 1, menu.Other)
+	}
+	m := menu.NewProblem(title, t.Err.Error(), try, backoff(t.Attempt), offered...).At(n.place())
+	final, where, err := n.Consoles.Run(ctx, m, nil)
+	if err != nil {
+		n.Log("the screen failed: %v", err)
+		sleep(ctx, backoff(t.Attempt))
+		return boot.Retry
+	}
+	if where != "" {
+		n.console = where
+	}
+	return action(final.(menu.Problem).Action())
+}
+
+func backoff(attempt int) time.Duration {
+	d := retryFirst
+	for ; attempt > 1 && d < retryMost; attempt-- {
+		d *= 2
+	}
+	return min(d, retryMost)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// advice is what failed, for a headline, and what a person can do about it. The cause is in the error itself.
+func advice(step wire.Step, err error) (title, try string) {
+	var memory *launch.MemoryError
+	switch {
+	case errors.As(err, &memory):
+		return "This machine has too little memory for the system",
+			"Choose a smaller system, or put more memory into this machine."
+	case errors.Is(err, catalog.ErrSignature):
+		return "The catalog is refused: its signature is not by this image's key",
+			"Another seeder may have answered, or the site's key is new. Run mkimage for the site and start this machine again."
+	}
+	switch step {
+	case wire.Hardware:
+		return "The devices could not be set up", "Try again; if it stays, build the image anew with mkimage."
+	case wire.Network:
+		return "No network", "Check the cable, the switch's port and the DHCP server. A card without a driver needs mkimage --drivers."
+	case wire.Discover:
+		return "No seeder found", "Is the seeder running? Is its port open in its firewall? bt.seeder=http://ADDRESS:PORT on the kernel command line names it."
+	case wire.Catalog:
+		return "The catalog could not be read", "See the seeder's log; check the site with 'seeder check'."
+	case wire.Fetch:
+		return "The system could not be fetched", "See the cause above; retrying keeps what has been downloaded and verified."
+	case wire.Launch:
+		return "The system could not be started", "Choose another system, or check this one's kernel, initrd and cmdline in its config.yaml."
+	}
+	return "The step " + string(step) + " failed", "Try again."
+}
