@@ -1,0 +1,287 @@
+// Package image builds phase 1 of a site: DIR/image/ with the kernel (vmlinuz), the initramfs (initramfs.cpio.xz) and
+// what they are made of (manifest.json).
+//
+// The initramfs is three xz streams one after the other, which the kernel unpacks in this order: the commands, the kernel
+// modules, and the site's part (public key, seeder). The first two are kept in a cache under a hash of all they are made
+// from, so that a change in the site compiles and compresses nothing anew. The same inputs give the same bytes.
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/boottorrent/boottorrent/initramfs/config"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/mkimage/archive"
+	"github.com/boottorrent/boottorrent/mkimage/commands"
+	"github.com/boottorrent/boottorrent/mkimage/drivers"
+	"github.com/boottorrent/boottorrent/mkimage/kernel"
+)
+
+// Names of the files in DIR/image/.
+const (
+	KernelFile    = "vmlinuz"
+	InitramfsFile = "initramfs.cpio.xz"
+	ManifestFile  = "manifest.json"
+)
+
+// MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 20 MiB.
+const MaxSize = 20 << 20
+
+// DefaultFirmware is where distributions install firmware.
+const DefaultFirmware = "/lib/firmware"
+
+// Options say what to build. Only Site is needed.
+type Options struct {
+	// Site is the site's directory.
+	Site string
+	// Kernel is a kernel image and Modules its folder …/lib/modules/VERSION; empty for the distribution's kernel, which is
+	// downloaded into the cache once. UpdateKernel looks for a newer one.
+	Kernel, Modules string
+	UpdateKernel    bool
+	// Drivers are those of drivers.Common if empty.
+	Drivers drivers.Selection
+	// Firmware is the folder of installed firmware; DefaultFirmware if empty.
+	Firmware string
+	// Seeder is the seeder's base URL, http://ADDRESS:PORT, for nodes that neither the boot loader nor DHCP tells; may be
+	// empty.
+	Seeder string
+	// Level is how much effort goes into compression, archive.MinLevel to archive.MaxLevel; archive.DefaultLevel if 0.
+	Level int
+	// Cache is a folder for kernels and compiled parts; DefaultCache if empty.
+	Cache string
+	// Source is a checkout of this module; looked for from the working folder and the program upwards if empty.
+	Source string
+	// Release is what the commands call themselves; internal/version's default if empty.
+	Release string
+	// Log is told what takes time; nobody if nil.
+	Log *slog.Logger
+}
+
+// DefaultCache is the folder boottorrent in the user's cache: $XDG_CACHE_HOME, or ~/.cache.
+func DefaultCache() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("there is no place for the cache (%w); name one with --cache DIR", err)
+	}
+	return filepath.Join(dir, "boottorrent"), nil
+}
+
+// Build builds the image of o.Site and returns its manifest. On an error what was in DIR/image/ before is untouched.
+// Problems of the site come as [site.Problems].
+func Build(ctx context.Context, o Options) (*Manifest, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if o.Level < archive.MinLevel || o.Level > archive.MaxLevel {
+		return nil, &OptionError{fmt.Sprintf("there is no compression level %d: choose one from %d (quick) to %d (small)",
+			o.Level, archive.MinLevel, archive.MaxLevel)}
+	}
+	xz, err := archive.NewXZ(ctx, o.Level)
+	if err != nil {
+		return nil, err
+	}
+	if !xz.HasTool() {
+		o.Log.Warn("the tool xz is not here; the image gets some 10 % larger than with it", "remedy", "apt-get install xz-utils")
+	}
+	b := &build{Options: o, xz: xz, cache: cache{dir: filepath.Join(o.Cache, "parts")}}
+	defer b.close()
+	return b.run(ctx)
+}
+
+// OptionError is an option that can't be meant so, as opposed to one that turns out wrong.
+type OptionError struct{ message string }
+
+// Error says which option and what to write.
+func (e *OptionError) Error() string { return e.message }
+
+func (o Options) withDefaults() (Options, error) {
+	var err error
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Level == 0 {
+		o.Level = archive.DefaultLevel
+	}
+	if len(o.Drivers) == 0 {
+		o.Drivers = drivers.Selection{drivers.Common}
+	}
+	if o.Firmware == "" {
+		o.Firmware = DefaultFirmware
+	}
+	if o.Kernel == "" && o.Modules != "" {
+		return o, &OptionError{fmt.Sprintf("modules %s without a kernel: give both, or neither for the distribution's", o.Modules)}
+	}
+	if err := checkSeeder(o.Seeder); err != nil {
+		return o, err
+	}
+	if o.Cache == "" {
+		if o.Cache, err = DefaultCache(); err != nil {
+			return o, err
+		}
+	}
+	o.Source, err = commands.FindSource(o.Source)
+	return o, err
+}
+
+func checkSeeder(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return &OptionError{fmt.Sprintf("the seeder %q is not of the form http://ADDRESS:PORT", text)}
+	}
+	return nil
+}
+
+// build is one run of Build.
+type build struct {
+	Options
+	xz    archive.XZ
+	cache cache
+	// temp is made when it is needed.
+	temp string
+
+	site   *site.Site
+	kernel kernel.Files
+	plan   *commands.Plan
+	set    *drivers.Set
+}
+
+func (b *build) close() {
+	if b.temp != "" {
+		os.RemoveAll(b.temp)
+	}
+}
+
+func (b *build) run(ctx context.Context) (*Manifest, error) {
+	var problems site.Problems
+	if b.site, problems = site.Load(b.Site); len(problems) > 0 {
+		return nil, problems
+	}
+	if err := b.findKernel(ctx); err != nil {
+		return nil, err
+	}
+	var parts [3]*Part
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		parts[0], err = b.commandsPart(groupCtx)
+		return err
+	})
+	group.Go(func() (err error) {
+		parts[1], err = b.modulesPart(groupCtx)
+		return err
+	})
+	group.Go(func() (err error) {
+		parts[2], err = b.sitePart(groupCtx)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return b.write(ctx, parts[:])
+}
+
+func (b *build) findKernel(ctx context.Context) (err error) {
+	switch {
+	case b.Kernel != "":
+		b.kernel, err = kernel.Local(b.Kernel, b.Modules)
+	case b.UpdateKernel:
+		b.kernel, err = kernel.Update(ctx, b.Cache, b.Log)
+	default:
+		b.kernel, err = kernel.Distribution(ctx, b.Cache, b.Log)
+	}
+	return err
+}
+
+// commandsPart is everything but modules and the site's part.
+func (b *build) commandsPart(ctx context.Context) (*Part, error) {
+	plan, err := commands.List(ctx, b.Source, b.Release)
+	if err != nil {
+		return nil, err
+	}
+	b.plan = plan
+	base := baseRecords()
+	skeleton, err := archive.CPIO(base)
+	if err != nil {
+		return nil, err
+	}
+	xz := b.xz.WithX86()
+	key := hash("commands", xz.String(), plan.Key, string(skeleton))
+	return b.cache.part(CommandsPart, key, func() (*Part, error) {
+		b.Log.Info("compile the node's commands; this takes a minute or more the first time",
+			"commands", len(plan.Names), "go", plan.Go)
+		temp, err := b.tempDir()
+		if err != nil {
+			return nil, err
+		}
+		records, err := plan.Build(ctx, temp)
+		if err != nil {
+			return nil, err
+		}
+		b.Log.Info("compress the commands")
+		return newPart(ctx, CommandsPart, xz, append(base, records...))
+	})
+}
+
+// modulesPart is the kernel's modules and firmware.
+func (b *build) modulesPart(ctx context.Context) (*Part, error) {
+	set, err := drivers.Select(b.kernel.Modules, b.kernel.Version, b.Drivers, b.Firmware)
+	if err != nil {
+		return nil, err
+	}
+	b.set = set
+	records := set.Records()
+	content, err := archive.CPIO(records)
+	if err != nil {
+		return nil, err
+	}
+	key := hash("modules", b.xz.String(), string(content))
+	return b.cache.part(ModulesPart, key, func() (*Part, error) {
+		b.Log.Info("compress the kernel's modules", "modules", len(set.Modules), "kernel", b.kernel.Version)
+		return newPart(ctx, ModulesPart, b.xz, records)
+	})
+}
+
+// sitePart is what a node knows of its site before it has a network.
+func (b *build) sitePart(ctx context.Context) (*Part, error) {
+	key, err := b.site.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	text, err := key.MarshalText()
+	if err != nil {
+		return nil, fmt.Errorf("write the site's public key: %w", err)
+	}
+	content, err := json.MarshalIndent(config.Image{
+		Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder,
+	}, "", "\t")
+	if err != nil {
+		return nil, fmt.Errorf("write the site's part: %w", err)
+	}
+	name, err := filepath.Rel("/", config.ImagePath)
+	if err != nil {
+		return nil, err
+	}
+	return newPart(ctx, SitePart, b.xz, siteRecords(name, append(content, '\n')))
+}
+
+func (b *build) tempDir() (string, error) {
+	if b.temp == "" {
+		dir, err := os.MkdirTemp("", "mkimage-")
+		if err != nil {
+			return "", fmt.Errorf("make a temporary folder: %w; set TMPDIR to one with 500 MB free", err)
+		}
+		b.temp = dir
+	}
+	return b.temp, nil
+}

@@ -1,0 +1,187 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/mkimage/drivers"
+)
+
+// Manifest is manifest.json: what an image is made of. The same inputs give the same manifest, so it has no date in it.
+type Manifest struct {
+	Site string `json:"site"`
+	// Files are those that a node loads, in that order.
+	Files    []File   `json:"files"`
+	Kernel   Kernel   `json:"kernel"`
+	Drivers  Drivers  `json:"drivers"`
+	Commands Commands `json:"commands"`
+	// Parts are the initramfs's, in their order.
+	Parts []*Part `json:"parts"`
+	// Compressor is what compressed them.
+	Compressor string `json:"compressor"`
+}
+
+// File is one of the files of an image.
+type File struct {
+	Name string `json:"name"`
+	// Size is in bytes.
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// Kernel says which kernel it is.
+type Kernel struct {
+	Release string `json:"release"`
+	// Package is the distribution's package and its version; empty for a kernel given by hand.
+	Package string `json:"package,omitempty"`
+}
+
+// Drivers say which modules there are, by name, and which not.
+type Drivers struct {
+	Selection string   `json:"selection"`
+	Modules   []string `json:"modules"`
+	// Builtin are wanted and built into the kernel, Absent wanted and not in it at all.
+	Builtin []string `json:"builtin,omitempty"`
+	Absent  []string `json:"absent,omitempty"`
+	// WithoutFirmware are left out because they do nothing without firmware, which is not installed here.
+	WithoutFirmware []string                  `json:"without_firmware,omitempty"`
+	Firmware        []string                  `json:"firmware,omitempty"`
+	MissingFirmware []drivers.MissingFirmware `json:"missing_firmware,omitempty"`
+}
+
+// Commands say what the programs were compiled from.
+type Commands struct {
+	Names []string `json:"names"`
+	Go    string   `json:"go"`
+	// Release is what they call themselves; Revision the git commit of their source, with "+changes" if it was changed
+	// since. Both may be empty.
+	Release  string `json:"release,omitempty"`
+	Revision string `json:"revision,omitempty"`
+	// Modules are the versions of the Go modules compiled in, by path.
+	Modules map[string]string `json:"modules"`
+}
+
+// Size is how many bytes a node loads.
+func (m *Manifest) Size() int64 {
+	var size int64
+	for _, f := range m.Files {
+		size += f.Size
+	}
+	return size
+}
+
+// Part returns the part of a name, nil if there is none.
+func (m *Manifest) Part(name string) *Part {
+	for _, p := range m.Parts {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// write writes the image. Each file is moved into place when all are written, the manifest last.
+func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
+	vmlinuz, err := os.ReadFile(b.kernel.Vmlinuz)
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel: %w", err)
+	}
+	var initramfs bytes.Buffer
+	for _, p := range parts {
+		initramfs.Write(p.stream)
+	}
+	m := b.manifest(ctx, parts)
+	m.Files = []File{
+		{Name: KernelFile, Size: int64(len(vmlinuz)), SHA256: hash(string(vmlinuz))},
+		{Name: InitramfsFile, Size: int64(initramfs.Len()), SHA256: hash(initramfs.String())},
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write the manifest: %w", err)
+	}
+	err = writeTogether(filepath.Join(b.site.Dir, site.ImageDir), []output{
+		{KernelFile, vmlinuz}, {InitramfsFile, initramfs.Bytes()}, {ManifestFile, append(text, '\n')},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write the image: %w", err)
+	}
+	return m, nil
+}
+
+func (b *build) manifest(ctx context.Context, parts []*Part) *Manifest {
+	m := &Manifest{
+		Site:   b.site.Name,
+		Kernel: Kernel{Release: b.kernel.Version, Package: b.kernel.Package},
+		Drivers: Drivers{
+			Selection: b.Drivers.String(), Builtin: slices.Sorted(maps.Keys(b.set.Builtin)), Absent: b.set.Absent,
+			WithoutFirmware: b.set.WithoutFirmware, MissingFirmware: b.set.MissingFirmware,
+		},
+		Commands: Commands{
+			Names: b.plan.Names, Go: b.plan.Go, Release: b.Release, Revision: revision(ctx, b.Source), Modules: b.plan.Versions,
+		},
+		Parts: parts, Compressor: b.xz.String(),
+	}
+	for _, module := range b.set.Modules {
+		m.Drivers.Modules = append(m.Drivers.Modules, module.Name)
+	}
+	slices.Sort(m.Drivers.Modules)
+	for _, f := range b.set.Firmware {
+		m.Drivers.Firmware = append(m.Drivers.Firmware, f.Path)
+	}
+	return m
+}
+
+// revision is the commit of a checkout; empty where git does not know.
+func revision(ctx context.Context, source string) string {
+	head, err := exec.CommandContext(ctx, "git", "-C", source, "rev-parse", "HEAD").Output()
+	if err != nil {
+		return ""
+	}
+	r := strings.TrimSpace(string(head))
+	changes, err := exec.CommandContext(ctx, "git", "-C", source, "status", "--porcelain").Output()
+	if err == nil && len(bytes.TrimSpace(changes)) > 0 {
+		r += "+changes"
+	}
+	return r
+}
+
+// output is a file to be written.
+type output struct {
+	name    string
+	content []byte
+}
+
+// writeTogether writes all files of a folder beside their places and only then moves them there.
+func writeTogether(dir string, outputs []output) (err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var temps []string
+	defer func() {
+		for _, t := range temps {
+			os.Remove(t) // what was moved is no longer there
+		}
+	}()
+	for _, o := range outputs {
+		temp, err := writeTemp(filepath.Join(dir, o.name), o.content)
+		if err != nil {
+			return err
+		}
+		temps = append(temps, temp)
+	}
+	for i, o := range outputs {
+		if err := os.Rename(temps[i], filepath.Join(dir, o.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+// Mkimage builds what the nodes of a site start with: a kernel, and an initramfs with BootTorrent's commands, the kernel
+// modules of network cards, and the site's public key.
+//
+// Synopsis:
+//
+//	mkimage DIR [--kernel FILE --modules DIR] [--drivers common|all|LIST] [--seeder URL]
+//
+// Description:
+//
+// DIR is a site directory made by seeder init. The image is written to DIR/image: vmlinuz, initramfs.cpio.xz, and
+// manifest.json, which says what they are made of. Without --kernel the kernel is the distribution's, downloaded by apt
+// into a cache; nothing is installed, and root is not needed.
+//
+// Exit codes: 0 the image is built, 1 it is not, 2 the command line is wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/version"
+	"github.com/boottorrent/boottorrent/mkimage/drivers"
+	"github.com/boottorrent/boottorrent/mkimage/image"
+)
+
+// Exit codes.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+// commandLine is the command line. The flags belong to building, and stand here so that mkimage --help shows them.
+type commandLine struct {
+	Build      buildCmd                  `cmd:"" default:"withargs" help:"Build the image of a site. The word build can be left out: mkimage DIR."`
+	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
+
+	flags   `embed:""`
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+// flags say how to build an image.
+type flags struct {
+	Kernel  string `placeholder:"FILE" help:"A kernel image (vmlinuz) instead of the distribution's."`
+	Modules string `placeholder:"DIR" help:"Its modules, …/lib/modules/VERSION. Default: this system's of that version."`
+	Update  bool   `help:"Look for a newer kernel of the distribution than the one in the cache."`
+
+	Drivers  string `default:"common" placeholder:"LIST" help:"common, all, or kernel modules with commas between them; can be combined: common,sfc. Default: ${default}."`
+	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}."`
+	Seeder   string `placeholder:"URL" help:"The seeder, http://ADDRESS:PORT, for nodes that are not told by what boots them."`
+
+	CompressLevel int    `default:"9" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
+	Cache         string `placeholder:"DIR" help:"Where kernels and compiled parts are kept. Default: $$XDG_CACHE_HOME/boottorrent."`
+	Source        string `placeholder:"DIR" help:"BootTorrent's source. Default: the checkout in which you or mkimage are."`
+	Verbose       bool   `short:"v" help:"List every module and missing firmware."`
+}
+
+// buildCmd builds an image.
+type buildCmd struct {
+	Dir string `arg:"" help:"The site directory."`
+}
+
+// terminal is where a command writes.
+type terminal struct {
+	Out, Err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], terminal{Out: os.Stdout, Err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// exited carries kong's wish to exit (after --help) out of its parser.
+type exited int
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, term terminal) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exited)
+			if !ok {
+				panic(r)
+			}
+			code = int(e)
+		}
+	}()
+	var cli commandLine
+	parser, err := kong.New(&cli,
+		kong.Name("mkimage"),
+		kong.Description("Builds the kernel and initramfs that a site's nodes start with, into DIR/image."),
+		kong.Vars{"version": version.String("mkimage")},
+		kong.Writers(term.Out, term.Err),
+		kong.Exit(func(code int) { panic(exited(code)) }),
+	)
+	if err != nil {
+		fmt.Fprintln(term.Err, "mkimage:", err)
+		return exitFailed
+	}
+	kongcompletion.Register(parser)
+	command, err := parser.Parse(args)
+	if err != nil {
+		return usage(term, err)
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	switch err := command.Run(term, &cli.flags); {
+	case err == nil:
+		return exitOK
+	case errors.As(err, new(usageError)):
+		return usage(term, err)
+	default:
+		fmt.Fprintln(term.Err, "mkimage:", err)
+		return exitFailed
+	}
+}
+
+func usage(term terminal, err error) int {
+	fmt.Fprintf(term.Err, "mkimage: %v\nmkimage: see 'mkimage --help'\n", err)
+	return exitUsage
+}
+
+// usageError is a mistake on the command line that its parser doesn't see.
+type usageError struct{ error }
+
+// Run builds the image and prints what takes how many bytes.
+func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
+	selection, err := drivers.ParseSelection(f.Drivers)
+	if err != nil {
+		return usageError{err}
+	}
+	log := slog.New(slog.NewTextHandler(term.Err, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	m, err := image.Build(ctx, image.Options{
+		Site: c.Dir, Kernel: f.Kernel, Modules: f.Modules, UpdateKernel: f.Update, Drivers: selection, Firmware: f.Firmware,
+		Seeder: f.Seeder, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release, Log: log,
+	})
+	if problems := (site.Problems)(nil); errors.As(err, &problems) {
+		fmt.Fprintln(term.Err, problems)
+		return fmt.Errorf("the site has problems: %d", len(problems))
+	}
+	if errors.As(err, new(*image.OptionError)) {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	if err := m.WriteTable(term.Out, f.Verbose); err != nil {
+		return err
+	}
+	fmt.Fprintf(term.Out, "\n%s\n", filepath.Join(c.Dir, site.ImageDir))
+	return nil
+}
+
+// withoutTime leaves the time out of messages: who builds an image sees when they come.
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey && len(groups) == 0 {
+		return slog.Attr{}
+	}
+	return a
+}
