@@ -1,0 +1,62 @@
+# BootTorrent. The two commands of the README are `make demo` and `make test`; `make help` lists the others.
+
+GO       ?= go
+SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
+RELEASE  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -X github.com/boottorrent/boottorrent/internal/version.Release=$(RELEASE)
+NODES    ?= 3
+
+# What a seeder needs besides its own binary, what the room in one machine needs, and the foreign tools that tests use as
+# referees.
+PACKAGES_SEEDER := ipxe xz-utils
+PACKAGES_ROOM   := qemu-system-x86 ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
+PACKAGES_TEST   := aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
+
+export CGO_ENABLED = 0
+
+.PHONY: help build install demo test unit room lint fuzz deps deps-demo clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/seeder and bin/mkimage
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./seeder ./mkimage
+
+install: build ## into /usr/local/bin
+	$(SUDO) install -m 755 bin/seeder bin/mkimage /usr/local/bin/
+
+demo: deps-demo build ## a room of three nodes on this machine; NODES=5 for five
+	$(SUDO) env PATH="$$PATH" GOCACHE="$$($(GO) env GOCACHE)" GOMODCACHE="$$($(GO) env GOMODCACHE)" \
+		$(GO) run ./integration/demo --nodes $(NODES) $(DEMOFLAGS)
+
+test: deps lint unit room ## everything: installs what is missing, then lint, unit tests and the room
+
+unit: ## the quick tests; those that need root or a foreign tool say so when they skip
+	$(GO) test $$($(GO) list ./... | grep -v /integration)
+
+room: ## machines that boot from real firmware up, in network namespaces of this machine; needs root
+	$(SUDO) env PATH="$$PATH" CI="$$CI" GOCACHE="$$($(GO) env GOCACHE)" GOMODCACHE="$$($(GO) env GOMODCACHE)" CGO_ENABLED=0 \
+		$(GO) test -p 1 -timeout 60m $(ROOMFLAGS) ./integration/...
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fuzz: ## every fuzz target for ten seconds each
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$p || exit 1; done; done
+
+deps: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_ROOM) $(PACKAGES_TEST)
+deps-demo: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_ROOM)
+deps deps-demo:
+	@missing=; for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+		command -v apt-get >/dev/null || { echo "install these packages by hand:$$missing"; exit 1; }; \
+		echo "installing:$$missing"; \
+		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+
+clean: ## what make has built; caches outside this folder stay
+	rm -rf bin demo-site

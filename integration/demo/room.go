@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/integration/kit"
+	"github.com/boottorrent/boottorrent/integration/lab"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// tinySize is how much the tiny system weighs beside its kernel, in bytes: enough that sharing it is worth watching.
+const tinySize = 48 << 20
+
+const config = `version: 1
+name: demonstration
+default: tiny
+timeout: 20
+seed_time: 20
+`
+
+// demo is a running demonstration.
+type demo struct {
+	options
+	room   *lab.Room
+	seeder *kit.Seeder
+	nodes  []*lab.Node
+	last   map[string]report.Node // by MAC
+}
+
+// prepare builds everything and switches the machines on.
+func prepare(ctx context.Context, o options) (*demo, error) {
+	site, err := prepareSite(ctx, o.site)
+	if err != nil {
+		return nil, err
+	}
+	room, err := lab.New(ctx, "demo")
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{options: o, room: room, last: map[string]report.Node{}}
+	if err := d.furnish(ctx, site); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *demo) close() {
+	if err := d.room.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+	}
+}
+
+// prepareSite makes the site, or brings an earlier demonstration's up to date.
+func prepareSite(ctx context.Context, dir string) (*kit.Site, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Println("Compiling seeder and mkimage …")
+	tools, err := kit.Build(ctx, filepath.Join(dir, ".tools"), os.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	site := &kit.Site{Dir: dir, Kit: tools}
+	if _, err := os.Stat(site.Path("boottorrent.yaml")); errors.Is(err, os.ErrNotExist) {
+		if site, err = tools.NewSite(ctx, dir, "demonstration"); err != nil {
+			return nil, err
+		}
+	}
+	fmt.Println("Building the nodes' client OS with mkimage …")
+	if err := site.MakeImage(ctx); err != nil {
+		return nil, err
+	}
+	if err := site.AddTiny(ctx, "tiny", tinySize); err != nil {
+		return nil, err
+	}
+	if err := site.AddDebian("debian"); err != nil {
+		return nil, err
+	}
+	return site, site.Configure(config)
+}
+
+// furnish puts a DHCP server, the seeder and the machines into the room.
+func (d *demo) furnish(ctx context.Context, site *kit.Site) error {
+	router, err := d.room.Host("router", lab.Addr("10.77.0.254/16"))
+	if err != nil {
+		return err
+	}
+	if _, err := lab.DnsmasqDHCP(ctx, router, "10.77.1.10,10.77.1.200"); err != nil {
+		return err
+	}
+	host, err := d.room.Host("seeder", lab.Addr("10.77.0.1/16"))
+	if err != nil {
+		return err
+	}
+	if d.seeder, err = site.Serve(ctx, host); err != nil {
+		return err
+	}
+	if a := d.room.Accelerator(); a.Why != "" {
+		fmt.Printf("The machines are emulated (%s), so they are slow: %s\n", a.Name, a.Why)
+	}
+	fmt.Printf("Switching on %d machines …\n", d.options.nodes)
+	for i := range d.options.nodes {
+		n, err := d.room.Node(lab.NodeConfig{Name: fmt.Sprintf("n%d", i+1), MemoryMiB: d.memory})
+		if err != nil {
+			return err
+		}
+		d.nodes = append(d.nodes, n)
+	}
+	return nil
+}

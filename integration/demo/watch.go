@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// poll is how often the seeder is asked what its nodes do.
+const poll = time.Second
+
+// follow writes a line to w for each step of each node, until every machine has launched a system (true) or ctx ends.
+func (d *demo) follow(ctx context.Context, w io.Writer) bool {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		nodes, err := d.seeder.Nodes(ctx)
+		if err == nil {
+			for _, n := range nodes {
+				d.tell(w, n)
+			}
+		}
+		if d.launched() == len(d.nodes) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-d.seeder.Done():
+			fmt.Fprintln(w, "The seeder has ended:", d.seeder.Tail(5))
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// tell writes what is new about a node.
+func (d *demo) tell(w io.Writer, n report.Node) {
+	before, known := d.last[n.MAC]
+	d.last[n.MAC] = n
+	same := known && before.Boot == n.Boot && before.Step == n.Step && before.State == n.State
+	switch {
+	case same && n.Step == report.Fetch && n.State == report.Running && n.Percent-before.Percent >= 20:
+		fmt.Fprintf(w, "%s %-15s %3.0f %% of %s, %.1f MB/s, %d peers\n", n.MAC, n.IP, n.Percent, n.System, float64(n.Down)/1e6, n.Peers)
+	case same:
+	case n.State == report.Failed:
+		fmt.Fprintf(w, "%s %-15s %s failed: %s\n", n.MAC, n.IP, n.Step, n.Error)
+	case n.Step == report.Launch && n.State == report.Done:
+		fmt.Fprintf(w, "%s %-15s has started %s, %.0f s after its kernel\n", n.MAC, n.IP, n.System, n.Uptime)
+	default:
+		fmt.Fprintf(w, "%s %-15s %s %s\n", n.MAC, n.IP, n.Step, n.State)
+	}
+}
+
+func (d *demo) launched() int {
+	n := 0
+	for _, node := range d.last {
+		if node.Step == report.Launch && node.State == report.Done {
+			n++
+		}
+	}
+	return n
+}
+
+// watchPlain prints what the nodes report until all have launched.
+func (d *demo) watchPlain(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, d.deadline)
+	defer cancel()
+	fmt.Printf("The seeder is %s. With nobody at the consoles, the nodes start the default system by themselves.\n", d.seeder.Base)
+	if d.follow(limited, os.Stdout) || ctx.Err() != nil {
+		return nil
+	}
+	for _, n := range d.nodes {
+		fmt.Printf("The console of %s ends with:\n%s\n", n.Config.Name, n.Console().Tail(12))
+	}
+	return fmt.Errorf("%d of %d machines have started a system within %s", d.launched(), len(d.nodes), d.deadline)
+}
+
+// table prints what came from whom and how long each step took.
+func (d *demo) table(w io.Writer) {
+	if len(d.last) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "node\tsystem\tfrom seeder\tfrom nodes\tby HTTP\tgave away\t")
+	for _, s := range report.Steps {
+		fmt.Fprintf(t, "%s\t", s)
+	}
+	fmt.Fprintln(t)
+	macs := make([]string, 0, len(d.last))
+	for mac := range d.last {
+		macs = append(macs, mac)
+	}
+	slices.Sort(macs)
+	sent := map[string]int64{} // from the seeder, by system
+	got := map[string]int64{}
+	for _, mac := range macs {
+		n := d.last[mac]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t", n.IP, n.System, mib(n.FromSeeder), mib(n.FromNodes), mib(n.FromHTTP), mib(n.Uploaded))
+		for _, s := range report.Steps {
+			fmt.Fprintf(t, "%s\t", seconds(n.Durations, s))
+		}
+		fmt.Fprintln(t)
+		sent[n.System] += n.FromSeeder + n.FromHTTP
+		got[n.System] += n.FromSeeder + n.FromHTTP + n.FromNodes
+	}
+	t.Flush()
+	for _, name := range sorted(got) {
+		if name != "" && got[name] > 0 {
+			fmt.Fprintf(w, "%s: the nodes received %s MiB, of which the seeder sent %s MiB (%.0f %%)\n",
+				name, mib(got[name]), mib(sent[name]), 100*float64(sent[name])/float64(got[name]))
+		}
+	}
+}
+
+func sorted(m map[string]int64) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func mib(bytes int64) string {
+	if bytes == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", float64(bytes)/(1<<20))
+}
+
+func seconds(durations map[report.Step]float64, s report.Step) string {
+	v, ok := durations[s]
+	if !ok {
+		return "-"
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") + " s"
+}

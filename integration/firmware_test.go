@@ -1,0 +1,47 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/boottorrent/boottorrent/integration/lab"
+	"github.com/boottorrent/boottorrent/internal/need"
+)
+
+// serverMode is a site whose seeder hands out the addresses: there is no other DHCP server.
+const serverMode = "default: tiny\ntimeout: 2\nseed_time: 0\n" +
+	"dhcp:\n  mode: server\n  range: {first: 10.77.2.10, last: 10.77.2.20}\n  lease: 10m\n" +
+	"  reservations:\n    - {mac: \"52:54:00:77:00:01\", address: 10.77.3.1, hostname: desk-1}\n"
+
+// A UEFI machine (OVMF) in a room where the seeder alone does everything.
+func TestUEFIServerMode(t *testing.T) {
+	need.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
+	r := newRoom(t, serverMode)
+	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
+	r.serve()
+	const mac = "52:54:00:77:00:01"
+	n := r.node(lab.NodeConfig{Name: "efi", Firmware: lab.UEFI, NICs: []lab.NIC{{MAC: mac}}})
+	lab.Await(t, r.seeder, toChooser, `snponly\.efi`)
+	if got, _ := r.awaitTiny(n, toChooser+toSystem); got != mac {
+		t.Errorf("the system sees the MAC %s, want %s", got, mac)
+	}
+	if node := r.reports()[mac]; node.IP != "10.77.3.1" || node.Name != "desk-1" {
+		t.Errorf("the reservation was not honoured: %s %q", node.IP, node.Name)
+	}
+}
+
+// undionly.kpxe is handed out by our TFTP server to a BIOS machine's PXE stack. QEMU's own ROM is iPXE already and gets
+// the script at once, so a person at its command line asks for the file.
+func TestUndionlyByTFTP(t *testing.T) {
+	r := newRoom(t, "default: tiny\ntimeout: -1\n")
+	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
+	r.dhcp()
+	r.serve()
+	n := r.node(lab.NodeConfig{Name: "bios"})
+	lab.Await(t, n.Console(), toChooser, `Press Ctrl-B`)
+	r.must(n.Console().Send(lab.CtrlB))
+	lab.Await(t, n.Console(), toChooser, `iPXE>`)
+	r.must(n.Console().SendLine("dhcp && chain tftp://" + r.host.IP().String() + "/undionly.kpxe"))
+	lab.Await(t, r.seeder, toMessage, `undionly\.kpxe`)
+	lab.Await(t, n.Console(), toMessage, `iPXE initialising devices`)
+	lab.AwaitScreen(t, n.Console(), toChooser, `BootTorrent`)
+}

@@ -1,0 +1,166 @@
+// Package integration boots rooms of machines from real firmware up.
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/boottorrent/boottorrent/integration/kit"
+	"github.com/boottorrent/boottorrent/integration/lab"
+	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// Times that something may take on two cores with emulated machines. They only bound a failure; nothing waits for them.
+const (
+	toChooser = 4 * time.Minute // from power-on
+	toSystem  = 5 * time.Minute // from the choice to the next system's init
+	toMessage = 3 * time.Minute
+	soon      = 30 * time.Second
+)
+
+// The room's network. The range is what an existing DHCP server hands out.
+const (
+	seederAddr = "10.77.0.1/16"
+	routerAddr = "10.77.0.254/16"
+	dhcpRange  = "10.77.1.10,10.77.1.200"
+)
+
+// shared is built once and used by every test: the host commands, and a site with an image.
+var shared struct {
+	dir  string
+	once sync.Once
+	kit  *kit.Kit
+	base *kit.Site
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "boottorrent-room-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	shared.dir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// base returns the shared site, building it the first time.
+func base(t *testing.T) *kit.Site {
+	t.Helper()
+	shared.once.Do(func() {
+		ctx := context.Background()
+		if shared.kit, shared.err = kit.Build(ctx, filepath.Join(shared.dir, "bin"), os.Stderr); shared.err != nil {
+			return
+		}
+		if shared.base, shared.err = shared.kit.NewSite(ctx, filepath.Join(shared.dir, "base"), "base"); shared.err != nil {
+			return
+		}
+		shared.err = shared.base.MakeImage(ctx)
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.base
+}
+
+// room is a room with a seeder's host and, beside it, a DHCP server that knows nothing of booting.
+type room struct {
+	*lab.Room
+	t      *testing.T
+	host   *lab.Host // the seeder's
+	router *lab.Host
+	site   *kit.Site
+	seeder *kit.Seeder
+}
+
+// newRoom makes a room with a site of the shared image and this configuration (after "version: 1").
+func newRoom(t *testing.T, config string) *room {
+	t.Helper()
+	need.Root(t)
+	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
+	need.Command(t, "dnsmasq", "dnsmasq-base")
+	need.File(t, "/usr/lib/ipxe/undionly.kpxe", "ipxe")
+	from := base(t)
+	r := &room{Room: lab.ForTest(t), t: t}
+	var err error
+	if r.site, err = from.Kit.NewSite(t.Context(), filepath.Join(t.TempDir(), "site"), "room"); err != nil {
+		t.Fatal(err)
+	}
+	r.must(r.site.ShareImage(from))
+	r.must(r.site.Configure("version: 1\nname: room\n" + config))
+	r.host, err = r.Host("seeder", lab.Addr(seederAddr))
+	r.must(err)
+	r.router, err = r.Host("router", lab.Addr(routerAddr))
+	r.must(err)
+	return r
+}
+
+func (r *room) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// dhcp starts the existing DHCP server.
+func (r *room) dhcp() {
+	r.t.Helper()
+	_, err := lab.DnsmasqDHCP(r.t.Context(), r.router, dhcpRange)
+	r.must(err)
+}
+
+// serve starts the seeder.
+func (r *room) serve() {
+	r.t.Helper()
+	var err error
+	r.seeder, err = r.site.Serve(r.t.Context(), r.host)
+	r.must(err)
+}
+
+// node switches a machine on.
+func (r *room) node(c lab.NodeConfig) *lab.Node {
+	r.t.Helper()
+	n, err := r.Node(c)
+	r.must(err)
+	return n
+}
+
+// direct is a machine that starts phase 1 without firmware's help, for tests of what comes after.
+func (r *room) direct(name string, args ...string) lab.NodeConfig {
+	return lab.NodeConfig{
+		Name: name, Kernel: r.site.Path("image", "vmlinuz"), Initrd: r.site.Path("image", "initramfs.cpio.xz"),
+		Cmdline: strings.Join(append([]string{"console=tty0 console=ttyS0,115200 panic=30"}, args...), " "),
+	}
+}
+
+// seederArg tells phase 1 where the seeder is.
+func (r *room) seederArg() string { return "bt.seeder=http://" + r.host.IP().String() + ":8080" }
+
+// reports returns what the nodes have told the seeder, by MAC address.
+func (r *room) reports() map[string]report.Node {
+	r.t.Helper()
+	nodes, err := r.seeder.Nodes(r.t.Context())
+	r.must(err)
+	byMAC := map[string]report.Node{}
+	for _, n := range nodes {
+		byMAC[n.MAC] = n
+	}
+	return byMAC
+}
+
+// awaitTiny waits until the node runs the tiny system, and returns what that says about itself.
+func (r *room) awaitTiny(n *lab.Node, within time.Duration) (mac, cmdline string) {
+	r.t.Helper()
+	lab.Await(r.t, n.Console(), within, `BootTorrent hands over to`)
+	lab.Await(r.t, n.Console(), within, `BOOTTORRENT-TINY-OK`)
+	return lab.Await(r.t, n.Console(), soon, `mac=\S+ (\S+)\n`)[1], lab.Await(r.t, n.Console(), soon, `cmdline=(.*)\n`)[1]
+}

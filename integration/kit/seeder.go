@@ -1,0 +1,66 @@
+package kit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"github.com/boottorrent/boottorrent/integration/lab"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// Seeder is a running `seeder serve`.
+type Seeder struct {
+	*lab.Process
+	// Base is its HTTP base URL.
+	Base string
+	host *lab.Host
+}
+
+// Serve runs `seeder serve` on a host of the room and returns when it is ready.
+func (s *Site) Serve(ctx context.Context, host *lab.Host) (*Seeder, error) {
+	p, err := host.Start(ctx, s.Kit.Seeder, "serve", s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	match, err := p.Expect(ctx, `(http://\S+) .*\n(.*\n)*?and offers (\d+) system`)
+	if err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return &Seeder{Process: p, Base: match[1], host: host}, nil
+}
+
+// Nodes returns what the nodes have reported.
+func (s *Seeder) Nodes(ctx context.Context) ([]report.Node, error) {
+	var nodes []report.Node
+	return nodes, s.get(ctx, catalog.PathNodes, &nodes)
+}
+
+// Catalog returns the catalog, without verifying it.
+func (s *Seeder) Catalog(ctx context.Context) (catalog.Catalog, error) {
+	var c catalog.Catalog
+	return c, s.get(ctx, catalog.PathCatalog, &c)
+}
+
+// Addr is the seeder's address in the room.
+func (s *Seeder) Addr() netip.Addr { return s.host.IP() }
+
+func (s *Seeder) get(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Base+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := s.host.HTTP().Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", req.URL, resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(into)
+}

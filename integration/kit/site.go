@@ -1,0 +1,102 @@
+package kit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/integration/tiny"
+	"github.com/boottorrent/boottorrent/internal/site"
+)
+
+// Site is a site directory.
+type Site struct {
+	Dir string
+	Kit *Kit
+}
+
+// Path is a path within the site.
+func (s *Site) Path(elem ...string) string { return filepath.Join(append([]string{s.Dir}, elem...)...) }
+
+// Configure replaces boottorrent.yaml.
+func (s *Site) Configure(yaml string) error {
+	return os.WriteFile(s.Path(site.ConfigFile), []byte(yaml), 0o644)
+}
+
+// MakeImage builds phase 1 with `mkimage`.
+func (s *Site) MakeImage(ctx context.Context, args ...string) error {
+	return s.Kit.run(ctx, s.Kit.Mkimage, append([]string{s.Dir}, args...)...)
+}
+
+// ShareImage takes phase 1 and the keys from another site, so that it need not be built again. Nodes then trust both.
+func (s *Site) ShareImage(from *Site) error {
+	for _, name := range []string{site.PublicKeyFile, site.SecretKeyFile} {
+		if err := replaceLink(from.Path(name), s.Path(name)); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(s.Path(site.ImageDir), 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from.Path(site.ImageDir))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := replaceLink(from.Path(site.ImageDir, e.Name()), s.Path(site.ImageDir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AddTiny adds a system that proves a boot, of about size bytes beside its kernel, which is the one of the site's own
+// image.
+func (s *Site) AddTiny(ctx context.Context, name string, size int64) error {
+	modules, err := cardModules(ctx)
+	if err != nil {
+		return err
+	}
+	return tiny.Build(ctx, s.Path(site.SystemsDir, name), s.Path(site.ImageDir, "vmlinuz"), modules, size)
+}
+
+// AddDebian adds the Debian 12 installer, which must be installed on this machine (DebianInstallerPackage).
+func (s *Site) AddDebian(name string) error {
+	dir := s.Path(site.SystemsDir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for from, to := range map[string]string{"linux": "linux", "initrd.gz": "initrd.gz"} {
+		if err := replaceLink(filepath.Join(debianInstaller, from), filepath.Join(dir, to)); err != nil {
+			return fmt.Errorf("%w (apt-get install %s)", err, DebianInstallerPackage)
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, site.SystemFile), []byte(`dispname: Debian 12 installer
+description: The installer of Debian bookworm, as the distribution ships it
+method: kexec
+kernel: linux
+initrd: initrd.gz
+cmdline: console=tty0 console=ttyS0,115200 TERM=linux --- quiet
+`), 0o644)
+}
+
+// replaceLink makes path another name of the file from, or a copy where the file system can't.
+func replaceLink(from, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Link(from, path); err == nil {
+		return nil
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, info.Mode().Perm())
+}

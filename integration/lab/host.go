@@ -1,0 +1,152 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os/exec"
+	"time"
+)
+
+// Host is a machine that shares the kernel with this one, but has a network and a cable of its own: programs run
+// inside see one interface, eth0.
+type Host struct {
+	Name string
+
+	room      *Room
+	ns        namespace
+	port      string
+	addrs     []netip.Prefix
+	gateway   netip.Addr
+	cable     Cable
+	transport *http.Transport
+}
+
+// HostOption changes how a host is made.
+type HostOption func(*Host) error
+
+// Addr gives the host's eth0 an address with its prefix length, "10.77.0.1/16". It may be given several times.
+func Addr(prefix string) HostOption {
+	return func(h *Host) error {
+		p, err := netip.ParsePrefix(prefix)
+		if err != nil {
+			return fmt.Errorf("address %q: want ADDRESS/LENGTH: %w", prefix, err)
+		}
+		h.addrs = append(h.addrs, p)
+		return nil
+	}
+}
+
+// Gateway gives the host a default route.
+func Gateway(addr string) HostOption {
+	return func(h *Host) (err error) {
+		h.gateway, err = netip.ParseAddr(addr)
+		return err
+	}
+}
+
+// Rate sets the speed of the host's cable in both directions, in bits per second.
+func Rate(bitsPerSecond float64) HostOption { return Rates(bitsPerSecond, bitsPerSecond) }
+
+// Rates sets the speed of the host's cable in bits per second, from the switch and to it.
+func Rates(down, up float64) HostOption {
+	return func(h *Host) error {
+		h.cable = Cable{Down: down, Up: up}
+		return nil
+	}
+}
+
+// Host plugs a new host into the switch.
+func (r *Room) Host(name string, opts ...HostOption) (*Host, error) {
+	h := &Host{Name: name, room: r}
+	h.transport = &http.Transport{DialContext: h.Dial}
+	for _, o := range opts {
+		if err := o(h); err != nil {
+			return nil, fmt.Errorf("lab %s: host %s: %w", r.name, name, err)
+		}
+	}
+	if err := h.setUp(); err != nil {
+		return nil, fmt.Errorf("lab %s: host %s: %w", r.name, name, err)
+	}
+	r.mu.Lock()
+	r.hosts = append(r.hosts, h)
+	r.mu.Unlock()
+	return h, nil
+}
+
+func (h *Host) setUp() (err error) {
+	r := h.room
+	if h.ns, err = r.namespace(h.Name); err != nil {
+		return err
+	}
+	if h.port, err = r.connect(h.ns, "eth0", h.cable); err != nil {
+		return err
+	}
+	var commands []string
+	for _, a := range h.addrs {
+		// The kernel's route is made again, to say which congestion control connections over it use.
+		commands = append(commands,
+			fmt.Sprintf("addr add %s brd + dev eth0 noprefixroute", a),
+			fmt.Sprintf("route add %s dev eth0 proto kernel scope link src %s congctl cubic", a.Masked(), a.Addr()))
+	}
+	if h.gateway.IsValid() {
+		commands = append(commands, fmt.Sprintf("route add default via %s dev eth0 congctl cubic", h.gateway))
+	}
+	commands = append(commands, "route add 224.0.0.0/4 dev eth0")
+	return h.ns.ip(r.ctx, commands...)
+}
+
+// IP is the host's first address; the zero Addr if it has none.
+func (h *Host) IP() netip.Addr {
+	if len(h.addrs) == 0 {
+		return netip.Addr{}
+	}
+	return h.addrs[0].Addr()
+}
+
+// Command prepares a program that will run on the host, like exec.CommandContext; it shares the file system with this
+// process. When ctx ends it gets a SIGTERM, and five seconds later a SIGKILL. It dies with this process, unless it changes
+// its user as dnsmasq does: then the next New ends it.
+func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return h.ns.command(ctx, name, args...)
+}
+
+// Start runs a program on the host until ctx ends, it is stopped, or the room is closed.
+func (h *Host) Start(ctx context.Context, name string, args ...string) (*Process, error) {
+	return h.room.start(ctx, h.Name+"/"+name, func(ctx context.Context) *exec.Cmd { return h.Command(ctx, name, args...) })
+}
+
+// Do calls f with its goroutine on the host: a socket that f itself opens (net.Listen, net.ListenPacket, syscalls) is
+// one of the host's, also after f has returned. Goroutines started by f are not on the host.
+func (h *Host) Do(f func() error) error { return h.ns.do(f) }
+
+// Dial connects from the host. Address must be an IP address with a port: names are not looked up on the host.
+func (h *Host) Dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	if _, err := netip.ParseAddrPort(address); err != nil {
+		return nil, fmt.Errorf("dial from host %s: %w", h.Name, err)
+	}
+	err = h.Do(func() error {
+		d := net.Dialer{Timeout: 30 * time.Second}
+		conn, err = d.DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// HTTP returns a client on the host. URLs must have IP addresses.
+func (h *Host) HTTP() *http.Client { return &http.Client{Transport: h.transport} }
+
+// SetLink plugs the host's cable in or pulls it.
+func (h *Host) SetLink(ctx context.Context, up bool) error {
+	return h.room.setPort(ctx, h.port, up)
+}
+
+func (r *Room) setPort(ctx context.Context, port string, up bool) error {
+	state := "down"
+	if up {
+		state = "up"
+	}
+	return r.sw.ip(ctx, fmt.Sprintf("link set %s %s", port, state))
+}

@@ -1,0 +1,74 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/boottorrent/boottorrent/integration/lab"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// Three machines with nothing on them are switched on at once, beside an existing DHCP server: each boots by BIOS PXE and
+// proxyDHCP into the tiny system, and they get it mostly from each other.
+func TestThreeNodesBootAtOnce(t *testing.T) {
+	const padding = 48 << 20
+	r := newRoom(t, "default: tiny\ntimeout: 3\nseed_time: 20\n")
+	r.must(r.site.AddTiny(t.Context(), "tiny", padding))
+	r.dhcp()
+	r.serve()
+
+	var nodes []*lab.Node
+	for i := range 3 {
+		nodes = append(nodes, r.node(lab.NodeConfig{Name: fmt.Sprintf("n%d", i+1), MemoryMiB: 1024}))
+	}
+	var arrived sync.WaitGroup
+	for _, n := range nodes {
+		arrived.Go(func() {
+			want := n.Config.NICs[0].MAC
+			mac, cmdline := r.awaitTiny(n, toChooser+toSystem)
+			if mac != want {
+				t.Errorf("%s: the system sees the MAC %s, the machine has %s", n.Config.Name, mac, want)
+			}
+			if !strings.Contains(cmdline, "bt.mac="+want) || !strings.Contains(cmdline, "bt.seeder="+r.host.IP().String()) {
+				t.Errorf("%s: the placeholders of the command line are not filled in: %s", n.Config.Name, cmdline)
+			}
+		})
+	}
+	arrived.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	r.checkSharing(3)
+}
+
+// checkSharing asserts that n nodes have all launched a system and got it mostly from each other.
+func (r *room) checkSharing(n int) {
+	r.t.Helper()
+	cat, err := r.seeder.Catalog(r.t.Context())
+	r.must(err)
+	size := cat.Systems[0].Size
+	reports := r.reports()
+	if len(reports) != n {
+		r.t.Errorf("%d nodes have reported, want %d", len(reports), n)
+	}
+	var seeder, nodes int64
+	for mac, node := range reports {
+		if node.Step != report.Launch || node.State != report.Done {
+			r.t.Errorf("%s reported %s %s last, want launch done", mac, node.Step, node.State)
+		}
+		if got := node.FromSeeder + node.FromNodes + node.FromHTTP; got < size {
+			r.t.Errorf("%s got %d bytes of a system of %d", mac, got, size)
+		}
+		seeder += node.FromSeeder + node.FromHTTP
+		nodes += node.FromNodes
+		r.t.Logf("%s: from seeder %.1f MiB, from nodes %.1f MiB; seconds by step %v; up %.1f s", mac,
+			float64(node.FromSeeder)/(1<<20), float64(node.FromNodes)/(1<<20), node.Durations, node.Uptime)
+	}
+	copies := float64(seeder) / float64(size)
+	r.t.Logf("the seeder uploaded %.2f × the image of %.1f MiB", copies, float64(size)/(1<<20))
+	if copies >= 1.8 {
+		r.t.Errorf("the seeder uploaded %.2f × the image; nodes got %d bytes from each other", copies, nodes)
+	}
+}

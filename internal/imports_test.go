@@ -1,0 +1,94 @@
+package internal
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/boottorrent/boottorrent/"
+
+// allowed says which rooms each room may import besides itself.
+var allowed = map[string][]string{
+	"cmds":        {"initramfs", "internal"},
+	"initramfs":   {"internal"},
+	"seeder":      {"internal", "templates"},
+	"mkimage":     {"internal", "templates"},
+	"internal":    {"templates"},
+	"templates":   {},
+	"integration": {"internal", "mkimage", "seeder", "initramfs"},
+}
+
+type pkg struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+// The rooms of ARCHITECTURE.md import each other one way only.
+func TestImportsGoOneWay(t *testing.T) {
+	for _, p := range packages(t) {
+		room := roomOf(p.ImportPath)
+		may, known := allowed[room]
+		if !known {
+			t.Errorf("%s: the room %q is not in ARCHITECTURE.md", p.ImportPath, room)
+		}
+		for _, i := range append(append(p.Imports, p.TestImports...), p.XTestImports...) {
+			if to := roomOf(i); to != "" && to != room && !slices.Contains(may, to) {
+				t.Errorf("%s imports %s; %s may import only %v", p.ImportPath, i, room, may)
+			}
+		}
+	}
+}
+
+// Only internal/swarm knows the BitTorrent library, so that it can be changed in one place.
+func TestOnlySwarmKnowsTheTorrentLibrary(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.ImportPath == module+"internal/swarm" {
+			continue
+		}
+		for _, i := range p.Imports {
+			if strings.HasPrefix(i, "github.com/anacrolix/") {
+				t.Errorf("%s imports %s; only internal/swarm may", p.ImportPath, i)
+			}
+		}
+	}
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 20 {
+		t.Fatalf("go list found only %d packages", len(all))
+	}
+	return all
+}
+
+// roomOf is the top-level folder of a package of this module, or "".
+func roomOf(path string) string {
+	rest, ok := strings.CutPrefix(path, module)
+	if !ok {
+		return ""
+	}
+	room, _, _ := strings.Cut(rest, "/")
+	return room
+}
