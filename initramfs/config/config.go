@@ -3,19 +3,6 @@ package config
 
 import "net/netip"
 
-// Image is the site's part of the initramfs, /etc/boottorrent/site.json, written by mkimage.
-type Image struct {
-	// Site is the site's name, for the screen.
-	Site string `json:"site"`
-	// PublicKey is the minisign public key (the text of boottorrent.pub) the catalog must be signed with.
-	PublicKey string `json:"public_key"`
-	// Seeder is the base URL of the seeder, http://ADDRESS:PORT; empty if mkimage was not told one.
-	Seeder string `json:"seeder,omitempty"`
-}
-
-// ImagePath is where Image is found in the initramfs.
-const ImagePath = "/etc/boottorrent/site.json"
-
 // Cmdline is the part of the kernel command line that concerns phase 1.
 type Cmdline struct {
 	// Seeder is bt.seeder=URL.

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
 func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
@@ -127,13 +129,13 @@ func FuzzParseCmdline(f *testing.F) {
 func TestReadImage(t *testing.T) {
 	for _, tt := range []struct {
 		name, content string
-		want          Image
+		want          sitepart.Config
 		wantErr       string
 	}{
 		{"whole", `{"site":"Lab","public_key":"untrusted comment: k\nRWQ","seeder":"http://10.0.0.1:8080"}`,
-			Image{Site: "Lab", PublicKey: "untrusted comment: k\nRWQ", Seeder: "http://10.0.0.1:8080"}, ""},
-		{"damaged", `{"site":`, Image{}, "is damaged"},
-		{"no key", `{"site":"Lab"}`, Image{}, "no public key"},
+			sitepart.Config{Site: "Lab", PublicKey: "untrusted comment: k\nRWQ", Seeder: "http://10.0.0.1:8080"}, ""},
+		{"damaged", `{"site":`, sitepart.Config{}, "is damaged"},
+		{"no key", `{"site":"Lab"}`, sitepart.Config{}, "no public key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "site.json")

@@ -17,6 +17,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
 // DefaultPort is the seeder's HTTP port where only an address is known.
@@ -50,7 +51,7 @@ func (a Attempt) String() string {
 
 // Candidates lists where the seeder may be, in the order to try: where the kernel command line says, where the image
 // says, where DHCP says. Each URL is there once.
-func Candidates(cmd config.Cmdline, img config.Image, lease network.Lease) []Candidate {
+func Candidates(cmd config.Cmdline, img sitepart.Config, lease network.Lease) []Candidate {
 	var list []Candidate
 	add := func(from, said string) {
 		if said == "" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
 func TestCandidates(t *testing.T) {
@@ -43,7 +44,7 @@ func TestCandidates(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []string
-			for _, c := range Candidates(config.Cmdline{Seeder: tt.cmd}, config.Image{Seeder: tt.img}, tt.lease) {
+			for _, c := range Candidates(config.Cmdline{Seeder: tt.cmd}, sitepart.Config{Seeder: tt.img}, tt.lease) {
 				got = append(got, c.URL+" ("+c.From+")")
 			}
 			if !reflect.DeepEqual(got, tt.want) {

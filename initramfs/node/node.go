@@ -24,6 +24,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/sitepart"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
@@ -41,7 +42,7 @@ type Config struct {
 	// Log writes one line for a person, on every console and to the kernel ring.
 	Log     func(format string, args ...any)
 	Cmdline config.Cmdline
-	Image   config.Image
+	Image   sitepart.Config
 	Report  *report.Reporter
 	// Systems is the folder, on a tmpfs, that systems are fetched into: a folder each, named by infohash.
 	Systems string

@@ -10,6 +10,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/console"
 	"github.com/boottorrent/boottorrent/initramfs/report"
+	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
 // systemsDir is the tmpfs that init mounted for what is fetched.
@@ -34,7 +35,7 @@ func Setup() (*Node, error) {
 	for _, w := range warnings {
 		log("kernel command line: %s", w)
 	}
-	image, err := config.ReadImage(config.ImagePath)
+	image, err := config.ReadImage(sitepart.Path)
 	if err != nil {
 		return nil, err
 	}

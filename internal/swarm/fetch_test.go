@@ -38,7 +38,7 @@ func TestFetchFromSeeder(t *testing.T) {
 
 // TestRoom is a room of three that starts at once, with nothing but a tracker to find each other.
 func TestRoom(t *testing.T) {
-	s := newSample(t, 256<<10, 24<<20)
+	s := newSample(t, 256<<10, 16<<20)
 	seeder := newSeeder(t, s, Config{UploadLimit: 12 << 20})
 	tracker := newTracker(t, seeder.addrPort())
 	var room sync.WaitGroup
@@ -93,25 +93,27 @@ func TestSeedsOn(t *testing.T) {
 func TestForeignClientFetchesFromSeed(t *testing.T) {
 	t.Parallel()
 	aria2c := need.Command(t, "aria2c", "aria2")
-	for name, crypto := range map[string]string{"plain": "--bt-require-crypto=false", "encrypted": "--bt-force-encryption=true"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSample(t, 256<<10, 1000, 4<<20)
-			seeder := newSeeder(t, s, Config{})
-			tracker := newTracker(t, seeder.addrPort())
-			dir := t.TempDir()
-			writeFile(t, filepath.Join(dir, "t.torrent"), s.torrent)
+	s := newSample(t, 256<<10, 1000, 4<<20)
+	seeder := newSeeder(t, s, Config{})
+	tracker := newTracker(t, seeder.addrPort())
+	var clients sync.WaitGroup
+	for host, crypto := range map[string]string{"127.0.0.41": "--bt-require-crypto=false", "127.0.0.42": "--bt-force-encryption=true"} {
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, "t.torrent"), s.torrent)
+		clients.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, aria2c, "--no-conf", "--dir="+dir, "--seed-time=0", "--enable-dht=false", "--bt-enable-lpd=false",
-				"--file-allocation=none", "--interface=127.0.0.41", "--bt-exclude-tracker=*", "--bt-tracker="+tracker.url(),
+				"--file-allocation=none", "--interface="+host, "--bt-exclude-tracker=*", "--bt-tracker="+tracker.url(),
 				crypto, "--summary-interval=0", filepath.Join(dir, "t.torrent"))
 			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Fatalf("aria2c: %v\n%s", err, out)
+				t.Errorf("aria2c %s: %v\n%s", crypto, err, out)
+				return
 			}
 			s.checkFiles(t, dir)
 		})
 	}
+	clients.Wait()
 }
 
 func TestRefusesOtherTorrent(t *testing.T) {
@@ -190,7 +192,7 @@ func TestFallbackIsShared(t *testing.T) {
 		node, dir := newNode(t, addr), t.TempDir()
 		room.Go(func() {
 			src := s.source(dir)
-			src.Trackers, src.WebSeeds, src.StallAfter = []string{tracker.url()}, []string{web.base(s)}, 2*time.Second
+			src.Trackers, src.WebSeeds, src.StallAfter = []string{tracker.url()}, []string{web.base(s)}, time.Second
 			if err := node.Fetch(t.Context(), src, nil); err != nil {
 				t.Errorf("node %s: %v", addr, err)
 				return

@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/sitepart"
 	"github.com/boottorrent/boottorrent/mkimage/archive"
 	"github.com/boottorrent/boottorrent/mkimage/commands"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
@@ -262,13 +262,13 @@ func (b *build) sitePart(ctx context.Context) (*Part, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the site's public key: %w", err)
 	}
-	content, err := json.MarshalIndent(config.Image{
+	content, err := json.MarshalIndent(sitepart.Config{
 		Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder,
 	}, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("write the site's part: %w", err)
 	}
-	name, err := filepath.Rel("/", config.ImagePath)
+	name, err := filepath.Rel("/", sitepart.Path)
 	if err != nil {
 		return nil, err
 	}

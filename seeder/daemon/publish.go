@@ -39,8 +39,10 @@ type publisher struct {
 	progress store.Progress
 	now      func() time.Time
 
-	mu      sync.Mutex
-	seeding map[catalog.InfoHash]*version
+	// changing is held while the set of versions changes, from the import of a new one until the catalog names it, so that
+	// nothing that has just been stored is taken for an old version.
+	changing sync.Mutex
+	seeding  map[catalog.InfoHash]*version
 }
 
 // version is one that is being seeded, listed in the catalog or not.
@@ -53,6 +55,8 @@ type version struct {
 // publish imports every system of s (quick for those already stored) and swaps the catalog. On an error everything
 // stays as it was.
 func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog, error) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	key, err := s.SecretKey()
 	if err != nil {
 		return nil, err
@@ -61,7 +65,7 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 	for _, sys := range s.Systems {
 		v, err := p.store.Import(ctx, sys, p.announce, p.progress)
 		if err != nil {
-			return nil, fmt.Errorf("system %s: %w", sys.Name, err)
+			return nil, err
 		}
 		versions = append(versions, v)
 	}
@@ -84,10 +88,9 @@ func (p *publisher) catalog(s *site.Site, versions []store.Version) *catalog.Cat
 	return cat
 }
 
-// swap seeds what is new before the catalog names it, and marks what the catalog no longer names.
+// swap seeds what is new before the catalog names it, and marks what the catalog no longer names. The caller holds
+// p.changing.
 func (p *publisher) swap(document []byte, key minisign.PrivateKey, versions []store.Version) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	release := &web.Release{Catalog: document, Signature: catalog.Sign(key, document), Torrents: map[catalog.InfoHash]web.Torrent{}}
 	listed := map[catalog.InfoHash]bool{}
 	for _, v := range versions {
@@ -115,7 +118,7 @@ func (p *publisher) swap(document []byte, key minisign.PrivateKey, versions []st
 	return nil
 }
 
-// infohashes lists everything being seeded. The caller holds p.mu.
+// infohashes lists everything being seeded. The caller holds p.changing.
 func (p *publisher) infohashes() []catalog.InfoHash {
 	hs := make([]catalog.InfoHash, 0, len(p.seeding))
 	for h := range p.seeding {
@@ -142,8 +145,8 @@ func (p *publisher) retire(ctx context.Context) error {
 
 // dropIdle drops what has been unlisted and idle for long enough.
 func (p *publisher) dropIdle() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	now, dropped := p.now(), false
 	for h, v := range p.seeding {
 		if v.unlisted.IsZero() {

@@ -1,0 +1,16 @@
+// Package sitepart is what a site adds to the initramfs that is the same for all sites: one JSON file, written by mkimage
+// and read by the node.
+package sitepart
+
+// Path is where the file is in the initramfs.
+const Path = "/etc/boottorrent/site.json"
+
+// Config is the file's content.
+type Config struct {
+	// Site is the site's name, for the screen.
+	Site string `json:"site"`
+	// PublicKey is the minisign public key (the text of boottorrent.pub) the catalog must be signed with.
+	PublicKey string `json:"public_key"`
+	// Seeder is the base URL of the seeder, http://ADDRESS:PORT; empty if mkimage was not told one.
+	Seeder string `json:"seeder,omitempty"`
+}
