@@ -29,6 +29,22 @@ func TestUEFIServerMode(t *testing.T) {
 	}
 }
 
+// UEFI HTTP boot: the firmware fetches the loader by HTTP from the URL in the seeder's offer, without TFTP. Addresses come
+// from another DHCP server.
+func TestUEFIHTTPBoot(t *testing.T) {
+	need.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
+	r := newRoom(t, "default: tiny\ntimeout: -1\n")
+	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
+	r.dhcp()
+	r.serve()
+	n := r.node(lab.NodeConfig{Name: "http", Firmware: lab.UEFI, Args: []string{
+		"-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n",
+		"-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n",
+	}})
+	lab.Await(t, r.seeder, toChooser, `http://10\.77\.0\.1:8080/boot/ipxe\.efi`)
+	lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
+}
+
 // undionly.kpxe is handed out by our TFTP server to a BIOS machine's PXE stack. QEMU's own ROM is iPXE already and gets
 // the script at once, so a person at its command line asks for the file.
 func TestUndionlyByTFTP(t *testing.T) {

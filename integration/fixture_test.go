@@ -82,8 +82,9 @@ type room struct {
 	seeder *kit.Seeder
 }
 
-// newRoom makes a room with a site of the shared image and this configuration (after "version: 1").
-func newRoom(t *testing.T, config string) *room {
+// newRoom makes a room with a site of the shared image and this configuration (after "version: 1"). The options are for the
+// seeder's host.
+func newRoom(t *testing.T, config string, options ...lab.HostOption) *room {
 	t.Helper()
 	need.Root(t)
 	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
@@ -97,7 +98,7 @@ func newRoom(t *testing.T, config string) *room {
 	}
 	r.must(r.site.ShareImage(from))
 	r.must(r.site.Configure("version: 1\nname: room\n" + config))
-	r.host, err = r.Host("seeder", lab.Addr(seederAddr))
+	r.host, err = r.Host("seeder", append(options, lab.Addr(seederAddr))...)
 	r.must(err)
 	r.router, err = r.Host("router", lab.Addr(routerAddr))
 	r.must(err)

@@ -10,11 +10,15 @@ import (
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
+// slowLink is a seeder's upload in bits per second, as on a laptop's WiFi: slower than what emulated nodes can take, so
+// that the link is what they share.
+const slowLink = 10e6
+
 // Three machines with nothing on them are switched on at once, beside an existing DHCP server: each boots by BIOS PXE and
 // proxyDHCP into the tiny system, and they get it mostly from each other.
 func TestThreeNodesBootAtOnce(t *testing.T) {
-	const padding = 48 << 20
-	r := newRoom(t, "default: tiny\ntimeout: 3\nseed_time: 20\n")
+	const padding = 12 << 20
+	r := newRoom(t, "default: tiny\ntimeout: 3\nseed_time: 20\n", lab.Rates(0, slowLink))
 	r.must(r.site.AddTiny(t.Context(), "tiny", padding))
 	r.dhcp()
 	r.serve()
