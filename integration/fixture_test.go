@@ -82,9 +82,8 @@ type room struct {
 	seeder *kit.Seeder
 }
 
-// newRoom makes a room with a site of the shared image and this configuration (after "version: 1"). The options are for the
-// seeder's host.
-func newRoom(t *testing.T, config string, options ...lab.HostOption) *room {
+// newRoom makes a room with a site of the shared image and this configuration (after "version: 1").
+func newRoom(t *testing.T, config string) *room {
 	t.Helper()
 	need.Root(t)
 	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
@@ -98,7 +97,7 @@ func newRoom(t *testing.T, config string, options ...lab.HostOption) *room {
 	}
 	r.must(r.site.ShareImage(from))
 	r.must(r.site.Configure("version: 1\nname: room\n" + config))
-	r.host, err = r.Host("seeder", append(options, lab.Addr(seederAddr))...)
+	r.host, err = r.Host("seeder", lab.Addr(seederAddr))
 	r.must(err)
 	r.router, err = r.Host("router", lab.Addr(routerAddr))
 	r.must(err)

@@ -12,13 +12,14 @@ import (
 
 // slowLink is a seeder's upload in bits per second, as on a laptop's WiFi: slower than what emulated nodes can take, so
 // that the link is what they share.
-const slowLink = 10e6
+const slowLink = 8e6
 
 // Three machines with nothing on them are switched on at once, beside an existing DHCP server: each boots by BIOS PXE and
-// proxyDHCP into the tiny system, and they get it mostly from each other.
+// proxyDHCP to the chooser, a person at each chooses the tiny system at the same time, and they get it mostly from each
+// other.
 func TestThreeNodesBootAtOnce(t *testing.T) {
 	const padding = 12 << 20
-	r := newRoom(t, "default: tiny\ntimeout: 3\nseed_time: 20\n", lab.Rates(0, slowLink))
+	r := newRoom(t, "default: tiny\ntimeout: -1\nseed_time: 10\n")
 	r.must(r.site.AddTiny(t.Context(), "tiny", padding))
 	r.dhcp()
 	r.serve()
@@ -27,11 +28,19 @@ func TestThreeNodesBootAtOnce(t *testing.T) {
 	for i := range 3 {
 		nodes = append(nodes, r.node(lab.NodeConfig{Name: fmt.Sprintf("n%d", i+1), MemoryMiB: 1024}))
 	}
+	for _, n := range nodes {
+		lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
+	}
+	// Had the link been slow before, they would have got phase 1 one after the other.
+	r.must(r.host.SetRates(t.Context(), 0, slowLink))
+	for _, n := range nodes {
+		r.must(n.Console().Send(lab.Enter))
+	}
 	var arrived sync.WaitGroup
 	for _, n := range nodes {
 		arrived.Go(func() {
 			want := n.Config.NICs[0].MAC
-			mac, cmdline := r.awaitTiny(n, toChooser+toSystem)
+			mac, cmdline := r.awaitTiny(n, toSystem)
 			if mac != want {
 				t.Errorf("%s: the system sees the MAC %s, the machine has %s", n.Config.Name, mac, want)
 			}

@@ -98,6 +98,14 @@ func (h *Host) setUp() (err error) {
 	return h.ns.ip(r.ctx, commands...)
 }
 
+// SetRates changes the speed of the host's cable, in bits per second from the switch and to it; 0 leaves it as it is.
+func (h *Host) SetRates(ctx context.Context, down, up float64) error {
+	if err := h.room.sw.shape(ctx, h.port, down); err != nil {
+		return err
+	}
+	return h.ns.shape(ctx, "eth0", up)
+}
+
 // IP is the host's first address; the zero Addr if it has none.
 func (h *Host) IP() netip.Addr {
 	if len(h.addrs) == 0 {

@@ -1,0 +1,84 @@
+package phase1
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/mkimage/image"
+)
+
+// TestBoot lets a machine start the image, without firmware or network in between, and types into the shell: the kernel
+// unpacks all three parts, PID 1 runs, and a module loads with what it depends on.
+func TestBoot(t *testing.T) {
+	qemu := need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
+	_, dir := build(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, qemu, "-machine", "q35", "-accel", "tcg,thread=multi", "-m", "512", "-nographic", "-no-reboot",
+		"-nic", "none", "-monitor", "none", "-serial", "stdio",
+		"-kernel", filepath.Join(dir, site.ImageDir, image.KernelFile),
+		"-initrd", filepath.Join(dir, site.ImageDir, image.InitramfsFile),
+		"-append", "console=ttyS0 loglevel=4 panic=-1 bt.shell")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := &console{t: t, in: in, out: bufio.NewReader(out)}
+	c.expect(`the site "room"`)
+	c.expect("$ ")
+	// The answers are not in the questions, which the console echoes.
+	c.say("modprobe igb; echo status $?")
+	c.expect("status 0")
+	c.say("lsmod")
+	c.expect("i2c_algo_bit")
+	c.say("reboot")
+	if _, err := io.Copy(io.Discard, c.out); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the machine did not end by its reboot: %v", err)
+	}
+}
+
+// console is a machine's serial line.
+type console struct {
+	t   *testing.T
+	in  io.Writer
+	out *bufio.Reader
+}
+
+func (c *console) say(line string) {
+	c.t.Helper()
+	if _, err := fmt.Fprintln(c.in, line); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// expect reads until text appears. The machine's time limit is its own.
+func (c *console) expect(text string) {
+	c.t.Helper()
+	var seen strings.Builder
+	for !strings.HasSuffix(seen.String(), text) {
+		b, err := c.out.ReadByte()
+		if err != nil {
+			c.t.Fatalf("no %q on the console, but\n%s", text, &seen)
+		}
+		seen.WriteByte(b)
+	}
+}
