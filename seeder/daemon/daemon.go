@@ -156,7 +156,8 @@ func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 // script makes the iPXE script for a client that reached us at host, an address and port of ours.
 func (d *daemon) script(host string) ([]byte, error) {
 	base := "http://" + host
-	args := []string{"bt.seeder=" + base}
+	// A kernel that panics on an unattended node tries again after half a minute.
+	args := []string{"bt.seeder=" + base, "panic=30"}
 	for _, c := range d.Site.Node.Consoles {
 		args = append(args, "console="+c)
 	}
