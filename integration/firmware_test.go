@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/boottorrent/boottorrent/integration/lab"
 	"github.com/boottorrent/boottorrent/internal/need"
@@ -53,11 +55,25 @@ func TestUndionlyByTFTP(t *testing.T) {
 	r.dhcp()
 	r.serve()
 	n := r.node(lab.NodeConfig{Name: "bios"})
-	lab.Await(t, n.Console(), toChooser, `Press Ctrl-B`)
-	r.must(n.Console().Send(lab.CtrlB))
-	lab.Await(t, n.Console(), toChooser, `iPXE>`)
+	r.interruptIPXE(n)
 	r.must(n.Console().SendLine("dhcp && chain tftp://" + r.host.IP().String() + "/undionly.kpxe"))
 	lab.Await(t, r.seeder, toMessage, `undionly\.kpxe`)
 	lab.Await(t, n.Console(), toMessage, `iPXE initialising devices`)
 	lab.AwaitScreen(t, n.Console(), toChooser, `BootTorrent`)
+}
+
+// interruptIPXE gets to iPXE's command line as a person does: it presses Ctrl-B until the prompt is there.
+func (r *room) interruptIPXE(n *lab.Node) {
+	r.t.Helper()
+	lab.Await(r.t, n.Console(), toChooser, `Press Ctrl-B`)
+	for range 40 {
+		r.must(n.Console().Send(lab.CtrlB))
+		ctx, cancel := context.WithTimeout(r.t.Context(), time.Second/2)
+		_, err := n.Console().Expect(ctx, `iPXE>`)
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+	r.t.Fatal("iPXE does not heed Ctrl-B")
 }

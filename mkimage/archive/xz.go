@@ -32,8 +32,8 @@ type XZ struct {
 	// X86 converts the targets of calls and jumps from relative to absolute first (the BCJ filter), which makes linked
 	// machine code some 5 % smaller. Object files such as kernel modules get larger by it: theirs are still zero.
 	X86 bool
-	// tool is the path of xz, version what it says of itself; empty to use the Go library, which knows no BCJ filter and
-	// gives results some 10 % larger.
+	// tool is the path of xz, version what it says of itself; empty to use the Go library, which knows no BCJ filter and makes
+	// results a third larger.
 	tool, version string
 }
 

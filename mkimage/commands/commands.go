@@ -77,8 +77,9 @@ var fromURoot = []string{
 }
 
 // tags are Go build tags. goshsmall leaves the line editor of gosh out: it stands on a second, older set of terminal
-// libraries, which gobusybox can't compile, and the prompt that remains works on any console.
-var tags = []string{"goshsmall"}
+// libraries, which gobusybox can't compile, and the prompt that remains works on any console. noboltdb leaves out a
+// database of the torrent library, which internal/swarm has no use for.
+var tags = []string{"goshsmall", "noboltdb"}
 
 // goFlags are the settings of the compiler and linker. Functions are not inlined, which makes the compressed program 17 %
 // smaller; what costs time in a node is SHA-1, SHA-256 and copying, which are assembly.

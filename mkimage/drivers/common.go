@@ -1,7 +1,7 @@
 package drivers
 
 // What follows is a choice by weight. The number behind each driver is its size in KB as the xz stream of Debian 12's
-// kernel 6.1 counts it alone; together they share a dictionary and come out about a fifth smaller. Each of these bytes is
+// kernel 6.1 counts it alone; together they share a dictionary and come out about a sixth smaller. Each of these bytes is
 // sent to every node at every boot; at 1 Gbit/s 100 KB take a node 1 ms, while a machine whose driver is missing does not
 // start at all. So the line is drawn at what hardly anybody has or no network boots, not at what is large.
 

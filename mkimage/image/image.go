@@ -90,7 +90,7 @@ func Build(ctx context.Context, o Options) (*Manifest, error) {
 		return nil, err
 	}
 	if !xz.HasTool() {
-		o.Log.Warn("the tool xz is not here; the image gets some 10 % larger than with it", "remedy", "apt-get install xz-utils")
+		o.Log.Warn("the tool xz is not here; the image gets a fifth larger than with it", "remedy", "apt-get install xz-utils")
 	}
 	b := &build{Options: o, xz: xz, cache: cache{dir: filepath.Join(o.Cache, "parts")}}
 	defer b.close()
@@ -227,6 +227,10 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 		records, err := plan.Build(ctx, temp)
 		if err != nil {
 			return nil, err
+		}
+		// What was compiled must be what the key stands for.
+		if after, err := commands.List(ctx, b.Source, b.Release); err != nil || after.Key != plan.Key {
+			return nil, fmt.Errorf("the source in %s was changed while it was compiled; run mkimage again", b.Source)
 		}
 		b.Log.Info("compress the commands")
 		return newPart(ctx, CommandsPart, xz, append(base, records...))

@@ -1,0 +1,122 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// bzImage returns the start of a kernel image of a release.
+func bzImage(release string) []byte {
+	b := make([]byte, 0x1000)
+	copy(b[0x202:], "HdrS")
+	binary.LittleEndian.PutUint16(b[0x20e:], 0x800-0x200)
+	copy(b[0x800:], release+" (somebody@somewhere) #1 SMP")
+	return b
+}
+
+// write makes a file and its folders.
+func write(t *testing.T, path string, content []byte) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRelease(t *testing.T) {
+	noVersion := bzImage("x")
+	binary.LittleEndian.PutUint16(noVersion[0x20e:], 0)
+	outside := bzImage("x")
+	binary.LittleEndian.PutUint16(outside[0x20e:], 0xffff)
+	for _, c := range []struct {
+		name    string
+		content []byte
+		want    string
+		wrong   string
+	}{
+		{"bzImage", bzImage("6.1.0-37-amd64"), "6.1.0-37-amd64", ""},
+		{"empty", nil, "", "is not an x86 Linux kernel image"},
+		{"a text", []byte(strings.Repeat("text\n", 1000)), "", "is not an x86 Linux kernel image"},
+		{"no version", noVersion, "", "does not say which kernel release"},
+		{"version behind the end", outside, "", "does not say which kernel release"},
+		{"a release with a slash", bzImage("../etc"), "", "does not say which kernel release"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Release(write(t, filepath.Join(t.TempDir(), "vmlinuz"), c.content))
+			if got != c.want {
+				t.Errorf("release %q, want %q", got, c.want)
+			}
+			checkError(t, err, c.wrong)
+		})
+	}
+}
+
+// checkError checks that an error has want in it, or that there is none.
+func checkError(t *testing.T, err error, want string) {
+	t.Helper()
+	if want == "" && err != nil {
+		t.Error(err)
+	}
+	if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		t.Errorf("error %v, want one with %q", err, want)
+	}
+}
+
+func TestLocal(t *testing.T) {
+	dir := t.TempDir()
+	vmlinuz := write(t, filepath.Join(dir, "vmlinuz"), bzImage("6.1.0"))
+	modules := filepath.Join(dir, "lib/modules/6.1.0")
+	write(t, filepath.Join(modules, "kernel/a.ko"), nil)
+	write(t, filepath.Join(dir, "lib/modules/6.2.0/kernel/a.ko"), nil)
+
+	got, err := Local(vmlinuz, modules)
+	if want := (Files{Vmlinuz: vmlinuz, Modules: modules, Version: "6.1.0"}); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	for _, c := range []struct{ name, modules, wrong string }{
+		{"another kernel's", filepath.Join(dir, "lib/modules/6.2.0"), "has the modules of 6.2.0"},
+		{"not such a folder", dir, "has no folder kernel in it"},
+		{"not given", "", "--modules DIR"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Local(vmlinuz, c.modules)
+			checkError(t, err, c.wrong)
+		})
+	}
+}
+
+func TestParseMeta(t *testing.T) {
+	for _, c := range []struct {
+		name, show string
+		want       aptPackage
+		wrong      string
+	}{
+		{
+			name: "Debian 12",
+			show: "Package: linux-image-amd64\nProvides: linux-image-generic\nDepends: linux-image-6.1.0-37-amd64 (= 6.1.140-1)\nSize: 1480\n",
+			want: aptPackage{"linux-image-6.1.0-37-amd64", "6.1.140-1"},
+		},
+		{
+			name: "among others, with an epoch",
+			show: "Depends: initramfs-tools | linux-initramfs-tool, linux-image-6.12.9+bpo-amd64 (= 1:6.12.9-1~bpo12+1), kmod\n",
+			want: aptPackage{"linux-image-6.12.9+bpo-amd64", "1:6.12.9-1~bpo12+1"},
+		},
+		{name: "none", show: "Depends: kmod\n", wrong: "depends on no linux-image-VERSION"},
+		{name: "an option in disguise", show: "Depends: linux-image-6 --force (= 1)\n", wrong: "depends on no linux-image-VERSION"},
+		{name: "empty", wrong: "--kernel FILE"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parseMeta("linux-image-amd64", c.show)
+			if got != c.want {
+				t.Errorf("%+v, want %+v", got, c.want)
+			}
+			checkError(t, err, c.wrong)
+		})
+	}
+}
