@@ -40,7 +40,7 @@ func TestTooLittleMemory(t *testing.T) {
 	c := r.direct("small", r.seederArg())
 	c.MemoryMiB = 512
 	n := r.node(c)
-	lab.AwaitScreen(t, n.Console(), toChooser, wrapped("too little memory .* MiB"))
+	lab.AwaitScreen(t, n.Console(), toChooser, wrapped("too little memory.* MiB"))
 	for mac, node := range r.reports() {
 		if node.FromSeeder+node.FromNodes+node.FromHTTP > 0 {
 			t.Errorf("%s downloaded before it refused: %+v", mac, node)

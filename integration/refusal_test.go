@@ -31,7 +31,7 @@ func TestWrongKeyIsRefused(t *testing.T) {
 	r.dhcp()
 	r.serve()
 	n := r.node(r.direct("n1", r.seederArg()))
-	lab.AwaitScreen(t, n.Console(), toChooser, wrapped("is refused .* signed by key [0-9A-F]{16}, this image trusts key [0-9A-F]{16} .* mkimage"))
+	lab.AwaitScreen(t, n.Console(), toMessage, wrapped("is refused:.* signed by key [0-9A-F]{16}, this image trusts key [0-9A-F]{16};.* mkimage"))
 }
 
 // A torrent that is not the one in the catalog is refused: a machine between node and seeder hands it out.
@@ -44,7 +44,7 @@ func TestForeignTorrentIsRefused(t *testing.T) {
 		if !strings.HasPrefix(path, "/torrents/") {
 			return body
 		}
-		return bytes.Replace(body, []byte("5:piece"), []byte("5:peace"), 1)
+		return bytes.Replace(body, []byte("4:name4:tiny"), []byte("4:name4:tinz"), 1)
 	})
 	n := r.node(r.direct("n1", "bt.seeder="+between))
 	lab.AwaitScreen(t, n.Console(), toChooser, wrapped("not the catalog's"))
@@ -61,7 +61,7 @@ func TestFlippedBitIsRefused(t *testing.T) {
 	sys := cat.Systems[0]
 	flipBit(t, filepath.Join(r.site.Path(site.StateDir, "store"), sys.InfoHash.String(), sys.Name, sys.Launch.Kexec.Kernel))
 	n := r.node(r.direct("n1", r.seederArg()))
-	lab.AwaitScreen(t, n.Console(), toChooser+toMessage, wrapped("could not be fetched .* (does not match|damaged|not what)"))
+	lab.AwaitScreen(t, n.Console(), toChooser+toMessage, wrapped("could not be fetched.*(does not match|damaged|not what)"))
 	if strings.Contains(n.Console().Output(), "BOOTTORRENT-TINY-OK") {
 		t.Error("the damaged system was started")
 	}
