@@ -51,7 +51,7 @@ func (e *Engine) announce(f *entry, trackerURL string) {
 		f.trouble.set("tracker "+trackerURL, err)
 		pause := interval
 		if err != nil {
-			e.log.Debug("announce failed", "tracker", trackerURL, "system", f.layout.name, "error", err)
+			e.log.Debug("announce failed", "tracker", trackerURL, "system", f.layout.name, "err", err)
 			pause, retry = retry, min(2*retry, maxRetry)
 		} else {
 			e.dial(f, peers)

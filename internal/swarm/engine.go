@@ -34,6 +34,9 @@ type Config struct {
 	MaxPeers int
 	// Log takes this package's and the library's messages; nil drops them.
 	Log *slog.Logger
+
+	// tick is defaultTick, but for tests.
+	tick time.Duration
 }
 
 // Engine gives away and fetches torrents. Its methods may be called at the same time.
@@ -83,6 +86,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	cfg.tick = orDefault(cfg.tick, defaultTick)
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.Unmap().Is4() {
 		return nil, fmt.Errorf("listen for BitTorrent on %s: only IPv4 is supported", cfg.Listen)
 	}
@@ -289,7 +293,7 @@ func (e *Engine) stats(f *entry) Stats {
 
 // sample feeds the meters until the engine is closed.
 func (e *Engine) sample() {
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(e.cfg.tick)
 	defer ticker.Stop()
 	for {
 		select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -33,11 +34,30 @@ type fallback struct {
 	picker *picker
 	// patience is how long peers may be silent before pieces they have are fetched as well.
 	patience time.Duration
-	// fail ends the download: nothing can be stored.
+	// fail ends the download: nothing can be stored, or what comes is not what the torrent says.
 	fail func(error)
 
 	mu      sync.Mutex
 	claimed map[int]bool
+	// spoiled counts how often a piece came with another hash than the torrent says. Such a piece waits until no other is
+	// left: meanwhile a node that has it may turn up.
+	spoiled map[int]int
+}
+
+// maxSpoiled is how often a piece may come with another hash before the download fails.
+const maxSpoiled = 3
+
+// SpoiledError says that the seeder's copy of a system is not the one it made the torrent of.
+type SpoiledError struct {
+	System, File string
+	Piece        int
+}
+
+// Error implements error.
+func (e *SpoiledError) Error() string {
+	return fmt.Sprintf("the seeder's copy of %q is damaged: piece %d, which begins in the file %s, does not match the torrent, however "+
+		"often it is fetched; on the seeder, stop it, delete the folder .boottorrent/store of its site and start it again",
+		e.System, e.Piece, e.File)
 }
 
 // run fetches pieces until ctx ends.
@@ -55,7 +75,7 @@ func (b *fallback) work(ctx context.Context) {
 	for base := 0; ctx.Err() == nil; {
 		i, ok := b.claim()
 		if !ok {
-			sleep(ctx, tick)
+			sleep(ctx, b.engine.cfg.tick)
 			continue
 		}
 		err := b.fetchPiece(ctx, b.bases[base%len(b.bases)], i)
@@ -68,7 +88,11 @@ func (b *fallback) work(ctx context.Context) {
 			retry = minRetry
 			continue
 		}
-		b.engine.log.Debug("fallback to HTTP failed", "system", b.entry.layout.name, "error", err)
+		if spoiled := (*SpoiledError)(nil); errors.As(err, &spoiled) && b.spoil(i) == maxSpoiled {
+			b.fail(spoiled)
+			return
+		}
+		b.engine.log.Debug("fallback to HTTP failed", "system", b.entry.layout.name, "err", err)
 		base++ // perhaps another address of the seeder does
 		sleep(ctx, retry)
 		retry = min(2*retry, maxRetry)
@@ -79,20 +103,34 @@ func (b *fallback) work(ctx context.Context) {
 func (b *fallback) claim() (int, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, i := range b.picker.choose(1, b.claimed) {
+	skip := maps.Clone(b.claimed)
+	for i := range b.spoiled {
+		skip[i] = true
+	}
+	for _, i := range b.picker.choose(1, skip) {
 		b.claimed[i] = true
 		return i, true
 	}
 	if b.entry.peersSilent(time.Now()) < b.patience {
 		return 0, false // what is left will come from other nodes
 	}
-	for i := range b.entry.store.pieces {
-		if !b.claimed[i] && b.entry.store.missing(i) {
-			b.claimed[i] = true
-			return i, true
+	for _, skip := range []map[int]bool{skip, b.claimed} {
+		for i := range b.entry.store.pieces {
+			if !skip[i] && b.entry.store.missing(i) {
+				b.claimed[i] = true
+				return i, true
+			}
 		}
 	}
 	return 0, false
+}
+
+// spoil notes that a piece came with another hash and returns how often it has.
+func (b *fallback) spoil(i int) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spoiled[i]++
+	return b.spoiled[i]
 }
 
 func (b *fallback) release(i int) {
@@ -115,7 +153,7 @@ func (b *fallback) fetchPiece(ctx context.Context, base string, i int) error {
 		return err
 	}
 	if !s.verifies(i, data) {
-		return fmt.Errorf("get piece %d of %q from %s: it has another hash than the torrent says", i, s.layout.name, base)
+		return fmt.Errorf("from %s: %w", base, &SpoiledError{System: s.layout.name, File: s.fileOf(i), Piece: i})
 	}
 	if err := s.put(i, data); err != nil {
 		b.fail(err)

@@ -71,7 +71,7 @@ func (e *Engine) fetch(ctx context.Context, src Source, progress func(Stats)) er
 	}
 	d := &download{engine: e, entry: f, src: src, progress: progress}
 	err = d.run(ctx)
-	e.setState(f, func() { f.fetching = false })
+	e.locked(func() { f.fetching = false })
 	f.background.Done() // add counted us
 	if err == nil {
 		progress(e.stats(f))
@@ -93,7 +93,7 @@ func (e *Engine) begin(src Source) (*entry, error) {
 	}
 	if old := e.entry(l.hash); old != nil {
 		fetching := false
-		e.setState(old, func() { fetching = old.fetching })
+		e.locked(func() { fetching = old.fetching })
 		if fetching {
 			return nil, errors.New("it is being fetched already")
 		}
@@ -106,8 +106,8 @@ func (e *Engine) begin(src Source) (*entry, error) {
 	return e.add(l, src.Dir, s, true)
 }
 
-// setState changes an entry under the engine's lock.
-func (e *Engine) setState(f *entry, change func()) {
+// locked reads or changes an entry under the engine's lock.
+func (e *Engine) locked(change func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	change()
@@ -137,7 +137,7 @@ func (d *download) run(ctx context.Context) error {
 	d.entry.torrent.SetOnWriteChunkError(d.fail)
 	d.start(ctx)
 	defer d.endFallback()
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(d.engine.cfg.tick)
 	defer ticker.Stop()
 	verified := make(chan error, 1)
 	complete := d.entry.torrent.Complete().On()
@@ -155,8 +155,8 @@ func (d *download) run(ctx context.Context) error {
 			complete = nil
 			d.endFallback()
 			close(d.entry.completed)
-			d.engine.setState(d.entry, func() { d.entry.verifying = true })
-			defer d.engine.setState(d.entry, func() { d.entry.verifying = false })
+			d.engine.locked(func() { d.entry.verifying = true })
+			defer d.engine.locked(func() { d.entry.verifying = false })
 			go func() { verified <- d.entry.store.verify(ctx, d.src.System) }()
 		case now := <-ticker.C:
 			if complete != nil {
@@ -222,7 +222,7 @@ func (d *download) watch(ctx context.Context, now time.Time) error {
 		return d.gaveUp(silent)
 	case d.stopFallback == nil && silent >= d.stallAfter() && len(d.src.WebSeeds) > 0:
 		d.beginFallback(ctx)
-	case d.stopFallback != nil && f.peersSilent(now) < 2*tick && d.peersSuffice():
+	case d.stopFallback != nil && f.peersSilent(now) < 2*d.engine.cfg.tick && d.peersSuffice():
 		d.endFallback()
 		d.engine.log.Info("peers are back: HTTP is no longer used", "system", d.src.System.Name)
 	}
@@ -266,11 +266,11 @@ func (d *download) beginFallback(ctx context.Context) {
 	e, f := d.engine, d.entry
 	e.log.Warn("nothing comes by BitTorrent: falling back to HTTP", "system", d.src.System.Name, "peers", f.torrent.Stats().ActivePeers,
 		"trouble", f.trouble.String())
-	e.setState(f, func() { f.fallback = true })
+	e.locked(func() { f.fallback = true })
 	ctx, cancel := context.WithCancel(ctx)
 	b := &fallback{
 		engine: e, entry: f, bases: d.src.WebSeeds, patience: d.stallAfter(), fail: d.fail,
-		picker: newPicker(e.client.PeerID(), torrentBoard{f}), claimed: map[int]bool{},
+		picker: newPicker(e.client.PeerID(), torrentBoard{f}), claimed: map[int]bool{}, spoiled: map[int]int{},
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -290,7 +290,7 @@ func (d *download) endFallback() {
 	}
 	d.stopFallback()
 	d.stopFallback = nil
-	d.engine.setState(d.entry, func() { d.entry.fallback = false })
+	d.engine.locked(func() { d.entry.fallback = false })
 }
 
 func (d *download) gaveUp(silent time.Duration) error {
@@ -306,6 +306,9 @@ func (d *download) gaveUp(silent time.Duration) error {
 
 // writeError words a failure to store what came in.
 func writeError(err error, src Source) error {
+	if spoiled := (*SpoiledError)(nil); errors.As(err, &spoiled) {
+		return err
+	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("no memory or space is left below %s for its %d bytes: choose a smaller system, or add memory: %w",
 			src.Dir, src.System.Size, err)

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
@@ -181,11 +183,36 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// TestFallbackIsShared has two nodes which reach each other and HTTP, but no seed: they divide the pieces.
+// TestFallbackToSpoiledFile has a server whose file has changed since it was hashed: what is right of it is fetched, and
+// then the download ends in words.
+func TestFallbackToSpoiledFile(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 256<<10, 1000, 2<<20)
+	web := newWebServer(t, s)
+	spoiled := s.system.Files[1].Path
+	b := append([]byte(nil), s.data[spoiled]...)
+	b[300<<10] ^= 1
+	writeFile(t, filepath.Join(s.dir, "demo", spoiled), b)
+	src := s.source(t.TempDir(), netip.MustParseAddrPort("127.0.0.9:1"))
+	src.StallAfter, src.WebSeeds = 300*time.Millisecond, []string{web.base(s)}
+	var last Stats
+	err := newNode(t, "127.0.0.65").Fetch(t.Context(), src, func(st Stats) { last = st })
+	var damage *SpoiledError
+	if !errors.As(err, &damage) || damage.File != spoiled || damage.Piece != 1 {
+		t.Fatalf("got %v", err)
+	}
+	if missing := last.Size - last.Done; missing > 256<<10 {
+		t.Errorf("%d bytes are missing beside the spoiled piece", missing)
+	}
+}
+
+// TestFallbackIsShared has two nodes which reach each other and HTTP, but no seed: they divide the pieces. The server's
+// link is the bottleneck, as in a room.
 func TestFallbackIsShared(t *testing.T) {
 	t.Parallel()
-	s := newSample(t, 256<<10, 16<<20)
+	s := newSample(t, 256<<10, 8<<20)
 	web := newWebServer(t, s)
+	web.link = rate.NewLimiter(4<<20, 64<<10)
 	tracker := newTracker(t)
 	var room sync.WaitGroup
 	for _, addr := range []string{"127.0.0.63", "127.0.0.64"} {
@@ -239,7 +266,7 @@ func TestFallbackEndsWhenPeersReturn(t *testing.T) {
 func TestRetryResumes(t *testing.T) {
 	t.Parallel()
 	s := newSample(t, 256<<10, 6<<20)
-	seeder := newSeeder(t, s, Config{UploadLimit: 3 << 20})
+	seeder := newSeeder(t, s, Config{UploadLimit: 8 << 20})
 	node, dir := newNode(t, "127.0.0.71"), t.TempDir()
 	src := s.source(dir, seeder.addrPort())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -277,7 +304,7 @@ func TestGivesUp(t *testing.T) {
 	s := newSample(t, 256<<10, 1<<20)
 	node := newNode(t, "127.0.0.72")
 	src := s.source(t.TempDir())
-	src.GiveUpAfter, src.StallAfter = time.Second, 100*time.Millisecond
+	src.GiveUpAfter, src.StallAfter = 500*time.Millisecond, 100*time.Millisecond
 	src.Trackers = []string{"http://127.0.0.1:1/announce"}
 	src.WebSeeds = []string{"http://127.0.0.1:1/web/"}
 	err := node.Fetch(t.Context(), src, nil)

@@ -2,10 +2,12 @@ package swarm
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"flag"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -19,9 +21,18 @@ import (
 	"time"
 
 	"github.com/anacrolix/torrent/bencode"
+	"golang.org/x/time/rate"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
+
+// TestMain lets more tests run at a time than there are processors: they wait for timers, limits and foreign clients.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
 
 // sampleSystem is a system with its files on disk below dir/NAME, its catalog entry and its torrent.
 type sampleSystem struct {
@@ -95,6 +106,7 @@ func (s *sampleSystem) checkFiles(t testing.TB, dir string) {
 func newEngine(t testing.TB, addr string, cfg Config) *Engine {
 	t.Helper()
 	cfg.Listen = netip.AddrPortFrom(netip.MustParseAddr(addr), 0)
+	cfg.tick = 50 * time.Millisecond
 	if cfg.Log == nil && testing.Verbose() {
 		cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 	}
@@ -175,9 +187,10 @@ func (tr *testTracker) announce(w http.ResponseWriter, r *http.Request) {
 
 func (tr *testTracker) url() string { return tr.URL + "/announce" }
 
-// webServer serves the sample's folder as the seeder does, and counts the bytes.
+// webServer serves the sample's folder as the seeder does, and counts the bytes. With a link it is no faster than that.
 type webServer struct {
 	*httptest.Server
+	link *rate.Limiter // in bytes
 	mu   sync.Mutex
 	sent int64
 }
@@ -206,5 +219,10 @@ func (w *countingWriter) Write(b []byte) (int, error) {
 	w.ws.mu.Lock()
 	w.ws.sent += int64(len(b))
 	w.ws.mu.Unlock()
+	if w.ws.link != nil {
+		if err := w.ws.link.WaitN(context.Background(), len(b)); err != nil {
+			return 0, err
+		}
+	}
 	return w.ResponseWriter.Write(b)
 }

@@ -43,7 +43,7 @@ func TestMeter(t *testing.T) {
 		if i > 10 {
 			down += (i - 10) * 1000
 		}
-		m.add(sample{time.Unix(0, i*int64(tick)), down, i * 250})
+		m.add(sample{time.Unix(0, i*int64(defaultTick)), down, i * 250})
 	}
 	if down, up := m.rates(); down != 3000 || up != 500 {
 		t.Errorf("rates %d, %d, want 3000, 500", down, up)

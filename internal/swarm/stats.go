@@ -42,8 +42,8 @@ func (c *counters) peersSilent(now time.Time) time.Duration {
 // received is the sum of all that came in.
 func (c *counters) received() int64 { return c.seeder.Load() + c.nodes.Load() + c.http.Load() }
 
-// tick is how often speeds are sampled and progress is reported.
-const tick = 500 * time.Millisecond
+// defaultTick is how often speeds are sampled and progress is reported.
+const defaultTick = 500 * time.Millisecond
 
 // meter computes speeds from the totals it is shown at every tick.
 type meter struct {

@@ -187,6 +187,15 @@ func (s *store) Close() error {
 // missing reports whether piece i is known not to be here.
 func (s *store) missing(i int) bool { return s.pieces[i].state.Load() == missing }
 
+// fileOf is the path of the file that piece i begins in.
+func (s *store) fileOf(i int) (path string) {
+	_ = s.each(s.pieces[i].offset, 1, func(_ *openFile, file int, _, _ int64) error {
+		path = s.layout.files[file].Path
+		return nil
+	})
+	return path
+}
+
 // verifies reports whether data is piece i.
 func (s *store) verifies(i int, data []byte) bool {
 	sum := sha1.Sum(data)
