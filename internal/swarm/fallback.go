@@ -114,12 +114,25 @@ func (b *fallback) claim() (int, bool) {
 	if b.entry.peersSilent(time.Now()) < b.patience {
 		return 0, false // what is left will come from other nodes
 	}
-	for _, skip := range []map[int]bool{skip, b.claimed} {
-		for i := range b.entry.store.pieces {
-			if !skip[i] && b.entry.store.missing(i) {
-				b.claimed[i] = true
-				return i, true
-			}
+	if i, ok := b.first(func(i int) bool { return !skip[i] }); ok {
+		b.claimed[i] = true
+		return i, true
+	}
+	if _, ok := b.first(func(i int) bool { return b.spoiled[i] == 0 }); ok {
+		return 0, false // others are at what is left beside the spoiled pieces
+	}
+	i, ok := b.first(func(i int) bool { return !b.claimed[i] })
+	if ok {
+		b.claimed[i] = true
+	}
+	return i, ok
+}
+
+// first returns the first missing piece that is wanted.
+func (b *fallback) first(wanted func(i int) bool) (int, bool) {
+	for i := range b.entry.store.pieces {
+		if b.entry.store.missing(i) && wanted(i) {
+			return i, true
 		}
 	}
 	return 0, false
