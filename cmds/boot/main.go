@@ -19,8 +19,9 @@ import (
 	"os"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
-	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 	"github.com/boottorrent/boottorrent/initramfs/node"
+	"github.com/boottorrent/boottorrent/internal/version"
 )
 
 func main() { os.Exit(run(context.Background())) }
@@ -28,21 +29,37 @@ func main() { os.Exit(run(context.Background())) }
 func run(ctx context.Context) int {
 	n, err := node.Setup()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "boot:", err)
+		complain(err)
 		return 1
 	}
-	n.Log("BootTorrent node of the site %q", n.Image.Site)
-	if err := console.Quiet(true); err != nil {
-		n.Log("the kernel's messages will show on the screens: %v", err)
+	quietErr := kmsg.Quiet(true) // before the first line, which the kernel's messages would tear
+	n.Log("BootTorrent %s, node of the site %q", version.Release, n.Image.Site)
+	if quietErr != nil {
+		n.Log("the kernel's messages will show on the screens: %v", quietErr)
+	}
+	for _, w := range n.Warnings {
+		n.Log("kernel command line: %s", w)
 	}
 	if n.Cmdline.Shell {
 		n.Log("bt.shell: the boot goes on when the shell ends")
 		n.Shell(ctx)
 	}
+	code := boot.ExitReboot
+	last := "rebooting"
 	if boot.Run(ctx, n, n.Report) == boot.PowerOff {
-		n.Log("powering off")
-		return boot.ExitPowerOff
+		code, last = boot.ExitPowerOff, "powering off"
 	}
-	n.Log("rebooting")
-	return boot.ExitReboot
+	n.Log("%s", last)
+	n.Drain(ctx)
+	return code
+}
+
+// complain shows, by way of the kernel, on every console why there is no node to show it.
+func complain(err error) {
+	kernel, openErr := kmsg.Open()
+	if openErr != nil {
+		fmt.Fprintln(os.Stderr, "boot:", err)
+		return
+	}
+	kernel.Print(kmsg.Error, err.Error())
 }

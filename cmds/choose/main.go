@@ -1,10 +1,16 @@
-// Choose shows the chooser and prints the name of the system that was chosen.
+// Choose shows the chooser on every console and prints the name of the system that was chosen.
 //
 // Synopsis:
 //
 //	choose
 //
-// It needs the network: see netup.
+// Description:
+//
+// It needs the network: see netup. Nothing is printed when something else than a system was chosen.
+//
+// Example:
+//
+//	launch $(choose)
 package main
 
 import (
@@ -15,8 +21,8 @@ import (
 )
 
 func main() {
-	node.Main("choose", "choose", func(ctx context.Context, n *node.Node, args []string) error {
-		if err := n.Resume(ctx); err != nil {
+	node.Main("choose", "choose", func(ctx context.Context, n *node.Node, _ []string) error {
+		if err := n.Resume(); err != nil {
 			return err
 		}
 		cat, err := n.Catalog(ctx)
@@ -24,6 +30,7 @@ func main() {
 			return err
 		}
 		choice, err := n.Choose(ctx, cat, true)
+		n.Drain(ctx) // the screen ends before the name is printed
 		if err == nil && choice.System != "" {
 			fmt.Println(choice.System)
 		}

@@ -4,11 +4,15 @@
 //
 //	fetch NAME
 //
-// The files are below /systems afterwards. It needs the network: see netup.
+// Description:
+//
+// It needs the network: see netup. Progress is shown on every console; at the end it prints where the files are. Systems
+// that were fetched before are removed, as a node's memory holds one.
 package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/boottorrent/boottorrent/initramfs/node"
 )
@@ -19,6 +23,11 @@ func main() {
 		if err != nil {
 			return err
 		}
-		return n.Fetch(ctx, sys)
+		err = n.Fetch(ctx, sys)
+		n.Drain(ctx) // the screen ends before the folder is printed
+		if err == nil {
+			fmt.Println(n.Folder(sys))
+		}
+		return err
 	})
 }

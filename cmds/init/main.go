@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -21,19 +20,27 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 )
 
 // program is what init runs.
 const program = "/bbin/boot"
 
 func main() {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "init: the kernel starts this as process 1, and nobody else; to boot once more run boot")
+		os.Exit(1)
+	}
 	mount()
 	environment()
-	messages := io.Writer(os.Stderr)
-	if ring, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); err == nil {
-		messages = io.MultiWriter(os.Stderr, ring)
+	kernel, err := kmsg.Open()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "boottorrent init:", err)
 	}
-	say := func(format string, args ...any) { fmt.Fprintf(messages, "boottorrent init: "+format+"\n", args...) }
+	say := func(format string, args ...any) {
+		// By the kernel it gets to every console, whatever boot had them do.
+		kernel.Print(kmsg.Error, fmt.Sprintf("init: "+format, args...))
+	}
 	power(supervise(context.Background(), runBoot, say), say)
 }
 
@@ -63,6 +70,10 @@ func mount() {
 	if err := syscall.Sethostname([]byte("node")); err != nil {
 		fmt.Fprintln(os.Stderr, "boottorrent init: sethostname:", err)
 	}
+	// Otherwise of more than ten messages in five seconds the kernel's log keeps ten.
+	if err := os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on\n"), 0); err != nil {
+		fmt.Fprintln(os.Stderr, "boottorrent init:", err)
+	}
 }
 
 func environment() {
@@ -75,11 +86,13 @@ func environment() {
 
 // runBoot runs boot once, reaping whatever else ends meanwhile, and returns its exit code, or why it has none.
 func runBoot() (code int, err error) {
+	defer tidy()
 	cmd := exec.Command(program)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
+	defer cmd.Process.Release() // of which nobody else will wait
 	for {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(-1, &status, 0, nil)
@@ -93,6 +106,15 @@ func runBoot() (code int, err error) {
 		case status.Exited():
 			return status.ExitStatus(), nil
 		}
+	}
+}
+
+// tidy takes away what a boot that died may have left: a shell that goes on reading a console, and a kernel that is kept
+// off all of them.
+func tidy() {
+	_ = unix.Kill(-1, unix.SIGKILL) // of PID 1: everybody else; the error says that there is nobody
+	if err := kmsg.Quiet(false); err != nil {
+		fmt.Fprintln(os.Stderr, "boottorrent init:", err)
 	}
 }
 

@@ -4,7 +4,9 @@
 //
 //	launch NAME
 //
-// It needs the network: see netup.
+// Description:
+//
+// It needs the network: see netup. Files that fetch has left are verified and used.
 package main
 
 import (

@@ -177,7 +177,7 @@ func (s *sequence) withSystem(ctx context.Context, step report.Step) (report.Ste
 	sys, ok := s.cat.System(s.system)
 	if !ok {
 		name := s.system
-		s.system, s.wait = "", true
+		s.system = "" // and where nobody is, the countdown of the next chooser goes on by itself
 		return report.Choose, errNotListed{name}
 	}
 	switch step {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"aead.dev/minisign"
@@ -115,16 +116,16 @@ func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, err
 }
 
 func (c *Client) do(req *http.Request, limit int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(req.Context(), timeout)
+	ctx, cancel := context.WithTimeoutCause(req.Context(), timeout, errNoAnswer)
 	defer cancel()
 	resp, err := c.client().Do(req.WithContext(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("the seeder does not answer: %w", err)
+		return nil, fmt.Errorf("the seeder %s does not answer: %w", c.Base, plain(ctx, err))
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: reading the answer: %w", req.Method, req.URL, err)
+		return nil, fmt.Errorf("%s %s: reading the answer: %w", req.Method, req.URL, plain(ctx, err))
 	}
 	if resp.StatusCode/100 != 2 {
 		first, _, _ := bytes.Cut(b, []byte("\n"))
@@ -134,6 +135,20 @@ func (c *Client) do(req *http.Request, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s %s: the answer is longer than %d bytes", req.Method, req.URL, limit)
 	}
 	return b, nil
+}
+
+// errNoAnswer is what an answer that takes too long ends with.
+var errNoAnswer = fmt.Errorf("nothing came within %s", timeout)
+
+// plain takes from an error of net/http what repeats the request, and prefers the reason why ctx ended.
+func plain(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		return u.Err
+	}
+	return err
 }
 
 // direct ignores proxy variables, which have no meaning on a node, and keeps few idle connections.

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"aead.dev/minisign"
 
@@ -136,5 +137,23 @@ func TestReport(t *testing.T) {
 	}
 	if got.MAC != "52:54:00:00:00:01" || got.Step != report.Fetch {
 		t.Errorf("the seeder got %+v", got)
+	}
+}
+
+// What a person reads when nobody answers: who, and why, once.
+func TestNoAnswer(t *testing.T) {
+	silent := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-silent }))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(silent) })
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("out of patience"))
+	defer cancel()
+	err := (&Client{Base: server.URL}).Probe(ctx)
+	if want := "the seeder " + server.URL + " does not answer: out of patience"; err == nil || err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
+	}
+	err = (&Client{Base: "http://127.0.0.1:1"}).Probe(t.Context())
+	if want := "the seeder http://127.0.0.1:1 does not answer: dial tcp 127.0.0.1:1: connect: connection refused"; err == nil || err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
 	}
 }

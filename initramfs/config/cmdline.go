@@ -97,6 +97,8 @@ func (p *parser) parameter(a param) {
 		p.vlan(a.name, a.value)
 	case "BOOTIF":
 		p.bootif(a.value)
+	case "console":
+		p.out.Consoles = append(p.out.Consoles, a.value)
 	case "bt.interface":
 		p.btInterface = a.value
 	case "bt.seeder":

@@ -11,9 +11,11 @@ type Cmdline struct {
 	// the catalog's; nil if absent.
 	System  string
 	Timeout *int
-	// Shell is bt.shell: start a shell instead of the boot. Debug is bt.debug.
+	// Shell is bt.shell: start a shell before the boot. Debug is bt.debug: log more.
 	Shell, Debug bool
-	Network      Network
+	// Consoles are the values of console=, such as ttyS0,115200, in their order.
+	Consoles []string
+	Network  Network
 }
 
 // Network is the part of the command line that configures the network.

@@ -24,7 +24,7 @@ func TestParseCmdline(t *testing.T) {
 		name, line string
 		want       Cmdline
 	}{
-		{"nothing of ours", "BOOT_IMAGE=vmlinuz console=ttyS0,115200 quiet root=/dev/sda1", Cmdline{}},
+		{"nothing of ours", "BOOT_IMAGE=vmlinuz console=ttyS0,115200 quiet root=/dev/sda1", Cmdline{Consoles: []string{"ttyS0,115200"}}},
 		{"all of bt.", "bt.seeder=http://10.0.0.1:8080 bt.system=debian bt.timeout=-1 bt.shell bt.debug",
 			Cmdline{Seeder: "http://10.0.0.1:8080", System: "debian", Timeout: seconds(-1), Shell: true, Debug: true}},
 		{"flags with values", "bt.shell=0 bt.debug=1", Cmdline{Debug: true}},
@@ -33,6 +33,7 @@ func TestParseCmdline(t *testing.T) {
 		{"quotes around the word", `"bt.system=Debian 12"`, Cmdline{System: "Debian 12"}},
 		{"a quote that never ends", `bt.system="Debian 12 bt.shell`, Cmdline{System: "Debian 12 bt.shell"}},
 		{"a lone quote", `bt.system="`, Cmdline{}},
+		{"consoles", "console=tty0 console=ttyS0,115200n8", Cmdline{Consoles: []string{"tty0", "ttyS0,115200n8"}}},
 		{"line end", "bt.shell\n", Cmdline{Shell: true}},
 		{"BOOTIF", "BOOTIF=01-AA-bb-cc-dd-ee-0f", Cmdline{Network: Network{MAC: "aa:bb:cc:dd:ee:0f"}}},
 		{"BOOTIF without type", "BOOTIF=aa-bb-cc-dd-ee-0f", Cmdline{Network: Network{MAC: "aa:bb:cc:dd:ee:0f"}}},

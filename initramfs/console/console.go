@@ -66,14 +66,14 @@ type Set struct {
 	front     sync.Mutex
 	terminals []*terminal
 
-	mu      sync.Mutex // guards what follows, and the terminals' line state
-	partial []byte     // a line that has no end yet
-	last    []string
+	mu      sync.Mutex        // guards what follows, and the terminals' line state
+	partial []byte            // a line that has no end yet
+	last    []string          // the last lines, for the next screen
 	listen  func(line string) // gets the lines while a screen runs
 }
 
 const (
-	// keptLines is how many lines LastLines remembers, and how many a console holds back at most.
+	// keptLines is how many lines are remembered for the next screen, and how many a console holds back at most.
 	keptLines = 200
 	// maxLine is where a line that doesn't end is broken, in bytes.
 	maxLine = 4096
@@ -91,6 +91,9 @@ func Open(names []string) (*Set, error) {
 
 // NewSet opens the given consoles; see Open.
 func NewSet(consoles ...Console) (*Set, error) {
+	if len(consoles) == 0 {
+		return nil, errors.New("open consoles: the kernel has none; name one on its command line, such as console=tty0")
+	}
 	set := &Set{}
 	var errs []error
 	for _, c := range consoles {
@@ -117,17 +120,6 @@ func (s *Set) Names() []string {
 		names = append(names, t.Name)
 	}
 	return names
-}
-
-// Size returns a console's width and height in cells.
-func (s *Set) Size(name string) (width, height int, err error) {
-	t, err := s.find(name)
-	if err != nil {
-		return 0, 0, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return t.size()
 }
 
 // find returns the terminal of that name, the first one for "".
@@ -187,13 +179,6 @@ func (s *Set) line(line string) {
 func keep(lines []string, line string) []string {
 	lines = append(lines, line)
 	return lines[max(0, len(lines)-keptLines):]
-}
-
-// LastLines returns up to n of the last lines written, oldest first.
-func (s *Set) LastLines(n int) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.last[max(0, len(s.last)-n):])
 }
 
 // Drain waits until all consoles have sent what was written so far, or ctx ends: for the last line before a jump into

@@ -35,9 +35,14 @@ func TestWrite(t *testing.T) {
 	for _, end := range []*terminalEnd{vga, serial} {
 		end.see("no end\nsaid meanwhile\n")
 	}
-	if got, want := set.LastLines(2), []string{"no end", "said meanwhile"}; !slices.Equal(got, want) {
-		t.Errorf("last lines %q, want %q", got, want)
-	}
+	// The next screen knows them, too.
+	ended = run(t.Context(), set, chooser(), nil)
+	serial.see("First system")
+	serial.vt.Write([]byte("\x1b[2J"))
+	serial.send("l")
+	serial.see("said meanwhile")
+	serial.send("l\r")
+	wait(t, ended)
 	if err := set.Drain(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -46,19 +51,26 @@ func TestWrite(t *testing.T) {
 func TestSizes(t *testing.T) {
 	set, _, _ := room(t)
 	for name, want := range map[string][2]int{"tty0": {100, 30}, "ttyS0": {80, 24}, "": {100, 30}} {
-		w, h, err := set.Size(name)
+		terminal, err := set.find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, h, err := terminal.size()
 		if err != nil || [2]int{w, h} != want {
 			t.Errorf("%q is %dx%d, %v; want %v", name, w, h, err, want)
 		}
 	}
-	if _, _, err := set.Size("ttyS7"); err == nil {
-		t.Error("a console that isn't there has a size")
+	if _, err := set.find("ttyS7"); err == nil {
+		t.Error("a console that isn't there was found")
 	}
 }
 
 func TestOpenLeavesOut(t *testing.T) {
 	if _, err := Open([]string{"does-not-exist"}); err == nil || !strings.Contains(err.Error(), "does-not-exist") {
 		t.Errorf("no console at all: %v", err)
+	}
+	if _, err := Open(nil); err == nil || !strings.Contains(err.Error(), "console=tty0") {
+		t.Errorf("no name at all: %v", err)
 	}
 	serial := newTerminal(t, "ttyS0", 80, 24, true)
 	set := newSet(t, Named("does-not-exist"), serial.console(serialLook), Console{Name: "null", Path: "/dev/null"})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,8 +29,8 @@ const (
 // Each console runs its own copy of the model, with its own size and look: m must be a plain value (a struct, not a
 // pointer), and keep the rules of package menu. Keys of all consoles, events, log lines (menu.LogLine) and the time
 // (menu.Tick, about every 250 ms, the first one at once) are handed to all copies in one and the same order, so they
-// stay alike; what differs is menu.Look, sent before anything else, and tea.WindowSizeMsg. Of the commands a model
-// returns only tea.Quit is obeyed.
+// stay alike, beginning with the last lines logged before; what differs is menu.Look, sent before anything else, and
+// tea.WindowSizeMsg. Of the commands a model returns only tea.Quit is obeyed.
 //
 // Before the screen is shown, what was typed earlier is discarded: nobody chooses what he can't see yet. What is typed
 // after the key that ended the screen is left to the next reader. Closing events does not end the screen; once Run has
@@ -67,6 +68,7 @@ func (s *Set) take(h *hub) []*terminal {
 		t.taken = true
 		taken = append(taken, t)
 	}
+	h.earlier = slices.Clone(s.last)
 	s.listen = func(line string) { h.post(shared{msg: menu.LogLine(line)}) }
 	return taken
 }
@@ -96,6 +98,7 @@ type shared struct {
 // hub hands messages to all copies of a model in one order.
 type hub struct {
 	inbox   chan shared
+	earlier []string // log lines from before the screen
 	members []*member
 	running sync.WaitGroup
 }
@@ -121,6 +124,9 @@ func (h *hub) post(msg shared) {
 func (h *hub) add(ctx context.Context, t *terminal, m tea.Model) {
 	r := &replica{name: t.Name, model: m, hub: h, keys: newKeyReader(t.tty), out: t.out, serial: !t.Look.Graphics}
 	r.apply(t.Look)
+	for _, line := range h.earlier {
+		r.apply(menu.LogLine(line))
+	}
 	// Neither input nor output is a file for Bubble Tea: it would change modes, block on writes and read ahead.
 	program := tea.NewProgram(r, tea.WithContext(ctx), tea.WithInput(r.keys), tea.WithOutput(t.out), tea.WithAltScreen(),
 		tea.WithoutSignalHandler(), tea.WithoutBracketedPaste(), tea.WithFPS(framesPerSecond))

@@ -1,6 +1,7 @@
 package hardware
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -20,6 +21,22 @@ type Facts struct {
 	CPUs int
 	// EFI is whether the machine was started by UEFI firmware.
 	EFI bool
+}
+
+// Name is vendor and product, as far as they are known.
+func (f Facts) Name() string { return strings.TrimSpace(f.Vendor + " " + f.Product) }
+
+// String describes the machine in one line, for its log.
+func (f Facts) String() string {
+	firmware := "BIOS"
+	if f.EFI {
+		firmware = "UEFI"
+	}
+	name := f.Name()
+	if name == "" {
+		name = "a machine without a name"
+	}
+	return fmt.Sprintf("%s, %d CPU(s), %d MiB of memory, %s, %s", name, f.CPUs, f.MemoryMiB, firmware, f.Arch)
 }
 
 // ReadFacts reads what the machine says of itself; what it doesn't say stays zero.

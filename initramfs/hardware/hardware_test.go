@@ -289,6 +289,16 @@ func TestListenEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestFactsString(t *testing.T) {
+	f := Facts{Vendor: "ACME", Product: "Desk 1", MemoryMiB: 997, Arch: "amd64", CPUs: 2}
+	if got, want := f.String(), "ACME Desk 1, 2 CPU(s), 997 MiB of memory, BIOS, amd64"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := (Facts{EFI: true}).String(), "a machine without a name, 0 CPU(s), 0 MiB of memory, UEFI, "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // machine is a sysfs with two driven NICs and four that nobody drives.
 var machine = map[string]string{
 	"sys/devices/pci0/0000:00:1f.6/class":            "0x020000\n",
@@ -296,6 +306,8 @@ var machine = map[string]string{
 	"sys/devices/pci0/0000:00:1f.6/device":           "0x15b7\n",
 	"sys/devices/pci0/0000:00:1f.6/modalias":         "pci:v00008086d000015B7\n",
 	"sys/bus/pci/devices/0000:00:1f.6":               "->../../../devices/pci0/0000:00:1f.6",
+	"sys/devices/pci0/0000:00:14.3/class":            "0x028000\n", // a wireless card, which nobody misses
+	"sys/bus/pci/devices/0000:00:14.3":               "->../../../devices/pci0/0000:00:14.3",
 	"sys/devices/pci0/0000:00:02.0/class":            "0x030000\n",
 	"sys/devices/pci0/0000:00:02.0/modalias":         "pci:vga\n",
 	"sys/bus/pci/devices/0000:00:02.0":               "->../../../devices/pci0/0000:00:02.0",

@@ -122,7 +122,9 @@ var netModaliases = []string{"virtio:d00000001", "xen:vif", "vmbus:635161f83edfc
 
 // isNetwork says whether a device on a bus is a network device by what it says of itself.
 func (t tree) isNetwork(dir string) bool {
-	if strings.HasPrefix(t.line(dir, "class"), "0x02") { // PCI base class 2, network controller
+	// PCI base class 2 is a network controller; its subclass 80, "other", is what wireless cards have, from which no node
+	// boots.
+	if class := t.line(dir, "class"); strings.HasPrefix(class, "0x02") && !strings.HasPrefix(class, "0x0280") {
 		return true
 	}
 	modalias := t.line(dir, "modalias")

@@ -278,26 +278,6 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-func TestPreflightDir(t *testing.T) {
-	need.Root(t)
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := PreflightDir(catalog.System{Name: "small", Size: 16 << 20}, newKexec(), dir); err != nil {
-		t.Error(err)
-	}
-	err := PreflightDir(catalog.System{Name: "large", Size: 16<<20 + 1}, newKexec(), dir)
-	if err == nil || !strings.Contains(err.Error(), "its files take 17 MiB, 16 MiB are free there") {
-		t.Error(err)
-	}
-}
-
 func TestAvailable(t *testing.T) {
 	n, err := parseAvailable("MemTotal:  1000 kB\nMemAvailable:    512 kB\n")
 	if err != nil || n != 512*1024 {

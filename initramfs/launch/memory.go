@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
@@ -58,24 +56,6 @@ func Preflight(sys catalog.System, m Method, available int64) error {
 	e := &MemoryError{System: sys.Name, Download: sys.Size, Reserve: Reserve, Need: m.Need(sys), Free: available}
 	if e.Sum() > available {
 		return e
-	}
-	return nil
-}
-
-// PreflightDir says whether the file system below dir can hold a system's files; a tmpfs is smaller than memory (half
-// of it, unless mounted with size=).
-func PreflightDir(sys catalog.System, m Method, dir string) error {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return fmt.Errorf("ask how much fits into %s: %w", dir, err)
-	}
-	if s.Blocks == 0 {
-		return nil // ramfs, which has no limit of its own
-	}
-	free, want := int64(s.Bavail)*s.Bsize, sys.Size+m.Need(sys).Files
-	if want > free {
-		return fmt.Errorf("%s does not fit into %s: its files take %s, %s are free there; mount a larger file system there "+
-			"(tmpfs: size=)", sys.Name, dir, mib(want), mib(free))
 	}
 	return nil
 }

@@ -243,7 +243,7 @@ func (b base) logLines(width, height int) []string {
 	lines := []string{b.paint.title.Render("Last messages")}
 	log := b.log[max(0, len(b.log)-max(0, height-1)):]
 	if len(log) == 0 {
-		log = []string{"none since this screen was opened"}
+		log = []string{"none yet"}
 	}
 	for _, line := range log {
 		lines = append(lines, b.paint.fit(line, width))

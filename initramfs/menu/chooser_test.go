@@ -137,7 +137,7 @@ func TestChooserScrolls(t *testing.T) {
 
 func TestTinyTerminals(t *testing.T) {
 	config := ChooserConfig{Place: place, Items: items(), Default: "lab", Timeout: 5, Notices: []string{"a notice"}}
-	for _, m := range []tea.Model{NewChooser(config), NewTransfer(place, "x"), NewPrompt(place, "a", "b", "c"),
+	for _, m := range []tea.Model{NewChooser(config), NewTransfer(place, "x"),
 		NewProblem("title", "cause", "try", time.Second)} {
 		for width := 1; width < 50; width += 3 {
 			for height := 1; height < 14; height++ {

@@ -1,9 +1,9 @@
 // Package menu holds the screens of a node: the chooser of systems ([Chooser]), the progress of a download
-// ([Transfer]), what to do about a failure ([Problem]) and a line of text ([Prompt]).
+// ([Transfer]) and what to do about a failure ([Problem]).
 //
 // Each screen is a tea.Model (github.com/charmbracelet/bubbletea) that is a plain value: in go messages (keys,
 // tea.WindowSizeMsg, [Look], [Tick], [LogLine] and, for Transfer, [TransferMsg]), out come a view that fits the
-// terminal and, once the model has returned tea.Quit, an answer (Choice, Outcome, Action, Value).
+// terminal and, once the model has returned tea.Quit, an answer (Choice, Outcome, Action).
 //
 // A screen runs on several consoles at once (package console), one copy each, and the copies must stay alike. So a
 // screen keeps these rules: it starts no timer and no other command than tea.Quit; its only clock is Tick; nothing
@@ -29,7 +29,7 @@ type Look struct {
 	Graphics bool
 }
 
-// LogLine is a line that was logged while the screen is shown; the key "l" shows the last ones.
+// LogLine is a line that was logged; the key "l" shows the last ones.
 type LogLine string
 
 // Machine is what the screen says of this machine. Empty fields are left out.
@@ -84,5 +84,4 @@ var (
 	_ tea.Model = Chooser{}
 	_ tea.Model = Transfer{}
 	_ tea.Model = Problem{}
-	_ tea.Model = Prompt{}
 )

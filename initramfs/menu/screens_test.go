@@ -103,38 +103,20 @@ func TestProblemLongTexts(t *testing.T) {
 	}
 }
 
-func TestPrompt(t *testing.T) {
-	for name, tt := range map[string]struct {
-		keys string
-		text string
-		ok   bool
-	}{
-		"accept":    {"10.0.0.1<enter>", "http://10.0.0.1", true},
-		"back":      {"10.0.0.1<esc>", "http://10.0.0.1", false},
-		"edit":      {"ab<left><bs>c<enter>", "http://cb", true},
-		"unchanged": {"<enter>", "http://", true},
-		"not yet":   {"x", "http://x", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m, _ := play(NewPrompt(place, "Where?", "", "http://"), vga, tt.keys)
-			if text, ok := m.(Prompt).Value(); text != tt.text || ok != tt.ok {
-				t.Errorf("%q, %v; want %q, %v", text, ok, tt.text, tt.ok)
-			}
-		})
-	}
-}
-
 // Copies of one screen don't write to each other's memory.
 func TestCopiesAreApart(t *testing.T) {
-	whole := NewPrompt(place, "Where?", "", "start")
+	whole := NewChooser(ChooserConfig{Place: place, Items: items(), Timeout: -1})
 	a, _ := play(whole, vga)
 	b, _ := play(whole, serial)
-	a, _ = play(a, "<bs>A", LogLine("a"))
-	b, _ = play(b, "<bs>B", LogLine("b"))
-	for text, m := range map[string]tea.Model{"starA": a, "starB": b, "start": whole} {
-		if got, _ := m.(Prompt).Value(); got != text {
+	a, _ = play(a, "/ab", LogLine("a"))
+	b, _ = play(b, "/cd", LogLine("b"))
+	for text, m := range map[string]tea.Model{"ab": a, "cd": b, "": whole} {
+		if got := m.(Chooser).filter.Value(); got != text {
 			t.Errorf("%q, want %q", got, text)
 		}
+	}
+	if got := b.(Chooser).log; len(got) != 1 || got[0] != "b" {
+		t.Errorf("log %q", got)
 	}
 }
 

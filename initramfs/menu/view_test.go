@@ -133,7 +133,6 @@ func TestViews(t *testing.T) {
 		"seed":           {NewTransfer(place, "x"), []any{seeding, func() TransferMsg { s := seeding; s.SeedLeft = 8 * time.Second; return s }()}},
 		"launch":         {NewTransfer(place, "x"), []any{launching}},
 		"problem":        {problem, []any{0 * time.Second, 12 * time.Second}},
-		"prompt":         {NewPrompt(place, "Where is the seeder?", "Its address, such as http://10.0.0.1:6970", "http://"), []any{"10.0.0.9"}},
 	} {
 		for lookName, look := range map[string]Look{"vga": vga, "serial": serial} {
 			t.Run(name+"-"+lookName, func(t *testing.T) {

@@ -18,12 +18,13 @@ import (
 
 // Keep renews a lease until ctx ends, as RFC 2131, 4.4.5 says: at its renewal time by asking the server that gave it, at
 // its rebinding time by asking any, and when it is refused or has run out by giving the address back and asking for a new
-// one. Call it right after [Up], in a goroutine; ev gets messages for the screen. It returns at once for a static configuration and for a lease that never ends.
-func Keep(ctx context.Context, lease Lease, ev func(string)) {
-	keep(ctx, lease, ev, thisHost(), hardware.ReadFacts().UUID)
+// one. Call it right after [Up], in a goroutine. ev gets messages for the screen, changed each new lease, whose address may
+// be another. It returns at once for a static configuration and for a lease that never ends.
+func Keep(ctx context.Context, lease Lease, ev func(string), changed func(Lease)) {
+	keep(ctx, lease, ev, changed, thisHost(), hardware.ReadFacts().UUID)
 }
 
-func keep(ctx context.Context, lease Lease, ev func(string), h host, uuid string) {
+func keep(ctx context.Context, lease Lease, ev func(string), changed func(Lease), h host, uuid string) {
 	k := &keeper{host: h, ev: ev, id: identity{mac: lease.MAC, uuid: uuid}}
 	for lease.Duration > 0 && lease.Duration < forever && ctx.Err() == nil {
 		next, err := k.extend(ctx, lease, time.Now())
@@ -38,6 +39,7 @@ func keep(ctx context.Context, lease Lease, ev func(string), h host, uuid string
 			ev(describe(next))
 		}
 		lease = next
+		changed(lease)
 	}
 }
 
@@ -106,6 +108,8 @@ func (k *keeper) askMore(ctx context.Context, l Lease, open func(Lease) (*conver
 	if !next.Server.IsValid() {
 		next.Server = l.Server
 	}
+	// A renewal says nothing about booting, which a proxyDHCP may have said at the beginning.
+	next.NextServer, next.BootFile = l.NextServer, l.BootFile
 	return next, k.host.configure(next, k.ev)
 }
 

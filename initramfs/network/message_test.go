@@ -199,3 +199,14 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
+
+func TestLeaseTime(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Hour: "1h", 12 * time.Hour: "12h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m", 30 * time.Second: "30s",
+		time.Hour + time.Second: "1h0m1s", forever: "ever",
+	} {
+		if got := leaseTime(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}

@@ -38,8 +38,8 @@ const (
 // link or appear later; the first that is answered is used and the others are taken down. ev gets progress messages for
 // the screen, one line each.
 //
-// It goes on until ctx ends: set a deadline. The error then wraps ctx's and says for each NIC what was seen and what to
-// try.
+// It goes on until ctx ends: set a deadline. The error then wraps ctx's cause and says for each NIC what was seen and what
+// to try.
 func Up(ctx context.Context, cfg config.Network, ev func(string)) (Lease, error) {
 	return up(ctx, cfg, ev, thisHost(), hardware.ReadFacts().UUID)
 }
@@ -185,7 +185,14 @@ func leaseTime(d time.Duration) string {
 	if d >= forever {
 		return "ever"
 	}
-	return d.Round(time.Second).String()
+	text := d.Round(time.Second).String()
+	// 1h0m0s is an hour.
+	for _, zero := range []string{"0s", "0m"} {
+		if rest := strings.TrimSuffix(text, zero); strings.HasSuffix(rest, "m") || strings.HasSuffix(rest, "h") {
+			text = rest
+		}
+	}
+	return text
 }
 
 // takeOthersDown leaves only the chosen NIC up.

@@ -191,7 +191,9 @@ func (u *upper) ask(ctx context.Context, n *nic) error {
 		a.offers, err = a.talk.discover(ctx, func(try int) {
 			n.tries.Store(int32(try))
 			n.problem.Store(nil)
-			u.ev(fmt.Sprintf("%s: asking for an address (try %d)", a.ifname, try))
+			if worthALine(try) {
+				u.ev(fmt.Sprintf("%s: asking for an address (try %d)", a.ifname, try))
+			}
 		})
 		if err != nil {
 			return err
@@ -204,6 +206,9 @@ func (u *upper) ask(ctx context.Context, n *nic) error {
 	<-ctx.Done()
 	return nil
 }
+
+// worthALine picks the tries 1, 2, 4, 8 …: a switch that takes a minute is not to fill the screen.
+func worthALine(try int) bool { return try&(try-1) == 0 }
 
 // wanted says whether a NIC may be used: any, or the one that the command line names.
 func (u *upper) wanted(a *netlink.LinkAttrs) bool {
@@ -253,7 +258,7 @@ func (u *upper) none() []string {
 		"correct it, or leave it out to try them all", u.cfg.Interface, strings.Join(names, ", ")))
 }
 
-// explain is the error when time is up: what was seen on each NIC, and what to try.
+// explain is the error when time is up: why, what was seen on each NIC, and what to try.
 func (u *upper) explain(cause error) error {
 	var lines []string
 	for _, n := range u.sorted() {
@@ -262,7 +267,7 @@ func (u *upper) explain(cause error) error {
 	if len(lines) == 0 {
 		lines = u.none()
 	}
-	return fmt.Errorf("no network (%w)\n%s", cause, strings.Join(lines, "\n"))
+	return fmt.Errorf("no network: %w\n%s", cause, strings.Join(lines, "\n"))
 }
 
 // seen says how far a NIC got.

@@ -299,6 +299,8 @@ func TestKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.await(log, "DHCPACK")
+	lease.NextServer, lease.BootFile = netip.MustParseAddr("10.77.0.9"), "boot.ipxe" // as a proxyDHCP said
+	leases := make(chan Lease, 10)
 	// keepFrom keeps the lease, whose time to renew is soon, until the function it returns is called.
 	keepFrom := func(l Lease) (end func()) {
 		l.Renew = 200 * time.Millisecond
@@ -306,7 +308,7 @@ func TestKeep(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			keep(ctx, l, r.event, r.host(), "")
+			keep(ctx, l, r.event, func(l Lease) { leases <- l }, r.host(), "")
 		}()
 		return func() { cancel(); <-done }
 	}
@@ -315,28 +317,35 @@ func TestKeep(t *testing.T) {
 		t.Errorf("instead of a renewal: %s", line)
 	}
 	r.await(log, "DHCPACK")
+	if renewed := awaitLease(t, leases); renewed.Addr != lease.Addr || renewed.NextServer != lease.NextServer || renewed.BootFile != lease.BootFile {
+		t.Errorf("renewed %+v, want the same as %+v", renewed, lease)
+	}
 	end()
 	stop()
 	if err := os.Remove(r.dir + "/leases"); err != nil {
 		t.Fatal(err)
 	}
 
-	replaced := make(chan struct{})
-	r.onEvent = func(e string) {
-		if strings.Contains(e, "address 10.77.0.15") {
-			close(replaced)
-		}
-	}
 	log, _ = r.dnsmasq("--dhcp-range=10.77.0.150,10.77.0.159,255.255.255.0,1h")
 	end = keepFrom(lease)
 	r.await(log, "DHCPNAK")
-	select {
-	case <-replaced:
-	case <-time.After(20 * time.Second):
-		t.Errorf("no new address; events:\n%s", strings.Join(r.events, "\n"))
+	if replaced := awaitLease(t, leases); !strings.HasPrefix(replaced.Addr.String(), "10.77.0.15") || !r.saw("address 10.77.0.15") {
+		t.Errorf("instead of a new address: %+v; events:\n%s", replaced, strings.Join(r.events, "\n"))
 	}
 	r.shows("inet 10.77.0.15", "address", "show", "eth0")
 	end()
+}
+
+// awaitLease returns the next lease that Keep tells of.
+func awaitLease(t *testing.T, leases <-chan Lease) Lease {
+	t.Helper()
+	select {
+	case l := <-leases:
+		return l
+	case <-time.After(20 * time.Second):
+		t.Fatal("no lease within 20 s")
+	}
+	return Lease{}
 }
 
 // requireVLANs skips where the kernel has no 802.1Q: not every one can load modules.

@@ -2,8 +2,10 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
@@ -17,9 +19,11 @@ func Main(name, synopsis string, work func(ctx context.Context, n *Node, args []
 			return
 		}
 	}
+	ctx := context.Background()
 	n, err := Setup()
 	if err == nil {
-		err = work(context.Background(), n, os.Args[1:])
+		err = work(ctx, n, os.Args[1:])
+		n.Drain(ctx)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
@@ -29,21 +33,22 @@ func Main(name, synopsis string, work func(ctx context.Context, n *Node, args []
 
 // ByName returns the system that a command's only argument names, from a fresh catalog.
 func (n *Node) ByName(ctx context.Context, args []string) (catalog.System, error) {
-	if err := n.Resume(ctx); err != nil {
+	if err := n.Resume(); err != nil {
 		return catalog.System{}, err
 	}
 	cat, err := n.Catalog(ctx)
 	if err != nil {
 		return catalog.System{}, err
 	}
-	if len(args) == 1 {
-		if sys, ok := cat.System(args[0]); ok {
-			return sys, nil
-		}
-	}
 	var names []string
 	for _, s := range cat.Systems {
 		names = append(names, s.Name)
 	}
-	return catalog.System{}, fmt.Errorf("want the name of one system; the catalog has %q", names)
+	if len(args) != 1 {
+		return catalog.System{}, errors.New("want the name of one system: " + strings.Join(names, ", "))
+	}
+	if sys, ok := cat.System(args[0]); ok {
+		return sys, nil
+	}
+	return catalog.System{}, fmt.Errorf("the catalog has no system %q; it has %s", args[0], strings.Join(names, ", "))
 }

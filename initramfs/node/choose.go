@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
@@ -12,29 +13,37 @@ import (
 	wire "github.com/boottorrent/boottorrent/internal/report"
 )
 
-// Choose shows the chooser, unless there is nothing to ask: a default that is to start at once.
+// Choose shows the chooser, unless there is nothing to ask: a default that is to start at once and can.
 func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (boot.Choice, error) {
-	d := cat.Defaults
-	if d.Timeout == 0 && d.System != "" && !wait {
+	items, d := n.items(cat), cat.Defaults
+	startable := func(i menu.Item) bool { return i.Name == d.System && i.Unavailable == "" }
+	if d.Timeout == 0 && !wait && slices.ContainsFunc(items, startable) {
 		n.Log("starting %s at once, as the site says", d.System)
 		n.chosen(d.System)
 		return boot.Choice{System: d.System}, nil
 	}
 	timeout := d.Timeout
-	if wait || d.System == "" {
+	if wait {
 		timeout = -1
 	}
 	m := menu.NewChooser(menu.ChooserConfig{
-		Place: n.place(), Items: n.items(cat), Default: d.System, Timeout: timeout,
+		Place: n.place(), Items: items, Default: d.System, Timeout: timeout, Notices: n.notices(cat),
 	})
 	final, where, err := n.Consoles.Run(ctx, m, nil)
 	if err != nil {
 		return boot.Choice{}, fmt.Errorf("the chooser: %w", err)
 	}
-	n.console = where
+	n.typedAt(where)
 	c := final.(menu.Chooser).Choice()
 	n.chosen(c.System)
 	return boot.Choice{Action: action(c.Action), System: c.System}, nil
+}
+
+// typedAt remembers the console whose key ended a screen, if it was a key.
+func (n *Node) typedAt(console string) {
+	if console != "" {
+		n.console = console
+	}
 }
 
 func (n *Node) chosen(system string) {
@@ -48,25 +57,37 @@ func (n *Node) items(cat *catalog.Catalog) []menu.Item {
 		item := menu.Item{Name: s.Name, Title: s.Title, Description: s.Description, Size: s.Size, Hidden: s.Hidden}
 		if _, err := launch.For(s); err != nil {
 			item.Unavailable = err.Error()
-		} else if s.Arch != n.facts.Arch {
-			item.Unavailable = fmt.Sprintf("is for %s machines, this one is %s", s.Arch, n.facts.Arch)
+		} else if s.Arch != n.Facts.Arch {
+			item.Unavailable = fmt.Sprintf("it is for %s machines, this one is %s", s.Arch, n.Facts.Arch)
 		}
 		items = append(items, item)
 	}
 	return items
 }
 
+// notices are what the kernel command line says and was not followed in.
+func (n *Node) notices(cat *catalog.Catalog) []string {
+	notices := slices.Clone(n.Warnings)
+	if name := n.Cmdline.System; name != "" {
+		if _, ok := cat.System(name); !ok {
+			notices = append(notices, missing(name))
+		}
+	}
+	return notices
+}
+
 // place is where we are: the head of every screen, and what its key "i" shows.
 func (n *Node) place() menu.Place {
+	l := n.lease()
 	m := menu.Machine{
-		MAC: n.lease.MAC.String(), Interface: n.lease.Interface, UUID: n.facts.UUID, MemoryMiB: n.facts.MemoryMiB,
-		Arch: n.facts.Arch, Product: joinNonEmpty(n.facts.Vendor, n.facts.Product),
+		MAC: l.MAC.String(), Interface: l.Interface, UUID: n.Facts.UUID, MemoryMiB: n.Facts.MemoryMiB,
+		Arch: n.Facts.Arch, Product: n.Facts.Name(),
 	}
-	if n.lease.Addr.IsValid() {
-		m.IP = n.lease.Addr.String()
+	if l.Addr.IsValid() {
+		m.IP = l.Addr.String()
 	}
 	for _, nic := range hardware.NICs() {
-		if nic.Name == n.lease.Interface {
+		if nic.MAC == m.MAC { // the interface may be a VLAN's
 			m.Driver = nic.Driver
 		}
 	}
@@ -74,13 +95,6 @@ func (n *Node) place() menu.Place {
 		m.Seeder = c.Base
 	}
 	return menu.Place{Site: n.Image.Site, Machine: m}
-}
-
-func joinNonEmpty(a, b string) string {
-	if a == "" || b == "" {
-		return a + b
-	}
-	return a + " " + b
 }
 
 // action is a screen's action in the words of package boot.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,13 +40,20 @@ const (
 // Config is what a node is made of.
 type Config struct {
 	Consoles *console.Set
-	// Log writes one line for a person, on every console and to the kernel ring.
+	// Log writes one line for a person, on every console and to the kernel's log.
 	Log     func(format string, args ...any)
 	Cmdline config.Cmdline
-	Image   sitepart.Config
-	Report  *report.Reporter
+	// Warnings are about mistakes on the kernel command line.
+	Warnings []string
+	Image    sitepart.Config
+	Facts    hardware.Facts
+	Report   *report.Reporter
 	// Systems is the folder, on a tmpfs, that systems are fetched into: a folder each, named by infohash.
 	Systems string
+	// Port is where nodes listen for each other (TCP); 0 is any free one.
+	Port uint16
+	// State is the file in which the network and the seeder are written down, for the commands that take single steps.
+	State string
 }
 
 // Node is a machine on its way to a system. It implements boot.Steps.
@@ -53,16 +61,17 @@ type Node struct {
 	Config
 	key minisign.PublicKey
 
-	facts   hardware.Facts
-	lease   network.Lease
-	catalog *catalog.Catalog
-	keeping context.CancelFunc // ends the lease's renewal
-	engine  *swarm.Engine
-	console string // the one somebody last chose on
+	catalog     *catalog.Catalog
+	engine      *swarm.Engine // from Fetch until Launch
+	console     string        // the one somebody last chose on
+	stopKeeping func()        // ends the lease's renewal
+	reporting   bool
 
-	// found is how to reach the seeder; the reporter's goroutine reads it too.
-	found     atomic.Pointer[client.Client]
-	reporting bool
+	// How to reach the seeder and what the node is on the network are known to the goroutines that report and that renew
+	// the lease as well.
+	found  atomic.Pointer[client.Client]
+	leased atomic.Pointer[network.Lease]
+	saving sync.Mutex
 }
 
 var _ boot.Steps = (*Node)(nil)
@@ -70,66 +79,97 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	n := &Node{Config: cfg}
+	n := &Node{Config: cfg, stopKeeping: func() {}}
 	if err := n.key.UnmarshalText([]byte(cfg.Image.PublicKey)); err != nil {
 		return nil, fmt.Errorf("the public key in this image is not one (%w); build the image again with mkimage", err)
 	}
+	n.Report.Set(func(r *wire.Report) {
+		r.UUID, r.MemoryMiB, r.Arch = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch
+	})
 	return n, nil
 }
 
-// Hardware loads the drivers of the devices that are present.
+// Hardware loads the drivers of the devices that are present, and says what machine this is.
 func (n *Node) Hardware(ctx context.Context) error {
 	if err := hardware.Load(ctx, n.Log); err != nil {
 		return err
 	}
-	n.facts = hardware.ReadFacts()
-	n.Report.Set(func(r *wire.Report) {
-		r.UUID, r.MemoryMiB, r.Arch = n.facts.UUID, n.facts.MemoryMiB, n.facts.Arch
-	})
+	n.Log("this machine: %s", n.Facts)
+	for _, nic := range hardware.NICs() {
+		n.Log("network card: %s", nic)
+	}
+	for _, device := range hardware.Undriven() {
+		n.say(device.String())
+	}
 	return nil
 }
 
 // Network brings up the network and keeps the lease.
 func (n *Node) Network(ctx context.Context) error {
-	if n.lease.Addr.IsValid() && network.Alive(n.lease) {
+	if l := n.lease(); l.Addr.IsValid() && network.Alive(l) {
 		return nil
 	}
-	if n.keeping != nil {
-		n.keeping()
-	}
-	limited, cancel := context.WithTimeout(ctx, networkDeadline)
+	n.stopKeeping()
+	limited, cancel := context.WithTimeoutCause(ctx, networkDeadline, errors.New("gave up after two minutes"))
 	defer cancel()
-	lease, err := network.Up(limited, n.Cmdline.Network, func(line string) { n.Log("%s", line) })
+	lease, err := network.Up(limited, n.Cmdline.Network, n.say)
 	if err != nil {
 		return err
 	}
-	n.setLease(ctx, lease)
-	n.Log("%s: %s, gateway %s", lease.Interface, lease.Addr, text(lease.Gateway))
+	n.setLease(lease)
+	n.stopKeeping = n.keep(ctx, lease)
 	return nil
 }
 
-func (n *Node) setLease(ctx context.Context, lease network.Lease) {
-	n.lease = lease
-	ctx, n.keeping = context.WithCancel(ctx)
-	go network.Keep(ctx, lease, func(line string) { n.Log("%s", line) })
+// keep renews a lease until ctx ends or the function that it returns is called.
+func (n *Node) keep(ctx context.Context, lease network.Lease) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		network.Keep(ctx, lease, n.say, func(l network.Lease) {
+			n.setLease(l)
+			if err := n.save(); err != nil {
+				n.Log("%v", err)
+			}
+		})
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+func (n *Node) say(line string) { n.Log("%s", line) }
+
+// lease is what the node is on the network now; zero before it is there.
+func (n *Node) lease() network.Lease {
+	if l := n.leased.Load(); l != nil {
+		return *l
+	}
+	return network.Lease{}
+}
+
+func (n *Node) setLease(l network.Lease) {
+	n.leased.Store(&l)
 	n.Report.Set(func(r *wire.Report) {
-		r.MAC, r.IP, r.Name = lease.MAC.String(), lease.Addr.Addr().String(), lease.Hostname
+		r.MAC, r.IP, r.Name = l.MAC.String(), l.Addr.Addr().String(), l.Hostname
 	})
 }
 
 // Discover finds the seeder.
 func (n *Node) Discover(ctx context.Context) error {
-	ctx2, cancel := context.WithTimeout(ctx, discoverDeadline)
+	limited, cancel := context.WithTimeout(ctx, discoverDeadline)
 	defer cancel()
 	probe := func(ctx context.Context, base string) error {
 		return (&client.Client{Base: base, Key: n.key}).Probe(ctx)
 	}
-	base, tried, err := discover.Find(ctx2, discover.Candidates(n.Cmdline, n.Image, n.lease), probe)
+	base, tried, err := discover.Find(limited, discover.Candidates(n.Cmdline, n.Image, n.lease()), probe)
+	if err != nil {
+		return err // which lists them
+	}
 	for _, t := range tried {
 		n.Log("seeder: %s", t)
-	}
-	if err != nil {
-		return err
 	}
 	n.found.Store(&client.Client{Base: base, Key: n.key})
 	if !n.reporting {
@@ -157,6 +197,7 @@ func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 		return nil, err
 	}
 	n.catalog = n.override(cat)
+	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.key.ID())
 	return n.catalog, nil
 }
 
@@ -166,7 +207,7 @@ func (n *Node) override(cat *catalog.Catalog) *catalog.Catalog {
 		if _, ok := c.System(name); ok {
 			c.Defaults.System = name
 		} else {
-			n.Log("bt.system=%s: the catalog has no such system", name)
+			n.Log("%s", missing(name))
 		}
 	}
 	if n.Cmdline.Timeout != nil {
@@ -175,40 +216,21 @@ func (n *Node) override(cat *catalog.Catalog) *catalog.Catalog {
 	return &c
 }
 
+// missing says that the kernel command line names a system that isn't there.
+func missing(name string) string {
+	return fmt.Sprintf("bt.system=%s is ignored: the catalog has no system of that name", name)
+}
+
 // seeder is the address the seeder was found at.
 func (n *Node) seeder() (netip.Addr, error) {
-	u, err := url.Parse(n.client().Base)
+	base := n.client().Base
+	u, err := url.Parse(base)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("the seeder's URL: %w", err)
 	}
 	a, err := netip.ParseAddr(u.Hostname())
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("the seeder's URL %s: want an address, not a name: %w", n.client().Base, err)
+		return netip.Addr{}, fmt.Errorf("the seeder's URL %s: want an address, not a name: %w", base, err)
 	}
 	return a, nil
-}
-
-// Shell opens a shell on the console that somebody chose on, and comes back when it ends.
-func (n *Node) Shell(ctx context.Context) {
-	quiet(false, n.Log)
-	defer quiet(true, n.Log)
-	err := n.Consoles.Shell(ctx, n.console, []string{"/bin/sh"}, nil)
-	if err != nil && !errors.Is(err, context.Canceled) {
-		n.Log("the shell could not be started: %v", err)
-	}
-}
-
-// quiet keeps the kernel's messages off the screens, or lets them onto the consoles again.
-func quiet(on bool, log func(string, ...any)) {
-	if err := console.Quiet(on); err != nil {
-		log("the kernel's messages: %v", err)
-	}
-}
-
-// text is an address, or a word where there is none.
-func text(a netip.Addr) string {
-	if !a.IsValid() {
-		return "none"
-	}
-	return a.String()
 }

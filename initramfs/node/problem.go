@@ -22,21 +22,23 @@ const (
 // Problem shows what failed on every console and waits for a person, or for the time to try again.
 func (n *Node) Problem(ctx context.Context, t boot.Trouble) boot.Action {
 	title, try := advice(t.Step, t.Err)
-	n.Log("%s: %v", title, t.Err)
+	cause := t.Err.Error()
+	if lost := n.linkLost(); lost != "" && t.Step != wire.Network {
+		cause = lost + "\n" + cause
+	}
+	n.Log("%s: %s", title, cause)
 	offered := []menu.Action{menu.Retry, menu.Shell, menu.Reboot, menu.PowerOff}
 	if t.CanChoose {
 		offered = slices.Insert(offered, 1, menu.Other)
 	}
-	m := menu.NewProblem(title, t.Err.Error(), try, backoff(t.Attempt), offered...).At(n.place())
+	m := menu.NewProblem(title, cause, try, backoff(t.Attempt), offered...).At(n.place())
 	final, where, err := n.Consoles.Run(ctx, m, nil)
 	if err != nil {
 		n.Log("the screen failed: %v", err)
 		sleep(ctx, backoff(t.Attempt))
 		return boot.Retry
 	}
-	if where != "" {
-		n.console = where
-	}
+	n.typedAt(where)
 	return action(final.(menu.Problem).Action())
 }
 
@@ -74,7 +76,7 @@ func advice(step wire.Step, err error) (title, try string) {
 	case wire.Discover:
 		return "No seeder found", "Is the seeder running? Is its port open in its firewall? bt.seeder=http://ADDRESS:PORT on the kernel command line names it."
 	case wire.Catalog:
-		return "The catalog could not be read", "See the seeder's log; check the site with 'seeder check'."
+		return "The catalog could not be read", "Is the seeder still running? See its log; check the site with 'seeder check'."
 	case wire.Fetch:
 		return "The system could not be fetched", "See the cause above; retrying keeps what has been downloaded and verified."
 	case wire.Launch:

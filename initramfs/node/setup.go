@@ -3,22 +3,36 @@ package node
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/hardware"
+	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
-// systemsDir is the tmpfs that init mounted for what is fetched.
-const systemsDir = "/systems"
+const (
+	// systemsDir is the tmpfs that init mounted for what is fetched.
+	systemsDir = "/systems"
+	// statePath is on a tmpfs too, so what it says is of this boot.
+	statePath = "/run/boottorrent/state.json"
+	// torrentPort is BitTorrent's usual one.
+	torrentPort = 6881
+)
 
-// Setup opens every active console, reads the kernel command line and the image's site part, and returns a node.
-// A mistake on the command line is said and otherwise ignored.
+// Setup reads the kernel command line and the image's site part, opens every active console, and returns a node.
 func Setup() (*Node, error) {
+	image, err := config.ReadImage(sitepart.Path)
+	if err != nil {
+		return nil, err
+	}
+	cmdline, warnings, err := config.ReadCmdline()
+	if err != nil {
+		return nil, err
+	}
 	names, err := console.Active()
 	if err != nil {
 		return nil, err
@@ -27,34 +41,22 @@ func Setup() (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmdline, warnings, err := config.ReadCmdline()
-	if err != nil {
-		return nil, err
-	}
-	log := logTo(consoles)
-	for _, w := range warnings {
-		log("kernel command line: %s", w)
-	}
-	image, err := config.ReadImage(sitepart.Path)
-	if err != nil {
-		return nil, err
-	}
 	return New(Config{
-		Consoles: consoles, Log: log, Cmdline: cmdline, Image: image, Report: report.New(time.Now), Systems: systemsDir,
+		Consoles: consoles, Log: logTo(consoles), Cmdline: cmdline, Warnings: warnings, Image: image,
+		Facts: hardware.ReadFacts(), Report: report.New(time.Now), Systems: systemsDir, Port: torrentPort, State: statePath,
 	})
 }
 
-// logTo returns a log that writes lines to every console and to the kernel ring, where dmesg finds them.
+// logTo returns a log that writes lines to every console and to the kernel's log, where dmesg finds them. They go there as
+// debug messages, so that the kernel does not print on the consoles once more what is there already.
 func logTo(consoles io.Writer) func(format string, args ...any) {
-	ring, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
+	kernel, err := kmsg.Open()
 	if err != nil {
-		ring = nil
+		fmt.Fprintln(consoles, "dmesg will not have these messages:", err)
 	}
 	return func(format string, args ...any) {
 		line := strings.TrimRight(fmt.Sprintf(format, args...), "\n") + "\n"
 		fmt.Fprint(consoles, line)
-		if ring != nil {
-			fmt.Fprint(ring, "<6>boottorrent: "+line)
-		}
+		kernel.Print(kmsg.Debug, line)
 	}
 }

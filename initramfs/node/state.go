@@ -1,8 +1,8 @@
 package node
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,37 +11,48 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/network"
 )
 
-// statePath is where the network and the seeder are written down, so that the commands which take single steps by hand
-// go on from where the boot is.
-const statePath = "/run/boottorrent/state.json"
-
+// state is what the commands that take single steps by hand go on from.
 type state struct {
 	Lease  network.Lease `json:"lease"`
 	Seeder string        `json:"seeder"`
 }
 
+// save writes the state down, once a seeder is known.
 func (n *Node) save() error {
-	b, err := json.MarshalIndent(state{Lease: n.lease, Seeder: n.client().Base}, "", " ")
+	c := n.client()
+	if c == nil {
+		return nil
+	}
+	n.saving.Lock()
+	defer n.saving.Unlock()
+	b, err := json.MarshalIndent(state{Lease: n.lease(), Seeder: c.Base}, "", " ")
 	if err != nil {
 		return fmt.Errorf("write down the node's state: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(statePath), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(n.State), 0o755); err != nil {
 		return fmt.Errorf("write down the node's state: %w", err)
 	}
-	return os.WriteFile(statePath, b, 0o644)
+	if err := os.WriteFile(n.State, b, 0o644); err != nil {
+		return fmt.Errorf("write down the node's state: %w", err)
+	}
+	return nil
 }
 
 // Resume takes up the network and the seeder that an earlier step found, for a command run by hand.
-func (n *Node) Resume(context.Context) error {
-	b, err := os.ReadFile(statePath)
+func (n *Node) Resume() error {
+	b, err := os.ReadFile(n.State)
 	if err != nil {
 		return fmt.Errorf("no network yet: run netup first (%w)", err)
 	}
 	var s state
-	if err := json.Unmarshal(b, &s); err != nil {
-		return fmt.Errorf("%s: %w; run netup again", statePath, err)
+	err = json.Unmarshal(b, &s)
+	if err == nil && (s.Seeder == "" || !s.Lease.Addr.IsValid()) {
+		err = errors.New("it lacks the seeder or the address")
 	}
-	n.lease = s.Lease
+	if err != nil {
+		return fmt.Errorf("%s: %w; run netup again", n.State, err)
+	}
+	n.setLease(s.Lease)
 	n.found.Store(&client.Client{Base: s.Seeder, Key: n.key})
 	return nil
 }

@@ -1,0 +1,91 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/swarm"
+)
+
+// withScreen does work while the transfer screen shows what work tells it. It ends when the work does, or when a person
+// ends it: nil for going on at once, boot.ErrCancelled for the chooser.
+func (n *Node) withScreen(ctx context.Context, sys catalog.System, work func(context.Context, func(menu.TransferMsg)) error) error {
+	working, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	over, screenOver := context.WithCancel(ctx)
+	defer screenOver()
+	events := make(chan tea.Msg, 1)
+	show := func(m menu.TransferMsg) {
+		select {
+		case events <- m:
+		default: // the screen has not taken the last one yet; the next will be newer
+		}
+	}
+	result := make(chan error, 1)
+	go func() {
+		result <- work(working, show)
+		select {
+		case events <- menu.TransferDone{}:
+		case <-over.Done():
+		}
+	}()
+	final, where, err := n.Consoles.Run(ctx, menu.NewTransfer(n.place(), sys.Title), events)
+	screenOver()
+	n.typedAt(where)
+	if err != nil && ctx.Err() == nil {
+		n.Log("the screen failed, the work goes on: %v", err)
+		return <-result
+	}
+	switch t, _ := final.(menu.Transfer); t.Outcome() {
+	case menu.Cancel:
+		err = boot.ErrCancelled
+	case menu.Skip:
+		err = nil
+	default:
+		return <-result
+	}
+	stopWork()
+	<-result
+	return err
+}
+
+// account puts the numbers of a transfer into the report.
+func (n *Node) account(s swarm.Stats) {
+	n.Report.Set(func(r *wire.Report) {
+		r.Percent = 100 * float64(s.Done) / float64(max(s.Size, 1))
+		r.Down, r.Up, r.Peers = s.Down, s.Up, s.Peers
+		r.FromSeeder, r.FromNodes, r.FromHTTP, r.Uploaded = s.FromSeeder, s.FromNodes, s.FromHTTP, s.Uploaded
+	})
+}
+
+// message is how a transfer stands, for its screen.
+func message(phase menu.Phase, sys catalog.System, s swarm.Stats) menu.TransferMsg {
+	if s.Verifying || phase == menu.Fetch && s.Size > 0 && s.Done == s.Size {
+		phase = menu.Verify
+	}
+	m := menu.TransferMsg{
+		Phase: phase, System: sys.Title, Size: s.Size, Done: s.Done, Down: s.Down, Up: s.Up, Peers: s.Peers,
+		FromSeeder: s.FromSeeder, FromNodes: s.FromNodes, FromHTTP: s.FromHTTP, Uploaded: s.Uploaded, Fallback: s.Fallback,
+	}
+	if phase == menu.Fetch && s.Down == 0 {
+		m.Note = s.Trouble // as long as something comes, it need not worry anybody
+	}
+	return m
+}
+
+// summary is what stays on the console of a download.
+func summary(s swarm.Stats, took time.Duration) string {
+	text := fmt.Sprintf("%s in %.1f s, %s from the seeder, %s from other nodes", menu.Size(s.Size), took.Seconds(),
+		menu.Size(s.FromSeeder), menu.Size(s.FromNodes))
+	if s.FromHTTP > 0 {
+		text += ", " + menu.Size(s.FromHTTP) + " by HTTP"
+	}
+	return text
+}
