@@ -12,13 +12,13 @@ import (
 
 // slowLink is a seeder's upload in bits per second, as on a laptop's WiFi: slower than what emulated nodes can take, so
 // that the link is what they share.
-const slowLink = 5e6
+const slowLink = 2e6
 
 // Three machines with nothing on them are switched on at once, beside an existing DHCP server: each boots by BIOS PXE and
 // proxyDHCP to the chooser, a person at each chooses the tiny system at the same time, and they get it mostly from each
 // other.
 func TestThreeNodesBootAtOnce(t *testing.T) {
-	const padding = 8 << 20
+	const padding = 4 << 20
 	r := newRoom(t, "default: tiny\ntimeout: -1\nseed_time: 10\n")
 	r.must(r.site.AddTiny(t.Context(), "tiny", padding))
 	r.dhcp()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -62,7 +61,7 @@ func (c checkCmd) Run(term terminal) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %d system(s)\n", c.Dir, s.Name, len(s.Systems))
+	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
 	return err
 }
 
@@ -73,7 +72,7 @@ func load(dir string, term terminal) (*site.Site, error) {
 		fmt.Fprintln(term.Err, p.Error())
 	}
 	if len(problems) > 0 {
-		fmt.Fprintf(term.Err, "%s: %d problem(s)\n", dir, len(problems))
+		fmt.Fprintf(term.Err, "%s: %s\n", dir, count(len(problems), "problem"))
 		return nil, errReported
 	}
 	for _, w := range s.Warnings {
@@ -105,12 +104,6 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 		},
 	})
 	bar.finish()
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("%w; run it as root, or give it the capabilities NET_BIND_SERVICE and NET_RAW", err)
-	}
 	if err == nil {
 		log.Info("stopped")
 	}
@@ -137,7 +130,7 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 		fmt.Fprintf(w, "  %-10s %-18s %s  DHCP: %s  TFTP: %d  BitTorrent: %d\n",
 			i.Name, i.Addr, sum.Base[n], s.DHCP.Mode, s.Ports.TFTP, s.Ports.Torrent)
 	}
-	fmt.Fprintf(w, "and offers %d system(s)\n", len(sum.Catalog.Systems))
+	fmt.Fprintf(w, "and offers %s\n", count(len(sum.Catalog.Systems), "system"))
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
 	for _, sys := range sum.Catalog.Systems {
 		mark := ""
@@ -148,6 +141,14 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 	}
 	t.Flush()
 	missing(w, s, sum)
+}
+
+// count is a number of things in words.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // missing says what a person has forgotten and would otherwise learn from a node that does not boot.

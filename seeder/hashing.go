@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -35,7 +36,7 @@ func (h *hashing) progress(system string, done, total int64) {
 		h.system = system
 		h.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(h.w), progressbar.OptionSetDescription("hashing "+system),
 			progressbar.OptionShowBytes(true), progressbar.OptionShowCount(), progressbar.OptionUseIECUnits(true),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+			progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
 	}
 	_ = h.bar.Set64(done)
 }

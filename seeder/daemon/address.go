@@ -26,15 +26,17 @@ func interfaces(serve site.Serve) ([]Interface, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case serve.Address.IsValid():
+	if serve.Address.IsValid() {
 		for _, i := range all {
 			if i.Addr.Addr() == serve.Address {
 				return []Interface{i}, nil
 			}
 		}
 		return nil, fmt.Errorf("serve.address: no interface of this machine has the address %s; it has %s", serve.Address, list(all))
-	case len(serve.Interfaces) > 0:
+	}
+	// Of an interface with several addresses, the first.
+	all = slices.CompactFunc(all, func(a, b Interface) bool { return a.Index == b.Index })
+	if len(serve.Interfaces) > 0 {
 		return named(all, serve.Interfaces)
 	}
 	all = slices.DeleteFunc(all, func(i Interface) bool { return i.Addr.Addr().IsLoopback() })
@@ -52,7 +54,7 @@ func interfaces(serve site.Serve) ([]Interface, error) {
 		"name one under serve.interfaces in %s: this machine has %s", site.ConfigFile, list(all))
 }
 
-// addressed lists the interfaces that are up with an IPv4 address, the first address of each.
+// addressed lists the interfaces that are up, once for each IPv4 address; those of an interface stand together.
 func addressed() ([]Interface, error) {
 	links, err := net.Interfaces()
 	if err != nil {
@@ -70,7 +72,6 @@ func addressed() ([]Interface, error) {
 		for _, a := range addrs {
 			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() {
 				all = append(all, Interface{Name: link.Name, Index: link.Index, Addr: p})
-				break
 			}
 		}
 	}

@@ -5,22 +5,18 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/site"
-	"github.com/boottorrent/boottorrent/internal/swarm"
-	"github.com/boottorrent/boottorrent/seeder/dhcp"
 	"github.com/boottorrent/boottorrent/seeder/nodes"
 	"github.com/boottorrent/boottorrent/seeder/store"
-	"github.com/boottorrent/boottorrent/seeder/tftp"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
 	"github.com/boottorrent/boottorrent/seeder/web"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
@@ -50,54 +46,49 @@ type daemon struct {
 	on      []Interface
 	base    []string
 	loaders map[string]string
-	engine  *swarm.Engine
+	// state is the folder of what is kept over a restart.
+	state   string
+	sockets *sockets
 	web     *web.Server
 	publish *publisher
+	// current is the site as it was last published; Options.Site is the one the sockets were opened for.
+	current atomic.Pointer[site.Site]
 }
 
-// Run serves until ctx ends, which is no error.
+// Run serves until ctx ends, which is no error. Every port is taken before anything else is done. While the site is
+// being read for the first time nodes can start already: the catalog they ask for then comes a little later.
 func Run(ctx context.Context, o Options) error {
 	on, err := interfaces(o.Site.Serve)
 	if err != nil {
 		return err
 	}
-	state := filepath.Join(o.Site.Dir, site.StateDir)
-	st, err := store.Open(filepath.Join(state, "store"), o.Log)
+	d := &daemon{Options: o, on: on, loaders: loaders(), state: filepath.Join(o.Site.Dir, site.StateDir)}
+	d.current.Store(o.Site)
+	st, err := store.Open(filepath.Join(d.state, "store"), o.Log)
 	if err != nil {
 		return err
 	}
 	defer st.Close()
-	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(listenAddr(on), o.Site.Ports.Torrent), Log: o.Log})
-	if err != nil {
-		return fmt.Errorf("BitTorrent port %d: %w", o.Site.Ports.Torrent, err)
+	if d.sockets, err = d.listen(ctx); err != nil {
+		return err
 	}
-	defer engine.Close()
-
-	d := &daemon{Options: o, on: on, loaders: loaders(), engine: engine}
+	defer d.sockets.close()
 	d.assemble(st)
-	g, ctx := errgroup.WithContext(ctx)
-	listeners, err := d.listen()
-	if err != nil {
-		return err
-	}
-	g.Go(func() error { return d.web.Serve(ctx, listeners...) })
-	g.Go(func() error { return d.serve(ctx, st, filepath.Join(state, "leases.db")) })
-	return g.Wait()
-}
 
-// serve publishes the site and then starts what nodes ask first.
-func (d *daemon) serve(ctx context.Context, st *store.Store, leases string) error {
-	if err := d.offer(ctx, st); err != nil {
-		return err
-	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.publish.follow(ctx, d.Site.Dir) })
-	g.Go(func() error { return d.publish.retire(ctx) })
-	g.Go(func() error { return d.serveTFTP(ctx) })
-	if d.Site.DHCP.Mode != site.DHCPOff {
-		g.Go(func() error { return d.serveDHCP(ctx, leases) })
+	g.Go(func() error { return d.web.Serve(ctx, d.sockets.http...) })
+	g.Go(func() error { return d.sockets.tftp.Serve(ctx) })
+	if d.sockets.dhcp != nil {
+		g.Go(func() error { d.sockets.dhcp.Serve(ctx); return nil })
 	}
-	return g.Wait()
+	changed := make(chan struct{}, 1)
+	g.Go(func() error { d.watch(ctx, changed); return nil })
+	g.Go(func() error { return d.offer(ctx, changed) })
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil // before the site was read
+	}
+	return err
 }
 
 // assemble makes the parts that share state: tracker, web and publisher.
@@ -110,107 +101,60 @@ func (d *daemon) assemble(st *store.Store) {
 	}
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Log: d.Log})
 	registry := nodes.New(d.Log, time.Now)
+	registry.Names = d.hostname
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: registry.ReportHandler(), Nodes: registry.ListHandler(),
 		NodeList: registry.List,
 	})
 	d.publish = &publisher{
-		log: d.Log, store: st, engine: d.engine, tracker: track, web: d.web, announce: announce, base: d.base,
+		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
 		progress: d.Progress, now: time.Now, seeding: map[catalog.InfoHash]*version{},
 	}
 }
 
-// offer publishes the site for the first time and says that the daemon is ready.
-func (d *daemon) offer(ctx context.Context, st *store.Store) error {
+// offer publishes the site, says that the daemon is ready, and then follows the site's changes.
+func (d *daemon) offer(ctx context.Context, changed <-chan struct{}) error {
 	cat, err := d.publish.publish(ctx, d.Site)
 	if err != nil {
 		return err
 	}
-	var keep []catalog.InfoHash
-	for _, s := range cat.Systems {
-		keep = append(keep, s.InfoHash)
-	}
-	if err := st.Prune(keep); err != nil {
-		d.Log.Warn("removing old versions from the disk", "err", err)
+	if err := d.publish.prune(); err != nil {
+		d.Log.Warn("old versions can't be removed from the disk", "err", err)
 	}
 	if d.Ready != nil {
 		d.Ready(Summary{Interfaces: d.on, Base: d.base, Catalog: cat, Loaders: d.loaders})
 	}
-	return nil
-}
-
-// listenAddr is the address to listen on for services that have one socket: the only one served on, else all.
-func listenAddr(on []Interface) netip.Addr {
-	if len(on) == 1 {
-		return on[0].Addr.Addr()
-	}
-	return netip.IPv4Unspecified()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.follow(ctx, changed) })
+	g.Go(func() error { return d.publish.retire(ctx) })
+	return g.Wait()
 }
 
 // seedAt is where the seed is reached from the side that local faces.
 func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
-	return netip.AddrPortFrom(local.Unmap(), uint16(d.engine.Port()))
+	return netip.AddrPortFrom(local.Unmap(), uint16(d.sockets.engine.Port()))
 }
 
 // script makes the iPXE script for a client that reached us at host, an address and port of ours.
 func (d *daemon) script(host string) ([]byte, error) {
-	base := "http://" + host
-	// A kernel that panics on an unattended node tries again after half a minute.
-	args := []string{"bt.seeder=" + base, "panic=30"}
-	for _, c := range d.Site.Node.Consoles {
+	base, s := "http://"+host, d.current.Load()
+	args := []string{"bt.seeder=" + base}
+	for _, c := range s.Node.Consoles {
 		args = append(args, "console="+c)
 	}
-	if d.Site.Node.Cmdline != "" {
-		args = append(args, d.Site.Node.Cmdline)
+	if s.Node.Cmdline != "" {
+		args = append(args, s.Node.Cmdline)
 	}
-	return ipxe.Script(ipxe.Params{Base: base, Site: d.Site.Name, Args: args})
+	return ipxe.Script(ipxe.Params{Base: base, Site: s.Name, Args: args})
 }
 
-// listen opens the HTTP sockets, so that a port in use is known before anything else starts.
-func (d *daemon) listen() ([]net.Listener, error) {
-	var ls []net.Listener
-	for _, i := range d.on {
-		addr := netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP).String()
-		l, err := net.Listen("tcp4", addr)
-		if err != nil {
-			closeAll(ls)
-			return nil, fmt.Errorf("HTTP: %w; stop what uses that port, or set another under ports.http in %s", err, site.ConfigFile)
+// hostname is the name that the site reserves for a MAC address, or empty.
+func (d *daemon) hostname(mac string) string {
+	for _, r := range d.current.Load().DHCP.Reservations {
+		if r.MAC.String() == mac {
+			return r.Hostname
 		}
-		ls = append(ls, l)
 	}
-	return ls, nil
-}
-
-func closeAll(ls []net.Listener) {
-	for _, l := range ls {
-		l.Close()
-	}
-}
-
-func (d *daemon) serveTFTP(ctx context.Context) error {
-	var addrs []netip.AddrPort
-	for _, i := range d.on {
-		addrs = append(addrs, netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.TFTP))
-	}
-	return tftp.New(tftp.Config{Listen: addrs, Files: d.loaders, Log: d.Log}).Serve(ctx)
-}
-
-func (d *daemon) serveDHCP(ctx context.Context, leases string) error {
-	cfg := dhcp.Config{Site: d.Site.DHCP, Leases: leases, Log: d.Log, Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP}}
-	for _, i := range d.on {
-		cfg.Interfaces = append(cfg.Interfaces, dhcp.Interface{Name: i.Name, Index: i.Index, Addr: i.Addr})
-	}
-	have := func(name string) string {
-		if _, ok := d.loaders[name]; ok {
-			return name
-		}
-		return ""
-	}
-	cfg.Boot.BIOS, cfg.Boot.EFI, cfg.Boot.HTTPEFI = have(loaderBIOS), have(loaderEFI), have(loaderHTTP)
-	server, err := dhcp.New(cfg)
-	if err != nil {
-		return err
-	}
-	return errors.Join(server.Serve(ctx), server.Close())
+	return ""
 }

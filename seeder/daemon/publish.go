@@ -2,13 +2,10 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
-
-	"aead.dev/minisign"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/site"
@@ -74,7 +71,10 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 	if err != nil {
 		return nil, err
 	}
-	return cat, p.swap(document, key, versions)
+	release := &web.Release{
+		Site: s.Name, Catalog: document, Signature: catalog.Sign(key, document), Torrents: map[catalog.InfoHash]web.Torrent{},
+	}
+	return cat, p.swap(release, versions)
 }
 
 func (p *publisher) catalog(s *site.Site, versions []store.Version) *catalog.Catalog {
@@ -88,33 +88,48 @@ func (p *publisher) catalog(s *site.Site, versions []store.Version) *catalog.Cat
 	return cat
 }
 
-// swap seeds what is new before the catalog names it, and marks what the catalog no longer names. The caller holds
-// p.changing.
-func (p *publisher) swap(document []byte, key minisign.PrivateKey, versions []store.Version) error {
-	release := &web.Release{Catalog: document, Signature: catalog.Sign(key, document), Torrents: map[catalog.InfoHash]web.Torrent{}}
-	listed := map[catalog.InfoHash]bool{}
+// swap fills the release with the versions and serves it. It seeds what is new before the catalog names it, and marks what
+// the catalog no longer names. The caller holds p.changing.
+func (p *publisher) swap(release *web.Release, versions []store.Version) error {
+	if err := p.seed(versions); err != nil {
+		return err
+	}
 	for _, v := range versions {
 		h := v.System.InfoHash
-		listed[h] = true
 		release.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Dir: v.Dir}
-		if have := p.seeding[h]; have != nil {
-			have.Version, have.unlisted = v, time.Time{}
-			continue
+		if p.seeding[h] == nil {
+			p.seeding[h] = &version{}
 		}
-		if _, err := p.engine.Seed(v.Torrent, v.Dir); err != nil {
-			return fmt.Errorf("seed system %s: %w", v.System.Name, err)
-		}
-		p.seeding[h] = &version{Version: v}
+		p.seeding[h].Version, p.seeding[h].unlisted = v, time.Time{}
 	}
 	now := p.now()
 	for h, v := range p.seeding {
-		if !listed[h] && v.unlisted.IsZero() {
+		if _, listed := release.Torrents[h]; !listed && v.unlisted.IsZero() {
 			v.unlisted, v.busy = now, now
 			p.log.Info("old version is kept for nodes that are downloading it", "system", v.System.Name, "infohash", h)
 		}
 	}
 	p.tracker.SetTorrents(p.infohashes())
 	p.web.Publish(release)
+	return nil
+}
+
+// seed starts the seeding of all versions that are not seeded yet, or of none.
+func (p *publisher) seed(versions []store.Version) error {
+	var started []catalog.InfoHash
+	for _, v := range versions {
+		h := v.System.InfoHash
+		if p.seeding[h] != nil {
+			continue
+		}
+		if _, err := p.engine.Seed(v.Torrent, v.Dir); err != nil {
+			for _, h := range started {
+				p.engine.Remove(h)
+			}
+			return fmt.Errorf("seed system %s: %w", v.System.Name, err)
+		}
+		started = append(started, h)
+	}
 	return nil
 }
 
@@ -137,10 +152,17 @@ func (p *publisher) retire(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			if err := p.dropIdle(); err != nil {
-				p.log.Warn("removing old versions from the disk", "err", err)
+				p.log.Warn("old versions can't be removed from the disk", "err", err)
 			}
 		}
 	}
+}
+
+// prune removes from the disk what is not being seeded.
+func (p *publisher) prune() error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	return p.store.Prune(p.infohashes())
 }
 
 // dropIdle drops what has been unlisted and idle for long enough.
@@ -169,46 +191,4 @@ func (p *publisher) dropIdle() error {
 	}
 	p.tracker.SetTorrents(p.infohashes())
 	return p.store.Prune(p.infohashes())
-}
-
-// follow publishes the site again whenever it changes, until ctx ends. A site with problems is reported and what was
-// published before stays.
-func (p *publisher) follow(ctx context.Context, dir string) error {
-	changed := make(chan struct{}, 1)
-	notify := func() {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- site.Watch(ctx, dir, notify) }()
-	for {
-		select {
-		case <-ctx.Done():
-			return <-ended
-		case err := <-ended:
-			return err
-		case <-changed:
-			p.reload(ctx, dir)
-		}
-	}
-}
-
-func (p *publisher) reload(ctx context.Context, dir string) {
-	s, problems := site.Load(dir)
-	if len(problems) > 0 {
-		for _, problem := range problems {
-			p.log.Warn("the site has a problem; what was offered before stays", "problem", problem.Error())
-		}
-		return
-	}
-	cat, err := p.publish(ctx, s)
-	switch {
-	case errors.Is(err, context.Canceled):
-	case err != nil:
-		p.log.Error("the changed site can't be published; what was offered before stays", "err", err)
-	default:
-		p.log.Info("catalog published", "systems", len(cat.Systems), "default", cat.Defaults.System)
-	}
 }

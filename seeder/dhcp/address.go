@@ -61,7 +61,7 @@ func (h *handler) probed(req *dhcpv4.DHCPv4, addr netip.Addr, user net.HardwareA
 		return h.discover(req)
 	}
 	if err := h.pool.quarantine(addr); err != nil {
-		return decision{note: note{level: slog.LevelError, text: "address conflict not noted", attrs: []any{"addr", addr, "error", err.Error()}}}
+		return decision{note: note{level: slog.LevelError, text: "address conflict not noted", attrs: []any{"addr", addr, "err", err.Error()}}}
 	}
 	return h.discover(req)
 }
@@ -102,7 +102,7 @@ func (h *handler) bind(req *dhcpv4.DHCPv4, addr netip.Addr, selecting bool) deci
 		n = boot
 	}
 	if err != nil { // The lease is given, but a restart will forget it.
-		n.level, n.attrs = slog.LevelError, append(n.attrs, "error", err.Error())
+		n.level, n.attrs = slog.LevelError, append(n.attrs, "err", err.Error())
 	}
 	return decision{reply: reply, note: n}
 }
@@ -130,7 +130,7 @@ func (h *handler) decline(req *dhcpv4.DHCPv4) decision {
 	n := note{level: slog.LevelWarn, text: "address declined: another machine uses it; it is left alone for a while",
 		attrs: []any{"addr", addr, "for", quarantineTime}}
 	if err := h.pool.quarantine(addr); err != nil {
-		n.level, n.attrs = slog.LevelError, append(n.attrs, "error", err.Error())
+		n.level, n.attrs = slog.LevelError, append(n.attrs, "err", err.Error())
 	}
 	return decision{note: n}
 }
@@ -143,7 +143,7 @@ func (h *handler) release(req *dhcpv4.DHCPv4) decision {
 	}
 	n := note{level: slog.LevelInfo, text: "lease released", attrs: []any{"addr", addr}}
 	if err := h.pool.release(req.ClientHWAddr); err != nil {
-		n.level, n.attrs = slog.LevelError, append(n.attrs, "error", err.Error())
+		n.level, n.attrs = slog.LevelError, append(n.attrs, "err", err.Error())
 	}
 	return decision{note: n}
 }

@@ -75,15 +75,14 @@ type Lease struct {
 	Expires time.Time
 }
 
-// Server is the DHCP service of one seeder. It must be closed when Serve has returned or was never called.
+// Server is the DHCP service of one seeder: New, Listen, Serve, Close.
 type Server struct {
 	handlers []*handler
 	pool     *pool // nil in proxy mode
 	store    *store
 	log      *slog.Logger
 	limit    limiter
-	// ready, if set, is called when every interface is listened on.
-	ready func()
+	links    []*link
 	// probing are the machines for whom an address is being probed right now.
 	mu      sync.Mutex
 	probing map[string]bool
@@ -165,16 +164,9 @@ func (s *Server) networks() string {
 	return text
 }
 
-// Leases returns the leases that have not expired, sorted by address. It is empty in proxy mode.
-func (s *Server) Leases() []Lease {
-	if s.pool == nil {
-		return nil
-	}
-	return s.pool.active()
-}
-
-// Close closes the database of leases. Call it when Serve has returned.
+// Close closes the sockets and the database of leases. Call it when Serve has returned, or was never called.
 func (s *Server) Close() error {
+	s.closeLinks()
 	if s.store == nil {
 		return nil
 	}

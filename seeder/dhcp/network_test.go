@@ -22,6 +22,7 @@ var leaseLine = regexp.MustCompile(`^(bound|renew) ip=10\.77\.0\.5\d mask=24 rou
 
 // BusyBox' client gets a lease, the same one again, and the same after the server was restarted and after a release.
 func TestUdhcpcGetsLease(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t)
 	path := filepath.Join(t.TempDir(), "leases.db")
 	log, stop := r.serve(testSite(), path)
@@ -47,6 +48,7 @@ func TestUdhcpcGetsLease(t *testing.T) {
 
 // ISC's client gets a lease, also with a reservation and its host name, and releases it.
 func TestDhclientGetsLease(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t)
 	path := need.Command(t, "dhclient", "isc-dhcp-client")
 	r.run("ip", "-n", r.client, "link", "set", "eth0", "address", testMAC.String())
@@ -70,6 +72,7 @@ func TestDhclientGetsLease(t *testing.T) {
 
 // An address that a machine uses which did not get it here is found by the probe and left alone.
 func TestAddressInUseIsNotOffered(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t)
 	r.run("ip", "-n", r.other, "addr", "add", "10.77.0.52/24", "dev", "eth0")
 	log, _ := r.serve(testSite(), filepath.Join(t.TempDir(), "leases.db"))
@@ -88,6 +91,7 @@ func TestProxyBesideDnsmasq(t *testing.T) {
 		"on this machine":    func(r *room) (string, string) { return r.seeder, "10.77.0.1" },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRoom(t)
 			ns, server := where(r)
 			dnsmasq := r.dnsmasq(ns)
@@ -152,6 +156,7 @@ func (r *room) offers(discover *dhcpv4.DHCPv4) (with, without *dhcpv4.DHCPv4) {
 
 // UEFI asks port 4011 once it has its address, and gets the answer where it asked from.
 func TestBootServerPort(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t)
 	r.serve(site.DHCP{Mode: site.DHCPProxy}, "")
 	r.run("ip", "-n", r.client, "addr", "add", "10.77.0.101/24", "dev", "eth0")
@@ -185,6 +190,7 @@ func TestBootServerPort(t *testing.T) {
 
 // Two DHCP servers on one interface do harm; the message names the other and the way out.
 func TestServerRefusesSharedPort(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t)
 	r.dnsmasq(r.seeder)
 	s, err := New(Config{Site: testSite(), Boot: testBoot, Leases: filepath.Join(t.TempDir(), "leases.db"), Log: slog.New(slog.DiscardHandler),
@@ -193,7 +199,7 @@ func TestServerRefusesSharedPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	err = r.in(r.seeder, func() error { return s.Serve(t.Context()) })
+	err = r.in(r.seeder, func() error { return s.Listen(t.Context()) })
 	if err == nil || !strings.Contains(err.Error(), "UDP port 67 of eth0: dnsmasq (pid ") || !strings.Contains(err.Error(), "mode: proxy") {
 		t.Errorf("got: %v", err)
 	}

@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -68,7 +69,10 @@ func openPacket(ifi *net.Interface, filter []bpf.Instruction) (*packet.Conn, err
 	}
 	conn, err := packet.Listen(ifi, packet.Datagram, unix.ETH_P_IP, &packet.Config{Filter: code})
 	if err != nil {
-		return nil, fmt.Errorf("open a packet socket on %s: %w; run the seeder as root", ifi.Name, err)
+		if errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("%w; %s", err, needsRight)
+		}
+		return nil, fmt.Errorf("open a packet socket on %s: %w", ifi.Name, err)
 	}
 	return conn, nil
 }

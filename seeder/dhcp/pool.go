@@ -1,7 +1,6 @@
 package dhcp
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -269,21 +268,6 @@ func (p *pool) quarantine(addr netip.Addr) error {
 
 // hostname is the name reserved for a client, or empty.
 func (p *pool) hostname(mac net.HardwareAddr) string { return p.reserved[string(mac)].Hostname }
-
-// active returns the leases that have not expired, sorted by address.
-func (p *pool) active() []Lease {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var leases []Lease
-	now := p.now()
-	for _, e := range p.clients {
-		if e.bound && now.Before(e.Expires) {
-			leases = append(leases, e.Lease)
-		}
-	}
-	slices.SortFunc(leases, func(a, b Lease) int { return cmp.Compare(toUint(a.Addr), toUint(b.Addr)) })
-	return leases
-}
 
 // size is the number of addresses in the range.
 func (p *pool) size() uint64 { return uint64(toUint(p.cfg.Last)) - uint64(toUint(p.cfg.First)) + 1 }

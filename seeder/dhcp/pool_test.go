@@ -1,9 +1,11 @@
 package dhcp
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +185,19 @@ func TestNewRefuses(t *testing.T) {
 	if s.handlers[0].pool == nil || s.handlers[1].pool != nil {
 		t.Error("the range belongs to eth0; eth1 must be served as a proxy")
 	}
+}
+
+// active returns the leases that have not expired, sorted by address.
+func (p *pool) active() []Lease {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var leases []Lease
+	now := p.now()
+	for _, e := range p.clients {
+		if e.bound && now.Before(e.Expires) {
+			leases = append(leases, e.Lease)
+		}
+	}
+	slices.SortFunc(leases, func(a, b Lease) int { return cmp.Compare(toUint(a.Addr), toUint(b.Addr)) })
+	return leases
 }

@@ -96,22 +96,19 @@ func (r *room) serve(cfg site.DHCP, leases string) (*lines, func()) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ready, ended := make(chan struct{}), make(chan error, 1)
-	s.ready = func() { close(ready) }
-	go func() { ended <- r.in(r.seeder, func() error { return s.Serve(ctx) }) }()
-	select {
-	case <-ready:
-	case err := <-ended:
-		cancel()
+	if err := r.in(r.seeder, func() error { return s.Listen(r.t.Context()) }); err != nil {
 		_ = s.Close()
 		r.t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.Serve(ctx)
+	}()
 	stop := sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			r.t.Error(err)
-		}
+		<-ended
 		if err := s.Close(); err != nil {
 			r.t.Error(err)
 		}

@@ -15,25 +15,30 @@ import (
 // maxProbes bounds how many addresses in use are found for one DHCPDISCOVER before the client has to ask again.
 const maxProbes = 4
 
-// Serve listens on every interface and answers until ctx ends, then returns nil. An error says which port of which
-// interface could not be had, who has it and what to do. With mode off it only waits for ctx.
-func (s *Server) Serve(ctx context.Context) error {
-	var links []*link
-	closeAll := func() {
-		for _, l := range links {
-			l.close()
-		}
-	}
+// Listen opens the sockets of every interface. An error says which port of which interface could not be had, who has it
+// and what to do. With mode off there are none.
+func (s *Server) Listen(ctx context.Context) error {
 	for _, h := range s.handlers {
 		l, err := openLink(ctx, h)
 		if err != nil {
-			closeAll()
+			s.closeLinks()
 			return fmt.Errorf("dhcp: %w", err)
 		}
-		links = append(links, l)
+		s.links = append(s.links, l)
 	}
+	return nil
+}
+
+func (s *Server) closeLinks() {
+	for _, l := range s.links {
+		l.close()
+	}
+}
+
+// Serve answers on the sockets that Listen opened until ctx ends, and closes them.
+func (s *Server) Serve(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, l := range links {
+	for _, l := range s.links {
 		s.log.Info("DHCP service listens", "interface", l.h.iface.Name, "addr", l.h.addr(), "mode", l.h.mode())
 		for _, p := range l.ports {
 			wg.Go(func() { s.read(ctx, &wg, l, p) })
@@ -42,13 +47,9 @@ func (s *Server) Serve(ctx context.Context) error {
 			wg.Go(l.prober.run)
 		}
 	}
-	if s.ready != nil {
-		s.ready()
-	}
 	<-ctx.Done()
-	closeAll()
+	s.closeLinks()
 	wg.Wait()
-	return nil
 }
 
 // read answers what comes to one port until its socket is closed.
@@ -61,7 +62,7 @@ func (s *Server) read(ctx context.Context, wg *sync.WaitGroup, l *link, p port) 
 			return
 		case err != nil:
 			// The interface went down; it may come back.
-			s.write(l, nil, note{level: slog.LevelWarn, text: "DHCP read failed", attrs: []any{"error", err.Error()}, once: "read " + l.h.iface.Name})
+			s.write(l, nil, note{level: slog.LevelWarn, text: "DHCP read failed", attrs: []any{"err", err.Error()}, once: "read " + l.h.iface.Name})
 			select {
 			case <-ctx.Done():
 			case <-time.After(time.Second):
@@ -98,7 +99,7 @@ func (s *Server) answer(ctx context.Context, wg *sync.WaitGroup, l *link, p port
 				return
 			}
 			if err != nil { // The interface is down, and so is the client.
-				s.write(l, req, note{level: slog.LevelWarn, text: "address not probed", attrs: []any{"error", err.Error()}})
+				s.write(l, req, note{level: slog.LevelWarn, text: "address not probed", attrs: []any{"err", err.Error()}})
 				return
 			}
 			if user != nil && user.String() != mac {
@@ -117,7 +118,7 @@ func (s *Server) answer(ctx context.Context, wg *sync.WaitGroup, l *link, p port
 func (s *Server) reply(l *link, p port, req *dhcpv4.DHCPv4, src source, d decision) {
 	if d.reply != nil {
 		if err := p.send(d.reply.ToBytes(), deliver(req, d.reply, src.addr, p.number()), src); err != nil {
-			d.note.level, d.note.attrs = slog.LevelError, append(d.note.attrs, "error", err.Error())
+			d.note.level, d.note.attrs = slog.LevelError, append(d.note.attrs, "err", err.Error())
 		}
 	}
 	s.write(l, req, d.note)

@@ -61,8 +61,11 @@ func openLink(ctx context.Context, h *handler) (*link, error) {
 // openServer takes port 67 for itself: two DHCP servers on one interface do harm.
 func (l *link) openServer(ctx context.Context, ifi *net.Interface) error {
 	conn, err := listenUDP(ctx, ifi, netip.IPv4Unspecified(), serverPort)
-	if err != nil {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; stop it, or set dhcp: mode: proxy in boottorrent.yaml to work beside it", err)
+	}
+	if err != nil {
+		return err
 	}
 	p := &udpPort{conn: ipv4.NewPacketConn(conn), from: l.from(serverPort), ifi: ifi}
 	l.ports = append(l.ports, p)
@@ -81,8 +84,11 @@ func (l *link) openProxy(ctx context.Context, ifi *net.Interface) error {
 	}
 	l.ports = append(l.ports, &packetPort{conn: conn, from: l.from(serverPort)})
 	pxe, err := listenUDP(ctx, ifi, l.h.addr(), pxePort)
-	if err != nil {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; stop it: an interface can have only one PXE service", err)
+	}
+	if err != nil {
+		return err
 	}
 	l.ports = append(l.ports, &udpPort{conn: ipv4.NewPacketConn(pxe), from: l.from(pxePort), ifi: ifi})
 	return nil
@@ -113,12 +119,15 @@ func listenUDP(ctx context.Context, ifi *net.Interface, addr netip.Addr, port ui
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("listen on UDP port %d of %s: %s: %w", port, ifi.Name, portHolder("/proc", int(port)), err)
 	case errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("listen on UDP port %d of %s: %w; run the seeder as root", port, ifi.Name, err)
+		return nil, fmt.Errorf("listen on UDP port %d of %s: %w; "+needsRight, port, ifi.Name, err)
 	case err != nil:
 		return nil, fmt.Errorf("listen on UDP port %d of %s: %w", port, ifi.Name, err)
 	}
 	return conn, nil
 }
+
+// needsRight is what to do where the kernel refuses a socket.
+const needsRight = "run the seeder as root, or give it the capabilities CAP_NET_BIND_SERVICE and CAP_NET_RAW (capabilities(7))"
 
 // udpPort is a port that is ours alone: a UDP socket.
 type udpPort struct {

@@ -20,6 +20,9 @@ var (
 	declinedBucket = []byte("declined") // address: time until which it is left alone
 )
 
+// lockWait is how long the database may be locked by another process, which may be ending, before that is an error.
+const lockWait = 300 * time.Millisecond
+
 // leaseRecord is a lease as it is stored, without the MAC, which is its key.
 type leaseRecord struct {
 	Addr     netip.Addr `json:"addr"`
@@ -42,7 +45,7 @@ func openStore(path string) (*store, error) {
 		return nil, fmt.Errorf("dhcp: folder of the leases: %w", err)
 	}
 	// Whoever has the database open holds a lock on it.
-	db, err := bbolt.Open(path, 0o644, &bbolt.Options{Timeout: time.Second})
+	db, err := bbolt.Open(path, 0o644, &bbolt.Options{Timeout: lockWait})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("dhcp: the leases in %s are in use by another process; stop the other seeder of this site", path)

@@ -16,7 +16,7 @@ func logSteps(log *slog.Logger, old, rep report.Report) {
 	for _, step := range report.Steps {
 		seconds, finished := rep.Durations[step]
 		if before, ok := old.Durations[step]; finished && (!ok || before != seconds) {
-			log.Info("node: step done", append(attrs(rep, step, report.Done), stepAttrs(rep, step, seconds)...)...)
+			logStep(log, slog.LevelInfo, "node: step done", rep, step, finishedAttrs(rep, step, seconds)...)
 		}
 	}
 	if old.Step == rep.Step && old.State == rep.State && old.Error == rep.Error {
@@ -24,29 +24,29 @@ func logSteps(log *slog.Logger, old, rep report.Report) {
 	}
 	switch _, timed := rep.Durations[rep.Step]; {
 	case rep.State == report.Failed:
-		log.Warn("node: step failed", append(attrs(rep, rep.Step, rep.State), slog.String("err", rep.Error))...)
+		logStep(log, slog.LevelWarn, "node: step failed", rep, rep.Step, slog.String("err", rep.Error))
 	case rep.State == report.Done && !timed:
-		log.Info("node: step done", attrs(rep, rep.Step, rep.State)...)
-	case rep.State == report.Running && log.Enabled(context.Background(), slog.LevelDebug):
-		log.Debug("node: step begun", attrs(rep, rep.Step, rep.State)...)
+		logStep(log, slog.LevelInfo, "node: step done", rep, rep.Step)
+	case rep.State == report.Running:
+		logStep(log, slog.LevelDebug, "node: step begun", rep, rep.Step)
 	}
 }
 
-// attrs say which node, which step.
-func attrs(rep report.Report, step report.Step, state report.State) []any {
-	a := []any{slog.String("mac", rep.MAC), slog.String("ip", rep.IP)}
+// logStep writes a line: which step, which node, and more.
+func logStep(log *slog.Logger, level slog.Level, message string, rep report.Report, step report.Step, more ...slog.Attr) {
+	a := []slog.Attr{slog.String("step", string(step)), slog.String("ip", rep.IP), slog.String("mac", rep.MAC)}
 	if rep.Name != "" {
 		a = append(a, slog.String("name", rep.Name))
 	}
 	if rep.System != "" {
 		a = append(a, slog.String("system", rep.System))
 	}
-	return append(a, slog.String("step", string(step)), slog.String("state", string(state)))
+	log.LogAttrs(context.Background(), level, message, append(a, more...)...)
 }
 
-// stepAttrs say how long it took and, for fetch, how many bytes came from whom, and how many a second on average.
-func stepAttrs(rep report.Report, step report.Step, seconds float64) []any {
-	a := []any{slog.Float64("seconds", math.Round(seconds*1000)/1000)}
+// finishedAttrs say how long a step took and, for fetch, how many bytes came from whom, and how many a second on average.
+func finishedAttrs(rep report.Report, step report.Step, seconds float64) []slog.Attr {
+	a := []slog.Attr{slog.Float64("seconds", math.Round(seconds*1000)/1000)}
 	if step != report.Fetch {
 		return a
 	}

@@ -88,17 +88,17 @@ func TestOneLogLineAStep(t *testing.T) {
 	rep.Step = report.Launch
 	delete(rep.Durations, report.Launch)
 	r.report(t, rep)
-	rep.Boot, rep.Step, rep.State, rep.System = "2", report.Network, report.Done, ""
+	rep.Boot, rep.Step, rep.State, rep.System, rep.Name = "2", report.Network, report.Done, "", "desk-1"
 	rep.Durations = nil
 	r.report(t, rep)
 	want := `
-level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 step=hardware state=done seconds=0.5
-level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 step=network state=done seconds=3.25
-level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 system=debian step=choose state=done seconds=10
-level=WARN msg="node: step failed" mac=52:54:00:00:00:01 ip=10.0.0.5 system=debian step=fetch state=failed err="no peers"
-level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 system=debian step=fetch state=done seconds=2 from_seeder=100 from_nodes=300 from_http=0 bytes_per_second=199
-level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 system=debian step=launch state=done
-level=INFO msg="node: step done" mac=52:54:00:00:00:01 ip=10.0.0.5 step=network state=done
+level=INFO msg="node: step done" step=hardware ip=10.0.0.5 mac=52:54:00:00:00:01 seconds=0.5
+level=INFO msg="node: step done" step=network ip=10.0.0.5 mac=52:54:00:00:00:01 seconds=3.25
+level=INFO msg="node: step done" step=choose ip=10.0.0.5 mac=52:54:00:00:00:01 system=debian seconds=10
+level=WARN msg="node: step failed" step=fetch ip=10.0.0.5 mac=52:54:00:00:00:01 system=debian err="no peers"
+level=INFO msg="node: step done" step=fetch ip=10.0.0.5 mac=52:54:00:00:00:01 system=debian seconds=2 from_seeder=100 from_nodes=300 from_http=0 bytes_per_second=199
+level=INFO msg="node: step done" step=launch ip=10.0.0.5 mac=52:54:00:00:00:01 system=debian
+level=INFO msg="node: step done" step=network ip=10.0.0.5 mac=52:54:00:00:00:01 name=desk-1
 `
 	if got := "\n" + r.log.String(); got != want {
 		t.Errorf("log:%s\nwant:%s", got, want)

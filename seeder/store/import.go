@@ -79,6 +79,7 @@ func (s *Store) importOnce(ctx context.Context, sys site.System, progress Progre
 	}
 	defer os.RemoveAll(temp)
 	start := time.Now()
+	s.log.Info("storing and hashing system", "system", sys.Name, "bytes", src.size)
 	if r, err = s.fill(ctx, src, temp, progress); err != nil {
 		return h, r, err
 	}
@@ -105,7 +106,7 @@ func (s *Store) cached(src *source) (h catalog.InfoHash, r record, ok bool, err 
 		return h, r, false, err
 	}
 	if err := s.intact(o.InfoHash, src.system, r); err != nil {
-		s.log.Warn("a stored system was damaged; storing it again", "system", src.system, "error", err)
+		s.log.Warn("a stored system was damaged; storing it again", "system", src.system, "err", err)
 		return h, r, false, nil
 	}
 	// Another release may encode torrents differently.

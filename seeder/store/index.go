@@ -53,7 +53,7 @@ func openIndex(path string, log *slog.Logger) (*index, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
 	if errors.Is(err, bbolterrors.ErrInvalid) || errors.Is(err, bbolterrors.ErrChecksum) || errors.Is(err, bbolterrors.ErrVersionMismatch) {
 		// Everything in it can be found out again.
-		log.Warn("the index of stored systems is damaged; all systems will be hashed again", "file", path, "error", err)
+		log.Warn("the index of stored systems is damaged; all systems will be hashed again", "file", path, "err", err)
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("remove damaged index: %w", err)
 		}

@@ -16,6 +16,7 @@ func TestAria2(t *testing.T) {
 	s := open(t, t.TempDir())
 	for name, sizes := range sizes {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var files []file
 			for i, size := range sizes {
 				files = append(files, file{strings.Repeat("sub/", i%3) + string(rune('a'+i)), content(uint64(i), size)})

@@ -147,7 +147,9 @@ func errorPacket(r *refusal) []byte {
 // cleanName makes one name of the forms in which firmware asks for a file: with a slash or backslash in front, in capitals,
 // and with DHCP's end-of-options byte 0xff behind it, which ROMs take in that expect option 67 to end with a NUL.
 func cleanName(name string) string {
-	name = strings.TrimRight(name, "\xff")
+	for strings.HasSuffix(name, "\xff") {
+		name = name[:len(name)-1]
+	}
 	name = strings.ReplaceAll(name, `\`, "/")
 	return strings.ToLower(strings.TrimLeft(name, "/"))
 }

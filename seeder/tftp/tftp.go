@@ -10,11 +10,9 @@
 package tftp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -35,9 +33,6 @@ type Config struct {
 	// Files are the paths of the files that are served, by the names they are asked for. Case and a leading slash of a
 	// request don't matter. Files are opened at each request, so they may be replaced.
 	Files map[string]string
-	// ScriptName is a further name whose content Script generates for the address that was asked; none if Script is nil.
-	ScriptName string
-	Script     func(local netip.Addr) ([]byte, error)
 	// Log receives a line for each transfer; nothing is logged if nil.
 	Log *slog.Logger
 }
@@ -46,6 +41,7 @@ type Config struct {
 type Server struct {
 	cfg   Config
 	files map[string]string
+	conns []*net.UDPConn
 	// slots limits the transfers.
 	slots chan struct{}
 }
@@ -62,38 +58,34 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// Serve listens and answers until ctx is done; then it ends all transfers and returns nil. An error means that an
-// address can't be listened on, or that a socket failed.
-func (s *Server) Serve(ctx context.Context) error {
-	conns, err := s.listen()
-	if err != nil {
-		return err
-	}
-	return s.serve(ctx, conns)
-}
-
-func (s *Server) listen() (conns []*net.UDPConn, err error) {
+// Listen opens the sockets. An error names the address that can't be listened on.
+func (s *Server) Listen() error {
 	for _, addr := range s.cfg.Listen {
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
 		if err != nil {
-			for _, c := range conns {
-				c.Close()
-			}
-			return nil, fmt.Errorf("TFTP: listen on UDP %s: %w; another TFTP server may be running (ss -ulpn), "+
-				"ports below 1024 need root", addr, err)
+			s.Close()
+			return err
 		}
-		conns = append(conns, conn)
+		s.conns = append(s.conns, conn)
 	}
-	return conns, nil
+	return nil
 }
 
-// serve answers on conns, and closes them.
-func (s *Server) serve(ctx context.Context, conns []*net.UDPConn) error {
+// Close closes the sockets, which Serve does as well.
+func (s *Server) Close() {
+	for _, conn := range s.conns {
+		conn.Close()
+	}
+}
+
+// Serve answers on the sockets that Listen opened until ctx is done; then it ends all transfers and returns nil. An error
+// means that a socket failed.
+func (s *Server) Serve(ctx context.Context) error {
 	// The first socket to fail stops the others.
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var listeners, transfers sync.WaitGroup
-	for _, conn := range conns {
+	for _, conn := range s.conns {
 		listeners.Go(func() {
 			if err := s.answer(ctx, conn, &transfers); err != nil {
 				stop(fmt.Errorf("TFTP: read requests on %s: %w", conn.LocalAddr(), err))
@@ -101,9 +93,7 @@ func (s *Server) serve(ctx context.Context, conns []*net.UDPConn) error {
 		})
 	}
 	<-ctx.Done()
-	for _, conn := range conns {
-		conn.Close()
-	}
+	s.Close()
 	listeners.Wait()
 	transfers.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
@@ -158,15 +148,13 @@ func (s *Server) send(ctx context.Context, local netip.Addr, client netip.AddrPo
 		return
 	}
 	defer conn.Close()
-	file, size, refused, err := s.open(req.name, local)
+	file, size, refused, err := s.open(req.name)
 	if err != nil {
 		log.Warn("TFTP: not sent", slog.Any("err", err))
 		_, _ = conn.Write(errorPacket(refused))
 		return
 	}
-	if c, ok := file.(io.Closer); ok {
-		defer c.Close()
-	}
+	defer file.Close()
 	t := transfer{conn: conn, request: req, file: file, size: size}
 	err = t.run(ctx)
 	switch {
@@ -183,16 +171,8 @@ func (s *Server) send(ctx context.Context, local netip.Addr, client netip.AddrPo
 }
 
 // open finds what a name stands for. With err comes what the client is told.
-func (s *Server) open(name string, local netip.Addr) (file io.ReaderAt, size int64, told *refusal, err error) {
-	clean := cleanName(name)
-	if s.cfg.Script != nil && clean == cleanName(s.cfg.ScriptName) {
-		script, err := s.cfg.Script(local)
-		if err != nil {
-			return nil, 0, &refusal{codeUndefined, "the script can't be made; see the server's log"}, err
-		}
-		return bytes.NewReader(script), int64(len(script)), nil, nil
-	}
-	path, ok := s.files[clean]
+func (s *Server) open(name string) (file *os.File, size int64, told *refusal, err error) {
+	path, ok := s.files[cleanName(name)]
 	if !ok {
 		return nil, 0, &refusal{codeNotFound, "no such file here"}, errors.New("no such file is served")
 	}

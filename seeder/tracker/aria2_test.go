@@ -2,7 +2,6 @@ package tracker
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha1"
 	"math/rand/v2"
 	"net"
@@ -33,45 +32,31 @@ func TestAria2(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
-			defer cancel()
-			seedPort, announced := freePort(t), make(chan struct{}, 100)
+			seedPort, nodePort := freePort(t), freePort(t)
 			cfg := Config{Interval: time.Second}
 			if !seedAnnounces {
 				seed := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(seedPort))
 				cfg.Seeds = func(netip.Addr) netip.AddrPort { return seed }
 			}
-			tracker := New(cfg)
-			server := httptest.NewServer(observed(tracker, announced))
+			tracker, stopped := New(cfg), make(chan string, 10)
+			server := httptest.NewServer(observed(tracker, stopped))
 			defer server.Close()
-			announce := server.URL + "/announce"
-			h, metainfo := makeTorrent(announce, data)
+			h, metainfo := makeTorrent(server.URL+"/announce", data)
 			tracker.SetTorrents([]catalog.InfoHash{h})
 
 			seedDir, nodeDir := t.TempDir(), t.TempDir()
+			torrent := filepath.Join(seedDir, "data.torrent")
 			write(t, filepath.Join(seedDir, "data.bin"), data)
-			write(t, filepath.Join(seedDir, "data.torrent"), metainfo)
-			seeder := exec.CommandContext(ctx, aria2c, aria2Args(seedDir, seedPort, "--seed-ratio=0.0", "--check-integrity=true",
-				filepath.Join(seedDir, "data.torrent"))...)
-			if err := seeder.Start(); err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = seeder.Process.Kill(); _ = seeder.Wait() }()
-			for complete := 0; complete == 0; complete, _ = tracker.Swarm(h) {
-				select {
-				case <-announced:
-				case <-ctx.Done():
-					t.Fatal("the seeding aria2c never announced that it has everything")
+			write(t, torrent, metainfo)
+			startAria2(t, aria2c, seedDir, seedPort, "--seed-ratio=0.0", "--check-integrity=true", torrent)
+			startAria2(t, aria2c, nodeDir, nodePort, "--seed-time=0", torrent)
+			select {
+			case port := <-stopped: // it has everything
+				if port != strconv.Itoa(nodePort) {
+					t.Fatalf("the aria2c at port %s stopped, want the one at %d", port, nodePort)
 				}
-				if !seedAnnounces {
-					break // it announced, but being the seed it isn't counted
-				}
-			}
-
-			node := exec.CommandContext(ctx, aria2c, aria2Args(nodeDir, freePort(t), "--seed-time=0",
-				filepath.Join(seedDir, "data.torrent"))...)
-			if out, err := node.CombinedOutput(); err != nil {
-				t.Fatalf("aria2c: %v\n%s", err, out)
+			case <-time.After(40 * time.Second):
+				t.Fatal("aria2c has not finished within 40 s")
 			}
 			if got, _ := os.ReadFile(filepath.Join(nodeDir, "data.bin")); !bytes.Equal(got, data) {
 				t.Errorf("downloaded %d bytes that are not the %d given", len(got), len(data))
@@ -81,13 +66,26 @@ func TestAria2(t *testing.T) {
 	}
 }
 
-// observed serves both handlers and says when an announce was answered.
-func observed(t *Tracker, announced chan<- struct{}) http.Handler {
+// startAria2 runs an aria2c until the test ends.
+func startAria2(t *testing.T, aria2c, dir string, port int, args ...string) {
+	t.Helper()
+	cmd := exec.Command(aria2c, aria2Args(dir, port, args...)...)
+	cmd.Stdout = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+}
+
+// observed serves both handlers and tells the port of a client that has said it stops.
+func observed(t *Tracker, stopped chan<- string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/scrape", t.Scrape())
 	mux.HandleFunc("/announce", func(w http.ResponseWriter, r *http.Request) {
 		t.Announce().ServeHTTP(w, r)
-		announced <- struct{}{}
+		if q := r.URL.Query(); q.Get("event") == eventStopped {
+			stopped <- q.Get("port")
+		}
 	})
 	return mux
 }

@@ -19,7 +19,7 @@ import (
 func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
 	p := page.Page{Site: s.cfg.Site, Now: time.Now(), Links: s.links()}
 	if current := s.published(); current != nil {
-		p.Ready, p.Systems = true, systemRows(current.release)
+		p.Ready, p.Site, p.Systems = true, current.release.Site, systemRows(current.release)
 	}
 	if s.cfg.NodeList != nil {
 		p.Nodes = nodeRows(s.cfg.NodeList())

@@ -37,22 +37,39 @@ func serve(t *testing.T, s *site) string {
 	return "http://" + l.Addr().String()
 }
 
-// bigFile puts n random bytes where the release's file vmlinuz is, and publishes them.
-func bigFile(t *testing.T, s *site, n int) []byte {
+// randomFile puts n random bytes where the release's file vmlinuz is, and publishes them.
+func randomFile(t *testing.T, s *site, n int) []byte {
 	t.Helper()
 	data := make([]byte, n)
 	rand.NewChaCha8([32]byte{1}).Read(data)
 	write(t, filepath.Join(s.dir, "oss/tiny/vmlinuz"), string(data))
-	release := s.release(hash1)
-	release.Torrents[hash1].System.Files[0] = catalog.File{Path: "vmlinuz", Size: int64(n), SHA256: sha(string(data))}
-	s.Publish(release)
+	publishFile(s, int64(n))
 	return data
+}
+
+// bigSize is more than the kernel buffers for a connection, in bytes.
+const bigSize = 32 << 20
+
+// bigFile makes the release's file vmlinuz a sparse one of bigSize, and publishes it.
+func bigFile(t *testing.T, s *site) {
+	t.Helper()
+	if err := os.Truncate(filepath.Join(s.dir, "oss/tiny/vmlinuz"), bigSize); err != nil {
+		t.Fatal(err)
+	}
+	publishFile(s, bigSize)
+}
+
+// publishFile publishes a release whose file vmlinuz has n bytes. The server believes the sum, which is a wrong one.
+func publishFile(s *site, n int64) {
+	release := s.release(hash1)
+	release.Torrents[hash1].System.Files[0].Size = n
+	s.Publish(release)
 }
 
 func TestCurl(t *testing.T) {
 	curl := need.Command(t, "curl", "curl")
 	s := newSite(t, nil)
-	data := bigFile(t, s, 5<<20+123)
+	data := randomFile(t, s, 5<<20+123)
 	url := serve(t, s) + catalog.WebSeedPath(hash1) + "tiny/vmlinuz"
 	out := filepath.Join(t.TempDir(), "out")
 	for name, c := range map[string]struct {
@@ -84,7 +101,7 @@ func TestCurl(t *testing.T) {
 // A download that stands still takes a place; a ninth is told to come again, and gets it when a place is free.
 func TestFallbackIsLimited(t *testing.T) {
 	s := newSite(t, func(c *Config) { c.MaxFallback = 2 })
-	bigFile(t, s, 64<<20) // more than the kernel buffers for a connection
+	bigFile(t, s)
 	url := serve(t, s) + catalog.WebSeedPath(hash1) + "tiny/vmlinuz"
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	get := func(method string) *http.Response {
@@ -107,10 +124,10 @@ func TestFallbackIsLimited(t *testing.T) {
 	if third := get("GET"); third.StatusCode != 503 || third.Header.Get("Retry-After") == "" {
 		t.Errorf("the third: %d %v", third.StatusCode, third.Header)
 	}
-	if head := get("HEAD"); head.StatusCode != 200 || head.ContentLength != 64<<20 {
+	if head := get("HEAD"); head.StatusCode != 200 || head.ContentLength != bigSize {
 		t.Errorf("HEAD: %d, %d bytes", head.StatusCode, head.ContentLength)
 	}
-	if n, err := io.Copy(io.Discard, first.Body); n != 64<<20 || err != nil {
+	if n, err := io.Copy(io.Discard, first.Body); n != bigSize || err != nil {
 		t.Fatalf("the first got %d bytes, %v", n, err)
 	}
 	// The place is free when the handler has returned, a moment after the last byte came.
@@ -124,7 +141,7 @@ func TestFallbackIsLimited(t *testing.T) {
 // Downloads still going on when the server stops must not keep it.
 func TestServeEnds(t *testing.T) {
 	s := newSite(t, nil)
-	bigFile(t, s, 64<<20)
+	bigFile(t, s)
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -26,8 +26,8 @@ const (
 	defaultMaxFallback = 8
 	// retryAfter is what a client is told, in seconds, when it has to wait.
 	retryAfter = 5
-	// shutdownTime is how long downloads may go on when the server stops.
-	shutdownTime = 3 * time.Second
+	// shutdownTime is how long downloads may go on when the server stops: longer than a boot file takes on a LAN.
+	shutdownTime = time.Second
 )
 
 // Config says what is served. Nil handlers and empty fields leave their paths without content (404).
@@ -49,7 +49,7 @@ type Config struct {
 	// MaxFallback is how many downloads below /systems/ go on at one time, 8 if zero. Others are told to come again
 	// (503): HTTP is for nodes that BitTorrent doesn't serve, and must not take the seed's bandwidth.
 	MaxFallback int
-	// Site is the site's name, for the page.
+	// Site is the site's name, for the page until there is a release.
 	Site string
 }
 
@@ -128,7 +128,7 @@ func (s *Server) log(r *http.Request, resp *response, took time.Duration) {
 		slog.Int("status", resp.status), slog.Int64("bytes", resp.bytes), slog.Float64("seconds", took.Seconds()))
 }
 
-// Serve answers on all listeners until ctx is done, gives downloads three seconds to end, and returns nil. It closes
+// Serve answers on all listeners until ctx is done, gives downloads one second to end, and returns nil. It closes
 // the listeners. An error means that one of them failed.
 //
 // Clients that send or read nothing for long are cut off; slow ones are not, however long they take.

@@ -87,7 +87,7 @@ func (s *site) release(h catalog.InfoHash) *Release {
 		return catalog.File{Path: path, Size: int64(len(content)), SHA256: sha(content)}
 	}
 	return &Release{
-		Catalog: []byte("catalog of " + h.String()), Signature: []byte("signature of " + h.String()),
+		Site: "Room 12", Catalog: []byte("catalog of " + h.String()), Signature: []byte("signature of " + h.String()),
 		Torrents: map[catalog.InfoHash]Torrent{h: {
 			Metainfo: []byte("metainfo of " + h.String()),
 			Dir:      filepath.Join(s.dir, "oss"),

@@ -1,0 +1,133 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"syscall"
+
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/swarm"
+	"github.com/boottorrent/boottorrent/seeder/dhcp"
+	"github.com/boottorrent/boottorrent/seeder/tftp"
+)
+
+// sockets are the services that have a port, each listening.
+type sockets struct {
+	http   []net.Listener
+	engine *swarm.Engine
+	tftp   *tftp.Server
+	dhcp   *dhcp.Server // nil: off
+}
+
+// listen opens every port, or none. So whoever has one is known before systems are hashed, which may take minutes.
+func (d *daemon) listen(ctx context.Context) (*sockets, error) {
+	s := &sockets{}
+	for _, open := range []func() error{
+		func() error { return d.listenHTTP(s) },
+		func() error { return d.listenTorrent(s) },
+		func() error { return d.listenTFTP(s) },
+		func() error { return d.listenDHCP(ctx, s) },
+	} {
+		if err := open(); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// close closes what is open. Services that have run have closed theirs already.
+func (s *sockets) close() {
+	for _, l := range s.http {
+		l.Close()
+	}
+	if s.engine != nil {
+		s.engine.Close()
+	}
+	if s.tftp != nil {
+		s.tftp.Close()
+	}
+	if s.dhcp != nil {
+		s.dhcp.Close()
+	}
+}
+
+func (d *daemon) listenHTTP(s *sockets) error {
+	for _, i := range d.on {
+		l, err := net.Listen("tcp4", netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP).String())
+		if err != nil {
+			return listenError("HTTP", "ports.http", err)
+		}
+		s.http = append(s.http, l)
+	}
+	return nil
+}
+
+func (d *daemon) listenTorrent(s *sockets) (err error) {
+	// It has one socket: on the only address served, else on all.
+	addr := netip.IPv4Unspecified()
+	if len(d.on) == 1 {
+		addr = d.on[0].Addr.Addr()
+	}
+	s.engine, err = swarm.New(swarm.Config{Listen: netip.AddrPortFrom(addr, d.Site.Ports.Torrent), Log: d.Log})
+	if err != nil {
+		return listenError("BitTorrent", "ports.torrent", err)
+	}
+	return nil
+}
+
+func (d *daemon) listenTFTP(s *sockets) error {
+	var addrs []netip.AddrPort
+	for _, i := range d.on {
+		addrs = append(addrs, netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.TFTP))
+	}
+	s.tftp = tftp.New(tftp.Config{Listen: addrs, Files: d.loaders, Log: d.Log})
+	if err := s.tftp.Listen(); err != nil {
+		return listenError("TFTP", "ports.tftp", err)
+	}
+	return nil
+}
+
+func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
+	if d.Site.DHCP.Mode == site.DHCPOff {
+		return nil
+	}
+	cfg := dhcp.Config{
+		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log, Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP},
+	}
+	for _, i := range d.on {
+		cfg.Interfaces = append(cfg.Interfaces, dhcp.Interface{Name: i.Name, Index: i.Index, Addr: i.Addr})
+	}
+	have := func(name string) string {
+		if _, ok := d.loaders[name]; ok {
+			return name
+		}
+		return ""
+	}
+	cfg.Boot.BIOS, cfg.Boot.EFI, cfg.Boot.HTTPEFI = have(loaderBIOS), have(loaderEFI), have(loaderHTTP)
+	if s.dhcp, err = dhcp.New(cfg); err != nil {
+		return err
+	}
+	return s.dhcp.Listen(ctx)
+}
+
+// listenError adds to the error of opening a port what to do; key is the port's in boottorrent.yaml.
+func listenError(service, key string, err error) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op // it says all that what is around it says
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: %w; stop what has that port (ss -ltunp shows it), or set another one with %s in %s",
+			service, err, key, site.ConfigFile)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: %w; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE (capabilities(7)), "+
+			"others can be set with %s in %s", service, err, key, site.ConfigFile)
+	}
+	return fmt.Errorf("%s: %w", service, err)
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/site"
+)
+
+// makeSite makes a site with one system of 16 MiB, served on loopback.
+func makeSite(t *testing.T) (dir string, httpPort int) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "room")
+	if err := site.Init(dir, "Room 12"); err != nil {
+		t.Fatal(err)
+	}
+	httpPort = freePort(t)
+	// What makes a kernel of a file: see Documentation/arch/x86/boot.rst.
+	kernel := make([]byte, 16<<20)
+	copy(kernel[0x1fe:], "\x55\xaa")
+	copy(kernel[0x202:], "HdrS\x0f\x02")
+	kernel[0x211], kernel[0x234], kernel[0x236] = 1, 1, 3
+	for name, body := range map[string][]byte{
+		site.ConfigFile: fmt.Appendf(nil, "version: 1\nname: Room 12\ndefault: tiny\nserve: {address: 127.0.0.1}\ndhcp: {mode: off}\n"+
+			"ports: {http: %d, tftp: %d, torrent: %d}\n", httpPort, freePort(t), freePort(t)),
+		"oss/tiny/vmlinuz":     kernel,
+		"oss/tiny/config.yaml": []byte("dispname: A tiny system\nmethod: kexec\nkernel: vmlinuz\n"),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, body, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, httpPort
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// fails runs a command that must end with exit code 1, and returns what it said.
+func fails(t *testing.T, args ...string) string {
+	t.Helper()
+	var said bytes.Buffer
+	if code := run(t.Context(), args, terminal{Out: io.Discard, Err: &said}); code != exitFailed {
+		t.Errorf("seeder %s: exit code %d, want %d\n%s", strings.Join(args, " "), code, exitFailed, &said)
+	}
+	return said.String()
+}
+
+// Serve says where it listens and what it offers, is alone on its site, and ends at once when it is told to, also with
+// downloads going on.
+func TestServe(t *testing.T) {
+	dir, port := makeSite(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	out, in := io.Pipe()
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, []string{"serve", dir}, terminal{Out: in, Err: t.Output()}) }()
+
+	want := regexp.MustCompile(`^The site "Room 12" is served on
+  lo +127\.0\.0\.1/8 +http://127\.0\.0\.1:\d+  DHCP: off  TFTP: \d+  BitTorrent: \d+
+and offers 1 system
+  tiny  A tiny system  16\.0 MiB  kexec  default
+warning: image/vmlinuz is missing, so no node can start: run 'mkimage .*'
+`)
+	var said strings.Builder
+	for buf := make([]byte, 4096); !want.MatchString(said.String()); {
+		n, err := out.Read(buf)
+		said.Write(buf[:n])
+		if err != nil || said.Len() > 2000 {
+			t.Fatalf("it said:\n%s", said.String())
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+
+	if said := fails(t, "serve", dir); !strings.Contains(said, "another seeder serves this site") {
+		t.Errorf("a second seeder of the site said %q", said)
+	}
+	resp, err := http.Get(systemURL(t, port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() // it is not read
+	start := time.Now()
+	interrupt()
+	select {
+	case code := <-ended:
+		if took := time.Since(start); code != exitOK || took > 3*time.Second {
+			t.Errorf("exit code %d after %s, want 0 within 3 s", code, took)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not end")
+	}
+}
+
+// systemURL finds the file of the only system on the page for people.
+func systemURL(t *testing.T, port int) string {
+	t.Helper()
+	base := fmt.Sprintf("http://127.0.0.1:%d", port)
+	resp, err := http.Get(base + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := regexp.MustCompile(`/systems/[0-9a-f]{40}/tiny/vmlinuz`).Find(page)
+	if path == nil {
+		t.Fatalf("the page leads to no file:\n%s", page)
+	}
+	return base + string(path)
+}
+
+// What keeps the seeder from serving is said before anything is hashed.
+func TestServeRefuses(t *testing.T) {
+	dir, port := makeSite(t)
+	l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := fails(t, "serve", dir)
+	l.Close()
+	for _, want := range []string{"HTTP: ", "address already in use", "ports.http in boottorrent.yaml"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("with its port in use it said %q, without %q", said, want)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, site.SecretKeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	said = fails(t, "serve", dir)
+	if !strings.Contains(said, site.SecretKeyFile+" does not exist; restore it") || strings.Contains(said, "hashing") {
+		t.Errorf("without its secret key it said %q", said)
+	}
+}
