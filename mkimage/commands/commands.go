@@ -17,7 +17,7 @@ const Module = "github.com/boottorrent/boottorrent"
 // own are the patterns of BootTorrent's commands, relative to the source.
 const own = "./cmds/..."
 
-// Shell is the command that /bin/sh is.
+// Shell is the command, one of our own, that /bin/sh is.
 const Shell = "gosh"
 
 const uroot = "github.com/u-root/u-root/cmds/"
@@ -26,7 +26,6 @@ const uroot = "github.com/u-root/u-root/cmds/"
 // network (ping, wget), and what no shell is usable without. Each costs 2 to 20 KB of the image, as what they
 // stand on is there anyway. strace, sshd and dhclient would be ten times that.
 var fromURoot = []string{
-	uroot + "core/" + Shell,
 	uroot + "core/cat",
 	uroot + "core/chmod",
 	uroot + "core/cp",
@@ -76,10 +75,8 @@ var fromURoot = []string{
 	uroot + "exp/modprobe",
 }
 
-// tags are Go build tags. goshsmall leaves the line editor of gosh out: it stands on a second, older set of terminal
-// libraries, which gobusybox can't compile, and the prompt that remains works on any console. noboltdb leaves out a
-// database of the torrent library, which internal/swarm has no use for.
-var tags = []string{"goshsmall", "noboltdb"}
+// tags are Go build tags. noboltdb leaves out a database of the torrent library, which internal/swarm has no use for.
+var tags = []string{"noboltdb"}
 
 // goFlags are the settings of the compiler and linker. Functions are not inlined, which makes the compressed program 17 %
 // smaller; what costs time in a node is SHA-1, SHA-256 and copying, which are assembly.

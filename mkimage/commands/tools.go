@@ -13,7 +13,6 @@ import (
 	_ "github.com/u-root/u-root/cmds/core/du"
 	_ "github.com/u-root/u-root/cmds/core/find"
 	_ "github.com/u-root/u-root/cmds/core/free"
-	_ "github.com/u-root/u-root/cmds/core/gosh"
 	_ "github.com/u-root/u-root/cmds/core/grep"
 	_ "github.com/u-root/u-root/cmds/core/gzip"
 	_ "github.com/u-root/u-root/cmds/core/head"
