@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -24,7 +25,7 @@ func makeSite(t *testing.T) (dir string, httpPort int) {
 	if err := site.Init(dir, "Room 12"); err != nil {
 		t.Fatal(err)
 	}
-	httpPort = freePort(t)
+	httpPort = need.Port(t)
 	// What makes a kernel of a file: see Documentation/arch/x86/boot.rst.
 	kernel := make([]byte, 16<<20)
 	copy(kernel[0x1fe:], "\x55\xaa")
@@ -32,7 +33,7 @@ func makeSite(t *testing.T) (dir string, httpPort int) {
 	kernel[0x211], kernel[0x234], kernel[0x236] = 1, 1, 3
 	for name, body := range map[string][]byte{
 		site.ConfigFile: fmt.Appendf(nil, "version: 1\nname: Room 12\ndefault: tiny\nserve: {address: 127.0.0.1}\ndhcp: {mode: off}\n"+
-			"ports: {http: %d, tftp: %d, torrent: %d}\n", httpPort, freePort(t), freePort(t)),
+			"ports: {http: %d, tftp: %d, torrent: %d}\n", httpPort, need.Port(t), need.Port(t)),
 		"oss/tiny/vmlinuz":     kernel,
 		"oss/tiny/config.yaml": []byte("dispname: A tiny system\nmethod: kexec\nkernel: vmlinuz\n"),
 	} {
@@ -45,16 +46,6 @@ func makeSite(t *testing.T) (dir string, httpPort int) {
 		}
 	}
 	return dir, httpPort
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // fails runs a command that must end with exit code 1, and returns what it said.

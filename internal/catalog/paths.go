@@ -6,7 +6,8 @@ import "net/url"
 const (
 	PathCatalog   = "/catalog.json"
 	PathSignature = "/catalog.json.minisig"
-	// PathBoot is the folder of vmlinuz, initramfs.cpio.xz, boot.ipxe and the boot loaders.
+	// PathBoot is the folder of vmlinuz, initramfs.cpio.xz, boot.ipxe and the boot loaders. Kernel and initramfs are served
+	// in a folder named by their content too, see [BootPath].
 	PathBoot   = "/boot/"
 	PathKernel = PathBoot + "vmlinuz"
 	PathInitrd = PathBoot + "initramfs.cpio.xz"
@@ -18,6 +19,13 @@ const (
 	PathReport = "/api/report"
 	PathNodes  = "/api/nodes"
 )
+
+// BootPath is where a file of PathBoot is served for as long as it is the one with that SHA-256 (in hexadecimal, of which
+// the first 12 digits are used). The boot script names kernel and initramfs so: a node that boots while mkimage replaces
+// them does not get a kernel with the modules of another.
+func BootPath(name, sha256 string) string {
+	return PathBoot + sha256[:min(12, len(sha256))] + "/" + name
+}
 
 // TorrentPath is where the metainfo file of a torrent is served.
 func TorrentPath(h InfoHash) string { return "/torrents/" + h.String() + ".torrent" }

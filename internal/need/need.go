@@ -3,6 +3,7 @@
 package need
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"testing"
@@ -47,4 +48,15 @@ func missing(t testing.TB, format string, args ...any) {
 		t.Fatalf(format, args...)
 	}
 	t.Skipf(format, args...)
+}
+
+// Port finds a TCP port of 127.0.0.1 that nothing listens on just now.
+func Port(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }

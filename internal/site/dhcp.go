@@ -40,7 +40,7 @@ func readDHCP(m *mapping, s *Site) {
 	m.done()
 
 	if d.Mode != DHCPServer && (d.First.IsValid() || len(d.Reservations) > 0) {
-		m.check.warning(m.place("mode"), fmt.Sprintf("dhcp.range and dhcp.reservations are not used with mode %s", d.Mode),
+		m.check.warning(m.place("mode"), fmt.Sprintf("dhcp.range and the addresses in dhcp.reservations are not used with mode %s", d.Mode),
 			"write mode: server, if this seeder is to hand out addresses")
 	}
 }

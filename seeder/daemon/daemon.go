@@ -137,7 +137,7 @@ func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 }
 
 // script makes the iPXE script for a client that reached us at host, an address and port of ours.
-func (d *daemon) script(host string) ([]byte, error) {
+func (d *daemon) script(host, kernel, initrd string) ([]byte, error) {
 	base, s := "http://"+host, d.current.Load()
 	args := []string{"bt.seeder=" + base}
 	for _, c := range s.Node.Consoles {
@@ -146,7 +146,7 @@ func (d *daemon) script(host string) ([]byte, error) {
 	if s.Node.Cmdline != "" {
 		args = append(args, s.Node.Cmdline)
 	}
-	return ipxe.Script(ipxe.Params{Base: base, Site: s.Name, Args: args})
+	return ipxe.Script(ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: args})
 }
 
 // hostname is the name that the site reserves for a MAC address, or empty.

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -45,7 +47,7 @@ func newSiteAt(t *testing.T, addr string) *site.Site {
 	dir := filepath.Join(t.TempDir(), "room")
 	must(t, site.Init(dir, "room"))
 	config := fmt.Sprintf("version: 1\nname: room\nserve: {address: %s}\ndhcp: {mode: off}\nports: {http: %d, tftp: %d, torrent: %d}\n",
-		addr, freePort(t), freePort(t), freePort(t))
+		addr, need.Port(t), need.Port(t), need.Port(t))
 	must(t, os.WriteFile(filepath.Join(dir, site.ConfigFile), []byte(config), 0o644))
 	writeSystem(t, dir, "one", 'a')
 	s, problems := site.Load(dir)
@@ -61,15 +63,6 @@ func writeSystem(t *testing.T, dir, name string, fill byte) {
 	must(t, os.MkdirAll(folder, 0o755))
 	must(t, os.WriteFile(filepath.Join(folder, "vmlinuz"), kernel(300<<10, fill), 0o644))
 	must(t, os.WriteFile(filepath.Join(folder, site.SystemFile), []byte("dispname: "+name+"\nmethod: kexec\nkernel: vmlinuz\n"), 0o644))
-}
-
-// freePort finds a port that nothing listens on just now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func must(t *testing.T, err error) {
@@ -213,5 +206,28 @@ func TestInterfaces(t *testing.T) {
 	on, err := interfaces(site.Serve{Interfaces: []string{"lo"}})
 	if err != nil || len(on) != 1 || on[0].Addr.Addr().String() != "127.0.0.1" {
 		t.Errorf("lo: %v, %v", on, err)
+	}
+}
+
+// A node is listed by the name that the site reserves for it, whoever hands out the addresses.
+func TestReservedNames(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.DHCP.Reservations = []site.Reservation{{MAC: net.HardwareAddr{0x52, 0x54, 0, 0, 0, 1}, Hostname: "desk-1"}}
+	r := start(t, s)
+	for _, mac := range []string{"52:54:00:00:00:01", "52:54:00:00:00:02"} {
+		body := fmt.Sprintf(`{"mac": %q, "name": "own", "step": "network", "state": "done"}`, mac)
+		resp, err := http.Post(r.base+catalog.PathReport, "application/json", strings.NewReader(body))
+		must(t, err)
+		resp.Body.Close()
+	}
+	names := map[string]string{}
+	var list []report.Node
+	must(t, json.Unmarshal(r.get(catalog.PathNodes), &list))
+	for _, n := range list {
+		names[n.MAC] = n.Name
+	}
+	if names["52:54:00:00:00:01"] != "desk-1" || names["52:54:00:00:00:02"] != "own" {
+		t.Errorf("the nodes are listed as %v", names)
 	}
 }

@@ -72,7 +72,8 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 		return nil, err
 	}
 	release := &web.Release{
-		Site: s.Name, Catalog: document, Signature: catalog.Sign(key, document), Torrents: map[catalog.InfoHash]web.Torrent{},
+		Site: s.Name, Default: s.Defaults.System, Catalog: document, Signature: catalog.Sign(key, document),
+		Torrents: map[catalog.InfoHash]web.Torrent{},
 	}
 	return cat, p.swap(release, versions)
 }
@@ -106,7 +107,7 @@ func (p *publisher) swap(release *web.Release, versions []store.Version) error {
 	for h, v := range p.seeding {
 		if _, listed := release.Torrents[h]; !listed && v.unlisted.IsZero() {
 			v.unlisted, v.busy = now, now
-			p.log.Info("old version is kept for nodes that are downloading it", "system", v.System.Name, "infohash", h)
+			p.log.Info("old version is kept for nodes that may be downloading it", "system", v.System.Name, "infohash", h)
 		}
 	}
 	p.tracker.SetTorrents(p.infohashes())

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -32,7 +31,7 @@ func TestAria2(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			seedPort, nodePort := freePort(t), freePort(t)
+			seedPort, nodePort := need.Port(t), need.Port(t)
 			cfg := Config{Interval: time.Second}
 			if !seedAnnounces {
 				seed := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(seedPort))
@@ -128,16 +127,6 @@ func checkScrape(t *testing.T, url string, h catalog.InfoHash) {
 	if counts["complete"] != 1 || counts["downloaded"] != 1 {
 		t.Errorf("scrape says %v, want 1 complete and 1 downloaded", counts)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func write(t *testing.T, file string, data []byte) {

@@ -20,50 +20,91 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
+// isImage reports whether a name is that of phase 1's kernel or initramfs.
+func isImage(name string) bool {
+	return name == path.Base(catalog.PathKernel) || name == path.Base(catalog.PathInitrd)
+}
+
 // serveBoot serves what is below /boot/: the script, kernel and initramfs, and the boot loaders.
 func (s *Server) serveBoot(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, catalog.PathBoot)
-	switch r.URL.Path {
-	case catalog.PathScript:
+	if r.URL.Path == catalog.PathScript {
 		s.serveScript(w, r)
 		return
-	case catalog.PathKernel, catalog.PathInitrd:
-		s.serveBootFile(w, r, name, filepath.Join(s.cfg.ImageDir, name),
-			"image/"+name+" is missing: run mkimage DIR, with the site's directory")
+	}
+	_, rest, byContent := strings.Cut(name, "/")
+	if byContent && isImage(rest) {
+		name = rest
+	}
+	if isImage(name) {
+		s.serveBootFile(w, r, bootFile{name, filepath.Join(s.cfg.ImageDir, name), byContent,
+			"image/" + name + " is missing: run mkimage DIR, with the site's directory"})
 		return
 	}
 	if file, ok := s.cfg.Loaders[name]; ok {
-		s.serveBootFile(w, r, name, file, "the boot loader "+name+" is missing at the seeder: install the package it is from "+
-			"(Debian: ipxe)")
+		s.serveBootFile(w, r, bootFile{name, file, false, "the boot loader " + name + " is missing at the seeder: install the " +
+			"package it is from (Debian: ipxe)"})
 		return
 	}
 	notFound(w, "no such boot file; there are "+strings.Join(s.bootFiles(), ", "))
 }
 
-// serveBootFile serves a file that may be replaced by rename at any time: what is sent is of the file that was opened.
-// missing is what the client is told if it isn't there.
-func (s *Server) serveBootFile(w http.ResponseWriter, r *http.Request, name, file, missing string) {
-	f, err := os.Open(file)
+// bootFile is a file below /boot/ that may be replaced by rename at any time.
+type bootFile struct {
+	name, path string
+	// byContent: it was asked for by its catalog.BootPath.
+	byContent bool
+	// missing is what the client is told if it isn't there.
+	missing string
+}
+
+// serveBootFile sends what the file is at this moment, to its end.
+func (s *Server) serveBootFile(w http.ResponseWriter, r *http.Request, b bootFile) {
+	f, sum, err := s.openBootFile(b.path)
 	if err != nil {
 		s.cfg.Log.Warn("HTTP: boot file can't be read", "client", r.RemoteAddr, "err", err)
 		if errors.Is(err, fs.ErrNotExist) {
-			notFound(w, missing)
+			notFound(w, b.missing)
 		} else {
 			http.Error(w, "the file can't be read at the seeder; see its log", http.StatusInternalServerError)
 		}
 		return
 	}
 	defer f.Close()
-	sum, err := s.hashes.sum(file, f)
-	if err != nil {
-		s.cfg.Log.Warn("HTTP: boot file can't be read", "client", r.RemoteAddr, "err", err)
-		http.Error(w, "the file can't be read at the seeder; see its log", http.StatusInternalServerError)
+	if b.byContent && r.URL.Path != catalog.BootPath(b.name, sum) {
+		s.cfg.Log.Info("a node boots while the image is being replaced; it will start again", "client", r.RemoteAddr, "file", b.name)
+		notFound(w, "the image was replaced; load "+catalog.PathScript+" again")
 		return
 	}
-	w.Header().Set("Content-Type", bootType(name))
+	w.Header().Set("Content-Type", bootType(b.name))
 	w.Header().Set("ETag", etag(sum))
 	w.Header().Set("Cache-Control", "no-cache")
 	http.ServeContent(w, r, "", time.Time{}, f)
+}
+
+// openBootFile opens a file and returns its SHA-256.
+func (s *Server) openBootFile(path string) (*os.File, string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	sum, err := s.hashes.sum(path, f)
+	if err != nil {
+		f.Close()
+		return nil, "", err
+	}
+	return f, sum, nil
+}
+
+// imagePath is the path of kernel or initramfs as it is now. Of one that can't be read it is the plain path, where the
+// node will be told why.
+func (s *Server) imagePath(name string) string {
+	f, sum, err := s.openBootFile(filepath.Join(s.cfg.ImageDir, name))
+	if err != nil {
+		return catalog.PathBoot + name
+	}
+	f.Close()
+	return catalog.BootPath(name, sum)
 }
 
 // bootType is the media type of a boot file. UEFI HTTP boot takes a file for a loader if it is called .efi or has the type
@@ -85,7 +126,8 @@ func (s *Server) serveScript(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	script, err := s.cfg.Script(host)
+	kernel, initrd := s.imagePath(path.Base(catalog.PathKernel)), s.imagePath(path.Base(catalog.PathInitrd))
+	script, err := s.cfg.Script(host, kernel, initrd)
 	if err != nil {
 		s.cfg.Log.Error("HTTP: the boot script can't be made", "client", r.RemoteAddr, "err", err)
 		http.Error(w, "the boot script can't be made; see the seeder's log", http.StatusInternalServerError)

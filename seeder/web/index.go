@@ -44,7 +44,7 @@ func systemRows(release *Release) (rows []page.System) {
 	for _, t := range torrents {
 		row := page.System{
 			Title: t.System.Title, Description: t.System.Description, Method: t.System.Launch.Method, Arch: t.System.Arch,
-			Hidden: t.System.Hidden, Size: t.System.Size, Torrent: catalog.TorrentPath(t.System.InfoHash),
+			Default: t.System.Name == release.Default, Hidden: t.System.Hidden, Size: t.System.Size, Torrent: catalog.TorrentPath(t.System.InfoHash),
 		}
 		for _, f := range t.System.Files {
 			row.Files = append(row.Files, page.File{Path: f.Path, URL: t.System.FilePath(f.Path), Size: f.Size})

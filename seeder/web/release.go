@@ -22,8 +22,8 @@ const (
 
 // Release is what is published at one time. Nothing in it may be changed afterwards.
 type Release struct {
-	// Site is the site's name, for the page.
-	Site string
+	// Site is the site's name and Default that of the default system, for the page.
+	Site, Default string
 	// Catalog is the encoded catalog, Signature the minisign signature file of exactly these bytes.
 	Catalog, Signature []byte
 	Torrents           map[catalog.InfoHash]Torrent

@@ -14,7 +14,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,8 +41,9 @@ type Config struct {
 	// Loaders are the paths of boot loaders by the names under which they are found below /boot/.
 	Loaders map[string]string
 	// Script returns the iPXE script for nodes that reach the seeder at host, "ADDRESS" or "ADDRESS:PORT" as the client
-	// wrote it in its URL. Host holds only what a host name, an IP address and a port can.
-	Script func(host string) ([]byte, error)
+	// wrote it in its URL. Host holds only what a host name, an IP address and a port can. Kernel and initrd are the paths
+	// of the image as it is now.
+	Script func(host, kernel, initrd string) ([]byte, error)
 
 	Announce, Scrape, Report, Nodes http.Handler
 	// NodeList are the nodes for the page; nil: none are shown.
@@ -120,7 +123,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) log(r *http.Request, resp *response, took time.Duration) {
 	level, msg := slog.LevelDebug, "HTTP request"
 	if r.Method == http.MethodGet && resp.status == http.StatusOK &&
-		(r.URL.Path == catalog.PathKernel || r.URL.Path == catalog.PathInitrd) {
+		strings.HasPrefix(r.URL.Path, catalog.PathBoot) && isImage(path.Base(r.URL.Path)) {
 		level, msg = slog.LevelInfo, "boot file fetched"
 	}
 	s.cfg.Log.LogAttrs(r.Context(), level, msg,

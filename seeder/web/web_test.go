@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +51,9 @@ func newSite(t testing.TB, change func(*Config)) *site {
 			"snponly.efi": filepath.Join(dir, "ipxe/snponly.signed"), "undionly.kpxe": filepath.Join(dir, "ipxe/undionly.kpxe"),
 			"gone.efi": filepath.Join(dir, "ipxe/gone.efi"), "dir.efi": dir,
 		},
-		Script: func(host string) ([]byte, error) { return []byte("#!ipxe\n# " + host + "\n"), nil },
+		Script: func(host, kernel, initrd string) ([]byte, error) {
+			return ipxe.Script(ipxe.Params{Base: "http://" + host, Kernel: kernel, Initrd: initrd})
+		},
 		Announce: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, "announce by ", r.Method)
 		}),
@@ -130,7 +130,7 @@ func TestPaths(t *testing.T) {
 		"torrent":     {catalog.TorrentPath(hash1), 200, "metainfo of " + hash1.String(), "application/x-bittorrent"},
 		"kernel":      {catalog.PathKernel, 200, "kernel", "application/octet-stream"},
 		"initramfs":   {catalog.PathInitrd, 200, "initramfs", "application/octet-stream"},
-		"script":      {catalog.PathScript, 200, "#!ipxe\n# 10.0.0.1:8080\n", "text/plain; charset=utf-8"},
+		"by content":  {catalog.BootPath("vmlinuz", sha("kernel")), 200, "kernel", "application/octet-stream"},
 		"EFI loader":  {"/boot/snponly.efi", 200, "efi loader", "application/efi"},
 		"BIOS loader": {"/boot/undionly.kpxe", 200, "bios loader", "application/octet-stream"},
 		"file":        {systems + "tiny/vmlinuz", 200, "tiny kernel", "application/octet-stream"},
@@ -142,6 +142,8 @@ func TestPaths(t *testing.T) {
 		"missing loader":        {"/boot/gone.efi", 404, "install the package", ""},
 		"a loader that is none": {"/boot/dir.efi", 500, "see its log", ""},
 		"unknown boot file":     {"/boot/passwd", 404, "vmlinuz, initramfs.cpio.xz, boot.ipxe, dir.efi", ""},
+		"other content":         {catalog.BootPath("vmlinuz", sha("initramfs")), 404, "the image was replaced", ""},
+		"loader by content":     {catalog.BootPath("undionly.kpxe", sha("bios loader")), 404, "no such boot file", ""},
 		"boot folder":           {"/boot/", 404, "no such boot file", ""},
 		"other torrent":         {catalog.TorrentPath(hash2), 404, "no such torrent", ""},
 		"torrent without end":   {"/torrents/" + hash1.String(), 404, "no such torrent", ""},
@@ -168,13 +170,19 @@ func TestPaths(t *testing.T) {
 			if w.Code != c.status || !ok {
 				t.Errorf("%d %v %q, want %d %q %q", w.Code, w.Header(), w.Body, c.status, c.contentType, c.body)
 			}
-			if head := s.do("HEAD", c.path); head.Code != w.Code || head.Header().Get("Content-Length") != w.Header().Get("Content-Length") {
-				t.Errorf("HEAD answers %d %v, GET %d %v", head.Code, head.Header(), w.Code, w.Header())
-			}
-			if w := s.do("DELETE", c.path); name != "announce" && w.Code != http.StatusMethodNotAllowed && w.Code != 404 {
-				t.Errorf("DELETE answers %d", w.Code)
-			}
+			s.checkMethods(t, c.path, w)
 		})
+	}
+}
+
+// checkMethods compares HEAD with what GET answered, and wants nothing to be deletable.
+func (s *site) checkMethods(t *testing.T, path string, get *httptest.ResponseRecorder) {
+	t.Helper()
+	if head := s.do("HEAD", path); head.Code != get.Code || head.Header().Get("Content-Length") != get.Header().Get("Content-Length") {
+		t.Errorf("HEAD answers %d %v, GET %d %v", head.Code, head.Header(), get.Code, get.Header())
+	}
+	if w := s.do("DELETE", path); path != catalog.PathAnnounce && w.Code != http.StatusMethodNotAllowed && w.Code != 404 {
+		t.Errorf("DELETE answers %d", w.Code)
 	}
 }
 
@@ -229,75 +237,6 @@ func TestPublishAndRetire(t *testing.T) {
 	}
 	if got := s.do("GET", catalog.PathCatalog).Body.String(); got != "catalog of "+hash2.String() {
 		t.Errorf("catalog %q", got)
-	}
-}
-
-// What mkimage renames into place is served at once, with an ETag of its own; a missing image says what to do.
-func TestImageIsReplaced(t *testing.T) {
-	s := newSite(t, nil)
-	s.do("GET", catalog.PathKernel)
-	image := filepath.Join(s.dir, "image")
-	write(t, filepath.Join(image, "new"), "KERNEL")
-	if err := os.Rename(filepath.Join(image, "new"), filepath.Join(image, "vmlinuz")); err != nil {
-		t.Fatal(err)
-	}
-	if w := s.do("GET", catalog.PathKernel); w.Body.String() != "KERNEL" || w.Header().Get("ETag") != `"`+sha("KERNEL")+`"` {
-		t.Errorf("after the rename: %q, ETag %s", w.Body, w.Header().Get("ETag"))
-	}
-	if err := os.RemoveAll(image); err != nil {
-		t.Fatal(err)
-	}
-	if w := s.do("GET", catalog.PathKernel); w.Code != 404 || !strings.Contains(w.Body.String(), "run mkimage DIR") {
-		t.Errorf("without an image: %d %q", w.Code, w.Body)
-	}
-}
-
-func TestBootFilesAreLogged(t *testing.T) {
-	s := newSite(t, nil)
-	s.do("GET", catalog.PathKernel)
-	s.do("HEAD", catalog.PathInitrd)
-	s.do("GET", catalog.PathScript)
-	if got := s.log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "client=192.0.2.1:1234 method=GET path=/boot/vmlinuz status=200 bytes=6") {
-		t.Errorf("log: %s", got)
-	}
-}
-
-func TestScriptHost(t *testing.T) {
-	s := newSite(t, nil)
-	for host, status := range map[string]int{
-		"10.0.0.1": 200, "seeder.example:80": 200, "[fe80::1]:8080": 200,
-		"": 400, "a b": 400, "x\nshell": 400, "${next-server}": 400, "a/b": 400, "user@host": 400, "h:123456": 400,
-	} {
-		r := httptest.NewRequest("GET", catalog.PathScript, nil)
-		r.Host = host
-		w := httptest.NewRecorder()
-		s.ServeHTTP(w, r)
-		if w.Code != status || status == 200 && !strings.Contains(w.Body.String(), host) {
-			t.Errorf("host %q: %d %q, want %d", host, w.Code, w.Body, status)
-		}
-	}
-	s = newSite(t, func(c *Config) { c.Script = func(string) ([]byte, error) { return nil, errors.New("broken") } })
-	if w := s.do("GET", catalog.PathScript); w.Code != 500 || !strings.Contains(s.log.String(), "broken") {
-		t.Errorf("script that fails: %d, log %s", w.Code, s.log)
-	}
-}
-
-// The script of templates/ipxe names paths as text; they must be those that are served.
-func TestScriptLeadsToFiles(t *testing.T) {
-	const base = "http://10.0.0.1:8080"
-	script, err := ipxe.Script(ipxe.Params{Base: base})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newSite(t, nil)
-	var got []string
-	for line := range strings.Lines(string(script)) {
-		if f := strings.Fields(line); len(f) > 1 && (f[0] == "kernel" || f[0] == "initrd") {
-			got = append(got, s.do("GET", strings.TrimPrefix(f[1], "${base}")).Body.String())
-		}
-	}
-	if want := []string{"kernel", "initramfs"}; !slices.Equal(got, want) {
-		t.Errorf("the script leads to %q, want %q", got, want)
 	}
 }
 

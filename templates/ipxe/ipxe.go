@@ -6,10 +6,12 @@ package ipxe
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"text/template"
 	"unicode"
@@ -32,6 +34,9 @@ var script = template.Must(template.New("boot.ipxe").Option("missingkey=error").
 type Params struct {
 	// Base is the seeder's base URL as the node reaches it, http://10.0.0.1:8080, without a slash at the end.
 	Base string
+	// Kernel and Initrd are the paths of phase 1's kernel and initramfs below Base (catalog.BootPath); those of whatever
+	// is there at the time if empty. The initramfs must be called initramfs.cpio.xz in its folder.
+	Kernel, Initrd string
 	// Site is the site's name, for the screen.
 	Site string
 	// Args are appended to phase 1's kernel command line; one element may hold several arguments.
@@ -42,9 +47,15 @@ type Params struct {
 // script: control characters in any value (a newline starts a new command), iPXE's own tokens among the kernel
 // arguments, a Base that is no http URL.
 func Script(p Params) ([]byte, error) {
+	p.Kernel, p.Initrd = cmp.Or(p.Kernel, "/boot/vmlinuz"), cmp.Or(p.Initrd, "/boot/initramfs.cpio.xz")
 	args, errs := arguments(p.Args)
 	if err := checkBase(p.Base); err != nil {
 		errs = append(errs, err)
+	}
+	for _, path := range []string{p.Kernel, p.Initrd} {
+		if !pathPattern.MatchString(path) {
+			errs = append(errs, fmt.Errorf("path %q: want letters, digits and . _ - between slashes", path))
+		}
 	}
 	if i := strings.IndexFunc(p.Site, unicode.IsControl); i >= 0 {
 		errs = append(errs, fmt.Errorf("site name %q: has a control character; use one line of plain text", p.Site))
@@ -54,15 +65,16 @@ func Script(p Params) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	err := script.Execute(&b, struct {
-		Base, Site             string
-		Args                   []string
+		Params
 		Tries, Pause, PromptMS int
-	}{p.Base, displayed(p.Site), args, tries, pause, promptMS})
+	}{Params{p.Base, p.Kernel, p.Initrd, displayed(p.Site), args}, tries, pause, promptMS})
 	if err != nil {
 		return nil, fmt.Errorf("make boot.ipxe: %w", err)
 	}
 	return b.Bytes(), nil
 }
+
+var pathPattern = regexp.MustCompile(`^(/[0-9A-Za-z._-]+)+$`)
 
 func checkBase(base string) error {
 	u, err := url.Parse(base)

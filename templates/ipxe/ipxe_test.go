@@ -49,6 +49,8 @@ func TestScriptRefuses(t *testing.T) {
 		want string
 	}{
 		"newline in an argument":  {Params{Base: good, Args: []string{"quiet\nshell"}}, "kernel argument"},
+		"newline in a path":       {Params{Base: good, Kernel: "/boot/x\nshell"}, "path"},
+		"setting in a path":       {Params{Base: good, Initrd: "/${x}"}, "path"},
 		"newline in the site":     {Params{Base: good, Site: "a\nshell"}, "site name"},
 		"newline in the base":     {Params{Base: good + "\nshell"}, "base URL"},
 		"command separator":       {Params{Base: good, Args: []string{"quiet || shell"}}, `"||"`},

@@ -30,7 +30,8 @@ type Page struct {
 // System is a row of the table of systems.
 type System struct {
 	Title, Description, Method, Arch string
-	Hidden                           bool
+	// Default is what nodes start when nobody chooses; Hidden is not shown to who chooses.
+	Default, Hidden bool
 	// Size is in bytes.
 	Size int64
 	// Torrent is the URL of the metainfo file.

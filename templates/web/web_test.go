@@ -20,7 +20,7 @@ func TestIndexGolden(t *testing.T) {
 		"room": {
 			Site: `<script>alert("room")</script>`, Now: now, Ready: true, Links: links,
 			Systems: []System{
-				{Title: "Debian <12>", Description: "installer & shell", Method: "kexec", Arch: "amd64", Size: 45 << 20,
+				{Title: "Debian <12>", Description: "installer & shell", Method: "kexec", Arch: "amd64", Size: 45 << 20, Default: true,
 					Torrent: "/torrents/00.torrent", Files: []File{{"linux", "/systems/00/debian/linux", 8 << 20}, {"a b", "/systems/00/debian/a%20b", 37 << 20}}},
 				{Title: "Secret", Hidden: true, Method: "kexec", Arch: "amd64", Torrent: "/torrents/01.torrent"},
 			},
