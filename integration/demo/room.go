@@ -29,6 +29,7 @@ type demo struct {
 	seeder *kit.Seeder
 	nodes  []*lab.Node
 	last   map[string]report.Node // by MAC
+	told   map[string]float64     // the percentage last told, by MAC
 }
 
 // prepare builds everything and switches the machines on.
@@ -41,7 +42,7 @@ func prepare(ctx context.Context, o options) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{options: o, room: room, last: map[string]report.Node{}}
+	d := &demo{options: o, room: room, last: map[string]report.Node{}, told: map[string]float64{}}
 	if err := d.furnish(ctx, site); err != nil {
 		d.close()
 		return nil, err

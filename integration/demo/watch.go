@@ -13,6 +13,9 @@ import (
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
+// progressStep is after how many percent of a download there is a line about it.
+const progressStep = 20
+
 // poll is how often the seeder is asked what its nodes do.
 const poll = time.Second
 
@@ -46,8 +49,12 @@ func (d *demo) tell(w io.Writer, n report.Node) {
 	before, known := d.last[n.MAC]
 	d.last[n.MAC] = n
 	same := known && before.Boot == n.Boot && before.Step == n.Step && before.State == n.State
+	if !same {
+		d.told[n.MAC] = 0
+	}
 	switch {
-	case same && n.Step == report.Fetch && n.State == report.Running && n.Percent-before.Percent >= 20:
+	case same && n.Step == report.Fetch && n.State == report.Running && n.Percent-d.told[n.MAC] >= progressStep:
+		d.told[n.MAC] = n.Percent
 		fmt.Fprintf(w, "%s %-15s %3.0f %% of %s, %.1f MB/s, %d peers\n", n.MAC, n.IP, n.Percent, n.System, float64(n.Down)/1e6, n.Peers)
 	case same:
 	case n.State == report.Failed:
