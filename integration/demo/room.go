@@ -12,8 +12,12 @@ import (
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
-// tinySize is how much the tiny system weighs beside its kernel, in bytes: enough that sharing it is worth watching.
-const tinySize = 48 << 20
+// tinySize is how much the tiny system weighs beside its kernel, in bytes: enough that sharing it is worth watching, and
+// not too much for emulated machines.
+const tinySize = 24 << 20
+
+// seederLink is the seeder's upload in bits per second, as on a laptop's WiFi.
+const seederLink = 20e6
 
 const config = `version: 1
 name: demonstration
@@ -95,7 +99,7 @@ func (d *demo) furnish(ctx context.Context, site *kit.Site) error {
 	if _, err := lab.DnsmasqDHCP(ctx, router, "10.77.1.10,10.77.1.200"); err != nil {
 		return err
 	}
-	host, err := d.room.Host("seeder", lab.Addr("10.77.0.1/16"))
+	host, err := d.room.Host("seeder", lab.Addr("10.77.0.1/16"), lab.Rates(0, seederLink))
 	if err != nil {
 		return err
 	}
@@ -105,6 +109,7 @@ func (d *demo) furnish(ctx context.Context, site *kit.Site) error {
 	if a := d.room.Accelerator(); a.Why != "" {
 		fmt.Printf("The machines are emulated (%s), so they are slow: %s\n", a.Name, a.Why)
 	}
+	fmt.Printf("The seeder sends %.0f Mbit/s at most; among the machines the network is as fast as it can.\n", seederLink/1e6)
 	fmt.Printf("Switching on %d machines …\n", d.options.nodes)
 	for i := range d.options.nodes {
 		n, err := d.room.Node(lab.NodeConfig{Name: fmt.Sprintf("n%d", i+1), MemoryMiB: d.memory})
