@@ -3,10 +3,10 @@
 //
 // Synopsis:
 //
-//	demo [--nodes N] [--site DIR] [--plain] [--seconds N]
+//	demo [--nodes N] [--site DIR] [--memory MIB] [--plain] [--deadline TIME]
 //	demo attach SOCKET
 //
-// On a terminal with tmux there is a pane for each machine's console, where one can choose, and one for the seeder.
+// On a terminal with tmux there is a window for each machine's console, where one can choose, and one for the seeder.
 // Otherwise, and with --plain, what the nodes report is printed. In the end a table says what came from whom and how long
 // each step took. It needs root. `make demo` installs what else it needs.
 package main

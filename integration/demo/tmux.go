@@ -15,7 +15,7 @@ import (
 // server names the demonstration's own tmux server, apart from the person's.
 const server = "boottorrent-demo"
 
-// watchTmux opens a tmux with a pane for the seeder and one for each machine's console, until the person leaves it.
+// watchTmux opens a tmux with a window for the seeder and one for each machine's console, until the person leaves it.
 func (d *demo) watchTmux(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -53,14 +53,15 @@ func (d *demo) watchTmux(ctx context.Context) error {
 		}
 		sockets = append(sockets, socket)
 	}
-	return panes(ctx, self, sockets)
+	return windows(ctx, self, sockets)
 }
 
-// status writes what happens to the seeder's pane.
+// status writes what happens to the seeder's window.
 func (d *demo) status(ctx context.Context, w io.WriteCloser) {
 	defer w.Close()
 	out := crlf{w}
-	fmt.Fprintf(out, "The seeder is %s.\nIn the other panes are the machines' consoles: click or press Ctrl-b and an arrow key, then choose a system.\n"+
+	fmt.Fprintf(out, "The seeder is %s.\nThe other windows are the machines' consoles: click on a name below, or press Ctrl-b n for the next one.\n"+
+		"Choose a system there, or leave them alone: they start the default.\n"+
 		"Ctrl-b d ends the demonstration and prints what came from whom.\n\n", d.seeder.Base)
 	if d.follow(ctx, out) {
 		d.table(out)
@@ -69,16 +70,23 @@ func (d *demo) status(ctx context.Context, w io.WriteCloser) {
 	<-ctx.Done()
 }
 
-// panes runs tmux with a pane a socket and returns when the person leaves it.
-func panes(ctx context.Context, self string, sockets []string) error {
+// consoleLines is how many lines a machine's serial console has (lab.Console). A window with fewer would scroll its screens.
+const consoleLines = 24
+
+// windows runs tmux with a window for each socket, named like it, and returns when the person leaves it.
+func windows(ctx context.Context, self string, sockets []string) error {
 	tmux := func(args ...string) *exec.Cmd {
 		return exec.CommandContext(ctx, "tmux", append([]string{"-L", server, "-f", "/dev/null"}, args...)...)
 	}
 	defer func() { _ = exec.Command("tmux", "-L", server, "kill-server").Run() }()
-	commands := [][]string{{"new-session", "-d", "-s", "room", self, "attach", sockets[0]},
-		{"set", "-g", "mouse", "on"}, {"set", "-g", "escape-time", "20"}, {"set", "-g", "status-right", "Ctrl-b d: end"}}
+	commands := [][]string{{"new-session", "-d", "-s", "room", "-n", filepath.Base(sockets[0]), self, "attach", sockets[0]},
+		{"set", "-g", "mouse", "on"}, {"set", "-g", "escape-time", "20"}, {"set", "-g", "status-right", "Ctrl-b n: next, Ctrl-b d: end"},
+		{"set", "-g", "status-right-length", "40"}, {"set", "-g", "automatic-rename", "off"}}
+	if _, lines, err := term.GetSize(int(os.Stdout.Fd())); err == nil && lines <= consoleLines {
+		commands = append(commands, []string{"set", "-g", "status", "off"})
+	}
 	for _, s := range sockets[1:] {
-		commands = append(commands, []string{"split-window", "-t", "room", self, "attach", s}, []string{"select-layout", "-t", "room", "tiled"})
+		commands = append(commands, []string{"new-window", "-d", "-t", "room", "-n", filepath.Base(s), self, "attach", s})
 	}
 	for _, c := range commands {
 		if out, err := tmux(c...).CombinedOutput(); err != nil {
@@ -125,7 +133,7 @@ func relay(conn net.Conn, attach func(io.Writer) (func(), error), send func(stri
 	}
 }
 
-// attach joins this process's terminal with a console's socket: what runs in a pane.
+// attach joins this process's terminal with a console's socket: what runs in a window.
 func attach(socket string) error {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
