@@ -41,7 +41,7 @@ func TestBoot(t *testing.T) {
 	}
 	c := &console{t: t, in: in, out: bufio.NewReader(out)}
 	c.expect(`the site "room"`)
-	c.expect("$ ")
+	c.expect("# ")
 	// The answers are not in the questions, which the console echoes.
 	c.say("modprobe igb; echo status $?")
 	c.expect("status 0")
