@@ -24,6 +24,7 @@ func main() {
 		if err := n.Fetch(ctx, sys); err != nil {
 			return err
 		}
-		return n.Launch(ctx, sys)
+		_, err = n.Launch(ctx, sys)
+		return err
 	})
 }

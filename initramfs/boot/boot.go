@@ -28,9 +28,9 @@ const (
 	PowerOff
 )
 
-// Choice is the outcome of the chooser.
+// Choice is the outcome of the chooser, or what follows a system that has ended.
 type Choice struct {
-	// Action is Start, Shell, Reboot or PowerOff.
+	// Action is Start (System), Choose, Shell, Reboot or PowerOff.
 	Action Action
 	System string
 }
@@ -64,8 +64,9 @@ type Steps interface {
 	Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (Choice, error)
 	Fetch(ctx context.Context, sys catalog.System) error
 	Seed(ctx context.Context, sys catalog.System, seconds int) error
-	// Launch returns only when it fails.
-	Launch(ctx context.Context, sys catalog.System) error
+	// Launch starts the system. One that takes the machine over never comes back but with an error; of one that ran beside
+	// this program and has ended Launch returns what follows: Start, Choose, Reboot or PowerOff.
+	Launch(ctx context.Context, sys catalog.System) (Choice, error)
 
 	// Problem shows what went wrong and returns what to do: anything but Start.
 	Problem(ctx context.Context, t Trouble) Action
@@ -143,7 +144,7 @@ func (s *sequence) do(ctx context.Context, step report.Step) (next report.Step, 
 	case report.Choose:
 		next, action, err = s.choose(ctx)
 	default:
-		next, err = s.withSystem(ctx, step)
+		next, action, err = s.withSystem(ctx, step)
 	}
 	if action != Shell {
 		s.observer.End(err)
@@ -173,20 +174,37 @@ func (s *sequence) choose(ctx context.Context) (report.Step, Action, error) {
 }
 
 // withSystem takes the steps that are about the chosen system.
-func (s *sequence) withSystem(ctx context.Context, step report.Step) (report.Step, error) {
+func (s *sequence) withSystem(ctx context.Context, step report.Step) (report.Step, Action, error) {
 	sys, ok := s.cat.System(s.system)
 	if !ok {
 		name := s.system
 		s.system = "" // and where nobody is, the countdown of the next chooser goes on by itself
-		return report.Choose, errNotListed{name}
+		return report.Choose, Start, errNotListed{name}
 	}
 	switch step {
 	case report.Fetch:
-		return report.Seed, s.steps.Fetch(ctx, sys)
+		return report.Seed, Start, s.steps.Fetch(ctx, sys)
 	case report.Seed:
-		return report.Launch, s.steps.Seed(ctx, sys, s.cat.Defaults.SeedTime)
+		return report.Launch, Start, s.steps.Seed(ctx, sys, s.cat.Defaults.SeedTime)
 	}
-	return report.Launch, s.steps.Launch(ctx, sys)
+	return s.launch(ctx, sys)
+}
+
+// launch starts the system. What follows one that ended begins with a fresh catalog: it may have run for days.
+func (s *sequence) launch(ctx context.Context, sys catalog.System) (report.Step, Action, error) {
+	choice, err := s.steps.Launch(ctx, sys)
+	if err != nil {
+		return report.Launch, Start, err
+	}
+	switch choice.Action {
+	case Reboot, PowerOff:
+		return report.Launch, choice.Action, nil
+	case Start:
+		s.system = choice.System
+	default:
+		s.back()
+	}
+	return report.Network, Start, nil
 }
 
 // back forgets the choice: the chooser comes next, and waits for a person.

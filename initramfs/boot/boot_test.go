@@ -53,12 +53,12 @@ func (s *script) Fetch(_ context.Context, sys catalog.System) error {
 func (s *script) Seed(_ context.Context, sys catalog.System, seconds int) error {
 	return s.step(fmt.Sprintf("seed %s %d", sys.Name, seconds))
 }
-func (s *script) Launch(_ context.Context, sys catalog.System) error {
+func (s *script) Launch(_ context.Context, sys catalog.System) (Choice, error) {
 	if err := s.step("launch " + sys.Name); err != nil {
-		return err
+		return Choice{}, err
 	}
 	s.cancel() // a started system: phase 1 is over
-	return errors.New("gone")
+	return Choice{}, errors.New("gone")
 }
 func (s *script) Problem(_ context.Context, t Trouble) Action {
 	s.log = append(s.log, fmt.Sprintf("problem %s %q attempt=%d choose=%v", t.Step, t.Err, t.Attempt, t.CanChoose))

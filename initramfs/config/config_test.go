@@ -144,7 +144,7 @@ func TestReadImage(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := ReadImage(path)
-			if got != tt.want {
+			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 			if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {

@@ -127,20 +127,23 @@ func (x *kexecMethod) loadFiles(job Job, parts []part, cmdline string) error {
 	return x.load(kernel, initrd, cmdline)
 }
 
+// Leaves implements [Method].
+func (*kexecMethod) Leaves() bool { return true }
+
 // Start implements [Method]. It takes the network down first, so that no NIC goes on writing into memory that is the
 // new kernel's, even with a driver that forgets to stop it.
-func (x *kexecMethod) Start(_ context.Context, job Job) error {
+func (x *kexecMethod) Start(_ context.Context, job Job) (Guest, error) {
 	if !x.loaded() {
-		return fmt.Errorf("start %s: no kernel is loaded; load it first", job.System.Name)
+		return nil, fmt.Errorf("start %s: no kernel is loaded; load it first", job.System.Name)
 	}
 	unix.Sync()
 	if err := x.quiet(); err != nil {
 		job.logf("launch: %v; going on", err)
 	}
 	if err := x.reboot(); err != nil {
-		return fmt.Errorf("start %s: the kernel did not hand over (%w); restart the machine", job.System.Name, err)
+		return nil, fmt.Errorf("start %s: the kernel did not hand over (%w); restart the machine", job.System.Name, err)
 	}
-	return fmt.Errorf("start %s: the kernel did not hand over and gave no reason; restart the machine", job.System.Name)
+	return nil, fmt.Errorf("start %s: the kernel did not hand over and gave no reason; restart the machine", job.System.Name)
 }
 
 // explainKexec says what an error of kexec_file_load means and what to do. Where each comes from: kernel/kexec_file.c,

@@ -171,13 +171,13 @@ func TestKexecErrorsAreExplained(t *testing.T) {
 func TestKexecStart(t *testing.T) {
 	k := fakeKernel{}
 	job := system(t, "", "K")
-	if err := k.method(t).Start(t.Context(), job); err == nil || len(k.calls) > 0 {
+	if _, err := k.method(t).Start(t.Context(), job); err == nil || len(k.calls) > 0 {
 		t.Errorf("nothing loaded: %v, calls %q", err, k.calls)
 	}
 	k.isLoaded = true
 	var log []string
 	job.Log = func(format string, args ...any) { log = append(log, fmt.Sprintf(format, args...)) }
-	err := k.method(t).Start(t.Context(), job)
+	_, err := k.method(t).Start(t.Context(), job)
 	if !errors.Is(err, unix.EINVAL) || !slices.Equal(k.calls, []string{"quiet", "reboot"}) {
 		t.Errorf("%v, calls %q", err, k.calls)
 	}
@@ -235,14 +235,14 @@ func TestJoinedArchivesAreReadable(t *testing.T) {
 }
 
 func TestFor(t *testing.T) {
-	if _, err := For(system(t, "", "K").System); err != nil {
+	if _, err := For(system(t, "", "K").System, nil); err != nil {
 		t.Error(err)
 	}
-	_, err := For(catalog.System{Name: "new", Launch: catalog.Launch{Method: "bin-riscv"}})
+	_, err := For(catalog.System{Name: "new", Launch: catalog.Launch{Method: "bin-riscv"}}, nil)
 	if err == nil || !strings.Contains(err.Error(), "older than the site") || !strings.Contains(err.Error(), "mkimage") {
 		t.Errorf("an unknown method: %v", err)
 	}
-	if _, err := For(catalog.System{Name: "half", Launch: catalog.Launch{Method: catalog.MethodKexec}}); err == nil {
+	if _, err := For(catalog.System{Name: "half", Launch: catalog.Launch{Method: catalog.MethodKexec}}, nil); err == nil {
 		t.Error("kexec without its arguments")
 	}
 }
@@ -254,7 +254,7 @@ func TestPreflight(t *testing.T) {
 		Launch: catalog.Launch{Method: catalog.MethodKexec, Kexec: &catalog.Kexec{Kernel: "k", Initrd: []string{"a", "b"}}},
 		Files:  []catalog.File{{Path: "k", Size: 8 * m}, {Path: "a", Size: 30*m - 1}, {Path: "b", Size: 10 * m}},
 	}
-	method, err := For(sys)
+	method, err := For(sys, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func (n *Node) items(cat *catalog.Catalog) []menu.Item {
 	items := make([]menu.Item, 0, len(cat.Systems))
 	for _, s := range cat.Systems {
 		item := menu.Item{Name: s.Name, Title: s.Title, Description: s.Description, Size: s.Size, Hidden: s.Hidden}
-		if _, err := launch.For(s); err != nil {
+		if _, err := launch.For(s, cat); err != nil {
 			item.Unavailable = err.Error()
 		} else if s.Arch != n.Facts.Arch {
 			item.Unavailable = fmt.Sprintf("it is for %s machines, this one is %s", s.Arch, n.Facts.Arch)

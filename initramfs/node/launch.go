@@ -6,21 +6,23 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// Launch starts the system: loads it, says good-bye on every console and to the seeder, and jumps.
-func (n *Node) Launch(ctx context.Context, sys catalog.System) error {
-	method, err := launch.For(sys)
+// Launch starts the system. If that takes the machine over, it loads it, says good-bye on every console and to the seeder,
+// and jumps.
+func (n *Node) Launch(ctx context.Context, sys catalog.System) (boot.Choice, error) {
+	method, err := launch.For(sys, n.catalog)
 	if err != nil {
-		return err
+		return boot.Choice{}, err
 	}
 	n.stopEngine() // its memory is needed, and its peers should look elsewhere before it falls silent
 	job := launch.Job{System: sys, Dir: n.Folder(sys), Vars: n.vars(sys), Log: n.Log}
 	n.Log("loading %s", sys.Title)
 	if err := method.Load(ctx, job); err != nil {
-		return err
+		return boot.Choice{}, err
 	}
 	n.Report.End(nil)
 	if err := n.Report.Post(ctx, poster{n}); err != nil {
@@ -30,7 +32,8 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) error {
 	n.Drain(ctx)
 	n.quiet(false)
 	defer n.quiet(true) // if it returns
-	return method.Start(ctx, job)
+	_, err = method.Start(ctx, job)
+	return boot.Choice{}, err
 }
 
 // vars are the values of the placeholders in a command line, all of catalog.Placeholders.

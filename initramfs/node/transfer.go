@@ -137,7 +137,7 @@ func (n *Node) forget(sys catalog.System) error {
 }
 
 func (n *Node) preflight(sys catalog.System) error {
-	method, err := launch.For(sys)
+	method, err := launch.For(sys, n.catalog)
 	if err != nil {
 		return err
 	}

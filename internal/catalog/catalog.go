@@ -33,6 +33,8 @@ type Catalog struct {
 	HTTP []string `json:"http"`
 	// Systems are in the order in which the chooser shows them. Names are unique.
 	Systems []System `json:"systems"`
+	// Runtimes are what systems need on a node beside their own files, such as QEMU. Names are unique among them.
+	Runtimes []Runtime `json:"runtimes,omitempty"`
 }
 
 // Defaults is what a node does when nobody types.
@@ -69,12 +71,31 @@ type System struct {
 // Launch says how a system is started: a method, and the arguments of that method only.
 type Launch struct {
 	Method string `json:"method"`
-	// Kexec is set when Method is MethodKexec.
+	// The field of the method is set, the others are nil.
 	Kexec *Kexec `json:"kexec,omitempty"`
+	Bin   *Bin   `json:"bin,omitempty"`
+	QEMU  *QEMU  `json:"qemu,omitempty"`
+	// After is what a node does when the system has ended (methods bin and qemu): AfterMenu, AfterReboot, AfterPowerOff or
+	// the name of the system to start next. Empty is AfterMenu.
+	After string `json:"after,omitempty"`
 }
 
-// MethodKexec starts a Linux kernel with kexec_file_load(2).
-const MethodKexec = "kexec"
+// The methods.
+const (
+	// MethodKexec starts a Linux kernel with kexec_file_load(2).
+	MethodKexec = "kexec"
+	// MethodBin runs a program of the system on the node, which goes on seeding.
+	MethodBin = "bin"
+	// MethodQEMU runs a virtual machine on the node, which goes on seeding.
+	MethodQEMU = "qemu"
+)
+
+// The words for Launch.After that are no system's name.
+const (
+	AfterMenu     = "menu"
+	AfterReboot   = "reboot"
+	AfterPowerOff = "poweroff"
+)
 
 // Kexec are the arguments of MethodKexec. Paths are those of System.Files.
 type Kexec struct {
@@ -83,6 +104,44 @@ type Kexec struct {
 	Initrd []string `json:"initrd,omitempty"`
 	// Cmdline may hold placeholders, see [Expand].
 	Cmdline string `json:"cmdline,omitempty"`
+}
+
+// Bin are the arguments of MethodBin. The program runs in the system's folder.
+type Bin struct {
+	// Program is a path of System.Files.
+	Program string `json:"program"`
+	// Args are passed to it, one word each; they may hold placeholders, see [Expand].
+	Args []string `json:"args,omitempty"`
+}
+
+// QEMU are the arguments of MethodQEMU. QEMU runs in the system's folder.
+type QEMU struct {
+	// Args are qemu-system-x86_64's, one word each, as the operator wrote them; they may hold placeholders, see [Expand].
+	// What they leave open (memory, processors, accelerator, network, display) the node decides.
+	Args []string `json:"args,omitempty"`
+	// Runtime is the name of the runtime that has QEMU in it.
+	Runtime string `json:"runtime"`
+	// Display is DisplayScreen, DisplaySerial or DisplayVNC; empty: the node's screen if it has one, else its terminal.
+	Display string `json:"display,omitempty"`
+	// VNCPassword is set with DisplayVNC. VNC (RFC 6143) looks at eight bytes of it.
+	VNCPassword string `json:"vnc_password,omitempty"`
+}
+
+// The values of QEMU.Display.
+const (
+	// DisplayScreen shows the guest's screen on the node's frame buffer.
+	DisplayScreen = "screen"
+	// DisplaySerial connects the guest's serial line, and what its BIOS writes, with a console of the node.
+	DisplaySerial = "serial"
+	// DisplayVNC serves the guest's screen on the network.
+	DisplayVNC = "vnc"
+)
+
+// Runtime is a torrent of programs that a method needs on the node. Its System has no title and no launch.
+type Runtime struct {
+	System
+	// Unpacked is the size in bytes of what is in it.
+	Unpacked int64 `json:"unpacked"`
 }
 
 // File is one file of a system.
@@ -124,6 +183,16 @@ func (c *Catalog) System(name string) (System, bool) {
 	return System{}, false
 }
 
+// Runtime returns the runtime of that name.
+func (c *Catalog) Runtime(name string) (Runtime, bool) {
+	for _, r := range c.Runtimes {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Runtime{}, false
+}
+
 // Encode returns the document as it is signed and served: indented JSON with a newline at its end.
 func (c *Catalog) Encode() ([]byte, error) {
 	if err := c.Validate(); err != nil {
@@ -159,7 +228,7 @@ func (c *Catalog) Validate() error {
 		bad("version %d; this program speaks version %d: build node image and seeder from the same release", c.Version, Version)
 	}
 	names := map[string]bool{}
-	for _, s := range c.Systems {
+	add := func(s *System, names map[string]bool) {
 		if s.Name == "" || s.Name == "." || s.Name == ".." || strings.ContainsAny(s.Name, "/\x00") {
 			bad("system name %q is not a plain folder name", s.Name)
 		}
@@ -169,6 +238,25 @@ func (c *Catalog) Validate() error {
 		names[s.Name] = true
 		if err := s.validate(); err != nil {
 			errs = append(errs, err)
+		}
+	}
+	runtimes := map[string]bool{}
+	for i := range c.Runtimes {
+		add(&c.Runtimes[i].System, runtimes)
+	}
+	for i := range c.Systems {
+		add(&c.Systems[i], names)
+	}
+	for _, s := range c.Systems {
+		if q := s.Launch.QEMU; q != nil && !runtimes[q.Runtime] {
+			bad("system %q needs the runtime %q, which is not in the list", s.Name, q.Runtime)
+		}
+		switch after := s.Launch.After; after {
+		case "", AfterMenu, AfterReboot, AfterPowerOff:
+		default:
+			if !names[after] {
+				bad("system %q is to be followed by %q, which is not in the list", s.Name, after)
+			}
 		}
 	}
 	if d := c.Defaults.System; d != "" && !names[d] {
@@ -206,18 +294,40 @@ func (s *System) validate() error {
 	if s.PieceLength <= 0 {
 		bad("piece length %d", s.PieceLength)
 	}
-	switch l := s.Launch; {
-	case l.Method == MethodKexec && l.Kexec != nil:
-		for _, p := range append([]string{l.Kexec.Kernel}, l.Kexec.Initrd...) {
-			if !paths[p] {
-				bad("%q is not among its files", p)
-			}
+	for _, p := range s.Launch.programs() {
+		if !paths[p] {
+			bad("%q is not among its files", p)
 		}
-	case l.Method == MethodKexec:
-		bad("method kexec without its arguments")
+	}
+	if !s.Launch.complete() {
+		bad("method %s without its arguments", s.Launch.Method)
 	}
 	// An unknown method is not an error here: an older node lists the system and says that it can't start it.
 	return errors.Join(errs...)
+}
+
+// programs are the files that the method names.
+func (l *Launch) programs() []string {
+	switch {
+	case l.Method == MethodKexec && l.Kexec != nil:
+		return append([]string{l.Kexec.Kernel}, l.Kexec.Initrd...)
+	case l.Method == MethodBin && l.Bin != nil:
+		return []string{l.Bin.Program}
+	}
+	return nil
+}
+
+// complete reports whether the method has its arguments.
+func (l *Launch) complete() bool {
+	switch l.Method {
+	case MethodKexec:
+		return l.Kexec != nil
+	case MethodBin:
+		return l.Bin != nil
+	case MethodQEMU:
+		return l.QEMU != nil
+	}
+	return true
 }
 
 // CleanPath reports whether p is a relative, clean, slash-separated path that stays in its folder.

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Placeholders are the names usable as {{.NAME}} in a kernel command line, with what each stands for.
+// Placeholders are the names usable as {{.NAME}} in a kernel command line or a program's arguments, with what each stands for.
 var Placeholders = map[string]string{
 	"MAC":       "the node's MAC address, aa:bb:cc:dd:ee:ff",
 	"IP":        "the node's IPv4 address",

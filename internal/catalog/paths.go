@@ -18,6 +18,8 @@ const (
 	// PathReport takes a node's reports (POST, report.Report as JSON); PathNodes lists them (GET).
 	PathReport = "/api/report"
 	PathNodes  = "/api/nodes"
+	// PathLog takes lines of a node's log (POST, report.Log as JSON).
+	PathLog = "/api/log"
 )
 
 // BootPath is where a file of PathBoot is served for as long as it is the one with that SHA-256 (in hexadecimal, of which

@@ -70,10 +70,43 @@ type Report struct {
 	FromHTTP   int64 `json:"from_http"`
 	Uploaded   int64 `json:"uploaded"`
 
+	// Exit is how the last system that ran beside phase 1 ended; nil before.
+	Exit *Exit `json:"exit,omitempty"`
+	// HostKey is the fingerprint of the node's SSH server ("SHA256:…", as ssh-keygen -l shows it); empty if it has none.
+	HostKey string `json:"host_key,omitempty"`
+
 	// Durations are the seconds each finished step took, waits for a person included.
 	Durations map[Step]float64 `json:"durations"`
 	// Uptime is the seconds since the node's kernel started.
 	Uptime float64 `json:"uptime"`
+}
+
+// Exit is how a system of the methods bin and qemu ended.
+type Exit struct {
+	System string `json:"system"`
+	// Code is the exit code, 128 and the signal's number if it was killed.
+	Code int `json:"code"`
+	// Reason says why it ended where the code alone doesn't: "killed by a signal: segmentation fault".
+	Reason string `json:"reason,omitempty"`
+	// Lines are the last of its output, without control characters: at most [ExitLines] of at most [ExitWidth] bytes.
+	Lines []string `json:"lines,omitempty"`
+}
+
+// Limits of Exit.Lines.
+const (
+	ExitLines = 20
+	ExitWidth = 200
+)
+
+// Log is the body of POST /api/log: lines of the log of one boot, each without its line end.
+type Log struct {
+	// Boot and MAC are those of the node's reports.
+	Boot string `json:"boot"`
+	MAC  string `json:"mac"`
+	// First is the number of the first line within this boot, from 0: a line that comes twice is known by it, and lines that
+	// were lost are missed.
+	First int64    `json:"first"`
+	Lines []string `json:"lines"`
 }
 
 // Node is a report with what the seeder adds to it.

@@ -36,6 +36,8 @@ type Site struct {
 	Ports    Ports
 	Log      Log
 	Node     Node
+	// Original says that the site is one of the original BootTorrent (Boottorrent.yaml, version 0).
+	Original bool
 	// Systems are sorted by title, then name.
 	Systems []System
 	// Warnings are what looks like an oversight but does not keep the site from being served.
@@ -102,6 +104,8 @@ type Node struct {
 	Consoles []string
 	// Cmdline is appended to phase 1's kernel command line.
 	Cmdline string
+	// SSHKeys are lines in the form of authorized_keys (sshd(8)), for nodes' images.
+	SSHKeys []string
 }
 
 // System is one checked folder below oss/.

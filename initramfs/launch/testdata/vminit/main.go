@@ -42,7 +42,7 @@ func first() {
 	if err != nil {
 		fail("%v", err)
 	}
-	method, err := launch.For(job.System)
+	method, err := launch.For(job.System, nil)
 	if err != nil {
 		fail("%v", err)
 	}
@@ -67,7 +67,8 @@ func first() {
 	peak, after := watch.stop()
 	need := method.Need(job.System)
 	fmt.Printf("VM load: need %d peak %d after %d took %s\n", need.Copies+need.Files, peak, after, took)
-	fmt.Printf("VM start: %v\n", method.Start(context.Background(), job))
+	_, err = method.Start(context.Background(), job)
+	fmt.Printf("VM start: %v\n", err)
 	off()
 }
 
