@@ -3,12 +3,21 @@ package lab
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
-// Cable is the speed of a cable in bits per second, payload and headers of Ethernet together; 0 is as fast as the
-// machine can. Down is from the switch, Up is to it.
+// Cable is what a cable does to frames. The zero Cable is as fast as the machine can, and loses nothing.
 type Cable struct {
+	// Down, from the switch, and Up, to it, are its speeds in bits per second, payload and headers of Ethernet together; 0 is
+	// as fast as the machine can.
 	Down, Up float64
+	// Loss is the share of the frames that don't arrive, from 0 to below 1, in each direction.
+	Loss float64
+	// Delay is how long a frame takes in each direction.
+	Delay time.Duration
+	// VLAN makes the switch's port a tagged one: at this end all frames carry this IEEE 802.1Q tag, and others are not let
+	// in; at the switch none do. 0: no tags.
+	VLAN int
 }
 
 // queue is how many bytes wait at each end of a cable before packets are dropped: a small switch's buffer for a port.
@@ -20,13 +29,18 @@ func (r *Room) connect(ns namespace, dev string, c Cable) (port string, err erro
 	r.ports++
 	port = fmt.Sprintf("p%d", r.ports)
 	r.mu.Unlock()
-	err = r.sw.ip(r.ctx,
-		fmt.Sprintf("link add %s mtu %d type veth peer name %s mtu %d netns %s", port, r.mtu, dev, r.mtu, ns),
-		fmt.Sprintf("link set %s master br0 up", port))
+	if c.relayed() {
+		err = r.relay(port, ns, dev, c)
+	} else {
+		err = r.sw.ip(r.ctx, fmt.Sprintf("link add %s type veth peer name %s netns %s", port, dev, ns))
+	}
 	if err != nil {
 		return "", err
 	}
-	if err := ns.ip(r.ctx, fmt.Sprintf("link set %s up", dev)); err != nil {
+	if err := r.sw.ip(r.ctx, fmt.Sprintf("link set %s mtu %d master br0 up", port, r.mtu)); err != nil {
+		return "", err
+	}
+	if err := ns.ip(r.ctx, fmt.Sprintf("link set %s mtu %d up", dev, r.mtu)); err != nil {
 		return "", err
 	}
 	if err := r.sw.shape(r.ctx, port, c.Down); err != nil {

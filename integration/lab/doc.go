@@ -17,7 +17,8 @@
 // The switch is a bridge without spanning tree in a network namespace of its own. A cable is one veth pair between the
 // switch and the namespace of a host or node; a token bucket (tc-tbf(8)) at each end gives it its speed, one for each
 // direction, with the queue of a small switch (256 KiB). A node's namespace bridges the cable to the tap device that is
-// QEMU's end of its network card, so hosts and nodes are shaped by the same thing.
+// QEMU's end of its network card, so hosts and nodes are shaped by the same thing. A cable that loses or delays frames, or
+// ends at a tagged port, is a pair of tap devices with this process in between.
 //
 //	 switch namespace          host's namespace
 //	┌────────────────┐ cable  ┌───────────────────────────────┐

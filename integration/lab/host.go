@@ -53,7 +53,15 @@ func Rate(bitsPerSecond float64) HostOption { return Rates(bitsPerSecond, bitsPe
 // Rates sets the speed of the host's cable in bits per second, from the switch and to it.
 func Rates(down, up float64) HostOption {
 	return func(h *Host) error {
-		h.cable = Cable{Down: down, Up: up}
+		h.cable.Down, h.cable.Up = down, up
+		return nil
+	}
+}
+
+// Wire gives the host's cable all its properties at once.
+func Wire(c Cable) HostOption {
+	return func(h *Host) error {
+		h.cable = c
 		return nil
 	}
 }

@@ -10,37 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/boottorrent/boottorrent/internal/need"
 )
-
-// openTap takes QEMU's place at the tap device of a node's first card: each Read and Write is an Ethernet frame.
-func openTap(t *testing.T, ns namespace) *os.File {
-	t.Helper()
-	var tap *os.File
-	err := ns.do(func() error {
-		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-		if err != nil {
-			return err
-		}
-		request, err := unix.NewIfreq(tapName(0))
-		if err != nil {
-			return err
-		}
-		request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
-		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
-			return err
-		}
-		tap = os.NewFile(uintptr(fd), "tap") // which polls it, as it does not block
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { tap.Close() })
-	return tap
-}
 
 // A node's card has the speed given, in both directions. No machine is needed to see that.
 func TestTapSpeed(t *testing.T) {
@@ -59,7 +30,12 @@ func TestTapSpeed(t *testing.T) {
 	if err := node.plug(0, NIC{Cable: Cable{Down: 40e6, Up: 20e6}}); err != nil {
 		t.Fatal(err)
 	}
-	tap := openTap(t, ns)
+	// It takes QEMU's place.
+	tap, err := openTap(ns, tapName(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tap.Close()
 
 	up := received(t, host, func(until time.Time) error { return sendFrames(tap, until) })
 	assertRate(t, "from the node", up, 20e6)
