@@ -73,14 +73,24 @@ type room struct {
 	names   []string
 }
 
-func newRoom(t *testing.T) *room {
+// newRoom makes a room in the namespaces of its own in which the test runs a second time; outside of them, where the test
+// has nothing more to do, it returns nil. With an address, which may be empty, the node's eth0 is plugged into a switch
+// that has it.
+func newRoom(t *testing.T, address ...string) *room {
 	t.Helper()
+	if !inNamespace(t) {
+		return nil
+	}
 	r := &room{t: t, dir: t.TempDir()}
 	holder := exec.Command(need.Command(t, "sleep", "coreutils"), "infinity")
 	holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	r.start(holder)
 	r.pid = holder.Process.Pid
 	r.inside("ip", "link", "set", "lo", "up")
+	if len(address) > 0 {
+		r.cable("eth0", mac0, address[0])
+		r.plug("eth0")
+	}
 	return r
 }
 
