@@ -18,27 +18,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
 
+	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/image"
-)
-
-// Exit codes.
-const (
-	exitOK = iota
-	exitFailed
-	exitUsage
 )
 
 // commandLine is the command line. The flags belong to building, and stand here so that mkimage --help shows them.
@@ -72,73 +62,25 @@ type buildCmd struct {
 }
 
 // terminal is where a command writes.
-type terminal struct {
-	Out, Err io.Writer
-}
+type terminal = cli.Terminal
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], terminal{Out: os.Stdout, Err: os.Stderr})
-	stop()
-	os.Exit(code)
-}
-
-// exited carries kong's wish to exit (after --help) out of its parser.
-type exited int
-
-// run executes one command line and returns the exit code.
-func run(ctx context.Context, args []string, term terminal) (code int) {
-	defer func() {
-		if r := recover(); r != nil {
-			e, ok := r.(exited)
-			if !ok {
-				panic(r)
-			}
-			code = int(e)
-		}
-	}()
-	var cli commandLine
-	parser, err := kong.New(&cli,
-		kong.Name("mkimage"),
+// program is the command with an empty command line.
+func program() cli.Program {
+	var line commandLine
+	return cli.Program{Name: "mkimage", Grammar: &line, Options: []kong.Option{
 		kong.Description("Builds the kernel and initramfs that a site's nodes start with, into DIR/image."),
 		kong.Vars{"version": version.String("mkimage")},
-		kong.Writers(term.Out, term.Err),
-		kong.Exit(func(code int) { panic(exited(code)) }),
-	)
-	if err != nil {
-		fmt.Fprintln(term.Err, "mkimage:", err)
-		return exitFailed
-	}
-	kongcompletion.Register(parser)
-	command, err := parser.Parse(args)
-	if err != nil {
-		return usage(term, err)
-	}
-	command.BindTo(ctx, (*context.Context)(nil))
-	switch err := command.Run(term, &cli.flags); {
-	case err == nil:
-		return exitOK
-	case errors.As(err, new(usageError)):
-		return usage(term, err)
-	default:
-		fmt.Fprintln(term.Err, "mkimage:", err)
-		return exitFailed
-	}
+		kong.Bind(&line.flags),
+	}}
 }
 
-func usage(term terminal, err error) int {
-	fmt.Fprintf(term.Err, "mkimage: %v\nmkimage: see 'mkimage --help'\n", err)
-	return exitUsage
-}
-
-// usageError is a mistake on the command line that its parser doesn't see.
-type usageError struct{ error }
+func main() { cli.Main(program()) }
 
 // Run builds the image and prints what takes how many bytes.
 func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
 	selection, err := drivers.ParseSelection(f.Drivers)
 	if err != nil {
-		return usageError{err}
+		return cli.UsageError{Err: err}
 	}
 	log := slog.New(slog.NewTextHandler(term.Err, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	m, err := image.Build(ctx, image.Options{
@@ -150,7 +92,7 @@ func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
 		return fmt.Errorf("the site has problems: %d", len(problems))
 	}
 	if errors.As(err, new(*image.OptionError)) {
-		return usageError{err}
+		return cli.UsageError{Err: err}
 	}
 	if err != nil {
 		return err

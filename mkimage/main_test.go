@@ -5,6 +5,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+
+	"github.com/boottorrent/boottorrent/internal/cli"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -15,20 +17,20 @@ func TestExitCodes(t *testing.T) {
 		code     int
 		out, err string
 	}{
-		{"help", []string{"--help"}, exitOK, "--drivers", ""},
-		{"version", []string{"--version"}, exitOK, "mkimage devel", ""},
-		{"completion", []string{"completion", "bash"}, exitOK, "mkimage", ""},
-		{"nothing", nil, exitUsage, "", "mkimage --help"},
-		{"unknown flag", []string{empty, "--quux"}, exitUsage, "", "--quux"},
-		{"drivers", []string{empty, "--drivers", "a b"}, exitUsage, "", "is not a list of drivers"},
-		{"seeder", []string{empty, "--seeder", "here"}, exitUsage, "", "http://ADDRESS:PORT"},
-		{"level", []string{empty, "--compress-level", "10"}, exitUsage, "", "no compression level 10"},
-		{"not a site", []string{empty}, exitFailed, "", "boottorrent.yaml"},
-		{"not a source", []string{empty, "--source", empty}, exitFailed, "", "is not a checkout"},
+		{"help", []string{"--help"}, cli.ExitOK, "--drivers", ""},
+		{"version", []string{"--version"}, cli.ExitOK, "mkimage devel", ""},
+		{"completion", []string{"completion", "bash"}, cli.ExitOK, "mkimage", ""},
+		{"nothing", nil, cli.ExitUsage, "", "mkimage --help"},
+		{"unknown flag", []string{empty, "--quux"}, cli.ExitUsage, "", "--quux"},
+		{"drivers", []string{empty, "--drivers", "a b"}, cli.ExitUsage, "", "is not a list of drivers"},
+		{"seeder", []string{empty, "--seeder", "here"}, cli.ExitUsage, "", "http://ADDRESS:PORT"},
+		{"level", []string{empty, "--compress-level", "10"}, cli.ExitUsage, "", "no compression level 10"},
+		{"not a site", []string{empty}, cli.ExitFailed, "", "boottorrent.yaml"},
+		{"not a source", []string{empty, "--source", empty}, cli.ExitFailed, "", "is not a checkout"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, err bytes.Buffer
-			code := run(context.Background(), c.args, terminal{Out: &out, Err: &err})
+			code := program().Run(context.Background(), c.args, terminal{Out: &out, Err: &err})
 			if code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}

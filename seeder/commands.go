@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
@@ -73,7 +74,7 @@ func load(dir string, term terminal) (*site.Site, error) {
 	}
 	if len(problems) > 0 {
 		fmt.Fprintf(term.Err, "%s: %s\n", dir, count(len(problems), "problem"))
-		return nil, errReported
+		return nil, cli.ErrReported
 	}
 	for _, w := range s.Warnings {
 		fmt.Fprintln(term.Err, "warning:", w.Error())

@@ -11,23 +11,10 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
-
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
-)
 
-// Exit codes.
-const (
-	exitOK = iota
-	exitFailed
-	exitUsage
+	"github.com/boottorrent/boottorrent/internal/cli"
 )
 
 // commands is the command line.
@@ -40,60 +27,15 @@ type commands struct {
 }
 
 // terminal is where a command writes.
-type terminal struct {
-	Out, Err io.Writer
-}
+type terminal = cli.Terminal
 
-// errReported ends a command that has already told why.
-var errReported = errors.New("reported")
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], terminal{Out: os.Stdout, Err: os.Stderr})
-	stop()
-	os.Exit(code)
-}
-
-// exited carries kong's wish to exit (after --help) out of its parser.
-type exited int
-
-// run executes one command line and returns the exit code.
-func run(ctx context.Context, args []string, term terminal) (code int) {
-	defer func() {
-		if r := recover(); r != nil {
-			e, ok := r.(exited)
-			if !ok {
-				panic(r)
-			}
-			code = int(e)
-		}
-	}()
-	var cli commands
-	parser, err := kong.New(&cli,
-		kong.Name("seeder"),
+// program is the command with an empty command line.
+func program() cli.Program {
+	return cli.Program{Name: "seeder", Grammar: &commands{}, Options: []kong.Option{
 		kong.Description("Boots a room of machines over the network in about the time one of them needs."),
-		kong.Writers(term.Out, term.Err),
-		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	)
-	if err != nil {
-		fmt.Fprintln(term.Err, "seeder:", err)
-		return exitFailed
-	}
-	kongcompletion.Register(parser)
-	command, err := parser.Parse(args)
-	if err != nil {
-		fmt.Fprintf(term.Err, "seeder: %v\nseeder: see 'seeder --help'\n", err)
-		return exitUsage
-	}
-	command.BindTo(ctx, (*context.Context)(nil))
-	switch err := command.Run(term); {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errReported):
-	default:
-		fmt.Fprintln(term.Err, "seeder:", err)
-	}
-	return exitFailed
+	}}
 }
+
+func main() { cli.Main(program()) }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
@@ -52,8 +53,8 @@ func makeSite(t *testing.T) (dir string, httpPort int) {
 func fails(t *testing.T, args ...string) string {
 	t.Helper()
 	var said bytes.Buffer
-	if code := run(t.Context(), args, terminal{Out: io.Discard, Err: &said}); code != exitFailed {
-		t.Errorf("seeder %s: exit code %d, want %d\n%s", strings.Join(args, " "), code, exitFailed, &said)
+	if code := program().Run(t.Context(), args, terminal{Out: io.Discard, Err: &said}); code != cli.ExitFailed {
+		t.Errorf("seeder %s: exit code %d, want %d\n%s", strings.Join(args, " "), code, cli.ExitFailed, &said)
 	}
 	return said.String()
 }
@@ -66,7 +67,7 @@ func TestServe(t *testing.T) {
 	defer interrupt()
 	out, in := io.Pipe()
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"serve", dir}, terminal{Out: in, Err: t.Output()}) }()
+	go func() { ended <- program().Run(ctx, []string{"serve", dir}, terminal{Out: in, Err: t.Output()}) }()
 
 	want := regexp.MustCompile(`^The site "Room 12" is served on
   lo +127\.0\.0\.1/8 +http://127\.0\.0\.1:\d+  DHCP: off  TFTP: \d+  BitTorrent: \d+
@@ -96,7 +97,7 @@ warning: image/vmlinuz is missing, so no node can start: run 'mkimage .*'
 	interrupt()
 	select {
 	case code := <-ended:
-		if took := time.Since(start); code != exitOK || took > 3*time.Second {
+		if took := time.Since(start); code != cli.ExitOK || took > 3*time.Second {
 			t.Errorf("exit code %d after %s, want 0 within 3 s", code, took)
 		}
 	case <-time.After(20 * time.Second):

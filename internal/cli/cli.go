@@ -1,0 +1,101 @@
+// Package cli is what the two commands of the seeder's machine, seeder and mkimage, do alike: they parse a command line
+// (github.com/alecthomas/kong), run the command it names until that ends or somebody interrupts it, and say by their exit
+// code how it went.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+)
+
+// Exit codes.
+const (
+	// ExitOK is well, ExitFailed a failure, ExitUsage a wrong command line.
+	ExitOK = iota
+	ExitFailed
+	ExitUsage
+)
+
+// Terminal is where a command writes. Commands get it by kong's binding, as they get a context.Context.
+type Terminal struct {
+	Out, Err io.Writer
+}
+
+// ErrReported ends a command that has already told why.
+var ErrReported = errors.New("reported")
+
+// UsageError is a mistake on the command line that its parser doesn't see.
+type UsageError struct{ Err error }
+
+// Error implements error.
+func (e UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e UsageError) Unwrap() error { return e.Err }
+
+// Program is one of the two.
+type Program struct {
+	Name string
+	// Grammar is a pointer to a struct of kong's tags; it is filled in.
+	Grammar any
+	Options []kong.Option
+}
+
+// Main runs the program with this process's arguments and ends the process. An interrupt ends the command's context.
+func Main(p Program) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := p.Run(ctx, os.Args[1:], Terminal{Out: os.Stdout, Err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// exited carries kong's wish to exit (after --help) out of its parser.
+type exited int
+
+// Run executes one command line and returns the exit code.
+func (p Program) Run(ctx context.Context, args []string, term Terminal) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exited)
+			if !ok {
+				panic(r)
+			}
+			code = int(e)
+		}
+	}()
+	parser, err := kong.New(p.Grammar, append([]kong.Option{
+		kong.Name(p.Name), kong.Writers(term.Out, term.Err), kong.Exit(func(code int) { panic(exited(code)) }),
+	}, p.Options...)...)
+	if err != nil {
+		fmt.Fprintf(term.Err, "%s: %v\n", p.Name, err)
+		return ExitFailed
+	}
+	kongcompletion.Register(parser)
+	command, err := parser.Parse(args)
+	if err != nil {
+		return p.usage(term, err)
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	switch err := command.Run(term); {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, new(UsageError)):
+		return p.usage(term, err)
+	case !errors.Is(err, ErrReported):
+		fmt.Fprintf(term.Err, "%s: %v\n", p.Name, err)
+	}
+	return ExitFailed
+}
+
+func (p Program) usage(term Terminal, err error) int {
+	fmt.Fprintf(term.Err, "%s: %v\n%[1]s: see '%[1]s --help'\n", p.Name, err)
+	return ExitUsage
+}
