@@ -7,10 +7,11 @@ LDFLAGS  := -X github.com/boottorrent/boottorrent/internal/version.Release=$(REL
 NODES    ?= 3
 
 # What a seeder needs besides its own binary, what the room in one machine needs, and the foreign tools that tests use as
-# referees.
+# referees. MEDIA is what mkimage makes sticks and ISO images with.
 PACKAGES_SEEDER := ipxe xz-utils
 PACKAGES_ROOM   := qemu-system-x86 ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
-PACKAGES_TEST   := aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
+PACKAGES_MEDIA  := systemd-boot-efi grub-common grub-pc-bin xorriso
+PACKAGES_TEST   := gdisk dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
 
 export CGO_ENABLED = 0
 
@@ -48,7 +49,7 @@ fuzz: ## every fuzz target for ten seconds each
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
 		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$p || exit 1; done; done
 
-deps: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_ROOM) $(PACKAGES_TEST)
+deps: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_MEDIA) $(PACKAGES_ROOM) $(PACKAGES_TEST)
 deps-demo: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_ROOM)
 deps deps-demo:
 	@missing=; for p in $(PACKAGES); do \

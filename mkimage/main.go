@@ -4,6 +4,7 @@
 // Synopsis:
 //
 //	mkimage DIR [--kernel FILE --modules DIR] [--drivers common|all|LIST] [--seeder URL]
+//	mkimage flash FILE [DEVICE] [--force]
 //
 // Description:
 //
@@ -34,6 +35,7 @@ import (
 // commandLine is the command line. The flags belong to building, and stand here so that mkimage --help shows them.
 type commandLine struct {
 	Build      buildCmd                  `cmd:"" default:"withargs" help:"Build the image of a site. The word build can be left out: mkimage DIR."`
+	Flash      flashCmd                  `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
 
 	flags   `embed:""`
@@ -61,7 +63,7 @@ type buildCmd struct {
 	Dir string `arg:"" help:"The site directory."`
 }
 
-// terminal is where a command writes.
+// terminal is what a command reads and writes.
 type terminal = cli.Terminal
 
 // program is the command with an empty command line.

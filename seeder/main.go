@@ -26,7 +26,7 @@ type commands struct {
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
 }
 
-// terminal is where a command writes.
+// terminal is what a command reads and writes.
 type terminal = cli.Terminal
 
 // program is the command with an empty command line.

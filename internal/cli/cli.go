@@ -24,8 +24,9 @@ const (
 	ExitUsage
 )
 
-// Terminal is where a command writes. Commands get it by kong's binding, as they get a context.Context.
+// Terminal is what a command reads and writes. Commands get it by kong's binding, as they get a context.Context.
 type Terminal struct {
+	In       io.Reader
 	Out, Err io.Writer
 }
 
@@ -52,7 +53,7 @@ type Program struct {
 // Main runs the program with this process's arguments and ends the process. An interrupt ends the command's context.
 func Main(p Program) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := p.Run(ctx, os.Args[1:], Terminal{Out: os.Stdout, Err: os.Stderr})
+	code := p.Run(ctx, os.Args[1:], Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
 	os.Exit(code)
 }

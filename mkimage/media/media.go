@@ -1,0 +1,113 @@
+// Package media makes what a machine without network boot starts phase 1 from: a disk image for USB sticks ([Contents.Disk])
+// and an ISO image ([Contents.ISO]), for machines with BIOS and with UEFI.
+//
+// Both hold one small FAT file system with the unified kernel image at EFI/BOOT/BOOTX64.EFI, where UEFI looks for it
+// (UEFI 2.10 section 3.5.1.1), and texts for people. A BIOS starts GRUB (GNU GRUB manual, "BIOS installation"), which
+// takes kernel and initramfs out of that same file, so that nothing is on the medium twice.
+package media
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/boottorrent/boottorrent/mkimage/fat"
+	"github.com/boottorrent/boottorrent/mkimage/gpt"
+	"github.com/boottorrent/boottorrent/mkimage/uki"
+)
+
+// bootFile is where UEFI looks on a removable medium of an x86-64 machine.
+const bootFile = "EFI/BOOT/BOOTX64.EFI"
+
+// Contents are what a medium holds.
+type Contents struct {
+	// UKI is a unified kernel image and Sections where its parts are.
+	UKI      []byte
+	Sections []uki.Section
+	// Cmdline is the kernel command line for machines with BIOS.
+	Cmdline string
+	// Label is the medium's name, up to eleven characters.
+	Label string
+	// Files are texts for people.
+	Files []fat.File
+	// Volume is the serial number of the FAT file system, by which phase 1 knows its medium.
+	Volume uint32
+}
+
+// room is what is left on the file system: for the files that an editor makes beside the one it writes.
+const room = 256 << 10
+
+// made is the time of everything, as the bytes must not depend on when they were made.
+var made = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// fileSystem is the FAT file system, to stand at a sector of a disk.
+func (c Contents) fileSystem(at uint32) ([]byte, error) {
+	files := append([]fat.File{{Path: bootFile, Data: c.UKI}}, c.Files...)
+	return fat.Make(files, fat.Options{Label: c.Label, ID: c.Volume, Time: made, Free: room, Hidden: at})
+}
+
+// id makes an identifier of the contents and a name, a version 8 UUID (RFC 9562).
+func (c Contents) id(name string) (g gpt.GUID) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %08x %q ", name, c.Volume, c.Cmdline)
+	h.Write(c.UKI)
+	copy(g[:], h.Sum(nil))
+	g[7] = g[7]&0x0f | 0x80
+	g[8] = g[8]&0x3f | 0x80
+	return g
+}
+
+// Where things are on a disk, in sectors. Partitions begin at a MiB, as all tools of today want it.
+const (
+	coreFirst = 40 // of GRUB: behind the partition table
+	espFirst  = 2048
+)
+
+// Disk returns the image of a disk. g makes its way for BIOS.
+func (c Contents) Disk(ctx context.Context, g *GRUB) ([]byte, error) {
+	esp, err := c.fileSystem(espFirst)
+	if err != nil {
+		return nil, err
+	}
+	core, err := g.core(ctx, "(,gpt2)", c.script(""))
+	if err != nil {
+		return nil, err
+	}
+	if len(core) > (espFirst-coreFirst)*gpt.Sector {
+		return nil, fmt.Errorf("make a disk image: GRUB's core has %d bytes, more than there is room for before the first MiB", len(core))
+	}
+	// Up to a multiple of eight sectors, and room for the second partition table.
+	end := (espFirst + len(esp)/gpt.Sector + 7) / 8 * 8
+	disk := make([]byte, (end+gpt.Behind)*gpt.Sector)
+	copy(disk, g.boot[:bootCode])
+	binary.LittleEndian.PutUint64(disk[coreAt:], coreFirst)
+	// The program believes the BIOS which drive it is; GRUB's own installer writes these two bytes for anything but floppies.
+	copy(disk[driveCheckAt:], "\x90\x90")
+	copy(disk[coreFirst*gpt.Sector:], core)
+	binary.LittleEndian.PutUint64(disk[coreFirst*gpt.Sector+blockListAt:], coreFirst+1)
+	copy(disk[espFirst*gpt.Sector:], esp)
+	return disk, gpt.Write(disk, c.id("disk"), []gpt.Partition{
+		{Type: gpt.BIOSBoot, ID: c.id("grub"), First: coreFirst, Last: espFirst - 1, Name: "BIOS boot"},
+		{Type: gpt.ESP, ID: c.id("esp"), First: espFirst, Last: uint64(end - 1), Name: "BootTorrent"},
+	})
+}
+
+// script is what GRUB does. before are lines that make the file system the root.
+func (c Contents) script(before string) string {
+	part := func(name string) string {
+		for _, s := range c.Sections {
+			if s.Name == name {
+				return fmt.Sprintf("(uki)%d+%d", s.Offset/gpt.Sector, (s.Size+gpt.Sector-1)/gpt.Sector)
+			}
+		}
+		return "missing"
+	}
+	return before + "loopback uki /" + bootFile + "\n" +
+		"linux16 " + part(".linux") + " " + c.Cmdline + "\n" +
+		"initrd16 " + part(".initrd") + "\n" +
+		"boot\n" +
+		"echo This medium is damaged, or not for this machine. It restarts in a minute.\n" +
+		"sleep 60\nreboot\n"
+}
