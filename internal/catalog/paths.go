@@ -12,6 +12,8 @@ const (
 	PathKernel = PathBoot + "vmlinuz"
 	PathInitrd = PathBoot + "initramfs.cpio.xz"
 	PathScript = PathBoot + "boot.ipxe"
+	// PathUKI is kernel, initramfs and command line in one UEFI program.
+	PathUKI = PathBoot + "boottorrent.efi"
 	// PathAnnounce and PathScrape are the tracker (BEP 3, BEP 48).
 	PathAnnounce = "/announce"
 	PathScrape   = "/scrape"

@@ -7,9 +7,12 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os"
+	"path"
 	"path/filepath"
 	"syscall"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
@@ -109,7 +112,14 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 		}
 		return ""
 	}
-	cfg.Boot.BIOS, cfg.Boot.EFI, cfg.Boot.HTTPEFI = have(loaderBIOS), have(loaderEFI), have(loaderHTTP)
+	cfg.Boot.BIOS, cfg.Boot.EFI = have(loaderBIOS), have(loaderEFI)
+	uki := path.Base(catalog.PathUKI)
+	cfg.Boot.HTTPEFI = func() string {
+		if _, err := os.Stat(filepath.Join(d.Site.Dir, site.ImageDir, uki)); err == nil {
+			return uki
+		}
+		return have(loaderHTTP)
+	}
 	if s.dhcp, err = dhcp.New(cfg); err != nil {
 		return err
 	}

@@ -31,10 +31,12 @@ func (b Boot) offer(c client, addr netip.Addr) (offer, error) {
 		// The script, and not iPXE again: that would never end.
 		return offer{file: base + catalog.PathScript, direct: true}, nil
 	case c.kind == httpBoot:
-		if b.HTTPEFI == "" {
-			return offer{}, noLoader("HTTP boot on x64 UEFI")
+		if b.HTTPEFI != nil {
+			if name := b.HTTPEFI(); name != "" {
+				return offer{file: base + catalog.PathBoot + name}, nil
+			}
 		}
-		return offer{file: base + catalog.PathBoot + b.HTTPEFI}, nil
+		return offer{}, noLoader("HTTP boot on x64 UEFI")
 	case isBIOS(c.arch):
 		if b.BIOS == "" {
 			return offer{}, noLoader("PC BIOS")

@@ -62,8 +62,9 @@ type Boot struct {
 	HTTPPort uint16
 	// BIOS and EFI are names on the TFTP server: iPXE for PC BIOS (undionly.kpxe) and for x64 UEFI (snponly.efi).
 	BIOS, EFI string
-	// HTTPEFI is the name below catalog.PathBoot of what x64 UEFI gets that boots by HTTP (ipxe.efi).
-	HTTPEFI string
+	// HTTPEFI returns the name below catalog.PathBoot of what x64 UEFI gets that boots by HTTP: phase 1 as one program, or
+	// iPXE (ipxe.efi) as long as there is none. It is asked for each machine; nil has none.
+	HTTPEFI func() string
 }
 
 // Lease is an address handed out in server mode.

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 var (
 	testIface = Interface{Name: "eth0", Index: 2, Addr: netip.MustParsePrefix("10.77.0.1/24")}
-	testBoot  = Boot{HTTPPort: 8080, BIOS: "undionly.kpxe", EFI: "snponly.efi", HTTPEFI: "ipxe.efi"}
+	testBoot  = Boot{HTTPPort: 8080, BIOS: "undionly.kpxe", EFI: "snponly.efi", HTTPEFI: func() string { return "boottorrent.efi" }}
 	testMAC   = net.HardwareAddr{0x52, 0x54, 0, 0, 0, 1}
 	otherMAC  = net.HardwareAddr{0x52, 0x54, 0, 0, 0, 2}
 	testGUID  = append([]byte{0}, "0123456789abcdef"...)

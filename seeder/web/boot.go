@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,10 +21,10 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// isImage reports whether a name is that of phase 1's kernel or initramfs.
-func isImage(name string) bool {
-	return name == path.Base(catalog.PathKernel) || name == path.Base(catalog.PathInitrd)
-}
+// images are phase 1's kernel and initramfs, and both in one.
+var images = []string{path.Base(catalog.PathKernel), path.Base(catalog.PathInitrd), path.Base(catalog.PathUKI)}
+
+func isImage(name string) bool { return slices.Contains(images, name) }
 
 // serveBoot serves what is below /boot/: the script, kernel and initramfs, and the boot loaders.
 func (s *Server) serveBoot(w http.ResponseWriter, r *http.Request) {

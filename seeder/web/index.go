@@ -82,7 +82,7 @@ func (s *Server) links() []page.Link {
 
 // bootFiles are the names below /boot/.
 func (s *Server) bootFiles() []string {
-	names := []string{path.Base(catalog.PathKernel), path.Base(catalog.PathInitrd)}
+	names := slices.Clone(images)
 	if s.cfg.Script != nil {
 		names = append(names, path.Base(catalog.PathScript))
 	}
@@ -95,6 +95,8 @@ func bootText(name string) string {
 		return "phase 1's kernel"
 	case catalog.PathInitrd:
 		return "phase 1's initramfs"
+	case catalog.PathUKI:
+		return "both as one UEFI program"
 	case catalog.PathScript:
 		return "the iPXE script that starts phase 1"
 	}
