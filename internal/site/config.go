@@ -13,9 +13,9 @@ import (
 // defaultConsoles: the screen last, so that it is /dev/console.
 var defaultConsoles = []string{"ttyS0,115200", "tty0"}
 
-// readConfig reads boottorrent.yaml into s, and returns the name of the default system, which can be checked only when
-// the systems are known.
-func readConfig(m *mapping, s *Site) (defaultSystem text) {
+// readConfig reads boottorrent.yaml into s, and returns the name of the default system and the password of VNC, which can be
+// checked only when the systems are known.
+func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	version := m.integer("version", -1, math.MinInt32, math.MaxInt32)
 	switch {
 	case !m.has("version"):
@@ -50,8 +50,9 @@ func readConfig(m *mapping, s *Site) (defaultSystem text) {
 	log.done()
 
 	readNode(m.mapping("node"), &s.Node)
+	vnc = readVNCPassword(m)
 	m.done()
-	return defaultSystem
+	return defaultSystem, vnc
 }
 
 const laterVersion0 = "sites of the original come with a later release; make a new one with: seeder init DIR, " +
@@ -111,6 +112,7 @@ func readNode(m *mapping, n *Node) {
 	cmdline.value = strings.TrimSpace(cmdline.value)
 	checkLine(m, "cmdline", cmdline, maxCmdline)
 	n.Cmdline = cmdline.value
+	n.SSHKeys = readSSHKeys(m)
 	m.done()
 }
 

@@ -196,13 +196,22 @@ func TestReadmeExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var example strings.Builder
+	examples := map[string]string{} // by the file that each begins with
+	name := ""
 	for line := range strings.Lines(string(readme)) {
-		if text, ok := strings.CutPrefix(line, "    "); ok || line == "\n" {
-			example.WriteString(text)
+		text, indented := strings.CutPrefix(line, "    ")
+		if file, ok := strings.CutPrefix(text, "# oss/"); ok {
+			name = "oss/" + strings.TrimSpace(file)
+		}
+		if indented {
+			examples[name] += text
 		}
 	}
-	write(t, filepath.Join(dir, "oss/debian/config.yaml"), []byte(example.String()))
+	for file, text := range examples {
+		write(t, filepath.Join(dir, file), []byte(text))
+	}
+	write(t, filepath.Join(dir, "oss/benchmark/benchmark"), elfHeader("amd64"))
+	write(t, filepath.Join(dir, "oss/rescue/disc.iso"), []byte("disc"))
 	for _, name := range []string{"linux", "initrd.gz"} {
 		body, err := os.ReadFile(need.File(t, installer+name, "debian-installer-12-netboot-amd64"))
 		if err != nil {
@@ -214,11 +223,19 @@ func TestReadmeExample(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	want := System{
+	bench := System{
+		Name: "benchmark", Dir: filepath.Join(dir, "oss/benchmark"), Title: "Benchmark", Arch: "amd64", Files: []string{"benchmark"},
+		Launch: catalog.Launch{Method: "bin", After: "menu", Bin: &catalog.Bin{Program: "benchmark", Args: []string{"--rounds", "3", "a b"}}},
+	}
+	rescue := System{
+		Name: "rescue", Dir: filepath.Join(dir, "oss/rescue"), Title: "Rescue disc", Arch: "amd64", Files: []string{"disc.iso"},
+		Launch: catalog.Launch{Method: "qemu", After: "menu", QEMU: &catalog.QEMU{Runtime: "qemu", Display: "screen", Args: []string{"-cdrom", "disc.iso"}}},
+	}
+	debian := System{
 		Name: "debian", Dir: filepath.Join(dir, "oss/debian"), Title: "Debian 12 installer", Arch: "amd64", Files: []string{"linux", "initrd.gz"},
 		Launch: catalog.Launch{Method: "kexec", Kexec: &catalog.Kexec{Kernel: "linux", Initrd: []string{"initrd.gz"}, Cmdline: "hostname={{.Hostname}}"}},
 	}
-	if !reflect.DeepEqual(s.Systems, []System{want}) || len(s.Warnings) > 0 {
+	if want := []System{bench, debian, rescue}; !reflect.DeepEqual(s.Systems, want) || len(s.Warnings) > 0 {
 		t.Errorf("got %+v, warnings %v\nwant %+v", s.Systems, s.Warnings, want)
 	}
 }

@@ -16,7 +16,7 @@ const originalFile = "Boottorrent.yaml"
 // Load reads and checks the whole site in dir: boottorrent.yaml, its keys, and every system. If anything is wrong it
 // returns no site, and every problem found. What only looks wrong is in the site's Warnings.
 func Load(dir string) (*Site, Problems) {
-	c := &checker{}
+	c := &checker{dir: dir}
 	s := load(c, dir)
 	if len(c.problems) > 0 {
 		c.problems.sort()
@@ -38,13 +38,15 @@ func load(c *checker, dir string) *Site {
 		return nil
 	}
 	shown := filepath.Join(dir, ConfigFile)
-	var defaultSystem text
+	var defaultSystem, vnc text
 	config := readDocument(c, os.DirFS(absolute), ConfigFile, shown)
 	if config != nil {
-		defaultSystem = readConfig(config, s)
+		defaultSystem, vnc = readConfig(config, s)
 	}
 	checkKeys(c, s, dir)
 	names := readSystems(c, s, dir)
+	checkAfter(c, s, names)
+	checkVNC(c, s, vnc)
 	if d := defaultSystem.value; d != "" && !slices.Contains(names, d) {
 		do := fmt.Sprintf("make the folder %s, or write default: \"\"", filepath.Join(SystemsDir, d))
 		if near := nearest(d, names); near != "" {

@@ -1,17 +1,23 @@
 package site
 
 import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"encoding/hex"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 var update = flag.Bool("update", false, "write golden results into testdata")
@@ -20,6 +26,7 @@ var update = flag.Bool("update", false, "write golden results into testdata")
 // "problems" and "warnings". Lines of the comment that begin with a $ make what text can't hold:
 //
 //	$ kernel PATH amd64|arm64    a kernel's header, and nothing else
+//	$ elf PATH KIND              a program's header; see elfHeader
 //	$ poke PATH OFFSET HEX       bytes changed in a file
 //	$ symlink TARGET PATH
 //	$ mkdir PATH
@@ -132,6 +139,8 @@ func run(t *testing.T, dir string, args []string) error {
 	switch args[0] {
 	case "kernel":
 		write(t, in(1), kernelHeader(args[2]))
+	case "elf":
+		write(t, in(1), elfHeader(args[2]))
 	case "poke":
 		var at int
 		if _, err := fmt.Sscanf(args[2], "%v", &at); err != nil {
@@ -148,7 +157,7 @@ func run(t *testing.T, dir string, args []string) error {
 		copy(body[at:], change)
 		write(t, in(1), body)
 	case "bytes":
-		body, err := hex.DecodeString(args[2])
+		body, err := hex.DecodeString(strings.Trim(args[2], "-"))
 		if err != nil {
 			return err
 		}
@@ -177,6 +186,31 @@ func write(t *testing.T, path string, body []byte) {
 	}
 }
 
+// elfHeader is an ELF file of a kind (amd64, 386, arm64: static programs; dynamic: one with an interpreter; object), as little
+// as makes it one (System V ABI, "Object Files").
+func elfHeader(kind string) []byte {
+	machine := map[string]elf.Machine{"386": elf.EM_386, "arm64": elf.EM_AARCH64}[kind]
+	if machine == elf.EM_NONE {
+		machine = elf.EM_X86_64
+	}
+	head := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Ehsize: 64, Phentsize: 56, Shentsize: 64}
+	copy(head.Ident[:], elf.ELFMAG+"\x02\x01\x01")
+	if kind == "object" {
+		head.Type = uint16(elf.ET_REL)
+	}
+	var b bytes.Buffer
+	const loader = "/lib64/ld-linux-x86-64.so.2\x00"
+	if kind == "dynamic" {
+		head.Phoff, head.Phnum = 64, 1
+	}
+	_ = binary.Write(&b, binary.LittleEndian, head) // a buffer takes everything
+	if kind == "dynamic" {
+		_ = binary.Write(&b, binary.LittleEndian, elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 56, Filesz: uint64(len(loader))})
+		b.WriteString(loader)
+	}
+	return b.Bytes()
+}
+
 // kernelHeader is the beginning of a kernel, as little as makes it one.
 func kernelHeader(arch string) []byte {
 	b := make([]byte, 4096)
@@ -192,4 +226,37 @@ func kernelHeader(arch string) []byte {
 	b[xloadFlagsAt] = 3
 	copy(b[cmdlineSizeAt:], "\xff\x07\x00\x00")
 	return b
+}
+
+// What the methods' keys become.
+func TestLoadMethods(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/methods.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "site")
+	makeSite(t, dir, archive)
+	s, problems := Load(dir)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	want := map[string]catalog.Launch{
+		"tool":   {Method: "bin", Bin: &catalog.Bin{Program: "hello", Args: []string{"one", "two words", "three {{.MAC}}", "four more"}}, After: "last"},
+		"script": {Method: "bin", Bin: &catalog.Bin{Program: "run.sh", Args: []string{"--name", "a b", "$HOME"}}, After: "poweroff"},
+		"floppy": {Method: "qemu", QEMU: &catalog.QEMU{Runtime: "qemu",
+			Args: []string{"-fda", "test.img", "-drive", "file=disk.img,format=raw,if=ide", "-drive", "file=nbd:10.0.0.1:10809"}}, After: "menu"},
+		"vnc": {Method: "qemu", QEMU: &catalog.QEMU{Runtime: "qemu", Args: []string{"-cdrom", "disc.iso", "-m", "512"}, Display: "vnc",
+			VNCPassword: "secret"}, After: "menu"},
+		"last": {Method: "kexec", Kexec: &catalog.Kexec{Kernel: "vmlinuz"}},
+	}
+	files := map[string][]string{"tool": {"data/input.txt", "hello", "hello32", "link"}, "script": {"run.sh"},
+		"floppy": {"disk.img", "test.img"}, "vnc": {"disc.iso"}, "last": {"vmlinuz"}}
+	for _, sys := range s.Systems {
+		if !reflect.DeepEqual(sys.Launch, want[sys.Name]) || !slices.Equal(sys.Files, files[sys.Name]) {
+			t.Errorf("%s: %+v %q\nwant %+v %q", sys.Name, sys.Launch, sys.Files, want[sys.Name], files[sys.Name])
+		}
+	}
+	if len(s.Systems) != len(want) || len(s.Node.SSHKeys) != 1 {
+		t.Errorf("%d systems, keys %q", len(s.Systems), s.Node.SSHKeys)
+	}
 }

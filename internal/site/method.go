@@ -14,12 +14,16 @@ func methodNamed(name string) (method, bool) {
 	switch name {
 	case catalog.MethodKexec:
 		return kexec{}, true
+	case catalog.MethodBin:
+		return bin{}, true
+	case catalog.MethodQEMU, originalQEMU:
+		return qemu{}, true
 	}
 	return nil, false
 }
 
-// methodNames are the methods a config.yaml may name, for messages.
-const methodNames = catalog.MethodKexec
+// originalQEMU is what the original BootTorrent calls catalog.MethodQEMU.
+const originalQEMU = "bin-qemu-x86_64"
 
-// laterMethods are methods of the original that are not built yet.
-var laterMethods = []string{"bin", "bin-qemu-x86_64"}
+// methodNames are the methods a config.yaml may name, for messages.
+const methodNames = catalog.MethodKexec + ", " + catalog.MethodBin + ", " + catalog.MethodQEMU + " (or " + originalQEMU + ")"

@@ -3,6 +3,7 @@ package site
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -53,7 +54,23 @@ func startOf(file string) place { return place{file, 1, 1} }
 
 // checker collects what is found wrong while a site is read.
 type checker struct {
+	// dir is the site's directory in messages.
+	dir                string
 	problems, warnings Problems
+	// after are the values of all keys of that name, and vnc where a guest is shown on the network: both can be checked only
+	// when the whole site is known.
+	after []text
+	vnc   []place
+}
+
+// shownSystem is a system's config.yaml in messages.
+func (c *checker) shownSystem(name string) string {
+	return filepath.Join(c.dir, SystemsDir, name, SystemFile)
+}
+
+// hasProblemAt reports whether something is wrong at a place already.
+func (c *checker) hasProblemAt(at place) bool {
+	return slices.ContainsFunc(c.problems, func(p Problem) bool { return p.File == at.file && p.Line == at.line && p.Col == at.col })
 }
 
 func (c *checker) problem(at place, what, do string) {

@@ -9,7 +9,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -85,16 +84,12 @@ func readSystemConfig(m *mapping, f *folder) (s System, title text) {
 	s.Hidden = m.boolean("hidden", false)
 	arch := text{m.place("arch"), m.oneOf("arch", "amd64", arches...)}
 	if !m.has("arch") {
-		arch.place = m.place("kernel")
+		arch.place = m.place("kernel") // or of the whole, where there is no such key
 	}
 	s.Arch = arch.value
 
 	t, ok := m.required("method", "write how to start it: method: kexec")
 	if !ok {
-		return s, title
-	}
-	if slices.Contains(laterMethods, t.value) {
-		m.check.problem(t.place, fmt.Sprintf("method %s comes with a later release", t.value), "use one of: "+methodNames)
 		return s, title
 	}
 	how, ok := methodNamed(t.value)
