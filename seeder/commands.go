@@ -12,9 +12,11 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
+	"github.com/boottorrent/boottorrent/seeder/qemu"
 )
 
 type versionCmd struct{}
@@ -62,6 +64,9 @@ func (c checkCmd) Run(term terminal) error {
 	if err != nil {
 		return err
 	}
+	if err := checkRuntime(s, term); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
 	return err
 }
@@ -80,6 +85,21 @@ func load(dir string, term terminal) (*site.Site, error) {
 		fmt.Fprintln(term.Err, "warning:", w.Error())
 	}
 	return s, nil
+}
+
+// checkRuntime looks whether this machine has what the site's systems need on nodes.
+func checkRuntime(s *site.Site, term terminal) error {
+	if !daemon.NeedsQEMU(s) {
+		return nil
+	}
+	if _, err := qemu.Find(); err != nil {
+		return err
+	}
+	modules := filepath.Join(site.ImageDir, qemuruntime.ImageModules)
+	if _, err := os.Stat(filepath.Join(s.Dir, modules)); err != nil {
+		fmt.Fprintf(term.Err, "warning: %s is missing, so nodes run QEMU without KVM, and without a mouse; run: mkimage %s\n", modules, s.Dir)
+	}
+	return nil
 }
 
 type serveCmd struct {
@@ -139,6 +159,9 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 			mark = "default"
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%.1f MiB\t%s\t%s\n", sys.Name, sys.Title, float64(sys.Size)/(1<<20), sys.Launch.Method, mark)
+	}
+	for _, r := range sum.Catalog.Runtimes {
+		fmt.Fprintf(t, "  %s\t%s\t%.1f MiB\truntime\t\n", r.Name, r.Title, float64(r.Size)/(1<<20))
 	}
 	t.Flush()
 	missing(w, s, sum)

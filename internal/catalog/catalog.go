@@ -137,7 +137,7 @@ const (
 	DisplayVNC = "vnc"
 )
 
-// Runtime is a torrent of programs that a method needs on the node. Its System has no title and no launch.
+// Runtime is a torrent of programs that a method needs on the node. Its System has no launch; its title says what it is.
 type Runtime struct {
 	System
 	// Unpacked is the size in bytes of what is in it.

@@ -6,8 +6,8 @@
 package qemuruntime
 
 const (
-	// Name is the runtime's name in the catalog.
-	Name = "qemu"
+	// Name is the runtime's name in the catalog. No system's begins with a dot.
+	Name = ".qemu"
 	// Archive is its only file.
 	Archive = "qemu.tar.zst"
 )

@@ -229,7 +229,7 @@ func TestReadmeExample(t *testing.T) {
 	}
 	rescue := System{
 		Name: "rescue", Dir: filepath.Join(dir, "oss/rescue"), Title: "Rescue disc", Arch: "amd64", Files: []string{"disc.iso"},
-		Launch: catalog.Launch{Method: "qemu", After: "menu", QEMU: &catalog.QEMU{Runtime: "qemu", Display: "screen", Args: []string{"-cdrom", "disc.iso"}}},
+		Launch: catalog.Launch{Method: "qemu", After: "menu", QEMU: &catalog.QEMU{Runtime: ".qemu", Display: "screen", Args: []string{"-cdrom", "disc.iso"}}},
 	}
 	debian := System{
 		Name: "debian", Dir: filepath.Join(dir, "oss/debian"), Title: "Debian 12 installer", Arch: "amd64", Files: []string{"linux", "initrd.gz"},

@@ -243,9 +243,9 @@ func TestLoadMethods(t *testing.T) {
 	want := map[string]catalog.Launch{
 		"tool":   {Method: "bin", Bin: &catalog.Bin{Program: "hello", Args: []string{"one", "two words", "three {{.MAC}}", "four more"}}, After: "last"},
 		"script": {Method: "bin", Bin: &catalog.Bin{Program: "run.sh", Args: []string{"--name", "a b", "$HOME"}}, After: "poweroff"},
-		"floppy": {Method: "qemu", QEMU: &catalog.QEMU{Runtime: "qemu",
+		"floppy": {Method: "qemu", QEMU: &catalog.QEMU{Runtime: ".qemu",
 			Args: []string{"-fda", "test.img", "-drive", "file=disk.img,format=raw,if=ide", "-drive", "file=nbd:10.0.0.1:10809"}}, After: "menu"},
-		"vnc": {Method: "qemu", QEMU: &catalog.QEMU{Runtime: "qemu", Args: []string{"-cdrom", "disc.iso", "-m", "512"}, Display: "vnc",
+		"vnc": {Method: "qemu", QEMU: &catalog.QEMU{Runtime: ".qemu", Args: []string{"-cdrom", "disc.iso", "-m", "512"}, Display: "vnc",
 			VNCPassword: "secret"}, After: "menu"},
 		"last": {Method: "kexec", Kexec: &catalog.Kexec{Kernel: "vmlinuz"}},
 	}

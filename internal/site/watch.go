@@ -7,18 +7,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
 // quiet is how long nothing must happen before a change counts as finished: files are copied in many writes.
 const quiet = 300 * time.Millisecond
 
-// Watch calls changed whenever boottorrent.yaml or anything below oss/ in the site dir was changed and has then been
-// left alone for 300 ms. Folders made later are watched too; those of oss/ that begin with a dot are not. Calls don't
+// Watch calls changed whenever boottorrent.yaml (of an original site, Boottorrent.yaml), anything below oss/, or what of the image
+// nodes get by torrent (qemuruntime.ImageModules) was changed in the site dir and has then been left alone for 300 ms. Folders made later are watched too; those of oss/ that begin with a dot are not. Calls don't
 // overlap; what happens during one leads to another. Watch returns nil when ctx is done, else why it can't go on.
 func Watch(ctx context.Context, dir string, changed func()) error {
 	return watch(ctx, dir, quiet, changed)
@@ -78,13 +81,19 @@ type tree struct {
 
 func (t *tree) systems() string { return filepath.Join(t.dir, SystemsDir) }
 
-// addAll watches the site's own folder, for boottorrent.yaml and oss/ itself, and everything below oss/.
+// addAll watches the site's own folder, for boottorrent.yaml and the other folders themselves, the image's, and everything
+// below oss/.
 func (t *tree) addAll() error {
 	if err := t.watcher.Add(t.dir); err != nil {
 		return err
 	}
+	if err := ignoreGone(t.watcher.Add(t.image())); err != nil {
+		return err
+	}
 	return t.add(t.systems())
 }
+
+func (t *tree) image() string { return filepath.Join(t.dir, ImageDir) }
 
 // add watches a folder and those in it, except what is gone by now. The folder is watched before it is read, so that
 // nothing made in between is missed.
@@ -126,8 +135,12 @@ func (t *tree) isFolder(path string) bool {
 func (t *tree) follow(event fsnotify.Event) (concerns bool, err error) {
 	path := filepath.Clean(event.Name)
 	inside := path == t.systems() || strings.HasPrefix(path, t.systems()+string(filepath.Separator))
+	if path == t.image() && event.Has(fsnotify.Create) {
+		return true, ignoreGone(t.watcher.Add(path))
+	}
 	if !inside {
-		return path == filepath.Join(t.dir, ConfigFile), nil
+		return slices.Contains([]string{filepath.Join(t.dir, ConfigFile), filepath.Join(t.dir, originalFile),
+			filepath.Join(t.image(), qemuruntime.ImageModules)}, path), nil
 	}
 	if event.Has(fsnotify.Create) && t.isFolder(path) {
 		return true, t.add(path)

@@ -66,7 +66,11 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 		}
 		versions = append(versions, v)
 	}
-	cat := p.catalog(s, versions)
+	runtimes, err := p.runtimes(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	cat := p.catalog(s, versions, runtimes)
 	document, err := cat.Encode()
 	if err != nil {
 		return nil, err
@@ -75,16 +79,22 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 		Site: s.Name, Default: s.Defaults.System, Catalog: document, Signature: catalog.Sign(key, document),
 		Torrents: map[catalog.InfoHash]web.Torrent{},
 	}
+	for _, r := range runtimes {
+		versions = append(versions, r.Version)
+	}
 	return cat, p.swap(release, versions)
 }
 
-func (p *publisher) catalog(s *site.Site, versions []store.Version) *catalog.Catalog {
+func (p *publisher) catalog(s *site.Site, versions []store.Version, runtimes []runtimeVersion) *catalog.Catalog {
 	cat := &catalog.Catalog{
 		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second),
 		Defaults: s.Defaults, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
 	}
 	for _, v := range versions {
 		cat.Systems = append(cat.Systems, v.System)
+	}
+	for _, r := range runtimes {
+		cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: r.System, Unpacked: r.unpacked})
 	}
 	return cat
 }

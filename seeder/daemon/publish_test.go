@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/store"
@@ -163,5 +165,46 @@ func TestFailedPublishChangesNothing(t *testing.T) {
 	c.pass(time.Hour)
 	if !c.offered(old) || len(c.seeding) != 1 {
 		t.Errorf("offered %v, and %d versions are seeded", c.offered(old), len(c.seeding))
+	}
+}
+
+// A site with a system for QEMU has the runtime in its catalog, seeded and served like a system; another has none.
+func TestRuntime(t *testing.T) {
+	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
+	c := newClocked(t)
+	publish := func() *catalog.Catalog {
+		s, problems := site.Load(c.site.Dir)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		cat, err := c.publish(t.Context(), s)
+		must(t, err)
+		return cat
+	}
+	if cat := publish(); len(cat.Runtimes) > 0 {
+		t.Errorf("a site without need has %+v", cat.Runtimes)
+	}
+	folder := filepath.Join(c.site.Dir, site.SystemsDir, "disc")
+	must(t, os.MkdirAll(folder, 0o755))
+	must(t, os.WriteFile(filepath.Join(folder, "disc.iso"), []byte("disc"), 0o644))
+	must(t, os.WriteFile(filepath.Join(folder, site.SystemFile), []byte("dispname: disc\nmethod: qemu\nargs: -cdrom disc.iso\n"), 0o644))
+	cat := publish()
+	if len(cat.Runtimes) != 1 || cat.Runtimes[0].Name != qemuruntime.Name || cat.Runtimes[0].Unpacked < cat.Runtimes[0].Size {
+		t.Fatalf("runtimes %+v", cat.Runtimes)
+	}
+	first := cat.Runtimes[0].System
+	w := httptest.NewRecorder()
+	c.web.ServeHTTP(w, httptest.NewRequest("GET", catalog.TorrentPath(first.InfoHash), nil))
+	if _, seeded := c.engine.Stats(first.InfoHash); !seeded || w.Code != 200 {
+		t.Errorf("the runtime is seeded: %v, its torrent: %d", seeded, w.Code)
+	}
+	must(t, os.RemoveAll(folder))
+	if cat := publish(); len(cat.Runtimes) > 0 {
+		t.Errorf("the runtime stays in the catalog: %+v", cat.Runtimes)
+	}
+	c.pass(time.Hour)
+	c.pass(time.Hour)
+	if _, seeded := c.engine.Stats(first.InfoHash); seeded {
+		t.Error("a runtime that nobody needs is seeded for ever")
 	}
 }

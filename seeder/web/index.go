@@ -43,7 +43,7 @@ func systemRows(release *Release) (rows []page.System) {
 	})
 	for _, t := range torrents {
 		row := page.System{
-			Title: t.System.Title, Description: t.System.Description, Method: t.System.Launch.Method, Arch: t.System.Arch,
+			Title: t.System.Title, Description: t.System.Description, Method: cmp.Or(t.System.Launch.Method, "runtime"), Arch: t.System.Arch,
 			Default: t.System.Name == release.Default, Hidden: t.System.Hidden, Size: t.System.Size, Torrent: catalog.TorrentPath(t.System.InfoHash),
 		}
 		for _, f := range t.System.Files {

@@ -1,0 +1,156 @@
+// Package qemu packs the QEMU that is installed on the seeder's machine into a runtime for nodes: one archive in the form of
+// internal/qemuruntime, with everything in it that QEMU needs, so that a node whose own system has no shared library can
+// run it.
+//
+// In goes an installation ([Find]) and the kernel modules that mkimage put aside; out comes a system for the store
+// ([Installation.Pack]), made once and kept until one of the files in it changes.
+package qemu
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
+)
+
+// program is what is packed.
+const program = "qemu-system-x86_64"
+
+// install is what to do where it is missing.
+const install = "apt-get install qemu-system-x86"
+
+// Installation is a QEMU with everything it needs: files of this machine by their paths in the archive.
+type Installation struct {
+	// Binary is where QEMU was found.
+	Binary string
+	files  map[string]string
+}
+
+// plugins are QEMU's own modules that a node has a use for: the translator without KVM, the graphics cards of today's
+// guests, and USB devices of the node. Others are for other displays, sound, and storage that a node doesn't have.
+var plugins = []string{"accel-tcg-x86_64", "hw-display-virtio-gpu", "hw-display-virtio-gpu-pci", "hw-display-virtio-vga", "hw-usb-host"}
+
+// firmware is what an x86 guest's machine may ask for, by name or pattern: BIOSes, the programs of graphics cards and
+// of direct kernel boot, the BIOS half of network cards (without which a card that args name is refused), and the keymap of the display.
+var firmware = []string{
+	"bios.bin", "bios-256k.bin", "bios-microvm.bin", "qboot.rom", "vgabios*.bin", "kvmvapic.bin", "linuxboot.bin", "linuxboot_dma.bin",
+	"multiboot.bin", "multiboot_dma.bin", "pvh.bin", "efi-*.rom", "pxe-*.rom", "keymaps/en-us",
+}
+
+// Find looks for QEMU on this machine. The error says what to install.
+func Find() (*Installation, error) {
+	binary, err := exec.LookPath(program)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not installed on this machine, from which nodes get it: %s", program, install)
+	}
+	i := &Installation{Binary: binary, files: map[string]string{}}
+	i.files[qemuruntime.Binary] = binary
+	if err := i.addFirmware(); err != nil {
+		return nil, err
+	}
+	return i, i.addLibraries()
+}
+
+// addLibraries adds the dynamic linker, QEMU's modules and all libraries that those and QEMU need.
+func (i *Installation) addLibraries() error {
+	l, err := newLinker()
+	if err != nil {
+		return err
+	}
+	loader, err := l.add(i.Binary)
+	if err != nil {
+		return fmt.Errorf("%s: %w; install it again: %s", i.Binary, err, install)
+	}
+	for _, name := range plugins {
+		file := l.plugin(name)
+		if file == "" {
+			continue // it is part of the program, or QEMU was built without
+		}
+		if _, err := l.add(file); err != nil {
+			continue // what it needs is a package's that isn't there; QEMU says so when it is asked for
+		}
+		i.files[path.Join(qemuruntime.Plugins, name+".so")] = file
+	}
+	i.files[qemuruntime.Loader] = loader
+	for name, file := range l.found {
+		i.files[path.Join(qemuruntime.Libraries, name)] = file
+	}
+	return nil
+}
+
+// addFirmware adds the firmware from all folders in which QEMU looks for it; the first that has a file counts.
+func (i *Installation) addFirmware() error {
+	out, err := exec.Command(i.Binary, "-L", "help").Output()
+	if err != nil {
+		return fmt.Errorf("ask %s where its firmware is: %w", i.Binary, err)
+	}
+	dirs := strings.Fields(string(out))
+	for _, dir := range dirs {
+		for _, pattern := range firmware {
+			matches, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				return err
+			}
+			for _, file := range matches {
+				rel, err := filepath.Rel(dir, file)
+				if err != nil {
+					return err
+				}
+				name := path.Join(qemuruntime.Share, filepath.ToSlash(rel))
+				// A cut-down iPXE (pxe-) is for old machine types only, where there is an efi- one of the card.
+				if _, known := i.files[name]; !known && !i.superseded(dir, rel) {
+					i.files[name] = file
+				}
+			}
+		}
+	}
+	if i.files[path.Join(qemuruntime.Share, "bios-256k.bin")] == "" {
+		return fmt.Errorf("QEMU's BIOS (bios-256k.bin) is in none of %s: apt-get install seabios", strings.Join(dirs, ", "))
+	}
+	return nil
+}
+
+// superseded reports whether a network card's program is there in the newer form, which has the older in it.
+func (i *Installation) superseded(dir, name string) bool {
+	card, old := strings.CutPrefix(name, "pxe-")
+	if !old {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(dir, "efi-"+card))
+	return err == nil
+}
+
+// names are the paths in the archive, sorted.
+func (i *Installation) names() []string {
+	names := make([]string, 0, len(i.files))
+	for name := range i.files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// missing explains a file that vanished.
+func missing(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: was QEMU upgraded meanwhile? restart the seeder", err)
+	}
+	return err
+}
+
+// version is the first line of qemu --version, for people.
+func (i *Installation) version() string {
+	out, err := exec.Command(i.Binary, "--version").Output()
+	if err != nil {
+		return program
+	}
+	line, _, _ := bytes.Cut(out, []byte("\n"))
+	return string(line)
+}
