@@ -2,11 +2,9 @@ package kit
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
-	"slices"
 
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/image"
@@ -27,40 +25,13 @@ func cardModules(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := drivers.Select(files.Modules, files.Version, cards, "")
+	modules, err := drivers.Ordered(files.Modules, cards)
 	if err != nil {
 		return nil, err
 	}
-	byName := map[string]*drivers.Module{}
-	for _, m := range set.Modules {
-		byName[m.Name] = m
+	var paths []string
+	for _, m := range modules {
+		paths = append(paths, filepath.Join(files.Modules, m.Path))
 	}
-	var ordered []string
-	var add func(name string) error
-	add = func(name string) error {
-		m, ok := byName[name]
-		if !ok {
-			return fmt.Errorf("the kernel %s has no module %s", files.Version, name)
-		}
-		path := filepath.Join(files.Modules, m.Path)
-		if slices.Contains(ordered, path) {
-			return nil
-		}
-		for _, d := range m.Depends {
-			if _, builtin := set.Builtin[d]; builtin {
-				continue
-			}
-			if err := add(d); err != nil {
-				return err
-			}
-		}
-		ordered = append(ordered, path)
-		return nil
-	}
-	for _, name := range cards {
-		if err := add(name); err != nil {
-			return nil, err
-		}
-	}
-	return ordered, nil
+	return paths, nil
 }

@@ -21,6 +21,8 @@ var basics = []string{
 	"hyperv_keyboard", // 63, with hv_vmbus; Hyper-V's second generation has no PS/2
 
 	"8021q", // 43: VLANs
+
+	"overlay", // 66: what a program or QEMU writes does not touch what is given to other nodes
 }
 
 // commonNetwork are the Ethernet drivers of --drivers common: what was sold in numbers since 2010.

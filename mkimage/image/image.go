@@ -1,5 +1,5 @@
-// Package image builds phase 1 of a site: DIR/image/ with the kernel (vmlinuz), the initramfs (initramfs.cpio.xz) and
-// what they are made of (manifest.json).
+// Package image builds phase 1 of a site: DIR/image/ with the kernel (vmlinuz), the initramfs (initramfs.cpio.xz), both in
+// one UEFI program (boottorrent.efi), and what they are made of (manifest.json).
 //
 // The initramfs is three xz streams one after the other, which the kernel unpacks in this order: the commands, the kernel
 // modules, and the site's part (public key, seeder). The first two are kept in a cache under a hash of all they are made
@@ -29,7 +29,9 @@ import (
 const (
 	KernelFile    = "vmlinuz"
 	InitramfsFile = "initramfs.cpio.xz"
-	ManifestFile  = "manifest.json"
+	// UKIFile is kernel, initramfs and command line in one UEFI program.
+	UKIFile      = "boottorrent.efi"
+	ManifestFile = "manifest.json"
 )
 
 // MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 20 MiB.
@@ -267,7 +269,7 @@ func (b *build) sitePart(ctx context.Context) (*Part, error) {
 		return nil, fmt.Errorf("write the site's public key: %w", err)
 	}
 	content, err := json.MarshalIndent(sitepart.Config{
-		Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder,
+		Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder, SSHKeys: b.site.Node.SSHKeys,
 	}, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("write the site's part: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 )
@@ -20,7 +22,9 @@ import (
 type Manifest struct {
 	Site string `json:"site"`
 	// Files are those that a node loads, in that order.
-	Files    []File   `json:"files"`
+	Files []File `json:"files"`
+	// UKI is them in one UEFI program; nil if there is none.
+	UKI      *File    `json:"uki,omitempty"`
 	Kernel   Kernel   `json:"kernel"`
 	Drivers  Drivers  `json:"drivers"`
 	Commands Commands `json:"commands"`
@@ -56,6 +60,8 @@ type Drivers struct {
 	WithoutFirmware []string                  `json:"without_firmware,omitempty"`
 	Firmware        []string                  `json:"firmware,omitempty"`
 	MissingFirmware []drivers.MissingFirmware `json:"missing_firmware,omitempty"`
+	// Runtime are the modules that are no part of the initramfs: nodes get them together with QEMU, if they need that.
+	Runtime []string `json:"runtime,omitempty"`
 }
 
 // Commands say what the programs were compiled from.
@@ -99,22 +105,43 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	for _, p := range parts {
 		initramfs.Write(p.stream)
 	}
+	runtime, names, err := b.runtimeModules()
+	if err != nil {
+		return nil, err
+	}
 	m := b.manifest(ctx, parts)
+	m.Drivers.Runtime = names
 	m.Files = []File{
-		{Name: KernelFile, Size: int64(len(vmlinuz)), SHA256: hash(string(vmlinuz))},
-		{Name: InitramfsFile, Size: int64(initramfs.Len()), SHA256: hash(initramfs.String())},
+		file(KernelFile, vmlinuz), file(InitramfsFile, initramfs.Bytes()),
+	}
+	uki, err := b.unified(vmlinuz, initramfs.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	outputs := []output{{KernelFile, vmlinuz}, {InitramfsFile, initramfs.Bytes()}, {qemuruntime.ImageModules, runtime}}
+	if uki != nil {
+		f := file(UKIFile, uki)
+		m.UKI, outputs = &f, append(outputs, output{UKIFile, uki})
 	}
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write the manifest: %w", err)
 	}
-	err = writeTogether(filepath.Join(b.site.Dir, site.ImageDir), []output{
-		{KernelFile, vmlinuz}, {InitramfsFile, initramfs.Bytes()}, {ManifestFile, append(text, '\n')},
-	})
-	if err != nil {
+	dir := filepath.Join(b.site.Dir, site.ImageDir)
+	if err := writeTogether(dir, append(outputs, output{ManifestFile, append(text, '\n')})); err != nil {
 		return nil, fmt.Errorf("write the image: %w", err)
 	}
+	if uki == nil {
+		// One of an earlier kernel would be offered.
+		if err := os.Remove(filepath.Join(dir, UKIFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("write the image: %w", err)
+		}
+	}
 	return m, nil
+}
+
+func file(name string, content []byte) File {
+	return File{Name: name, Size: int64(len(content)), SHA256: hash(string(content))}
 }
 
 func (b *build) manifest(ctx context.Context, parts []*Part) *Manifest {

@@ -139,15 +139,7 @@ func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 // script makes the iPXE script for a client that reached us at host, an address and port of ours.
 func (d *daemon) script(host, kernel, initrd string) ([]byte, error) {
 	base, s := "http://"+host, d.current.Load()
-	// Of the kernel's messages only warnings: a serial line takes seconds for the rest. A kernel that panics on an unattended
-	// node tries again after half a minute.
-	args := []string{"bt.seeder=" + base, "loglevel=5", "panic=30"}
-	for _, c := range s.Node.Consoles {
-		args = append(args, "console="+c)
-	}
-	if s.Node.Cmdline != "" {
-		args = append(args, s.Node.Cmdline)
-	}
+	args := append([]string{"bt.seeder=" + base}, s.Node.Arguments()...)
 	return ipxe.Script(ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: args})
 }
 
