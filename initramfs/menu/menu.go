@@ -1,5 +1,6 @@
 // Package menu holds the screens of a node: the chooser of systems ([Chooser]), the progress of a download
-// ([Transfer]) and what to do about a failure ([Problem]).
+// ([Transfer]), what to do about a failure ([Problem]), about a system that runs beside this program ([Guest]) and after it
+// ([Ended]).
 //
 // Each screen is a tea.Model (github.com/charmbracelet/bubbletea) that is a plain value: in go messages (keys,
 // tea.WindowSizeMsg, [Look], [Tick], [LogLine] and, for Transfer, [TransferMsg]), out come a view that fits the
@@ -84,4 +85,6 @@ var (
 	_ tea.Model = Chooser{}
 	_ tea.Model = Transfer{}
 	_ tea.Model = Problem{}
+	_ tea.Model = Guest{}
+	_ tea.Model = Ended{}
 )

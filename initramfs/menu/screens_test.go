@@ -145,3 +145,46 @@ func TestUnits(t *testing.T) {
 		}
 	}
 }
+
+func TestGuest(t *testing.T) {
+	guest := NewGuest(place, "Disc", "here", true)
+	for typed, want := range map[string]Leave{
+		"<enter>": Back, "b": Back, "s": LeaveShell, "q": 0, "qq": Quit, "ee": SeedOn, "rr": LeaveReboot, "pp": LeavePowerOff,
+		"qe": 0, "i": 0, "iq": 0, "x": 0,
+	} {
+		m, quit := play(guest, 0*time.Second, typed)
+		if got := m.(Guest).Leave(); got != want || quit != (want != 0) {
+			t.Errorf("%q: %v, quit %v, want %v", typed, got, quit, want)
+		}
+	}
+	if m, quit := play(guest, "q", 6*time.Second, "q"); quit {
+		t.Errorf("a second press long after the first: %v", m.(Guest).Leave())
+	}
+	if m, quit := play(NewGuest(place, "Disc", "there", false), "<enter>"); quit {
+		t.Errorf("back to what isn't here: %v", m.(Guest).Leave())
+	}
+	if m, quit := play(guest, GuestEnded{}, "q"); !quit || m.(Guest).Leave() != 0 {
+		t.Errorf("after its end: %v, quit %v", m.(Guest).Leave(), quit)
+	}
+}
+
+func TestEnded(t *testing.T) {
+	ended := NewEnded(place, "Check", "well", true, nil, "the menu")
+	for name, tt := range map[string]struct {
+		play []any
+		want Action
+	}{
+		"left alone":            {[]any{0 * time.Second, 15 * time.Second}, Start},
+		"not yet":               {[]any{0 * time.Second, 14 * time.Second}, None},
+		"enter":                 {[]any{0 * time.Second, "<enter>"}, Start},
+		"menu":                  {[]any{0 * time.Second, "m"}, Other},
+		"any key stops":         {[]any{0 * time.Second, "x", 60 * time.Second}, None},
+		"the log, then go on":   {[]any{0 * time.Second, "l", "x", "<enter>"}, Start},
+		"a key for the overlay": {[]any{0 * time.Second, "?", "m"}, None},
+	} {
+		m, quit := play(ended, tt.play...)
+		if got := m.(Ended).Action(); got != tt.want || quit != (tt.want != None) {
+			t.Errorf("%s: %v, quit %v, want %v", name, got, quit, tt.want)
+		}
+	}
+}

@@ -114,6 +114,12 @@ func TestViews(t *testing.T) {
 		"Is the DHCP server running, and in this network?\nIs this port in the right VLAN?\nWith ip=ADDRESS::GATEWAY:NETMASK::eth0:none on the kernel's command line no DHCP is needed.",
 		30*time.Second, Retry, Other, Shell, Reboot, PowerOff).At(place)
 
+	running := GuestMsg{Running: 83 * time.Second, Up: 12_300_000, Uploaded: 700 << 20, Peers: 5}
+	output := []string{"checking /dev/sda1", "", "found 3 errors"}
+	for i := range 30 {
+		output = append(output, fmt.Sprintf("block %d is bad", i))
+	}
+
 	for name, screen := range map[string]struct {
 		model tea.Model
 		play  []any
@@ -132,6 +138,10 @@ func TestViews(t *testing.T) {
 		"check":          {NewTransfer(place, "x"), []any{checking}},
 		"seed":           {NewTransfer(place, "x"), []any{seeding, func() TransferMsg { s := seeding; s.SeedLeft = 8 * time.Second; return s }()}},
 		"launch":         {NewTransfer(place, "x"), []any{launching}},
+		"guest":          {NewGuest(place, "Rescue disc", "It is on the screen of this machine.", true), []any{running, "q"}},
+		"guest-remote":   {NewGuest(place, "Rescue disc", "Its screen is on the network, at 10.0.0.17:5900 (VNC).", false), []any{running}},
+		"ended":          {NewEnded(place, "Disk check", "with exit code 3", false, output, "Debian 12 installer"), []any{0 * time.Second, 4 * time.Second}},
+		"ended-well":     {NewEnded(place, "Disk check", "well", true, nil, "the menu"), []any{0 * time.Second, "x"}},
 		"problem":        {problem, []any{0 * time.Second, 12 * time.Second}},
 	} {
 		for lookName, look := range map[string]Look{"vga": vga, "serial": serial} {

@@ -1,0 +1,133 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lend lends ttyS0 to use, and tells how that ended.
+func lend(ctx context.Context, s *Set, use func(context.Context, *TTY) error) <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.Lend(ctx, "ttyS0", use) }()
+	return ended
+}
+
+func TestLend(t *testing.T) {
+	set, vga, serial := room(t)
+	fmt.Fprintln(set, "said before")
+	typed := make(chan byte)
+	ended := lend(t.Context(), set, func(_ context.Context, tty *TTY) error {
+		width, height := tty.Size()
+		fmt.Fprintf(tty, "%s %s %dx%d ready\r\n", tty.Name(), tty.Term(), width, height)
+		var b [1]byte
+		for {
+			if _, err := io.ReadFull(tty, b[:]); err != nil {
+				return err
+			}
+			typed <- b[0]
+			if b[0] == 'q' {
+				return errors.New("as it wanted")
+			}
+		}
+	})
+	serial.see("ttyS0 vt220 80x24 ready")
+	// Keys come as they are typed, control characters and all, without an echo.
+	for _, key := range []byte{'a', 3, '\r', 0x1d} {
+		serial.send(string(key))
+		select {
+		case got := <-typed:
+			if got != key {
+				t.Errorf("%#x was read, %#x typed", got, key)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%#x does not arrive", key)
+		}
+	}
+	fmt.Fprintln(set, "said meanwhile")
+	vga.see("said meanwhile")
+	if strings.Contains(serial.screen(), "said meanwhile") {
+		t.Error("a log line in the middle of somebody else's text")
+	}
+	serial.send("q")
+	<-typed
+	if err := <-ended; err == nil || err.Error() != "as it wanted" {
+		t.Errorf("Lend returns %v", err)
+	}
+	serial.see("said meanwhile")
+	if modes := serial.modes(); modes.Lflag&unix.ICANON == 0 || modes.Lflag&unix.ECHO == 0 {
+		t.Errorf("the modes stay raw: %#x", modes.Lflag)
+	}
+	// And it can be lent again.
+	ended = lend(t.Context(), set, func(_ context.Context, tty *TTY) error {
+		fmt.Fprint(tty, "once more")
+		return nil
+	})
+	serial.see("once more")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Somebody at another console presses Enter: the reader of the lent one is told, and what it reads ends.
+func TestLendEndsByEnterElsewhere(t *testing.T) {
+	set, vga, serial := room(t)
+	reads := make(chan error, 1)
+	ended := lend(t.Context(), set, func(ctx context.Context, tty *TTY) error {
+		go func() {
+			_, err := tty.Read(make([]byte, 1))
+			reads <- err
+		}()
+		fmt.Fprint(tty, "lent")
+		<-ctx.Done()
+		return nil
+	})
+	serial.see("lent")
+	vga.send("x") // no line yet
+	fmt.Fprintln(set, "still there")
+	vga.see("still there")
+	select {
+	case err := <-ended:
+		t.Fatalf("a key without Enter ended it: %v", err)
+	default:
+	}
+	vga.send("\r")
+	if err := <-ended; !errors.Is(err, ErrKey) {
+		t.Errorf("Lend returns %v", err)
+	}
+	if err := <-reads; err == nil {
+		t.Error("a read goes on after the console was taken back")
+	}
+}
+
+func TestLendContext(t *testing.T) {
+	set, _, serial := room(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := lend(ctx, set, func(_ context.Context, tty *TTY) error {
+		fmt.Fprint(tty, "lent")
+		_, err := tty.Read(make([]byte, 1))
+		return err
+	})
+	serial.see("lent")
+	if err := set.Lend(t.Context(), "tty0", nil); err == nil || !strings.Contains(err.Error(), "is open") {
+		t.Errorf("a second one: %v", err)
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		if err == nil || errors.Is(err, ErrKey) {
+			t.Errorf("Lend returns %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("reading outlives the context")
+	}
+	if err := set.Lend(t.Context(), "ttyS7", nil); err == nil || !strings.Contains(err.Error(), "tty0, ttyS0") {
+		t.Errorf("a console that isn't there: %v", err)
+	}
+}
