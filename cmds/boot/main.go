@@ -10,6 +10,8 @@
 // console, fetches the chosen system from the swarm, seeds it for a while, and starts it. Init runs it at start; from a
 // shell it does the same once more. What it needs to know is on the kernel command line and in /etc/boottorrent/site.json.
 //
+// Alt+F2 shows a second console with a shell.
+//
 // Exit codes: 10 to reboot, 11 to power off, 1 if it can't even begin.
 package main
 
@@ -40,6 +42,7 @@ func run(ctx context.Context) int {
 	for _, w := range n.Warnings {
 		n.Log("kernel command line: %s", w)
 	}
+	go n.SecondConsole(ctx)
 	if n.Cmdline.Shell {
 		n.Log("bt.shell: the boot goes on when the shell ends")
 		n.Shell(ctx)

@@ -24,7 +24,7 @@ func main() {
 		if err := n.Fetch(ctx, sys); err != nil {
 			return err
 		}
-		_, err = n.Launch(ctx, sys)
+		_, err = n.Launch(ctx, sys) // what follows is for a boot; this was by hand
 		return err
 	})
 }

@@ -18,6 +18,7 @@ type script struct {
 	choices  []Choice           // what the chooser answers, one a call
 	failures map[string][]error // by step, one a call; then nil
 	answers  []Action           // what Problem answers, one a call
+	outcomes []Choice           // what follows the systems that end, one a call; later ones take the machine over
 	log      []string
 	cancel   context.CancelFunc
 }
@@ -56,6 +57,11 @@ func (s *script) Seed(_ context.Context, sys catalog.System, seconds int) error 
 func (s *script) Launch(_ context.Context, sys catalog.System) (Choice, error) {
 	if err := s.step("launch " + sys.Name); err != nil {
 		return Choice{}, err
+	}
+	if len(s.outcomes) > 0 {
+		c := s.outcomes[0]
+		s.outcomes = s.outcomes[1:]
+		return c, nil
 	}
 	s.cancel() // a started system: phase 1 is over
 	return Choice{}, errors.New("gone")
@@ -116,6 +122,22 @@ func TestRun(t *testing.T) {
 			script{choices: []Choice{tiny}, failures: map[string][]error{"launch": {full}}, answers: []Action{Shell, Reboot}},
 			[]string{"choose wait=false", "fetch tiny", "seed tiny 7", "launch tiny", `problem launch "memory is full" attempt=1 choose=true`,
 				"shell", `problem launch "memory is full" attempt=1 choose=true`}},
+		{"a chain", script{choices: []Choice{big}, outcomes: []Choice{tiny}},
+			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog",
+				"fetch tiny", "seed tiny 7", "launch tiny"}},
+		{"back to the menu after a system", script{choices: []Choice{big, tiny}, outcomes: []Choice{{Action: Choose}}},
+			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog", "choose wait=true",
+				"fetch tiny", "seed tiny 7", "launch tiny"}},
+		{"reboot after a system", script{choices: []Choice{big}, outcomes: []Choice{{Action: Reboot}}},
+			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big"}},
+		{"a failure in a chain is retried there", script{choices: []Choice{big}, outcomes: []Choice{tiny},
+			failures: map[string][]error{"seed": {nil, full}}, answers: []Action{Retry}},
+			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog", "fetch tiny", "seed tiny 7",
+				`problem seed "memory is full" attempt=1 choose=true`, "catalog", "fetch tiny", "seed tiny 7", "launch tiny"}},
+		{"a chain to a system that has gone", script{choices: []Choice{big, tiny}, outcomes: []Choice{{System: "gone"}}, answers: []Action{Choose}},
+			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog",
+				`problem fetch "the catalog no longer lists the system gone; choose another" attempt=1 choose=true`,
+				"choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"power off", script{choices: []Choice{{Action: PowerOff}}}, []string{"choose wait=false"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,18 +11,26 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// Launch starts the system. If that takes the machine over, it loads it, says good-bye on every console and to the seeder,
-// and jumps.
+// Launch starts the system. One that runs beside this program is shown until it ends.
 func (n *Node) Launch(ctx context.Context, sys catalog.System) (boot.Choice, error) {
 	method, err := launch.For(sys, n.catalog)
 	if err != nil {
 		return boot.Choice{}, err
 	}
+	n.Log("loading %s", sys.Title)
+	if !method.Leaves() {
+		return n.host(ctx, method, sys)
+	}
+	return boot.Choice{}, n.handOver(ctx, method, sys)
+}
+
+// handOver starts a system that takes the machine over: it loads it, says good-bye on every console and to the seeder, and
+// jumps.
+func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.System) error {
 	n.stopEngine() // its memory is needed, and its peers should look elsewhere before it falls silent
 	job := launch.Job{System: sys, Dir: n.Folder(sys), Vars: n.vars(sys), Log: n.Log}
-	n.Log("loading %s", sys.Title)
 	if err := method.Load(ctx, job); err != nil {
-		return boot.Choice{}, err
+		return err
 	}
 	n.Report.End(nil)
 	if err := n.Report.Post(ctx, poster{n}); err != nil {
@@ -32,8 +40,8 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (boot.Choice, err
 	n.Drain(ctx)
 	n.quiet(false)
 	defer n.quiet(true) // if it returns
-	_, err = method.Start(ctx, job)
-	return boot.Choice{}, err
+	_, err := method.Start(ctx, job)
+	return err
 }
 
 // vars are the values of the placeholders in a command line, all of catalog.Placeholders.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,16 +22,42 @@ import (
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
-// Fetch downloads a system from the swarm. It is refused before it starts when memory can't hold the system and what
-// starting it takes.
+// Fetch downloads a system from the swarm, and the runtime that it needs. It is refused before it starts when memory can't
+// hold the system and what starting it takes.
 func (n *Node) Fetch(ctx context.Context, sys catalog.System) error {
 	n.stopEngine() // of an earlier system, or with the addresses of an earlier try
-	if err := n.forget(sys); err != nil {
+	wanted := []catalog.System{sys}
+	if r, ok := n.runtime(sys); ok {
+		wanted = []catalog.System{r.System, sys}
+	}
+	if err := n.forget(wanted...); err != nil {
 		return err
 	}
 	if err := n.preflight(sys); err != nil {
 		return err
 	}
+	if err := n.startEngine(); err != nil {
+		return err
+	}
+	for _, w := range wanted {
+		if err := n.fetch(ctx, w); err != nil {
+			n.stopEngine()
+			return err
+		}
+	}
+	return nil
+}
+
+// runtime is what a system needs beside its files, if it needs something that the catalog has.
+func (n *Node) runtime(sys catalog.System) (catalog.Runtime, bool) {
+	if q := sys.Launch.QEMU; q != nil {
+		return n.catalog.Runtime(q.Runtime)
+	}
+	return catalog.Runtime{}, false
+}
+
+// fetch downloads a system or a runtime.
+func (n *Node) fetch(ctx context.Context, sys catalog.System) error {
 	torrent, err := n.client().Torrent(ctx, sys.InfoHash)
 	if errors.Is(err, client.ErrGone) {
 		return fmt.Errorf("%w: %w", boot.ErrStale, err)
@@ -38,16 +65,9 @@ func (n *Node) Fetch(ctx context.Context, sys catalog.System) error {
 	if err != nil {
 		return err
 	}
-	if err := n.startEngine(); err != nil {
-		return err
-	}
 	n.account(swarm.Stats{})
 	n.Report.Set(func(r *wire.Report) { r.System, r.InfoHash = sys.Name, sys.InfoHash.String() })
-	if err := n.download(ctx, sys, torrent); err != nil {
-		n.stopEngine()
-		return err
-	}
-	return nil
+	return n.download(ctx, sys, torrent)
 }
 
 // download fetches the system under its screen.
@@ -84,6 +104,9 @@ func (n *Node) linkLost() string {
 	return l.Interface + " has lost its link or its address: is the cable plugged in?"
 }
 
+// forEver is a number of seconds that nobody waits for.
+const forEver = 100 * 365 * 24 * 3600
+
 // Seed gives the system to others for some seconds, or until somebody presses a key.
 func (n *Node) Seed(ctx context.Context, sys catalog.System, seconds int) error {
 	if seconds <= 0 || n.engine == nil {
@@ -97,7 +120,9 @@ func (n *Node) Seed(ctx context.Context, sys catalog.System, seconds int) error 
 			if s, ok := n.engine.Stats(sys.InfoHash); ok {
 				n.account(s)
 				m := message(menu.Seed, sys, s)
-				m.SeedLeft = left
+				if m.SeedLeft = left; seconds == forEver {
+					m.SeedLeft, m.Note = 0, "Until somebody presses a key."
+				}
 				show(m)
 			}
 			select {
@@ -116,8 +141,8 @@ func (n *Node) dir(sys catalog.System) string { return filepath.Join(n.Systems, 
 // Folder is where the files of a fetched system are.
 func (n *Node) Folder(sys catalog.System) string { return filepath.Join(n.dir(sys), sys.Name) }
 
-// forget removes every other system that was fetched: its memory is needed.
-func (n *Node) forget(sys catalog.System) error {
+// forget removes everything that was fetched but these: its memory is needed.
+func (n *Node) forget(but ...catalog.System) error {
 	entries, err := os.ReadDir(n.Systems)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -126,7 +151,7 @@ func (n *Node) forget(sys catalog.System) error {
 		return fmt.Errorf("list fetched systems: %w", err)
 	}
 	for _, e := range entries {
-		if e.Name() == sys.InfoHash.String() {
+		if slices.ContainsFunc(but, func(s catalog.System) bool { return s.InfoHash.String() == e.Name() }) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(n.Systems, e.Name())); err != nil {
@@ -145,7 +170,11 @@ func (n *Node) preflight(sys catalog.System) error {
 	if err != nil {
 		return err
 	}
-	return launch.Preflight(sys, method, free+onDisk(n.dir(sys)))
+	free += onDisk(n.dir(sys))
+	if r, ok := n.runtime(sys); ok {
+		free += onDisk(n.dir(r.System))
+	}
+	return launch.Preflight(sys, method, free)
 }
 
 // onDisk is how many bytes of memory an earlier, interrupted download below dir takes already. Holes take none.

@@ -1,0 +1,316 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/launch"
+	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	wire "github.com/boottorrent/boottorrent/internal/report"
+)
+
+const (
+	// screenConsole is the console on the frame buffer.
+	screenConsole = "tty0"
+	// framebuffer is the frame buffer's device.
+	framebuffer = "/dev/fb0"
+	// scratchDir is the folder, beside the systems, of what a running system writes.
+	scratchDir = "scratch"
+	// accountTime is how often the numbers of seeding are reported while a system runs.
+	accountTime = time.Second
+)
+
+// visit is a system that runs beside this program.
+type visit struct {
+	*Node
+	sys   catalog.System
+	guest launch.Guest
+	began time.Time
+}
+
+// host runs a system beside this program until it ends, and returns what follows.
+func (n *Node) host(ctx context.Context, method launch.Method, sys catalog.System) (choice boot.Choice, err error) {
+	job, err := n.guestJob(sys)
+	if err != nil {
+		return choice, err
+	}
+	defer func() { err = errors.Join(err, n.clearScratch()) }()
+	if err := method.Load(ctx, job); err != nil {
+		return choice, err
+	}
+	guest, err := method.Start(ctx, job)
+	if err != nil {
+		return choice, err
+	}
+	v := &visit{Node: n, sys: sys, guest: guest, began: time.Now()}
+	leave := v.run(ctx)
+	n.Report.Set(func(r *wire.Report) {
+		exit := guest.Exit()
+		exit.System = sys.Name
+		r.Exit = &exit
+	})
+	if err := errors.Join(guest.Close(), n.clearScratch()); err != nil {
+		n.Log("%v", err)
+	}
+	if err := n.Report.Post(ctx, poster{n}); err != nil {
+		n.Log("the seeder did not take the report: %v", err)
+	}
+	return v.afterwards(ctx, leave)
+}
+
+// guestJob prepares what a method that doesn't leave needs.
+func (n *Node) guestJob(sys catalog.System) (launch.Job, error) {
+	job := launch.Job{
+		System: sys, Dir: n.Folder(sys), Vars: n.vars(sys), Log: n.Log, Scratch: filepath.Join(n.Systems, scratchDir),
+		Framebuffer: slices.Contains(n.Consoles.Names(), screenConsole) && canOpen(framebuffer),
+	}
+	if r, ok := n.runtime(sys); ok {
+		job.Runtime = n.Folder(r.System)
+	}
+	if err := n.clearScratch(); err != nil {
+		return job, err
+	}
+	if err := os.MkdirAll(job.Scratch, 0o755); err != nil {
+		return job, fmt.Errorf("make a folder for what %s writes: %w", sys.Title, err)
+	}
+	return job, nil
+}
+
+func (n *Node) clearScratch() error {
+	if err := os.RemoveAll(filepath.Join(n.Systems, scratchDir)); err != nil {
+		return fmt.Errorf("clear up what an earlier system wrote: %w", err)
+	}
+	return nil
+}
+
+func canOpen(device string) bool {
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err == nil {
+		f.Close()
+	}
+	return err == nil
+}
+
+// run shows the guest until it has ended, and returns what a person decided, if one did.
+func (v *visit) run(ctx context.Context) menu.Leave {
+	stop := v.accounting()
+	defer stop()
+	asking := v.guest.Face() == launch.FaceRemote
+	for ctx.Err() == nil && !v.over() {
+		if !asking {
+			asking = v.attach(ctx)
+			continue
+		}
+		switch leave := v.ask(ctx); leave {
+		case menu.Back:
+			asking = false
+		case menu.LeaveShell:
+			v.Shell(ctx)
+		case menu.Quit, menu.SeedOn, menu.LeaveReboot, menu.LeavePowerOff:
+			v.Log("%s is ended", v.sys.Title)
+			v.guest.Stop()
+			return leave
+		}
+	}
+	return 0
+}
+
+// over reports whether the guest has ended.
+func (v *visit) over() bool {
+	select {
+	case <-v.guest.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// accounting reports what is given away while the guest runs.
+func (v *visit) accounting() (stop func()) {
+	ended, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(accountTime)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+				if s, ok := v.engine.Stats(v.sys.InfoHash); ok {
+					v.account(s)
+				}
+			}
+		}
+	}()
+	return func() {
+		close(ended)
+		<-stopped
+	}
+}
+
+// where is the console that the guest is shown on, and the keys that leave it.
+func (v *visit) where() (console, keys string) {
+	if v.guest.Face() == launch.FaceScreen {
+		return screenConsole, launch.LeaveScreen
+	}
+	return v.activeConsole(), launch.LeaveTerminal
+}
+
+// attach shows the guest on its console until it ends or a person leaves, which it reports.
+func (v *visit) attach(ctx context.Context) (left bool) {
+	where, keys := v.where()
+	others := ""
+	if len(v.Consoles.Names()) > 1 {
+		others = "; so does Enter on another console"
+	}
+	v.Log("%s runs on %s; %s leaves it%s", v.sys.Title, where, keys, others)
+	err := v.Consoles.Lend(ctx, where, func(ctx context.Context, tty *console.TTY) error {
+		return v.guest.Attach(ctx, tty)
+	})
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, launch.ErrLeft), errors.Is(err, console.ErrKey):
+		return true
+	}
+	v.Log("%v", err)
+	return true
+}
+
+// ask shows what is given away meanwhile, and asks what to do. It returns 0 when the guest has ended.
+func (v *visit) ask(ctx context.Context) menu.Leave {
+	shown := "It is shown on the network; the log (l) says where."
+	back := v.guest.Face() != launch.FaceRemote
+	if where, keys := v.where(); back {
+		shown = fmt.Sprintf("It is on %s, where %s leaves it.", where, keys)
+	}
+	over, screenOver := context.WithCancel(ctx)
+	defer screenOver()
+	events := make(chan tea.Msg, 1)
+	go v.tell(over, events)
+	final, where, err := v.Consoles.Run(ctx, menu.NewGuest(v.place(), v.sys.Title, shown, back), events)
+	if err != nil {
+		if ctx.Err() == nil {
+			v.Log("the screen failed: %v", err)
+			sleep(ctx, accountTime)
+		}
+		return menu.Back
+	}
+	if back {
+		v.typedOnScreen(where)
+	}
+	return final.(menu.Guest).Leave()
+}
+
+// typedOnScreen remembers the console that a person asked at, unless the guest has one of its own.
+func (v *visit) typedOnScreen(where string) {
+	if v.guest.Face() == launch.FaceTerminal {
+		v.typedAt(where)
+	}
+}
+
+// tell sends the numbers to a screen until that is over, and the guest's end.
+func (v *visit) tell(ctx context.Context, events chan<- tea.Msg) {
+	tick := time.NewTicker(accountTime)
+	defer tick.Stop()
+	for {
+		m := menu.GuestMsg{Running: time.Since(v.began)}
+		if s, ok := v.engine.Stats(v.sys.InfoHash); ok {
+			m.Up, m.Uploaded, m.Peers = s.Up, s.Uploaded, s.Peers
+		}
+		select {
+		case events <- m:
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-v.guest.Done():
+			select {
+			case events <- menu.GuestEnded{}:
+			case <-ctx.Done():
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// afterwards says how the guest ended, and returns what follows: what a person decided, or what the site says.
+func (v *visit) afterwards(ctx context.Context, leave menu.Leave) (boot.Choice, error) {
+	switch leave {
+	case menu.LeaveReboot:
+		return boot.Choice{Action: boot.Reboot}, nil
+	case menu.LeavePowerOff:
+		return boot.Choice{Action: boot.PowerOff}, nil
+	case menu.SeedOn:
+		return boot.Choice{Action: boot.Choose}, v.seedOn(ctx)
+	case menu.Quit:
+		return boot.Choice{Action: boot.Choose}, nil
+	}
+	exit := v.guest.Exit()
+	how, well := outcome(exit)
+	choice, next := v.after()
+	v.Log("%s has ended %s; next: %s", v.sys.Title, how, next)
+	final, where, err := v.Consoles.Run(ctx, menu.NewEnded(v.place(), v.sys.Title, how, well, exit.Lines, next), nil)
+	if err != nil {
+		if ctx.Err() == nil {
+			v.Log("the screen failed: %v", err)
+		}
+		return choice, nil
+	}
+	v.typedAt(where)
+	if final.(menu.Ended).Action() == menu.Other {
+		choice = boot.Choice{Action: boot.Choose}
+	}
+	return choice, nil
+}
+
+// outcome says how a system ended.
+func outcome(e wire.Exit) (how string, well bool) {
+	switch {
+	case e.Reason != "":
+		return fmt.Sprintf("with exit code %d: %s", e.Code, e.Reason), false
+	case e.Code != 0:
+		return fmt.Sprintf("with exit code %d", e.Code), false
+	}
+	return "well", true
+}
+
+// after is what the site says follows, and how to call it.
+func (v *visit) after() (choice boot.Choice, next string) {
+	switch after := v.sys.Launch.After; after {
+	case "", catalog.AfterMenu:
+		return boot.Choice{Action: boot.Choose}, "the menu"
+	case catalog.AfterReboot:
+		return boot.Choice{Action: boot.Reboot}, "a restart of this machine"
+	case catalog.AfterPowerOff:
+		return boot.Choice{Action: boot.PowerOff}, "this machine is switched off"
+	default:
+		title := after
+		if sys, ok := v.catalog.System(after); ok {
+			title = sys.Title
+		}
+		return boot.Choice{Action: boot.Start, System: after}, title
+	}
+}
+
+// seedOn gives the system to others until somebody presses a key.
+func (v *visit) seedOn(ctx context.Context) error {
+	err := v.Seed(ctx, v.sys, forEver)
+	if errors.Is(err, boot.ErrCancelled) {
+		return nil
+	}
+	return err
+}
