@@ -12,7 +12,6 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/cli"
-	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
@@ -95,11 +94,16 @@ func checkRuntime(s *site.Site, term terminal) error {
 	if _, err := qemu.Find(); err != nil {
 		return err
 	}
-	modules := filepath.Join(site.ImageDir, qemuruntime.ImageModules)
-	if _, err := os.Stat(filepath.Join(s.Dir, modules)); err != nil {
-		fmt.Fprintf(term.Err, "warning: %s is missing, so nodes run QEMU without KVM, and without a mouse; run: mkimage %s\n", modules, s.Dir)
-	}
+	warnModules(term.Err, s)
 	return nil
+}
+
+// warnModules says where QEMU will have less on nodes than it could.
+func warnModules(w io.Writer, s *site.Site) {
+	kernel := strings.TrimPrefix(catalog.PathKernel, catalog.PathBoot)
+	if err := qemu.CheckModules(filepath.Join(s.Dir, site.ImageDir), kernel); err != nil {
+		fmt.Fprintf(w, "warning: %v: run 'mkimage %s'\n", err, s.Dir)
+	}
 }
 
 type serveCmd struct {
@@ -183,6 +187,9 @@ func missing(w io.Writer, s *site.Site, sum daemon.Summary) {
 			fmt.Fprintf(w, "warning: %s is missing, so no node can start: run 'mkimage %s'\n", filepath.Join(site.ImageDir, name), s.Dir)
 			break
 		}
+	}
+	if len(sum.Catalog.Runtimes) > 0 {
+		warnModules(w, s)
 	}
 	if len(sum.Loaders) == 0 {
 		fmt.Fprintln(w, "warning: no iPXE boot loader on this machine, so firmware gets none: apt-get install ipxe")

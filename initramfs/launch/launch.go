@@ -131,6 +131,21 @@ func For(sys catalog.System, cat *catalog.Catalog) (Method, error) {
 			return nil, fmt.Errorf("system %s: the catalog says method kexec, but not which kernel", sys.Name)
 		}
 		return newKexec(), nil
+	case catalog.MethodBin:
+		if l.Bin == nil {
+			return nil, fmt.Errorf("system %s: the catalog says method bin, but not which program", sys.Name)
+		}
+		return newBin(), nil
+	case catalog.MethodQEMU:
+		if l.QEMU == nil || cat == nil {
+			return nil, fmt.Errorf("system %s: the catalog says method qemu, but not with which arguments", sys.Name)
+		}
+		runtime, ok := cat.Runtime(l.QEMU.Runtime)
+		if !ok {
+			return nil, fmt.Errorf("system %s: it needs the runtime %s, which the catalog does not list; run seeder check on the site",
+				sys.Name, l.QEMU.Runtime)
+		}
+		return newQEMU(runtime), nil
 	}
 	return nil, fmt.Errorf("system %s: its method %q is not known to this node's image, which is older than the site: "+
 		"build the image again with mkimage and restart the node", sys.Name, sys.Launch.Method)

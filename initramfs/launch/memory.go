@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -14,8 +15,9 @@ const Reserve = 96 << 20
 
 // Memory is what starting a system takes beside its files, in bytes.
 type Memory struct {
-	// Files is what is added to the files in the system's folder.
-	Files int64
+	// Files is what is added to the files in the system's folder, and FilesWhat says what; empty: initrds joined.
+	Files     int64
+	FilesWhat string
 	// Copies is what the kernel allocates at the peak, and What says for what.
 	Copies int64
 	What   string
@@ -23,7 +25,8 @@ type Memory struct {
 
 // MemoryError says that memory can't hold a system. All numbers are bytes.
 type MemoryError struct {
-	System            string
+	System string
+	// Download is 0 where that is done already.
 	Download, Reserve int64
 	Need              Memory
 	// Free is what there is.
@@ -35,9 +38,12 @@ func (e *MemoryError) Sum() int64 { return e.Download + e.Need.Files + e.Need.Co
 
 // Error spells the sum out.
 func (e *MemoryError) Error() string {
-	terms := []string{"download " + mib(e.Download)}
+	var terms []string
+	if e.Download > 0 {
+		terms = append(terms, "download "+mib(e.Download))
+	}
 	if e.Need.Files > 0 {
-		terms = append(terms, "initrds joined "+mib(e.Need.Files))
+		terms = append(terms, cmp.Or(e.Need.FilesWhat, "initrds joined")+" "+mib(e.Need.Files))
 	}
 	if e.Need.Copies > 0 {
 		terms = append(terms, e.Need.What+" "+mib(e.Need.Copies))

@@ -2,10 +2,13 @@ package site
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
 // TestWatch makes one change after the other, and waits for each to be told.
@@ -30,6 +33,11 @@ func TestWatch(t *testing.T) {
 		{"all systems moved away", func() error { return os.Rename(file("oss"), file("away")) }},
 		{"and made again", func() error { return os.MkdirAll(file("oss/four"), 0o755) }},
 		{"file in that", func() error { return os.WriteFile(file("oss/four/file"), []byte("1"), 0o644) }},
+		{"the image's folder", func() error { return os.Mkdir(file(ImageDir), 0o755) }},
+		{"modules for the runtime", func() error { return os.WriteFile(file("image/"+qemuruntime.ImageModules), []byte("1"), 0o644) }},
+		{"mkimage's way to replace them", func() error {
+			return errors.Join(os.WriteFile(file("image/.new"), []byte("2"), 0o644), os.Rename(file("image/.new"), file("image/"+qemuruntime.ImageModules)))
+		}},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -53,8 +61,13 @@ func TestWatch(t *testing.T) {
 		}
 	}
 
-	if err := os.WriteFile(file("unrelated"), nil, 0o644); err != nil {
-		t.Fatal(err)
+	for len(changes) > 0 {
+		<-changes
+	}
+	for _, unrelated := range []string{"unrelated", "image/vmlinuz"} {
+		if err := os.WriteFile(file(unrelated), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	select {
 	case <-changes:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/u-root/mkuimage/cpio"
+	"github.com/ulikunitz/xz"
 
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/archive"
@@ -228,5 +230,36 @@ func TestTable(t *testing.T) {
 				t.Errorf("the table is\n%s\nwant\n%s", &got, want)
 			}
 		})
+	}
+}
+
+// A node knows who may log in to it; where the site names nobody, the key is not there at all.
+func TestSitePartHasSSHKeys(t *testing.T) {
+	const login = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKd0yS2kSzBxJ4nWmIe2cGxkVYRYbfeCpeqs0nM7xbEm ann@example.org"
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := site.Init(dir, "room"); err != nil {
+		t.Fatal(err)
+	}
+	tool, err := archive.NewXZ(t.Context(), archive.MinLevel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range [][]string{nil, {login}} {
+		b := &build{site: &site.Site{Name: "room", Dir: dir, Node: site.Node{SSHKeys: keys}}, xz: tool}
+		part, err := b.sitePart(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := xz.NewReader(bytes.NewReader(part.stream))
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has := bytes.Contains(content, []byte(login)); has != (keys != nil) || bytes.Contains(content, []byte("ssh_keys")) != has {
+			t.Errorf("with the keys %q:\n%s", keys, content)
+		}
 	}
 }

@@ -60,7 +60,8 @@ type Drivers struct {
 	WithoutFirmware []string                  `json:"without_firmware,omitempty"`
 	Firmware        []string                  `json:"firmware,omitempty"`
 	MissingFirmware []drivers.MissingFirmware `json:"missing_firmware,omitempty"`
-	// Runtime are the modules that are no part of the initramfs: nodes get them together with QEMU, if they need that.
+	// Runtime are the modules of runtime-modules.tar, in the order in which they are loaded: nodes get them together with QEMU, if
+	// they need that.
 	Runtime []string `json:"runtime,omitempty"`
 }
 

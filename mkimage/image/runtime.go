@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 )
 
 // runtimeModules makes the archive of the kernel modules that nodes get with QEMU, and returns their names. Those that the
-// initramfs has are left out.
+// initramfs has are in it too: they are loaded there only if a device asks for them.
 func (b *build) runtimeModules() (archive []byte, names []string, err error) {
 	modules, err := drivers.Ordered(b.kernel.Modules, qemuruntime.KernelModules)
 	if err != nil {
@@ -23,7 +22,9 @@ func (b *build) runtimeModules() (archive []byte, names []string, err error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	add := func(name string, content []byte) error {
-		h := &tar.Header{Name: path.Join(b.kernel.Version, name), Mode: 0o644, Size: int64(len(content)), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
+		h := &tar.Header{
+			Name: path.Join(b.kernel.Version, name), Mode: 0o644, Size: int64(len(content)), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR,
+		}
 		if err := w.WriteHeader(h); err != nil {
 			return err
 		}
@@ -32,9 +33,6 @@ func (b *build) runtimeModules() (archive []byte, names []string, err error) {
 	}
 	var order strings.Builder
 	for _, m := range modules {
-		if slices.ContainsFunc(b.set.Modules, func(in *drivers.Module) bool { return in.Name == m.Name }) {
-			continue
-		}
 		names = append(names, m.Name)
 		fmt.Fprintln(&order, path.Base(m.Path))
 		if err := add(path.Base(m.Path), m.Content); err != nil {

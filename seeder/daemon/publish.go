@@ -58,6 +58,10 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 	if err != nil {
 		return nil, err
 	}
+	runtimes, err := p.runtimes(ctx, s) // first, as what is not installed should be said before minutes of hashing
+	if err != nil {
+		return nil, err
+	}
 	versions := make([]store.Version, 0, len(s.Systems))
 	for _, sys := range s.Systems {
 		v, err := p.store.Import(ctx, sys, p.announce, p.progress)
@@ -65,10 +69,6 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 			return nil, err
 		}
 		versions = append(versions, v)
-	}
-	runtimes, err := p.runtimes(ctx, s)
-	if err != nil {
-		return nil, err
 	}
 	cat := p.catalog(s, versions, runtimes)
 	document, err := cat.Encode()

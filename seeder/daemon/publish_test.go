@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"archive/tar"
+	"bytes"
 	"errors"
 	"log/slog"
 	"net/http/httptest"
@@ -8,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,43 +171,133 @@ func TestFailedPublishChangesNothing(t *testing.T) {
 	}
 }
 
+// installQEMU makes a program that passes for QEMU and is packed in no time, with a BIOS, and returns the latter's file. It is
+// echo: asked with -L help where its firmware is, it answers -L and help, which are folders here as good as any.
+func installQEMU(t *testing.T) (bios string) {
+	t.Helper()
+	program, err := os.ReadFile(need.Command(t, "echo", "coreutils"))
+	must(t, err)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "qemu-system-x86_64"), program, 0o755))
+	bios = filepath.Join(dir, "help", "bios-256k.bin")
+	must(t, os.Mkdir(filepath.Dir(bios), 0o755))
+	must(t, os.WriteFile(bios, []byte("bios"), 0o644))
+	t.Setenv("PATH", dir)
+	t.Chdir(dir)
+	return bios
+}
+
+// load publishes the site as it is in its folder.
+func (c *clocked) load() (*catalog.Catalog, error) {
+	c.t.Helper()
+	s, problems := site.Load(c.site.Dir)
+	if len(problems) > 0 {
+		c.t.Fatal(problems)
+	}
+	return c.publish(c.t.Context(), s)
+}
+
+// discSystem writes a system for QEMU and returns its folder.
+func (c *clocked) discSystem() string {
+	c.t.Helper()
+	folder := filepath.Join(c.site.Dir, site.SystemsDir, "disc")
+	must(c.t, os.MkdirAll(folder, 0o755))
+	must(c.t, os.WriteFile(filepath.Join(folder, "disc.iso"), []byte("disc"), 0o644))
+	must(c.t, os.WriteFile(filepath.Join(folder, site.SystemFile), []byte("dispname: disc\nmethod: qemu\nargs: -cdrom disc.iso\n"), 0o644))
+	return folder
+}
+
 // A site with a system for QEMU has the runtime in its catalog, seeded and served like a system; another has none.
 func TestRuntime(t *testing.T) {
-	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
+	installQEMU(t)
 	c := newClocked(t)
-	publish := func() *catalog.Catalog {
-		s, problems := site.Load(c.site.Dir)
-		if len(problems) > 0 {
-			t.Fatal(problems)
-		}
-		cat, err := c.publish(t.Context(), s)
-		must(t, err)
-		return cat
-	}
-	if cat := publish(); len(cat.Runtimes) > 0 {
+	cat, err := c.load()
+	must(t, err)
+	if len(cat.Runtimes) > 0 {
 		t.Errorf("a site without need has %+v", cat.Runtimes)
 	}
-	folder := filepath.Join(c.site.Dir, site.SystemsDir, "disc")
-	must(t, os.MkdirAll(folder, 0o755))
-	must(t, os.WriteFile(filepath.Join(folder, "disc.iso"), []byte("disc"), 0o644))
-	must(t, os.WriteFile(filepath.Join(folder, site.SystemFile), []byte("dispname: disc\nmethod: qemu\nargs: -cdrom disc.iso\n"), 0o644))
-	cat := publish()
+	folder := c.discSystem()
+	cat, err = c.load()
+	must(t, err)
 	if len(cat.Runtimes) != 1 || cat.Runtimes[0].Name != qemuruntime.Name || cat.Runtimes[0].Unpacked < cat.Runtimes[0].Size {
 		t.Fatalf("runtimes %+v", cat.Runtimes)
 	}
 	first := cat.Runtimes[0].System
-	w := httptest.NewRecorder()
-	c.web.ServeHTTP(w, httptest.NewRequest("GET", catalog.TorrentPath(first.InfoHash), nil))
-	if _, seeded := c.engine.Stats(first.InfoHash); !seeded || w.Code != 200 {
-		t.Errorf("the runtime is seeded: %v, its torrent: %d", seeded, w.Code)
+	for _, path := range []string{catalog.TorrentPath(first.InfoHash), first.FilePath(qemuruntime.Archive)} {
+		w := httptest.NewRecorder()
+		if c.web.ServeHTTP(w, httptest.NewRequest("GET", path, nil)); w.Code != 200 || w.Body.Len() == 0 {
+			t.Errorf("GET %s: %d, %d bytes", path, w.Code, w.Body.Len())
+		}
+	}
+	if !c.seeded(first) {
+		t.Error("the runtime is not seeded")
 	}
 	must(t, os.RemoveAll(folder))
-	if cat := publish(); len(cat.Runtimes) > 0 {
+	cat, err = c.load()
+	must(t, err)
+	if len(cat.Runtimes) > 0 {
 		t.Errorf("the runtime stays in the catalog: %+v", cat.Runtimes)
 	}
-	c.pass(time.Hour)
-	c.pass(time.Hour)
-	if _, seeded := c.engine.Stats(first.InfoHash); seeded {
+	c.passRetirement()
+	if c.seeded(first) {
 		t.Error("a runtime that nobody needs is seeded for ever")
 	}
+}
+
+// Another QEMU, and other kernel modules by mkimage, make another runtime; the one before goes when nobody loads it. Where there is
+// no QEMU any more, all stays as it was.
+func TestRuntimeChanges(t *testing.T) {
+	bios := installQEMU(t)
+	c := newClocked(t)
+	c.discSystem()
+	load := func() catalog.System {
+		t.Helper()
+		cat, err := c.load()
+		must(t, err)
+		return cat.Runtimes[0].System
+	}
+	first := load()
+	if again := load(); again.InfoHash != first.InfoHash {
+		t.Error("nothing has changed but the runtime")
+	}
+	must(t, os.WriteFile(bios, []byte("another"), 0o644))
+	upgraded := load()
+	modules := filepath.Join(c.site.Dir, site.ImageDir, qemuruntime.ImageModules)
+	must(t, os.MkdirAll(filepath.Dir(modules), 0o755))
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	must(t, w.WriteHeader(&tar.Header{Name: "6.1.0/" + qemuruntime.Order, Mode: 0o644}))
+	must(t, w.Close())
+	must(t, os.WriteFile(modules, archive.Bytes(), 0o644))
+	last := load()
+	if upgraded.InfoHash == first.InfoHash || last.InfoHash == upgraded.InfoHash {
+		t.Errorf("runtimes %s, %s, %s", first.InfoHash, upgraded.InfoHash, last.InfoHash)
+	}
+	if !c.seeded(first) || !c.seeded(upgraded) {
+		t.Error("nodes that are downloading a version before can't finish it")
+	}
+	c.passRetirement()
+	if c.seeded(first) || c.seeded(upgraded) || !c.seeded(last) {
+		t.Errorf("seeded after an hour: %v, %v, %v", c.seeded(first), c.seeded(upgraded), c.seeded(last))
+	}
+	t.Setenv("PATH", t.TempDir())
+	if _, err := c.load(); err == nil || !strings.Contains(err.Error(), "apt-get install qemu-system-x86") {
+		t.Errorf("without QEMU: %v", err)
+	}
+	c.passRetirement()
+	if !c.seeded(last) {
+		t.Error("a failed reload took the runtime away")
+	}
+}
+
+func (c *clocked) seeded(s catalog.System) bool {
+	_, seeded := c.engine.Stats(s.InfoHash)
+	return seeded
+}
+
+// passRetirement lets so much time pass that old versions go.
+func (c *clocked) passRetirement() {
+	c.t.Helper()
+	c.pass(time.Hour)
+	c.pass(time.Hour)
 }

@@ -35,13 +35,19 @@ type Installation struct {
 
 // plugins are QEMU's own modules that a node has a use for: the translator without KVM, the graphics cards of today's
 // guests, and USB devices of the node. Others are for other displays, sound, and storage that a node doesn't have.
-var plugins = []string{"accel-tcg-x86_64", "hw-display-virtio-gpu", "hw-display-virtio-gpu-pci", "hw-display-virtio-vga", "hw-usb-host"}
+var plugins = []string{
+	"accel-tcg-x86_64", "hw-display-virtio-gpu", "hw-display-virtio-gpu-pci", "hw-display-virtio-vga", "hw-usb-host",
+}
 
-// firmware is what an x86 guest's machine may ask for, by name or pattern: BIOSes, the programs of graphics cards and
-// of direct kernel boot, the BIOS half of network cards (without which a card that args name is refused), and the keymap of the display.
+// firmware is what an x86 guest's machine may ask for, by name or pattern: BIOSes, the programs of graphics cards and of direct
+// kernel boot, the option ROMs of network cards as QEMU's sources name them (without its ROM a card that args name is
+// refused; hw/net has efi-NAME.rom but for eepro100), and the keymaps of -k, which are 16 KB together. OVMF, 1.5 MB,
+// isn't there: a system that boots by UEFI has it in its folder and -bios OVMF.fd in its args.
 var firmware = []string{
-	"bios.bin", "bios-256k.bin", "bios-microvm.bin", "qboot.rom", "vgabios*.bin", "kvmvapic.bin", "linuxboot.bin", "linuxboot_dma.bin",
-	"multiboot.bin", "multiboot_dma.bin", "pvh.bin", "efi-*.rom", "pxe-*.rom", "keymaps/en-us",
+	"bios.bin", "bios-256k.bin", "bios-microvm.bin", "qboot.rom", "vgabios*.bin", "sgabios.bin", "kvmvapic.bin",
+	"linuxboot.bin", "linuxboot_dma.bin", "multiboot.bin", "multiboot_dma.bin", "pvh.bin",
+	"efi-e1000.rom", "efi-e1000e.rom", "efi-ne2k_pci.rom", "efi-pcnet.rom", "efi-rtl8139.rom", "efi-virtio.rom", "efi-vmxnet3.rom",
+	"pxe-eepro100.rom", "keymaps/*",
 }
 
 // Find looks for QEMU on this machine. The error says what to install.
@@ -99,13 +105,15 @@ func (i *Installation) addFirmware() error {
 				return err
 			}
 			for _, file := range matches {
+				if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+					continue // a link into a package that isn't there
+				}
 				rel, err := filepath.Rel(dir, file)
 				if err != nil {
 					return err
 				}
 				name := path.Join(qemuruntime.Share, filepath.ToSlash(rel))
-				// A cut-down iPXE (pxe-) is for old machine types only, where there is an efi- one of the card.
-				if _, known := i.files[name]; !known && !i.superseded(dir, rel) {
+				if _, known := i.files[name]; !known {
 					i.files[name] = file
 				}
 			}
@@ -115,16 +123,6 @@ func (i *Installation) addFirmware() error {
 		return fmt.Errorf("QEMU's BIOS (bios-256k.bin) is in none of %s: apt-get install seabios", strings.Join(dirs, ", "))
 	}
 	return nil
-}
-
-// superseded reports whether a network card's program is there in the newer form, which has the older in it.
-func (i *Installation) superseded(dir, name string) bool {
-	card, old := strings.CutPrefix(name, "pxe-")
-	if !old {
-		return false
-	}
-	_, err := os.Stat(filepath.Join(dir, "efi-"+card))
-	return err == nil
 }
 
 // names are the paths in the archive, sorted.

@@ -40,6 +40,8 @@ const (
 
 // facts are what a packed runtime needs not be read for.
 type facts struct {
+	// Packed and Unpacked are sizes in bytes: the archive's, and that of what is in it.
+	Packed   int64  `json:"packed"`
 	Unpacked int64  `json:"unpacked"`
 	Version  string `json:"version"`
 }
@@ -55,7 +57,7 @@ func (i *Installation) Pack(ctx context.Context, dir, modules string, begin func
 	at := filepath.Join(dir, key)
 	p := Packed{System: site.System{Name: qemuruntime.Name, Dir: at, Arch: "amd64", Files: []string{qemuruntime.Archive}}}
 	f, err := readFacts(at)
-	if errors.Is(err, os.ErrNotExist) {
+	if err != nil {
 		if begin != nil {
 			begin()
 		}
@@ -68,15 +70,20 @@ func (i *Installation) Pack(ctx context.Context, dir, modules string, begin func
 	return p, removeOthers(dir, key)
 }
 
+// readFacts fails unless there is a whole runtime in the folder.
 func readFacts(at string) (f facts, err error) {
 	body, err := os.ReadFile(filepath.Join(at, factsFile))
 	if err != nil {
 		return f, err
 	}
 	if err := json.Unmarshal(body, &f); err != nil {
-		return f, fmt.Errorf("%s: %w; remove it", filepath.Join(at, factsFile), err)
+		return f, fmt.Errorf("%s: %w", filepath.Join(at, factsFile), err)
 	}
-	return f, nil
+	archive, err := os.Stat(filepath.Join(at, qemuruntime.Archive))
+	if err == nil && archive.Size() != f.Packed {
+		err = fmt.Errorf("%s has %d bytes, and had %d", qemuruntime.Archive, archive.Size(), f.Packed)
+	}
+	return f, err
 }
 
 // make packs into a temporary folder that then gets its name, so that what has the name is whole.
@@ -90,9 +97,15 @@ func (i *Installation) make(ctx context.Context, dir, at, modules string) (facts
 		return f, err
 	}
 	defer os.RemoveAll(temp)
-	if f.Unpacked, err = i.archive(ctx, filepath.Join(temp, qemuruntime.Archive), modules); err != nil {
+	archive := filepath.Join(temp, qemuruntime.Archive)
+	if f.Unpacked, err = i.archive(ctx, archive, modules); err != nil {
 		return f, err
 	}
+	info, err := os.Stat(archive)
+	if err != nil {
+		return f, err
+	}
+	f.Packed = info.Size()
 	body, err := json.Marshal(f)
 	if err != nil {
 		return f, err
@@ -103,7 +116,8 @@ func (i *Installation) make(ctx context.Context, dir, at, modules string) (facts
 	if err := os.Chmod(temp, 0o755); err != nil {
 		return f, err
 	}
-	return f, os.Rename(temp, at)
+	// What is there is not whole, or it would have been taken.
+	return f, errors.Join(os.RemoveAll(at), os.Rename(temp, at))
 }
 
 // removeOthers removes earlier runtimes, and what an interrupted packing left.
@@ -155,7 +169,8 @@ func (i *Installation) archive(ctx context.Context, file, modules string) (unpac
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	out := bufio.NewWriterSize(f, 1<<20)
-	z, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1))
+	z, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(window),
+		zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return 0, err
 	}

@@ -218,6 +218,17 @@ func TestPack(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("left: %v, %v", left, err)
 	}
+	// What a power cut left, or somebody removed, is made again.
+	for _, name := range []string{qemuruntime.Archive, factsFile} {
+		damaged := filepath.Join(pack().System.Dir, name)
+		if err := os.Truncate(damaged, 0); err != nil {
+			t.Fatal(err)
+		}
+		before := packings
+		if info, err := os.Stat(filepath.Join(pack().System.Dir, name)); err != nil || info.Size() == 0 || packings != before+1 {
+			t.Errorf("%s was damaged: %v, packed %d times", name, err, packings-before)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := i.Pack(ctx, t.TempDir(), mods, nil); !errors.Is(err, context.Canceled) {
@@ -284,7 +295,13 @@ func TestRunsAlone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/"+qemuruntime.Loader, "--library-path", "/"+qemuruntime.Libraries, "/"+qemuruntime.Binary,
-		"-L", "/"+qemuruntime.Share, "-accel", "tcg", "-display", "none", "-vnc", "unix:/scratch/vnc", "-serial", "file:/scratch/serial", "-fda", "floppy.img", "-snapshot")
+		"-L", "/"+qemuruntime.Share, "-accel", "tcg", "-display", "none", "-vnc", "unix:/scratch/vnc", "-serial", "file:/scratch/serial",
+		"-fda", "floppy.img", "-snapshot")
+	// What asks for modules, firmware and a keymap; each that is missing keeps QEMU from starting.
+	cmd.Args = append(cmd.Args, "-k", "de", "-vga", "virtio", "-usb", "-device", "usb-tablet", "-device", "virtio-gpu-pci", "-net", "none")
+	for _, card := range []string{"e1000", "e1000e", "rtl8139", "virtio-net-pci", "vmxnet3", "pcnet", "ne2k_pci", "i82551"} {
+		cmd.Args = append(cmd.Args, "-device", card)
+	}
 	cmd.Env = []string{"QEMU_MODULE_DIR=/" + qemuruntime.Plugins, "TMPDIR=/scratch"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Pdeathsig: syscall.SIGKILL}

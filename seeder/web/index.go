@@ -39,11 +39,12 @@ func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
 
 func systemRows(release *Release) (rows []page.System) {
 	torrents := slices.SortedFunc(maps.Values(release.Torrents), func(a, b Torrent) int {
-		return cmp.Or(strings.Compare(a.System.Title, b.System.Title), strings.Compare(a.System.Name, b.System.Name))
+		return cmp.Or(strings.Compare(kind(a), kind(b)), strings.Compare(a.System.Title, b.System.Title),
+			strings.Compare(a.System.Name, b.System.Name))
 	})
 	for _, t := range torrents {
 		row := page.System{
-			Title: t.System.Title, Description: t.System.Description, Method: cmp.Or(t.System.Launch.Method, "runtime"), Arch: t.System.Arch,
+			Title: t.System.Title, Description: t.System.Description, Method: cmp.Or(t.System.Launch.Method, runtimeKind), Arch: t.System.Arch,
 			Default: t.System.Name == release.Default, Hidden: t.System.Hidden, Size: t.System.Size, Torrent: catalog.TorrentPath(t.System.InfoHash),
 		}
 		for _, f := range t.System.Files {
@@ -52,6 +53,17 @@ func systemRows(release *Release) (rows []page.System) {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// runtimeKind stands where systems have their method.
+const runtimeKind = "runtime"
+
+// kind is what comes first in the order of rows: systems, which are not started without a method, come before runtimes.
+func kind(t Torrent) string {
+	if t.System.Launch.Method == "" {
+		return runtimeKind
+	}
+	return ""
 }
 
 func nodeRows(nodes []report.Node) (rows []page.Node) {

@@ -240,6 +240,22 @@ func TestPublishAndRetire(t *testing.T) {
 	}
 }
 
+// People look for systems; what those need comes below.
+func TestRuntimesComeLast(t *testing.T) {
+	rows := systemRows(&Release{Torrents: map[catalog.InfoHash]Torrent{
+		{1}: {System: catalog.System{Name: ".runtime", Title: "A runtime", InfoHash: catalog.InfoHash{1}}},
+		{2}: {System: catalog.System{Name: "z", Title: "Z", InfoHash: catalog.InfoHash{2}, Launch: catalog.Launch{Method: "kexec"}}},
+		{3}: {System: catalog.System{Name: "y", Title: "Y", InfoHash: catalog.InfoHash{3}, Launch: catalog.Launch{Method: "qemu"}}},
+	}})
+	var got []string
+	for _, r := range rows {
+		got = append(got, r.Title+": "+r.Method)
+	}
+	if want := "Y: qemu, Z: kexec, A runtime: runtime"; strings.Join(got, ", ") != want {
+		t.Errorf("rows %q, want %s", got, want)
+	}
+}
+
 func TestIndex(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.NodeList = func() []report.Node {

@@ -1,0 +1,105 @@
+package launch
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
+)
+
+const (
+	// maxWindow is the most memory that unpacking may take for what was unpacked before (RFC 8878, 3.1.1.1.2); zstd -19 uses
+	// 8 MiB.
+	maxWindow = 32 << 20
+	// maxRuntimeFiles limits the number of files; QEMU and what it needs are some 150.
+	maxRuntimeFiles = 5000
+)
+
+// unpackRuntime unpacks the archive of a runtime, see package qemuruntime, into a new folder. Its files have size bytes
+// together by the catalog; more are refused. What was unpacked is removed again on failure.
+func unpackRuntime(ctx context.Context, archive, dir string, size int64) (err error) {
+	f, err := os.Open(archive)
+	if err != nil {
+		return fmt.Errorf("open the runtime: %w", err)
+	}
+	defer f.Close()
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("make room for the runtime: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("make a folder for the runtime: %w", err)
+	}
+	if err := unpack(ctx, f, dir, size); err != nil {
+		return errors.Join(fmt.Errorf("unpack the runtime %s: %w", filepath.Base(archive), err), os.RemoveAll(dir))
+	}
+	return nil
+}
+
+// unpack unpacks into an empty folder.
+func unpack(ctx context.Context, archive io.Reader, dir string, size int64) error {
+	root, err := os.OpenRoot(dir) // no path leads out of it
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	decoder, err := zstd.NewReader(archive, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return err
+	}
+	defer decoder.Close()
+	files := tar.NewReader(decoder)
+	for count := 0; ; count++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		header, err := files.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if count >= maxRuntimeFiles {
+			return fmt.Errorf("there are too many files in it; the most are %d", maxRuntimeFiles)
+		}
+		if header.Typeflag == tar.TypeDir {
+			continue
+		}
+		if size -= header.Size; header.Size < 0 || size < 0 {
+			return fmt.Errorf("there is more in it than the catalog says, from %q on", header.Name)
+		}
+		if err := unpackFile(root, header, files); err != nil {
+			return err
+		}
+	}
+}
+
+// unpackFile writes one file.
+func unpackFile(root *os.Root, header *tar.Header, content io.Reader) error {
+	name := filepath.FromSlash(header.Name)
+	if header.Typeflag != tar.TypeReg || !filepath.IsLocal(name) || filepath.Clean(name) != name {
+		return fmt.Errorf("%q is not a regular file with a clean path", header.Name)
+	}
+	mode := os.FileMode(0o644)
+	if header.Mode&0o111 != 0 || slices.Contains([]string{qemuruntime.Binary, qemuruntime.Loader}, header.Name) {
+		mode = 0o755
+	}
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	return errors.Join(err, f.Close())
+}

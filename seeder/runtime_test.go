@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/daemon"
+)
+
+// makeDiscSite makes a site that needs QEMU on its nodes.
+func makeDiscSite(t *testing.T) (dir string) {
+	t.Helper()
+	dir, _ = makeSite(t)
+	folder := filepath.Join(dir, site.SystemsDir, "disc")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"disc.iso": "disc", site.SystemFile: "dispname: Disc\nmethod: qemu\nargs: -cdrom disc.iso\n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Where QEMU is missing, check and serve say what to install, serve before it reads anything; a site without need asks for
+// nothing.
+func TestQEMUIsMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	dir := makeDiscSite(t)
+	for _, command := range []string{"check", "serve"} {
+		said := fails(t, command, dir)
+		if !strings.Contains(said, "qemu-system-x86_64 is not installed") || !strings.Contains(said, "apt-get install qemu-system-x86") ||
+			strings.Contains(said, "hashing") {
+			t.Errorf("%s said %q", command, said)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, site.SystemsDir, "disc")); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	code := program().Run(t.Context(), []string{"check", dir}, terminal{Out: io.Discard, Err: &said})
+	if code != cli.ExitOK || said.Len() > 0 {
+		t.Errorf("check of a site without QEMU: exit code %d, %q", code, &said)
+	}
+}
+
+// A site whose image has no modules for QEMU is in order, but not what it could be.
+func TestCheckWarnsOfModules(t *testing.T) {
+	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
+	dir := makeDiscSite(t)
+	var said bytes.Buffer
+	code := program().Run(t.Context(), []string{"check", dir}, terminal{Out: io.Discard, Err: &said})
+	want := "warning: " + filepath.Join(dir, site.ImageDir, qemuruntime.ImageModules) +
+		" is missing, so nodes run QEMU without KVM, and without a mouse: run 'mkimage " + dir + "'\n"
+	if code != cli.ExitOK || said.String() != want {
+		t.Errorf("exit code %d, %q; want %q", code, &said, want)
+	}
+}
+
+// Serve lists the runtime with its size below the systems.
+func TestSummaryOfRuntime(t *testing.T) {
+	var said bytes.Buffer
+	summary(&said, &site.Site{Name: "room", Dir: t.TempDir()}, daemon.Summary{Catalog: &catalog.Catalog{
+		Systems:  []catalog.System{{Name: "disc", Title: "Disc", Size: 1 << 20, Launch: catalog.Launch{Method: catalog.MethodQEMU}}},
+		Runtimes: []catalog.Runtime{{System: catalog.System{Name: qemuruntime.Name, Title: "QEMU 7.2", Size: 15 << 20}}},
+	}})
+	want := `and offers 1 system
+  disc   Disc      1.0 MiB   qemu     
+  .qemu  QEMU 7.2  15.0 MiB  runtime  
+`
+	if !strings.Contains(said.String(), want) || !strings.Contains(said.String(), "without KVM") {
+		t.Errorf("it said:\n%s", &said)
+	}
+}
