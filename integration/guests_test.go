@@ -25,7 +25,8 @@ const toGuest = 5 * time.Minute
 func TestGuestsOfOneNode(t *testing.T) {
 	r := newRoom(t, "default: tool\ntimeout: 60\nseed_time: 0\n")
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
-	r.must(r.site.AddProber(t.Context(), "tool", "386", "binargs: -exit 3 -write prober one \"two words\" {{.MAC}}\nafter: floppy\n"))
+	r.must(r.site.AddProber(t.Context(), "tool", "386", "binargs: -exit 3 -write data one \"two words\" {{.MAC}}\nafter: floppy\n"))
+	r.must(os.WriteFile(r.site.Path("oss", "tool", "data"), []byte("what others get"), 0o644))
 	r.must(r.site.AddSystem("floppy", "dispname: A floppy disk\nmethod: bin-qemu-x86_64\nargs: -fda test.img\n",
 		map[string][]byte{"test.img": floppy.Echo()}))
 	r.dhcp()

@@ -120,6 +120,12 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return err
 	}
+	switch made, err := site.EnsureKeys(s); {
+	case err != nil:
+		return err
+	case made:
+		fmt.Fprintf(term.Out, "%s and %s are made, with which the catalog is signed; keep them\n", site.SecretKeyFile, site.PublicKeyFile)
+	}
 	bar := newHashing(term.Err)
 	err = daemon.Run(ctx, daemon.Options{
 		Site: s, Log: log, Progress: bar.progress,

@@ -5,6 +5,7 @@
 //	seeder init DIR [--name NAME]
 //	seeder check DIR
 //	seeder serve DIR
+//	seeder migrate DIR
 //	seeder version
 //
 // Exit codes: 0 all is well, 1 the site has problems or something failed, 2 the command line is wrong.
@@ -22,6 +23,7 @@ type commands struct {
 	Init       initCmd                   `cmd:"" help:"Make a new site directory."`
 	Check      checkCmd                  `cmd:"" help:"Check a site directory and print every problem in it."`
 	Serve      serveCmd                  `cmd:"" help:"Serve a site: DHCP, TFTP, HTTP, tracker and seed, until interrupted."`
+	Migrate    migrateCmd                `cmd:"" help:"Write a new configuration for a site of the original BootTorrent."`
 	Version    versionCmd                `cmd:"" help:"Print the version."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
 }

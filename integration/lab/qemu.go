@@ -26,7 +26,8 @@ func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
 	}
 	args := []string{
 		"-name", c.Name, "-uuid", c.UUID,
-		"-machine", machine, "-accel", accel, "-cpu", "max",
+		// Without AMD's virtualization: while an emulated one runs a guest, QEMU's monitor may not answer for a minute.
+		"-machine", machine, "-accel", accel, "-cpu", "max,svm=off",
 		"-m", fmt.Sprint(c.MemoryMiB), "-smp", fmt.Sprint(c.CPUs),
 		"-nodefaults", "-no-user-config", "-display", "none",
 		// Nothing runs until its end of the control socket says so.

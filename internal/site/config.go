@@ -21,7 +21,8 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	case !m.has("version"):
 		m.check.problem(startOf(m.at.file), "version is missing", "add the line version: 1")
 	case version == 0:
-		m.check.problem(m.place("version"), "version 0 is a site of the original BootTorrent", laterVersion0)
+		m.check.problem(m.place("version"), "version 0 is that of the original BootTorrent, whose file is "+originalFile,
+			"rename the file, or make it a version 1 by its comments in a new site: seeder init DIR")
 	case version != 1 && version != -1:
 		m.check.problem(m.place("version"), fmt.Sprintf("this program reads version 1, not %d", version), "use a newer release")
 	}
@@ -55,9 +56,6 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	return defaultSystem, vnc
 }
 
-const laterVersion0 = "sites of the original come with a later release; make a new one with: seeder init DIR, " +
-	"and copy the folders in oss/ there"
-
 func readServe(m *mapping, s *Serve) {
 	interfaces := m.texts("interfaces")
 	for i, name := range interfaces {
@@ -79,7 +77,7 @@ func readServe(m *mapping, s *Serve) {
 
 func readPorts(m *mapping, p *Ports) {
 	p.HTTP = uint16(m.integer("http", 8080, 1, math.MaxUint16))
-	p.TFTP = uint16(m.integer("tftp", 69, 1, math.MaxUint16))
+	p.TFTP = uint16(m.integer("tftp", 69, 0, math.MaxUint16))
 	p.Torrent = uint16(m.integer("torrent", 6881, 1, math.MaxUint16))
 	if p.HTTP == p.Torrent {
 		key := "torrent"

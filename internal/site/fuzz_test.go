@@ -10,7 +10,7 @@ import (
 // FuzzYAML reads any bytes as boottorrent.yaml and as config.yaml. Whatever they are, each problem has its place in the
 // file, and says what is wrong and what to do.
 func FuzzYAML(f *testing.F) {
-	for _, name := range []string{"good", "methods", "methods-wrong", "config-types", "config-values", "dhcp-values", "system-keys", "system-files", "yaml-syntax"} {
+	for _, name := range []string{"good", "original", "original-other", "original-wrong", "methods", "methods-wrong", "config-types", "config-values", "dhcp-values", "system-keys", "system-files", "yaml-syntax"} {
 		a, err := txtar.ParseFile("testdata/" + name + ".txtar")
 		if err != nil {
 			f.Fatal(err)
@@ -28,6 +28,9 @@ func FuzzYAML(f *testing.F) {
 		c := &checker{}
 		if m := parseDocument(c, "boottorrent.yaml", body); m != nil {
 			readConfig(m, &Site{Name: "site"})
+		}
+		if m := parseDocument(c, originalFile, body); m != nil {
+			readOriginal(m, &Site{Name: "site"})
 		}
 		if m := parseDocument(c, "config.yaml", body); m != nil {
 			readSystemConfig(m, &folder{root, "oss/fuzz"})

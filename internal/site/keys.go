@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"aead.dev/minisign"
 )
@@ -68,6 +69,9 @@ func readKey(file string) ([]byte, error) {
 // an image needs the public one alone.
 func checkKeys(c *checker, s *Site, dir string) {
 	public, err := s.PublicKey()
+	if s.Original && errors.Is(err, fs.ErrNotExist) {
+		return // they are made when they are needed, see EnsureKeys
+	}
 	if err != nil {
 		reportKey(c, filepath.Join(dir, PublicKeyFile), err)
 		return
@@ -98,4 +102,26 @@ func reportKey(c *checker, shown string, err error) {
 	if errors.As(err, &e) {
 		c.problem(startOf(shown), e.what, e.do)
 	}
+}
+
+// EnsureKeys makes the keys of a site of the original, which had none, and reports whether it did. Of other sites it makes
+// none: their nodes would not trust them. Nothing else in the site is touched.
+func EnsureKeys(s *Site) (made bool, err error) {
+	if !s.Original {
+		return false, nil
+	}
+	for _, name := range []string{PublicKeyFile, SecretKeyFile} {
+		if _, err := os.Lstat(filepath.Join(s.Dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return false, nil // with one of the two missing, its reader says what to do
+		}
+	}
+	files, err := newFiles(s.Name)
+	if err != nil {
+		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
+	}
+	files = slices.DeleteFunc(files, func(f newFile) bool { return f.path != PublicKeyFile && f.path != SecretKeyFile })
+	if err := writeFiles(s.Dir, files); err != nil {
+		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
+	}
+	return true, nil
 }

@@ -34,13 +34,19 @@ func load(c *checker, dir string) *Site {
 		return nil
 	}
 	s := &Site{Dir: absolute, Name: filepath.Base(absolute)}
-	if !isSite(c, dir) {
+	name := isSite(c, dir)
+	if name == "" {
 		return nil
 	}
-	shown := filepath.Join(dir, ConfigFile)
+	shown := filepath.Join(dir, name)
 	var defaultSystem, vnc text
-	config := readDocument(c, os.DirFS(absolute), ConfigFile, shown)
-	if config != nil {
+	config := readDocument(c, os.DirFS(absolute), name, shown)
+	switch {
+	case config == nil:
+	case name == originalFile:
+		c.original = true
+		defaultSystem = readOriginal(config, s)
+	default:
 		defaultSystem, vnc = readConfig(config, s)
 	}
 	checkKeys(c, s, dir)
@@ -57,31 +63,35 @@ func load(c *checker, dir string) *Site {
 	return s
 }
 
-// isSite reports to c if dir has no boottorrent.yaml, and why that may be.
-func isSite(c *checker, dir string) bool {
+// isSite returns the name of the site's configuration; empty if there is none, which it reports to c.
+func isSite(c *checker, dir string) string {
 	at := startOf(filepath.Join(dir, ConfigFile))
 	makeOne := "make a site with: seeder init " + dir
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		c.problem(startOf(dir), "there is no such directory", makeOne)
-		return false
+		return ""
 	case err != nil:
 		c.problem(startOf(dir), fmt.Sprintf("can't be read (%v)", cause(err)), "make it readable for this user")
-		return false
+		return ""
 	case !info.IsDir():
 		c.problem(startOf(dir), "is a file, not a site's directory", "name the directory it is in")
-		return false
+		return ""
 	}
+	_, err = os.Lstat(filepath.Join(dir, originalFile))
+	isOriginal := err == nil
 	if _, err := os.Lstat(filepath.Join(dir, ConfigFile)); !errors.Is(err, fs.ErrNotExist) {
-		return true
+		if isOriginal {
+			c.warning(startOf(filepath.Join(dir, originalFile)), "is not read: "+ConfigFile+" is the site's configuration", "remove one of the two")
+		}
+		return ConfigFile
 	}
-	if _, err := os.Lstat(filepath.Join(dir, originalFile)); err == nil {
-		c.problem(startOf(filepath.Join(dir, originalFile)), "this is a site of the original BootTorrent (version 0)", laterVersion0)
-		return false
+	if isOriginal {
+		return originalFile
 	}
 	c.problem(at, "does not exist, so this is no site", makeOne)
-	return false
+	return ""
 }
 
 // readSystems reads every folder of oss/ into s. It returns the names of all systems, also of those with problems.

@@ -268,7 +268,11 @@ func (m *mapping) done() {
 		if near := nearest(key, m.asked); near != "" {
 			do = fmt.Sprintf("did you mean %s?", near)
 		}
-		m.check.problem(m.keys[key], fmt.Sprintf("unknown key %s%s", m.path, key), do)
+		report := m.check.problem
+		if m.check.original {
+			report = m.check.warning
+		}
+		report(m.keys[key], fmt.Sprintf("unknown key %s%s", m.path, key), do)
 	}
 }
 

@@ -57,6 +57,8 @@ type checker struct {
 	// dir is the site's directory in messages.
 	dir                string
 	problems, warnings Problems
+	// original is a site of the original BootTorrent, which ignored keys that it didn't know.
+	original bool
 	// after are the values of all keys of that name, and vnc where a guest is shown on the network: both can be checked only
 	// when the whole site is known.
 	after []text

@@ -84,7 +84,7 @@ type Reservation struct {
 type Ports struct {
 	// HTTP serves catalog, files, scripts, tracker and reports (TCP).
 	HTTP uint16
-	// TFTP (UDP); firmware knows only 69.
+	// TFTP (UDP); firmware knows only 69. 0: none.
 	TFTP uint16
 	// Torrent is the seed's BitTorrent port (TCP).
 	Torrent uint16

@@ -170,6 +170,12 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 	if b.site, problems = site.Load(b.Site); len(problems) > 0 {
 		return nil, problems
 	}
+	switch made, err := site.EnsureKeys(b.site); {
+	case err != nil:
+		return nil, err
+	case made:
+		b.Log.Info("keys are made for this site of the original; keep them", "secret", site.SecretKeyFile, "public", site.PublicKeyFile)
+	}
 	if err := b.findKernel(ctx); err != nil {
 		return nil, err
 	}

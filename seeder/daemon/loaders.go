@@ -13,6 +13,9 @@ const (
 	loaderEFI = "snponly.efi"
 	// loaderHTTP is for UEFI HTTP boot. It has drivers of its own.
 	loaderHTTP = "ipxe.efi"
+
+	// originalLoader is the name of the original BootTorrent's.
+	originalLoader = "pxelinux.0"
 )
 
 // loaderDirs is where distributions put them.

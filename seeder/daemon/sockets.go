@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -87,9 +88,17 @@ func (d *daemon) listenTorrent(s *sockets) (err error) {
 func (d *daemon) listenTFTP(s *sockets) error {
 	var addrs []netip.AddrPort
 	for _, i := range d.on {
-		addrs = append(addrs, netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.TFTP))
+		if d.Site.Ports.TFTP != 0 {
+			addrs = append(addrs, netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.TFTP))
+		}
 	}
-	s.tftp = tftp.New(tftp.Config{Listen: addrs, Files: d.loaders, Log: d.Log})
+	files := d.loaders
+	if d.Site.Original {
+		// A DHCP server that was set up for the original names its boot loader.
+		files = maps.Clone(files)
+		files[originalLoader] = files[loaderBIOS]
+	}
+	s.tftp = tftp.New(tftp.Config{Listen: addrs, Files: files, Log: d.Log})
 	if err := s.tftp.Listen(); err != nil {
 		return listenError("TFTP", "ports.tftp", err)
 	}
@@ -112,7 +121,9 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 		}
 		return ""
 	}
-	cfg.Boot.BIOS, cfg.Boot.EFI = have(loaderBIOS), have(loaderEFI)
+	if d.Site.Ports.TFTP != 0 {
+		cfg.Boot.BIOS, cfg.Boot.EFI = have(loaderBIOS), have(loaderEFI)
+	}
 	uki := path.Base(catalog.PathUKI)
 	cfg.Boot.HTTPEFI = func() string {
 		if _, err := os.Stat(filepath.Join(d.Site.Dir, site.ImageDir, uki)); err == nil {
