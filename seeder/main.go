@@ -5,6 +5,7 @@
 //	seeder init DIR [--name NAME]
 //	seeder check DIR
 //	seeder serve DIR
+//	seeder logs DIR [NODE] [--no-follow]
 //	seeder migrate DIR
 //	seeder version
 //
@@ -23,6 +24,7 @@ type commands struct {
 	Init       initCmd                   `cmd:"" help:"Make a new site directory."`
 	Check      checkCmd                  `cmd:"" help:"Check a site directory and print every problem in it."`
 	Serve      serveCmd                  `cmd:"" help:"Serve a site: DHCP, TFTP, HTTP, tracker and seed, until interrupted."`
+	Logs       logsCmd                   `cmd:"" help:"Show what the nodes log, and follow it."`
 	Migrate    migrateCmd                `cmd:"" help:"Write a new configuration for a site of the original BootTorrent."`
 	Version    versionCmd                `cmd:"" help:"Print the version."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`

@@ -43,6 +43,7 @@ func run(ctx context.Context) int {
 		n.Log("kernel command line: %s", w)
 	}
 	go n.SecondConsole(ctx)
+	go n.ServeSSH(ctx)
 	if n.Cmdline.Shell {
 		n.Log("bt.shell: the boot goes on when the shell ends")
 		n.Shell(ctx)
@@ -53,6 +54,7 @@ func run(ctx context.Context) int {
 		code, last = boot.ExitPowerOff, "powering off"
 	}
 	n.Log("%s", last)
+	n.Flush(ctx)
 	n.Drain(ctx)
 	return code
 }

@@ -76,13 +76,20 @@ func (c *Client) Torrent(ctx context.Context, h catalog.InfoHash) ([]byte, error
 
 // Report posts a node's report.
 func (c *Client) Report(ctx context.Context, r report.Report) error {
-	body, err := json.Marshal(r)
+	return c.post(ctx, catalog.PathReport, r)
+}
+
+// Log posts lines of a node's log.
+func (c *Client) Log(ctx context.Context, l report.Log) error { return c.post(ctx, catalog.PathLog, l) }
+
+func (c *Client) post(ctx context.Context, path string, value any) error {
+	body, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Errorf("encode report: %w", err)
+		return fmt.Errorf("encode what is posted to %s: %w", path, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Base+catalog.PathReport, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("report: %w", err)
+		return fmt.Errorf("post to %s: %w", path, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	_, err = c.do(req, maxSignature)

@@ -37,6 +37,7 @@ func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.S
 		n.Log("the seeder did not take the last report: %v", err)
 	}
 	n.Log("---- BootTorrent hands over to %s ----", sys.Title)
+	n.Flush(ctx)
 	n.Drain(ctx)
 	n.quiet(false)
 	defer n.quiet(true) // if it returns

@@ -23,6 +23,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/initramfs/report"
+	"github.com/boottorrent/boottorrent/initramfs/ship"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
@@ -48,6 +49,8 @@ type Config struct {
 	Image    sitepart.Config
 	Facts    hardware.Facts
 	Report   *report.Reporter
+	// Shipper sends the log to the seeder; nil: nobody does.
+	Shipper *ship.Shipper
 	// Systems is the folder, on a tmpfs, that systems are fetched into: a folder each, named by infohash.
 	Systems string
 	// Port is where nodes listen for each other (TCP); 0 is any free one.
@@ -175,6 +178,9 @@ func (n *Node) Discover(ctx context.Context) error {
 	if !n.reporting {
 		n.reporting = true
 		go n.Report.Run(ctx, poster{n})
+		if n.Shipper != nil {
+			go n.Shipper.Run(ctx, logPoster{n})
+		}
 	}
 	return n.save()
 }

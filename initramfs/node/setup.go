@@ -41,9 +41,10 @@ func Setup() (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	log, reporter := logTo(consoles), report.New(time.Now)
 	return New(Config{
-		Consoles: consoles, Log: logTo(consoles), Cmdline: cmdline, Warnings: warnings, Image: image,
-		Facts: hardware.ReadFacts(), Report: report.New(time.Now), Systems: systemsDir, Port: torrentPort, State: statePath,
+		Consoles: consoles, Log: log, Cmdline: cmdline, Warnings: warnings, Image: image, Facts: hardware.ReadFacts(),
+		Report: reporter, Shipper: newShipper(reporter, log), Systems: systemsDir, Port: torrentPort, State: statePath,
 	})
 }
 

@@ -21,7 +21,7 @@ func main() {
 	file := flag.String("write", "", "a file to write over")
 	ask := flag.Bool("ask", false, "read a line first")
 	flag.Parse()
-	dir, err := os.Getwd()
+	dir, err := os.Readlink("/proc/self/cwd")
 	if err != nil {
 		dir = err.Error()
 	}

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/nodelog"
 	"github.com/boottorrent/boottorrent/seeder/nodes"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
@@ -42,6 +44,9 @@ type Summary struct {
 	Loaders    map[string]string
 }
 
+// LogDir is the folder, below site.StateDir, of the nodes' logs.
+const LogDir = "logs"
+
 // daemon is the running services.
 type daemon struct {
 	Options
@@ -61,6 +66,9 @@ type daemon struct {
 // being read for the first time nodes can start already: the catalog they ask for then comes a little later.
 func Run(ctx context.Context, o Options) error {
 	on, err := interfaces(o.Site.Serve)
+	if err != nil && o.Site.Original {
+		return fmt.Errorf("%w; correct %s", err, o.Site.Where("serve"))
+	}
 	if err != nil {
 		return err
 	}
@@ -104,9 +112,12 @@ func (d *daemon) assemble(st *store.Store) {
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Log: d.Log})
 	registry := nodes.New(d.Log, time.Now)
 	registry.Names = d.hostname
+	logs := nodelog.New(filepath.Join(d.state, LogDir), d.Log, time.Now)
+	logs.Names = d.hostname
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: registry.ReportHandler(), Nodes: registry.ListHandler(),
+		NodeLog:  logs.Handler(),
 		NodeList: registry.List,
 	})
 	d.publish = &publisher{

@@ -47,7 +47,24 @@ func decode(body io.Reader) (report.Report, error) {
 	} {
 		*s = printable(*s, limit)
 	}
-	return rep, nil
+	rep.HostKey = printable(rep.HostKey, 64)
+	return rep, decodeExit(rep.Exit)
+}
+
+// decodeExit checks how a system is said to have ended; nil is none.
+func decodeExit(e *report.Exit) error {
+	if e == nil {
+		return nil
+	}
+	if e.Code < 0 || e.Code > 255 {
+		return fmt.Errorf("exit: code %d, want 0 to 255", e.Code)
+	}
+	e.System, e.Reason = printable(e.System, 255), printable(e.Reason, 1000)
+	e.Lines = e.Lines[max(0, len(e.Lines)-report.ExitLines):]
+	for i, line := range e.Lines {
+		e.Lines[i] = printable(line, report.ExitWidth)
+	}
+	return nil
 }
 
 func checkNumbers(rep *report.Report) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"reflect"
 
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -29,6 +30,25 @@ func logSteps(log *slog.Logger, old, rep report.Report) {
 		logStep(log, slog.LevelInfo, "node: step done", rep, rep.Step)
 	case rep.State == report.Running:
 		logStep(log, slog.LevelDebug, "node: step begun", rep, rep.Step)
+	}
+}
+
+// logNews logs what a report says beside steps that the one before did not: how a system ended, and the node's SSH host key.
+func logNews(log *slog.Logger, old, rep report.Report) {
+	if e := rep.Exit; e != nil && !reflect.DeepEqual(e, old.Exit) {
+		last := ""
+		if len(e.Lines) > 0 {
+			last = e.Lines[len(e.Lines)-1]
+		}
+		level := slog.LevelInfo
+		if e.Code != 0 {
+			level = slog.LevelWarn
+		}
+		logStep(log, level, "node: system ended", rep, rep.Step, slog.String("ended", e.System), slog.Int("code", e.Code),
+			slog.String("reason", e.Reason), slog.String("last_line", last))
+	}
+	if rep.HostKey != "" && rep.HostKey != old.HostKey {
+		logStep(log, slog.LevelInfo, "node: SSH server", rep, rep.Step, slog.String("host_key", rep.HostKey))
 	}
 }
 

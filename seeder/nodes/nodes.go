@@ -137,6 +137,7 @@ func (r *Registry) record(rep report.Report) {
 	r.mu.Unlock()
 
 	logSteps(r.log, old.Report, rep)
+	logNews(r.log, old.Report, rep)
 }
 
 // dropOldest forgets the node that has been silent for longest. r.mu is held.

@@ -45,7 +45,7 @@ type Config struct {
 	// of the image as it is now.
 	Script func(host, kernel, initrd string) ([]byte, error)
 
-	Announce, Scrape, Report, Nodes http.Handler
+	Announce, Scrape, Report, Nodes, NodeLog http.Handler
 	// NodeList are the nodes for the page; nil: none are shown.
 	NodeList func() []report.Node
 
@@ -95,7 +95,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET "+systemsPrefix, s.serveSystem)
 	for path, h := range map[string]http.Handler{
 		catalog.PathAnnounce: s.cfg.Announce, catalog.PathScrape: s.cfg.Scrape,
-		catalog.PathReport: s.cfg.Report, catalog.PathNodes: s.cfg.Nodes,
+		catalog.PathReport: s.cfg.Report, catalog.PathNodes: s.cfg.Nodes, catalog.PathLog: s.cfg.NodeLog,
 	} {
 		if h != nil {
 			s.mux.Handle(path, h)

@@ -1,0 +1,63 @@
+package kmsg
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// records gives a reader these records, one a read, as the kernel does: by a socket of packets.
+func records(t *testing.T, texts ...string) *Reader {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel, file := os.NewFile(uintptr(fds[0]), "kernel"), os.NewFile(uintptr(fds[1]), "kmsg")
+	t.Cleanup(func() { kernel.Close(); file.Close() })
+	for _, text := range texts {
+		if _, err := kernel.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return newReader(file)
+}
+
+func TestLines(t *testing.T) {
+	r := records(t,
+		"6,0,0,-;Linux version 6.1.0\n",
+		"4,1,12345678,-;eth0: link up\n SUBSYSTEM=net\n DEVICE=n2\n",
+		"nonsense",
+		"15,2,12400000,-;boottorrent: fetched K\\xc3\\xb6ln\n",
+		"6,9,99000001,c;later\n",
+	)
+	var got []string
+	for range 4 {
+		lines, err := r.Lines()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, lines...)
+	}
+	want := []string{"[    0.000000] Linux version 6.1.0", "[   12.345678] eth0: link up", "[   12.400000] boottorrent: fetched Köln",
+		"... 6 messages of the kernel's log are missing here ...", "[   99.000001] later"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	if err := r.SetDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Lines(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("with nothing more: %v", err)
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	f.Add([]byte("6,1,2,-;text\n KEY=value\n"))
+	f.Add([]byte(`6,1,2,-;\xff\x`))
+	f.Fuzz(func(t *testing.T, data []byte) { (&Reader{}).record(data) })
+}

@@ -1,0 +1,79 @@
+package node
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/boottorrent/boottorrent/initramfs/kmsg"
+	"github.com/boottorrent/boottorrent/initramfs/remote"
+	"github.com/boottorrent/boottorrent/initramfs/report"
+	"github.com/boottorrent/boottorrent/initramfs/ship"
+	wire "github.com/boottorrent/boottorrent/internal/report"
+)
+
+const (
+	// sshProgram is the SSH server, see cmds/sshd.
+	sshProgram = "/bbin/sshd"
+	// sshPause is how long after its end it is started again.
+	sshPause = 5 * time.Second
+	// flushTime is how long the last lines of the log may take to get to the seeder.
+	flushTime = time.Second
+)
+
+// newShipper returns what sends the node's log to the seeder; nil, with the reason in the log, if that can't be read.
+func newShipper(r *report.Reporter, log func(format string, args ...any)) *ship.Shipper {
+	reader, err := kmsg.OpenReader()
+	if err != nil {
+		log("the seeder will not get this node's log: %v", err)
+		return nil
+	}
+	return ship.New(reader, func() (boot, mac string) {
+		s := r.Snapshot()
+		return s.Boot, s.MAC
+	})
+}
+
+// logPoster sends the log to the seeder that the node knows now.
+type logPoster struct{ n *Node }
+
+// Log implements ship.Poster.
+func (p logPoster) Log(ctx context.Context, l wire.Log) error { return p.n.client().Log(ctx, l) }
+
+// Flush sends the last lines of the log: after a jump into another kernel, or the end of the program, nothing is sent.
+func (n *Node) Flush(ctx context.Context) {
+	if n.Shipper == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTime)
+	defer cancel()
+	n.Shipper.Flush(ctx)
+}
+
+// ServeSSH lets those in whose keys are in the image, until ctx ends; without keys it returns at once. The server is a process
+// of its own: what happens to it does not happen to the boot, and the other way round.
+func (n *Node) ServeSSH(ctx context.Context) {
+	if len(n.Image.SSHKeys) == 0 {
+		return
+	}
+	host, err := remote.HostKey(remote.HostKeyFile)
+	if err != nil {
+		n.Log("nobody can log in: %v", err)
+		return
+	}
+	fingerprint := ssh.FingerprintSHA256(host.PublicKey())
+	n.Report.Set(func(r *wire.Report) { r.HostKey = fingerprint })
+	n.Log("SSH server: host key %s, %d key(s) may log in", fingerprint, len(n.Image.SSHKeys))
+	for ctx.Err() == nil {
+		cmd := exec.CommandContext(ctx, sshProgram)
+		cmd.Stderr, cmd.Env = lineWriter(n.say), os.Environ()
+		err := cmd.Run()
+		if ctx.Err() == nil {
+			n.Log("the SSH server ended (%v); it is started again", err)
+			sleep(ctx, sshPause)
+		}
+	}
+}

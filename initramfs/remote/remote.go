@@ -1,0 +1,170 @@
+// Package remote is a node's SSH server (RFC 4251 to 4254), for help from afar: a root shell for those whose public keys are
+// built into the image, and for nobody else.
+//
+// In go the keys, a host key and a listener; each session runs the node's shell on a terminal of its own, or a command given
+// to it. There are no passwords, no forwarding of ports and no transfer of files but what a command does with its input
+// and output.
+package remote
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	// maxConnections is how many people may be there at once; handshakeTime how long one may take to prove who it is.
+	maxConnections = 8
+	handshakeTime  = 30 * time.Second
+	maxTries       = 6
+)
+
+// HostKeyFile is where a node has its host key, on a tmpfs: it is of this boot.
+const HostKeyFile = "/run/boottorrent/ssh_host_key"
+
+// Config is what a server needs.
+type Config struct {
+	// Keys are lines of authorized_keys (sshd(8)), without options.
+	Keys []string
+	// HostKey is the server's, see [HostKey].
+	HostKey ssh.Signer
+	// Shell is the program that sessions run: with no argument, or with -c COMMAND.
+	Shell string
+	// Log takes messages; nil: nobody does.
+	Log func(format string, args ...any)
+}
+
+// HostKey reads the host key in a file, or makes one (Ed25519, RFC 8709) and writes it there, readable for its owner only.
+func HostKey(file string) (ssh.Signer, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		text, err = makeHostKey(file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the SSH server's host key: %w", err)
+	}
+	key, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("the SSH server's host key %s: %w; remove the file", file, err)
+	}
+	return key, nil
+}
+
+func makeHostKey(file string) ([]byte, error) {
+	_, secret, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	block, err := ssh.MarshalPrivateKey(secret, "BootTorrent node")
+	if err != nil {
+		return nil, err
+	}
+	text := pem.EncodeToMemory(block)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, err
+	}
+	return text, os.WriteFile(file, text, 0o600)
+}
+
+// Server is an SSH server.
+type Server struct {
+	cfg Config
+	ssh *ssh.ServerConfig
+}
+
+// New returns a server that listens nowhere yet. Keys that can't be read are an error.
+func New(cfg Config) (*Server, error) {
+	var allowed [][]byte
+	for _, line := range cfg.Keys {
+		key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+		if err != nil {
+			return nil, fmt.Errorf("the SSH key %.60q in this image: %w", line, err)
+		}
+		allowed = append(allowed, key.Marshal())
+	}
+	if len(allowed) == 0 {
+		return nil, errors.New("there is no SSH key in this image, so nobody could log in")
+	}
+	s := &Server{cfg: cfg, ssh: &ssh.ServerConfig{MaxAuthTries: maxTries, ServerVersion: "SSH-2.0-BootTorrent"}}
+	s.ssh.PublicKeyCallback = func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		for _, a := range allowed {
+			if bytes.Equal(a, key.Marshal()) {
+				return &ssh.Permissions{Extensions: map[string]string{"key": ssh.FingerprintSHA256(key)}}, nil
+			}
+		}
+		return nil, errors.New("this key is not in the image")
+	}
+	s.ssh.AddHostKey(cfg.HostKey)
+	return s, nil
+}
+
+func (s *Server) logf(format string, args ...any) {
+	if s.cfg.Log != nil {
+		s.cfg.Log(format, args...)
+	}
+}
+
+// Serve answers until ctx ends, which ends all sessions. It closes the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	free := make(chan struct{}, maxConnections)
+	for {
+		conn, err := l.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			l.Close()
+			return fmt.Errorf("SSH: accept on %s: %w", l.Addr(), err)
+		}
+		select {
+		case free <- struct{}{}:
+			go func() {
+				defer func() { <-free }()
+				s.connection(ctx, conn)
+			}()
+		default:
+			s.logf("ssh: %s is turned away, %d are connected already", conn.RemoteAddr(), maxConnections)
+			conn.Close()
+		}
+	}
+}
+
+// connection serves one connection to its end.
+func (s *Server) connection(ctx context.Context, conn net.Conn) {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	_ = conn.SetDeadline(time.Now().Add(handshakeTime))
+	c, channels, requests, err := ssh.NewServerConn(conn, s.ssh)
+	if err != nil {
+		s.logf("ssh: %s did not get in: %v", conn.RemoteAddr(), err)
+		return
+	}
+	_ = conn.SetDeadline(time.Time{})
+	s.logf("ssh: %s is in, by the key %s", conn.RemoteAddr(), c.Permissions.Extensions["key"])
+	go ssh.DiscardRequests(requests)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends its sessions
+	for channel := range channels {
+		if channel.ChannelType() != "session" {
+			_ = channel.Reject(ssh.UnknownChannelType, "there are only sessions here")
+			continue
+		}
+		ch, requests, err := channel.Accept()
+		if err != nil {
+			continue
+		}
+		go s.session(ctx, ch, requests)
+	}
+	s.logf("ssh: %s has left", conn.RemoteAddr())
+}

@@ -1,0 +1,215 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/boottorrent/boottorrent/internal/need"
+)
+
+// keys makes a key pair in the form of OpenSSH and returns the file of the secret one, and the public line.
+func keys(t *testing.T) (file, public string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "id")
+	signer, err := HostKey(file) // of the same form
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+}
+
+// serve starts a server on loopback that lets in who has the public key, and returns its port and host key line.
+func serve(t *testing.T, public string) (port, hostKey string) {
+	t.Helper()
+	host, err := HostKey(filepath.Join(t.TempDir(), "host"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Config{Keys: []string{public}, HostKey: host, Shell: "/bin/sh", Log: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	_, port, err = net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port, string(ssh.MarshalAuthorizedKey(host.PublicKey()))
+}
+
+// client is OpenSSH's, which knows the server's host key and no other key than the given.
+type client struct {
+	t    *testing.T
+	args []string
+}
+
+func newClient(t *testing.T, port, hostKey, key string) *client {
+	t.Helper()
+	known := filepath.Join(t.TempDir(), "known")
+	if err := os.WriteFile(known, []byte("[127.0.0.1]:"+port+" "+hostKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &client{t, []string{need.Command(t, "ssh", "openssh-client"), "-F", "none", "-o", "UserKnownHostsFile=" + known, "-o", "StrictHostKeyChecking=yes",
+		"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-i", key, "-p", port}}
+}
+
+func (c *client) run(stdin string, args ...string) (out string, code int) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.args[0], append(c.args[1:], args...)...)
+	cmd.Stdin = strings.NewReader(stdin)
+	said, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		c.t.Fatal(err)
+	}
+	return string(said), cmd.ProcessState.ExitCode()
+}
+
+// OpenSSH is the referee.
+func TestOpenSSH(t *testing.T) {
+	file, public := keys(t)
+	port, hostKey := serve(t, public)
+	c := newClient(t, port, hostKey, file)
+	for _, tt := range []struct {
+		name, stdin string
+		args        []string
+		out         string
+		code        int
+	}{
+		{"a command", "", []string{"anybody@127.0.0.1", "echo hello; echo to errors >&2"}, "hello", 0},
+		{"its exit status", "", []string{"root@127.0.0.1", "exit 7"}, "", 7},
+		{"its signal", "", []string{"root@127.0.0.1", "kill -TERM $$"}, "", 143},
+		{"its input", "some text", []string{"root@127.0.0.1", "wc -c"}, "9", 0},
+		{"input that nobody reads", strings.Repeat("x", 1<<20), []string{"root@127.0.0.1", "true"}, "", 0},
+		{"a shell without terminal", "echo from the shell; exit 3\n", []string{"-T", "root@127.0.0.1"}, "from the shell", 3},
+		{"a terminal", "", []string{"-tt", "root@127.0.0.1", "tty; echo $TERM"}, "/dev/pts/", 0},
+		{"no forwarding", "", []string{"-W", "127.0.0.1:1", "root@127.0.0.1"}, "there are only sessions here", 255},
+	} {
+		out, code := c.run(tt.stdin, tt.args...)
+		if code != tt.code || !strings.Contains(out, tt.out) {
+			t.Errorf("%s: exit %d with %q; want %d with %q", tt.name, code, out, tt.code, tt.out)
+		}
+	}
+	other, _ := keys(t)
+	if out, code := newClient(t, port, hostKey, other).run("", "root@127.0.0.1", "echo in"); code != 255 || !strings.Contains(out, "Permission denied (publickey)") {
+		t.Errorf("another key: exit %d with %q", code, out)
+	}
+}
+
+// A terminal has the size of the client's, and follows it; what runs there ends with the connection.
+func TestTerminal(t *testing.T) {
+	file, public := keys(t)
+	port, _ := serve(t, public)
+	secret, err := HostKey(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := ssh.Dial("tcp", "127.0.0.1:"+port, &ssh.ClientConfig{
+		User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(secret)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := conn.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := s.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.RequestPty("vt100", 33, 77, nil), s.Shell()); err != nil {
+		t.Fatal(err)
+	}
+	seen := ""
+	await := func(text string) {
+		t.Helper()
+		buf := make([]byte, 1024)
+		for !strings.Contains(seen, text) {
+			n, err := out.Read(buf)
+			seen += string(buf[:n])
+			if err != nil {
+				t.Fatalf("%v; the terminal shows %q, not %q", err, seen, text)
+			}
+		}
+	}
+	fmt.Fprintln(in, "stty size; echo $TERM; echo pid=$$=")
+	await("33 77")
+	await("vt100")
+	await("=\r\n")
+	if err := s.WindowChange(50, 132); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(in, "stty size")
+	await("50 132")
+	_, rest, _ := strings.Cut(seen[strings.LastIndex(seen, "\npid="):], "pid=")
+	pid, _, _ := strings.Cut(rest, "=")
+	if _, err := os.Stat("/proc/" + pid); err != nil {
+		t.Fatalf("the shell is process %q: %v", pid, err)
+	}
+	conn.Close()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if _, err := os.Stat("/proc/" + pid); err != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the shell %s outlives its connection", pid)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	host, err := HostKey(filepath.Join(t.TempDir(), "sub", "host"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lines := range [][]string{nil, {"no key"}} {
+		if _, err := New(Config{Keys: lines, HostKey: host}); err == nil {
+			t.Errorf("%q: no error", lines)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "host")
+	first, err := HostKey(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := HostKey(file)
+	if err != nil || ssh.FingerprintSHA256(first.PublicKey()) != ssh.FingerprintSHA256(second.PublicKey()) {
+		t.Errorf("another host key after a restart: %v", err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.WriteFile(file, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := HostKey(file); err == nil || !strings.Contains(err.Error(), "remove the file") {
+		t.Errorf("a damaged one: %v", err)
+	}
+}

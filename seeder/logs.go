@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/daemon"
+	"github.com/boottorrent/boottorrent/seeder/nodelog"
+)
+
+type logsCmd struct {
+	Dir      string `arg:"" help:"The site directory."`
+	Node     string `arg:"" optional:"" help:"A node: its MAC address, IP address or host name, or the beginning of one. Without it, all."`
+	NoFollow bool   `help:"Print what there is, and end."`
+}
+
+// Run prints what the nodes have sent of their logs, and what they send, until it is interrupted. It reads files, so it works
+// while the seeder runs and while it doesn't.
+func (c logsCmd) Run(ctx context.Context, term terminal) error {
+	if _, err := os.Stat(c.Dir); err != nil {
+		return err
+	}
+	w := &nodelog.Follower{Dir: filepath.Join(c.Dir, site.StateDir, daemon.LogDir), Out: term.Out}
+	if c.Node != "" {
+		nodes, err := nodelog.Nodes(w.Dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		node, err := nodelog.Find(nodes, c.Node)
+		if err != nil {
+			return err
+		}
+		w.MAC = node.MAC
+	}
+	if c.NoFollow {
+		return w.Print()
+	}
+	return w.Follow(ctx)
+}

@@ -1,0 +1,191 @@
+package nodelog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// pollTime is how often a log is looked at for new lines. Files are looked at rather than watched, so that it works on any file
+// system.
+const pollTime = 300 * time.Millisecond
+
+// Nodes lists the nodes whose logs are in dir, by their names and addresses.
+func Nodes(dir string) ([]Facts, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*"+factsEnding))
+	if err != nil {
+		return nil, err
+	}
+	var nodes []Facts
+	for _, file := range files {
+		if f, err := readFacts(file); err == nil {
+			nodes = append(nodes, f)
+		}
+	}
+	slices.SortFunc(nodes, func(a, b Facts) int { return strings.Compare(a.Label()+a.MAC, b.Label()+b.MAC) })
+	return nodes, nil
+}
+
+// Label is how a person knows the node: its name, or its address, or its MAC address.
+func (f Facts) Label() string {
+	switch {
+	case f.Name != "":
+		return f.Name
+	case f.IP != "":
+		return f.IP
+	}
+	return f.MAC
+}
+
+// Find returns the node that a person means by a MAC address, an IP address or a host name, or the beginning of one. The
+// error lists those that there are.
+func Find(nodes []Facts, name string) (Facts, error) {
+	want := strings.ToLower(name)
+	if mac, err := net.ParseMAC(want); err == nil {
+		want = mac.String()
+	}
+	var whole, part []Facts
+	for _, f := range nodes {
+		keys := []string{f.MAC, f.IP, strings.ToLower(f.Name)}
+		switch {
+		case slices.Contains(keys, want):
+			whole = append(whole, f)
+		case slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, want) }):
+			part = append(part, f)
+		}
+	}
+	found := whole
+	if len(found) == 0 {
+		found = part
+	}
+	switch {
+	case name != "" && len(found) == 1:
+		return found[0], nil
+	case name != "" && len(found) > 1:
+		return Facts{}, fmt.Errorf("%q may be one of %s", name, list(found))
+	case len(nodes) == 0:
+		return Facts{}, errors.New("no node has sent its log yet")
+	}
+	return Facts{}, fmt.Errorf("there is no log of %q; there are those of %s", name, list(nodes))
+}
+
+func list(nodes []Facts) string {
+	var all []string
+	for _, f := range nodes {
+		text := f.Label() + " (" + f.MAC
+		if f.Name != "" {
+			text += ", " + f.IP
+		}
+		all = append(all, text+")")
+	}
+	return strings.Join(all, ", ")
+}
+
+// Follower prints logs as they grow.
+type Follower struct {
+	// Dir is where the logs are.
+	Dir string
+	// MAC is of the node to follow; empty: all, and each line begins with the node's label.
+	MAC string
+	Out io.Writer
+
+	files map[string]*followed
+}
+
+// followed is the log of one node.
+type followed struct {
+	facts Facts
+	file  os.FileInfo // the file that was read last
+	at    int64       // how far
+	rest  string      // of a line that has no end yet
+}
+
+// Print prints what was added since the last call.
+func (w *Follower) Print() error {
+	nodes, err := Nodes(w.Dir)
+	if err != nil {
+		return err
+	}
+	if w.files == nil {
+		w.files = map[string]*followed{}
+	}
+	for _, f := range nodes {
+		if w.MAC != "" && f.MAC != w.MAC {
+			continue
+		}
+		if err := w.print(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Follow prints until ctx ends.
+func (w *Follower) Follow(ctx context.Context) error {
+	tick := time.NewTicker(pollTime)
+	defer tick.Stop()
+	for {
+		if err := w.Print(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (w *Follower) print(f Facts) error {
+	seen := w.files[f.MAC]
+	if seen == nil {
+		seen = &followed{}
+		w.files[f.MAC] = seen
+	}
+	file, err := os.Open(path(w.Dir, f.MAC, logEnding))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if seen.facts.Boot != f.Boot {
+		*seen = followed{}
+		if err := w.line(f, fmt.Sprintf("==== %s (%s): boot of %s ====", f.Label(), f.MAC, f.Began.Local().Format(time.DateTime))); err != nil {
+			return err
+		}
+	} else if !os.SameFile(seen.file, info) {
+		// The older half was dropped: what is left at the end has been printed.
+		seen.at, seen.rest = info.Size(), ""
+	}
+	seen.facts, seen.file = f, info
+	text, err := io.ReadAll(io.NewSectionReader(file, seen.at, maxFile+maxBody))
+	seen.at += int64(len(text))
+	seen.rest += string(text)
+	for err == nil {
+		line, rest, whole := strings.Cut(seen.rest, "\n")
+		if !whole {
+			break
+		}
+		seen.rest = rest
+		err = w.line(f, line)
+	}
+	return err
+}
+
+func (w *Follower) line(f Facts, line string) error {
+	if w.MAC == "" {
+		line = f.Label() + ": " + line
+	}
+	_, err := fmt.Fprintln(w.Out, line)
+	return err
+}

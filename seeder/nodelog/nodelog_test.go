@@ -1,0 +1,195 @@
+package nodelog
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+const macA, macB = "52:54:00:00:00:01", "52:54:00:00:00:02"
+
+func newStore(t *testing.T) *Store {
+	t.Helper()
+	s := New(t.TempDir(), slog.New(slog.DiscardHandler), func() time.Time { return time.Unix(1_800_000_000, 0) })
+	s.Names = func(mac string) string { return map[string]string{macA: "Desk-1"}[mac] }
+	return s
+}
+
+// post sends lines as a node does, and returns the status.
+func post(t *testing.T, s *Store, mac, boot string, first int64, lines ...string) int {
+	t.Helper()
+	body, err := json.Marshal(report.Log{MAC: mac, Boot: boot, First: first, Lines: lines})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return send(s, string(body))
+}
+
+func send(s *Store, body string) int {
+	r := httptest.NewRequest("POST", "/api/log", strings.NewReader(body))
+	r.RemoteAddr = "10.0.0.17:1234"
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	return w.Code
+}
+
+func file(t *testing.T, s *Store, mac string) string {
+	t.Helper()
+	body, err := os.ReadFile(path(s.dir, mac, logEnding))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestKeep(t *testing.T) {
+	s := newStore(t)
+	for _, p := range []struct {
+		boot  string
+		first int64
+		lines []string
+		want  string
+	}{
+		{"one", 0, []string{"a", "b"}, "a\nb\n"},
+		{"one", 1, []string{"b", "c"}, "a\nb\nc\n"}, // one came twice
+		{"one", 0, []string{"a", "b"}, "a\nb\nc\n"}, // both did
+		{"one", 5, []string{"f"}, "a\nb\nc\n... 2 lines are missing here ...\nf\n"},
+		{"one", 6, []string{"\x1b[31mred\x07\u009b\tx\xff"}, "a\nb\nc\n... 2 lines are missing here ...\nf\n[31mred x�\n"},
+		{"two", 7, []string{"again"}, "again\n"}, // a new boot, whose beginning was lost
+	} {
+		if code := post(t, s, macA, p.boot, p.first, p.lines...); code != 204 {
+			t.Fatalf("%+v: %d", p, code)
+		}
+		if got := file(t, s, macA); got != p.want {
+			t.Errorf("%+v: the log is %q", p, got)
+		}
+	}
+	// Another seeder, after a restart, goes on.
+	s = &Store{dir: s.dir, log: s.log, now: s.now}
+	post(t, s, macA, "two", 7, "again", "more")
+	if got := file(t, s, macA); got != "again\nmore\n" {
+		t.Errorf("after a restart: %q", got)
+	}
+}
+
+func TestRefuse(t *testing.T) {
+	s := newStore(t)
+	for name, tt := range map[string]struct {
+		body string
+		code int
+	}{
+		"no JSON":        {"hello", 400},
+		"no MAC":         {`{"boot":"x","lines":["a"]}`, 400},
+		"a path as MAC":  {`{"mac":"../../etc/x","boot":"x","lines":["a"]}`, 400},
+		"no boot":        {`{"mac":"52:54:00:00:00:01","lines":["a"]}`, 400},
+		"a long boot":    {`{"mac":"52:54:00:00:00:01","boot":"` + strings.Repeat("x", 65) + `"}`, 400},
+		"before it":      {`{"mac":"52:54:00:00:00:01","boot":"x","first":-1}`, 400},
+		"too many lines": {`{"mac":"52:54:00:00:00:01","boot":"x","lines":[` + strings.Repeat(`"",`, maxLines) + `""]}`, 400},
+		"too large":      {`{"mac":"` + strings.Repeat("x", maxBody) + `"}`, 413},
+	} {
+		if got := send(s, tt.body); got != tt.code {
+			t.Errorf("%s: %d, want %d", name, got, tt.code)
+		}
+	}
+	if nodes, err := Nodes(s.dir); err != nil || len(nodes) > 0 {
+		t.Errorf("kept: %v, %v", nodes, err)
+	}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/api/log", nil))
+	if w.Code != 405 {
+		t.Errorf("GET: %d", w.Code)
+	}
+}
+
+// A node that never stops talking.
+func TestLongLog(t *testing.T) {
+	s := newStore(t)
+	line := strings.Repeat("x", 990)
+	first := int64(0)
+	var follow bytes.Buffer
+	w := &Follower{Dir: s.dir, MAC: macA, Out: &follow}
+	for range 12 {
+		lines := make([]string, 500)
+		for i := range lines {
+			lines[i] = fmt.Sprintf("%d %s", first+int64(i), line)
+		}
+		if code := post(t, s, macA, "one", first, lines...); code != 204 {
+			t.Fatal(code)
+		}
+		first += int64(len(lines))
+		if err := w.Print(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := file(t, s, macA)
+	if len(got) > maxFile || !strings.HasPrefix(got, "... older lines were dropped") || !strings.Contains(got, fmt.Sprint("\n", first-1, " xx")) {
+		t.Errorf("%d bytes, beginning with %.80q", len(got), got)
+	}
+}
+
+func TestFollow(t *testing.T) {
+	s := newStore(t)
+	post(t, s, macA, "one", 0, "first")
+	post(t, s, macB, "b", 0, "other")
+	var one, all bytes.Buffer
+	followOne, followAll := &Follower{Dir: s.dir, MAC: macA, Out: &one}, &Follower{Dir: s.dir, Out: &all}
+	step := func() {
+		t.Helper()
+		for _, w := range []*Follower{followOne, followAll} {
+			if err := w.Print(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	step()
+	post(t, s, macA, "one", 1, "second")
+	step()
+	step()
+	post(t, s, macA, "two", 0, "a new boot")
+	step()
+	began := time.Unix(1_800_000_000, 0).Format(time.DateTime)
+	head := "==== Desk-1 (" + macA + "): boot of " + began + " ====\n"
+	if want := head + "first\nsecond\n" + head + "a new boot\n"; one.String() != want {
+		t.Errorf("one:\n%swant:\n%s", &one, want)
+	}
+	for _, want := range []string{"10.0.0.17: other\n", "Desk-1: second\n"} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("all, without %q:\n%s", want, &all)
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	nodes := []Facts{{MAC: macA, IP: "10.0.0.17", Name: "Desk-1"}, {MAC: macB, IP: "10.0.0.18", Name: "desk-2"}, {MAC: "52:54:00:00:01:03", IP: "10.0.0.1"}}
+	for name, want := range map[string]string{
+		macA: macA, "52-54-00-00-00-02": macB, "10.0.0.18": macB, "DESK-1": macA, "10.0.0.1": "52:54:00:00:01:03", "52:54:00:00:01": "52:54:00:00:01:03",
+		"desk": "may be one of Desk-1 (" + macA + ", 10.0.0.17), desk-2", "nobody": "there is no log of \"nobody\"; there are those of", "": "there is no log",
+	} {
+		f, err := Find(nodes, name)
+		if err == nil && f.MAC != want || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %+v, %v", name, f, err)
+		}
+	}
+	if _, err := Find(nil, "x"); err == nil || !strings.Contains(err.Error(), "no node has sent its log yet") {
+		t.Errorf("of none: %v", err)
+	}
+}
+
+func FuzzHandler(f *testing.F) {
+	f.Add(`{"mac":"52:54:00:00:00:01","boot":"x","first":3,"lines":["a","\u001b[0m"]}`)
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, body string) {
+		s := New(dir, slog.New(slog.DiscardHandler), time.Now)
+		if code := send(s, body); code >= 500 {
+			t.Errorf("%d for %q", code, body)
+		}
+	})
+}
