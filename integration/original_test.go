@@ -1,0 +1,40 @@
+package integration
+
+import (
+	"os"
+	"testing"
+
+	"github.com/boottorrent/boottorrent/integration/floppy"
+	"github.com/boottorrent/boottorrent/integration/lab"
+)
+
+// A site of the original BootTorrent, as its documentation has it, with the three examples of systems, is served and booted as
+// it is: DHCP included, and keys made on the way.
+func TestOriginalSite(t *testing.T) {
+	r := newRoom(t, "")
+	r.must(os.RemoveAll(r.site.Dir))
+	r.must(r.site.MakeOriginal(t.Context(), r.host.IP().String(), base(t).Path("image", "vmlinuz"), floppy.Echo()))
+	r.must(r.site.MakeImage(t.Context()))
+	r.serve()
+	n := r.node(lab.NodeConfig{Name: "desk", MemoryMiB: 1536})
+	c := n.Console()
+	choose := func(filter, title string) {
+		t.Helper()
+		lab.AwaitScreen(t, c, toChooser, `(?s)TestBin.*TestOS.*TestOnQemu`)
+		r.must(c.Send("/" + filter))
+		lab.AwaitScreen(t, c, soon, `1 of 1`)
+		r.must(c.Send(lab.Enter))
+		r.must(c.Send(lab.Enter))
+		lab.Await(t, c, toGuest, title+` (runs on|----)`)
+	}
+	choose("testbin", "TestBin")
+	lab.Await(t, c, toGuest, `PROBER amd64 args=\["<binary" "args>"\]`)
+	lab.AwaitScreen(t, c, soon, `TestBin has ended well`)
+	r.must(c.Send(lab.Enter))
+	choose("onqemu", "TestOnQemu")
+	r.must(c.Send(lab.Enter)) // the guest is on the screen
+	lab.AwaitScreen(t, c, soon, `TestOnQemu is running`)
+	r.must(c.Send("qq"))
+	choose("testos", "TestOS")
+	r.awaitTiny(n, toSystem)
+}
