@@ -17,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
 const (
@@ -135,6 +136,14 @@ func (v *visit) over() bool {
 	}
 }
 
+// given is how the seeding of its system stands; false if nothing is seeded.
+func (v *visit) given() (swarm.Stats, bool) {
+	if v.engine == nil {
+		return swarm.Stats{}, false
+	}
+	return v.engine.Stats(v.sys.InfoHash)
+}
+
 // accounting reports what is given away while the guest runs.
 func (v *visit) accounting() (stop func()) {
 	ended, stopped := make(chan struct{}), make(chan struct{})
@@ -147,7 +156,7 @@ func (v *visit) accounting() (stop func()) {
 			case <-ended:
 				return
 			case <-tick.C:
-				if s, ok := v.engine.Stats(v.sys.InfoHash); ok {
+				if s, ok := v.given(); ok {
 					v.account(s)
 				}
 			}
@@ -226,7 +235,7 @@ func (v *visit) tell(ctx context.Context, events chan<- tea.Msg) {
 	defer tick.Stop()
 	for {
 		m := menu.GuestMsg{Running: time.Since(v.began)}
-		if s, ok := v.engine.Stats(v.sys.InfoHash); ok {
+		if s, ok := v.given(); ok {
 			m.Up, m.Uploaded, m.Peers = s.Up, s.Uploaded, s.Peers
 		}
 		select {
