@@ -104,7 +104,6 @@ func (r *room) awaitSame(n, plain *lab.Node) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), toGuest)
 	defer cancel()
 	for tick := time.NewTicker(300 * time.Millisecond); ; {
-		// The cursor blinks: sooner or later both show it, or neither.
 		want, got := r.screen(plain), r.screen(n)
 		if middle := centre(got, want.Bounds()); lit(want) > 1000 && middle != nil && differing(want, middle) == 0 {
 			return

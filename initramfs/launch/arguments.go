@@ -195,6 +195,7 @@ func (m *machine) memory(opts options, f facts) error {
 	if asked {
 		m.written = max(leastWritten, min(m.written, free-guest))
 	} else {
+		m.written = max(leastWritten, min(m.written, free-leastGuest))
 		guest = (free - m.written) &^ (4<<20 - 1)
 	}
 	if need := max(guest, leastGuest); !asked && guest < leastGuest || guest+m.written > free {

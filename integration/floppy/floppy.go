@@ -107,7 +107,8 @@ func (p *program) disk(data map[int]string) []byte {
 func Echo() []byte {
 	const greeting, line = 0x100, 0x140
 	p := newProgram()
-	p.add(0xb8, 0x03, 0x00, 0xcd, 0x10) // mov ax, 3; int 0x10: a clean screen of 80 by 25
+	p.add(0xb8, 0x03, 0x00, 0xcd, 0x10)             // mov ax, 3; int 0x10: a clean screen of 80 by 25
+	p.add(0xb4, 0x01, 0xb9, 0x00, 0x20, 0xcd, 0x10) // mov ah, 1; mov cx, 0x2000; int 0x10: no cursor, which would blink
 	p.say(greeting)
 	again := len(p.code)
 	p.add(0x31, 0xc0, 0xcd, 0x16)                                          // xor ax, ax; int 0x16: wait for a key
