@@ -85,6 +85,9 @@ func (f *fake) image() *image.RGBA {
 			v := binary.LittleEndian.Uint32(b[:])
 			channel := func(c Channel) uint8 {
 				most := uint32(1)<<c.Length - 1
+				if c.Length > 8 {
+					return uint8(v >> c.Offset & most >> (c.Length - 8))
+				}
 				return uint8((v >> c.Offset & most) * 255 / most)
 			}
 			img.SetRGBA(x, y, color.RGBA{channel(i.Red), channel(i.Green), channel(i.Blue), 255})
@@ -125,7 +128,7 @@ func TestUnusableDevices(t *testing.T) {
 		"absurd size":    func(i *Info) { i.Height = 1 << 40 },
 		"absurd offset":  func(i *Info) { i.Y = -1 },
 		"short lines":    func(i *Info) { i.Stride = 639 * 4 },
-		"little memory":  func(i *Info) { i.Size-- },
+		"little memory":  func(i *Info) { i.Size -= 21 },
 		"panned out":     func(i *Info) { i.Y = 1 },
 		"no red":         func(i *Info) { i.Red = Channel{} },
 		"green too high": func(i *Info) { i.Green.Offset = 25 },
