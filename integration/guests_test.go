@@ -184,7 +184,9 @@ func TestGuestsOnSerialLines(t *testing.T) {
 	r.must(first.Console().Send(lab.Enter))
 	r.must(first.Console().Send(lab.Enter))
 	lab.Await(t, first.Console(), toGuest, `GRUB rescue disc runs on ttyS0`)
-	lab.AwaitScreen(t, first.Console(), toGuest, `grub>`)
+	lab.AwaitScreen(t, first.Console(), toGuest, `executed automatically in`)
+	r.must(first.Console().Send("c"))
+	lab.AwaitScreen(t, first.Console(), toMessage, `grub>`)
 	r.must(first.Console().Send("echo typed $root" + lab.Enter))
 	lab.AwaitScreen(t, first.Console(), toMessage, `(?m)^typed (cd|hd)`)
 }

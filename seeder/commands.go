@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -124,7 +125,7 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 	case err != nil:
 		return err
 	case made:
-		fmt.Fprintf(term.Out, "%s and %s are made, with which the catalog is signed; keep them\n", site.SecretKeyFile, site.PublicKeyFile)
+		printKeysMade(term.Out)
 	}
 	bar := newHashing(term.Err)
 	err = daemon.Run(ctx, daemon.Options{
@@ -158,8 +159,8 @@ func logger(l site.Log, w io.Writer) (*slog.Logger, error) {
 func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 	fmt.Fprintf(w, "The site %q is served on\n", s.Name)
 	for n, i := range sum.Interfaces {
-		fmt.Fprintf(w, "  %-10s %-18s %s  DHCP: %s  TFTP: %d  BitTorrent: %d\n",
-			i.Name, i.Addr, sum.Base[n], s.DHCP.Mode, s.Ports.TFTP, s.Ports.Torrent)
+		fmt.Fprintf(w, "  %-10s %-18s %s  DHCP: %s  TFTP: %s  BitTorrent: %d\n",
+			i.Name, i.Addr, sum.Base[n], s.DHCP.Mode, tftpPort(s), s.Ports.Torrent)
 	}
 	fmt.Fprintf(w, "and offers %s\n", count(len(sum.Catalog.Systems), "system"))
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
@@ -175,6 +176,13 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 	}
 	t.Flush()
 	missing(w, s, sum)
+}
+
+func tftpPort(s *site.Site) string {
+	if s.Ports.TFTP == 0 {
+		return "off"
+	}
+	return strconv.Itoa(int(s.Ports.TFTP))
 }
 
 // count is a number of things in words.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"text/tabwriter"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
@@ -15,7 +16,7 @@ type migrateCmd struct {
 
 // Run writes boottorrent.yaml beside Boottorrent.yaml and says what became of each key.
 func (c migrateCmd) Run(term terminal) error {
-	changes, err := site.Migrate(c.Dir)
+	m, err := site.Migrate(c.Dir)
 	if problems := (site.Problems)(nil); errors.As(err, &problems) {
 		fmt.Fprintf(term.Err, "%v\n%s: %s\n", problems, c.Dir, count(len(problems), "problem"))
 		return cli.ErrReported
@@ -23,10 +24,29 @@ func (c migrateCmd) Run(term terminal) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(term.Out, "%s is written; Boottorrent.yaml stays, and is no longer read. The systems in %s/ need no change.\n", site.ConfigFile, site.SystemsDir)
+	if m.KeysMade {
+		printKeysMade(term.Out)
+	}
+	fmt.Fprintf(term.Out, "%s is written. Boottorrent.yaml stays, and is no longer read; the systems in %s/ need no change.\n"+
+		"What became of its keys:\n", m.File, site.SystemsDir)
 	t := tabwriter.NewWriter(term.Out, 2, 8, 2, ' ', 0)
-	for _, change := range changes {
-		fmt.Fprintf(t, "  %s\t%s\n", change.Old, change.New)
+	for _, change := range m.Changes {
+		now := change.New
+		switch {
+		case change.Lost != "" && now != "":
+			now += ": " + change.Lost
+		case change.Lost != "":
+			now = "no successor: " + change.Lost
+		case now == "":
+			now = "not needed: it is always so"
+		}
+		fmt.Fprintf(t, "  line %d\t%s\t%s\n", change.Line, change.Old, now)
 	}
 	return t.Flush()
+}
+
+// printKeysMade says that a site has got its keys.
+func printKeysMade(w io.Writer) {
+	fmt.Fprintf(w, "%s and %s are made, with which the catalog is signed; keep them, and the first one secret\n",
+		site.SecretKeyFile, site.PublicKeyFile)
 }

@@ -22,7 +22,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 		m.check.problem(startOf(m.at.file), "version is missing", "add the line version: 1")
 	case version == 0:
 		m.check.problem(m.place("version"), "version 0 is that of the original BootTorrent, whose file is "+originalFile,
-			"rename the file, or make it a version 1 by its comments in a new site: seeder init DIR")
+			"rename the file to that, or make a new site with: seeder init DIR")
 	case version != 1 && version != -1:
 		m.check.problem(m.place("version"), fmt.Sprintf("this program reads version 1, not %d", version), "use a newer release")
 	}
@@ -59,20 +59,25 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 func readServe(m *mapping, s *Serve) {
 	interfaces := m.texts("interfaces")
 	for i, name := range interfaces {
-		// IFNAMSIZ is 16 with the zero byte; dev_valid_name in Linux's net/core/dev.c refuses these characters.
-		if len(name.value) > 15 || strings.ContainsAny(name.value, "/: \t\n") {
-			m.check.problem(name.place, fmt.Sprintf("%q is no name of a network interface", name.value), "see: ip link")
-		}
+		checkInterface(m.check, name)
 		if slices.Contains(s.Interfaces, name.value) {
 			m.check.problem(name.place, fmt.Sprintf("%sinterfaces[%d]: %s is listed twice", m.path, i, name.value), "remove one")
 		}
 		s.Interfaces = append(s.Interfaces, name.value)
 	}
 	s.Address = m.ipv4("address")
-	if len(interfaces) > 0 && s.Address.IsValid() {
-		m.check.problem(m.place("address"), "serve has both interfaces and address", "keep one of the two")
+	if len(interfaces) > 1 && s.Address.IsValid() {
+		m.check.problem(m.place("address"), "serve has an address and several interfaces", "name the one interface that has the address, or leave the address out")
 	}
 	m.done()
+}
+
+// checkInterface reports what can't be the name of a network interface: IFNAMSIZ is 16 with the zero byte, and dev_valid_name in
+// Linux's net/core/dev.c refuses these characters.
+func checkInterface(c *checker, name text) {
+	if name.value == "" || len(name.value) > 15 || strings.ContainsAny(name.value, "/: \t\n") {
+		c.problem(name.place, fmt.Sprintf("%q is no name of a network interface", name.value), "see: ip link")
+	}
 }
 
 func readPorts(m *mapping, p *Ports) {

@@ -25,6 +25,12 @@ func readDHCP(m *mapping, s *Site) {
 	span.done()
 
 	d.Lease = m.lease()
+	if mask := m.ipv4("netmask"); mask.IsValid() {
+		var ok bool
+		if d.Netmask, ok = maskBits(mask); !ok {
+			m.check.problem(m.place("netmask"), fmt.Sprintf("%s is no netmask", mask), noNetmask)
+		}
+	}
 	d.Router = m.ipv4("router")
 	for i, t := range m.texts("dns") {
 		if a := parseIPv4(m.check, fmt.Sprintf("dhcp.dns[%d]", i), t); a.IsValid() {
@@ -89,10 +95,18 @@ func checkRange(span *mapping, d *DHCP, own netip.Addr) {
 	case size > maxRange:
 		c.problem(span.place("last"), fmt.Sprintf("the range has %d addresses", size), fmt.Sprintf("write one of at most %d", maxRange))
 	}
-	for name, a := range map[string]netip.Addr{"the router": d.Router, "this machine's address": own} {
-		if a.IsValid() && inRange(d, a) {
-			c.problem(span.place("first"), fmt.Sprintf("%s %s is within the range to hand out", name, a), "leave it out of the range")
-		}
+	if n := d.Netmask; n > 0 && netip.PrefixFrom(d.First, n).Masked() != netip.PrefixFrom(d.Last, n).Masked() {
+		c.problem(span.place("last"), fmt.Sprintf("with the netmask %s, %s and %s are in different networks", netmaskOf(n), d.First, d.Last),
+			"correct one of the three")
+	}
+	// The pool leaves both out by itself.
+	if own.IsValid() && inRange(d, own) {
+		c.warning(span.place("first"), fmt.Sprintf("this machine's address %s is within the range, and is not handed out", own),
+			"leave it out of the range")
+	}
+	if d.Router.IsValid() && d.Router != own && inRange(d, d.Router) {
+		c.warning(span.place("first"), fmt.Sprintf("the router %s is within the range, and is not handed out", d.Router),
+			"leave it out of the range")
 	}
 }
 

@@ -30,7 +30,7 @@ func FuzzYAML(f *testing.F) {
 			readConfig(m, &Site{Name: "site"})
 		}
 		if m := parseDocument(c, originalFile, body); m != nil {
-			readOriginal(m, &Site{Name: "site"})
+			readOriginal(m, &Site{Name: "site"}) // see FuzzOriginal for more
 		}
 		if m := parseDocument(c, "config.yaml", body); m != nil {
 			readSystemConfig(m, &folder{root, "oss/fuzz"})

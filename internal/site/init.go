@@ -43,7 +43,7 @@ func Init(dir, name string) error {
 	if err := refuseExisting(dir, files); err != nil {
 		return err
 	}
-	if err := writeFiles(dir, files); err != nil {
+	if err := writeFiles(dir, files, nil); err != nil {
 		return fmt.Errorf("make site %s: %w", dir, err)
 	}
 	return nil
@@ -97,8 +97,8 @@ func refuseExisting(dir string, files []newFile) error {
 	return nil
 }
 
-// writeFiles makes all the files or, if one fails, none.
-func writeFiles(dir string, files []newFile) (err error) {
+// writeFiles makes all the files or, if one fails, none. each, unless nil, is called with each while it is open.
+func writeFiles(dir string, files []newFile, each func(*os.File) error) (err error) {
 	if err := os.MkdirAll(filepath.Join(dir, SystemsDir), 0o755); err != nil {
 		return err
 	}
@@ -118,6 +118,9 @@ func writeFiles(dir string, files []newFile) (err error) {
 		}
 		made = append(made, path)
 		_, err = file.Write(f.body)
+		if err == nil && each != nil {
+			err = each(file)
+		}
 		if err := errors.Join(err, file.Close()); err != nil {
 			return err
 		}

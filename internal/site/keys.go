@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"aead.dev/minisign"
 )
@@ -105,7 +106,8 @@ func reportKey(c *checker, shown string, err error) {
 }
 
 // EnsureKeys makes the keys of a site of the original, which had none, and reports whether it did. Of other sites it makes
-// none: their nodes would not trust them. Nothing else in the site is touched.
+// none: their nodes would not trust them. Nothing else in the site is touched. Made by root, the keys belong to the folder's owner,
+// who may want to build an image.
 func EnsureKeys(s *Site) (made bool, err error) {
 	if !s.Original {
 		return false, nil
@@ -120,8 +122,23 @@ func EnsureKeys(s *Site) (made bool, err error) {
 		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
 	}
 	files = slices.DeleteFunc(files, func(f newFile) bool { return f.path != PublicKeyFile && f.path != SecretKeyFile })
-	if err := writeFiles(s.Dir, files); err != nil {
+	giveAway := func(f *os.File) error {
+		info, err := os.Stat(s.Dir)
+		if owner, ok := ownerOf(info); err == nil && ok && os.Geteuid() == 0 {
+			err = f.Chown(int(owner.Uid), int(owner.Gid))
+		}
+		return err
+	}
+	if err := writeFiles(s.Dir, files, giveAway); err != nil {
 		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
 	}
 	return true, nil
+}
+
+func ownerOf(info fs.FileInfo) (*syscall.Stat_t, bool) {
+	if info == nil {
+		return nil, false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return stat, ok
 }

@@ -13,54 +13,76 @@ import (
 // originalFile is the configuration of the original BootTorrent, version 0.
 const originalFile = "Boottorrent.yaml"
 
-// Load reads and checks the whole site in dir: boottorrent.yaml, its keys, and every system. If anything is wrong it
-// returns no site, and every problem found. What only looks wrong is in the site's Warnings.
+// Load reads and checks the whole site in dir: boottorrent.yaml or, of a site of the original BootTorrent, Boottorrent.yaml; its
+// keys; and every system. If anything is wrong it returns no site, and every problem found. What only looks wrong is in the
+// site's Warnings. Nothing is written; of an original site the keys may be missing, see [EnsureKeys].
 func Load(dir string) (*Site, Problems) {
-	c := &checker{dir: dir}
-	s := load(c, dir)
-	if len(c.problems) > 0 {
-		c.problems.sort()
-		return nil, c.problems
-	}
-	c.warnings.sort()
-	s.Warnings = c.warnings
-	return s, nil
+	s, _, problems := load(dir)
+	return s, problems
 }
 
-func load(c *checker, dir string) *Site {
-	absolute, err := filepath.Abs(dir)
-	if err != nil {
-		c.problem(startOf(dir), err.Error(), "name the site's directory")
-		return nil
+// load is Load. It also returns what became of the keys of an original site; of others nil.
+func load(dir string) (*Site, *original, Problems) {
+	c := &checker{dir: dir}
+	s, o := read(c)
+	c.sort()
+	if len(c.problems) > 0 {
+		return nil, o, c.problems
 	}
-	s := &Site{Dir: absolute, Name: filepath.Base(absolute)}
-	name := isSite(c, dir)
+	s.Warnings = c.warnings
+	return s, o, nil
+}
+
+func read(c *checker) (*Site, *original) {
+	name := isSite(c, c.dir)
 	if name == "" {
-		return nil
+		return nil, nil
 	}
-	shown := filepath.Join(dir, name)
+	s, err := emptySite(c.dir)
+	if err != nil {
+		c.problem(startOf(c.dir), err.Error(), "name the site's directory")
+		return nil, nil
+	}
+	var o *original
 	var defaultSystem, vnc text
-	config := readDocument(c, os.DirFS(absolute), name, shown)
+	config := readDocument(c, os.DirFS(s.Dir), name, filepath.Join(c.dir, name))
 	switch {
 	case config == nil:
+		c.original = name == originalFile
 	case name == originalFile:
 		c.original = true
-		defaultSystem = readOriginal(config, s)
+		o, defaultSystem = readOriginal(config, s)
 	default:
 		defaultSystem, vnc = readConfig(config, s)
 	}
-	checkKeys(c, s, dir)
-	names := readSystems(c, s, dir)
+	checkKeys(c, s, c.dir)
+	readAll(c, s, defaultSystem, vnc)
+	return s, o
+}
+
+// emptySite is what is known of a site before its configuration is read.
+func emptySite(dir string) (*Site, error) {
+	absolute, err := filepath.Abs(dir)
+	return &Site{Dir: absolute, Name: filepath.Base(absolute)}, err
+}
+
+// readAll reads the systems into s, and checks what the configuration says of them.
+func readAll(c *checker, s *Site, defaultSystem, vnc text) {
+	names := readSystems(c, s, c.dir)
 	checkAfter(c, s, names)
 	checkVNC(c, s, vnc)
-	if d := defaultSystem.value; d != "" && !slices.Contains(names, d) {
-		do := fmt.Sprintf("make the folder %s, or write default: \"\"", filepath.Join(SystemsDir, d))
-		if near := nearest(d, names); near != "" {
-			do = fmt.Sprintf("did you mean %s?", near)
-		}
-		c.problem(defaultSystem.place, fmt.Sprintf("the default system %q does not exist", d), do)
+	d := defaultSystem.value
+	if d == "" || slices.Contains(names, d) {
+		return
 	}
-	return s
+	do := fmt.Sprintf("make the folder %s, or write default: \"\"", filepath.Join(SystemsDir, d))
+	if c.original {
+		do = fmt.Sprintf("make the folder %s, or name one that is there", filepath.Join(SystemsDir, d))
+	}
+	if near := nearest(d, names); near != "" {
+		do = fmt.Sprintf("did you mean %s?", near)
+	}
+	c.problem(defaultSystem.place, fmt.Sprintf("the default system %q does not exist", d), do)
 }
 
 // isSite returns the name of the site's configuration; empty if there is none, which it reports to c.
@@ -83,7 +105,7 @@ func isSite(c *checker, dir string) string {
 	isOriginal := err == nil
 	if _, err := os.Lstat(filepath.Join(dir, ConfigFile)); !errors.Is(err, fs.ErrNotExist) {
 		if isOriginal {
-			c.warning(startOf(filepath.Join(dir, originalFile)), "is not read: "+ConfigFile+" is the site's configuration", "remove one of the two")
+			c.warning(startOf(filepath.Join(dir, originalFile)), "is no longer read, as there is a "+ConfigFile, "remove it when you don't need it any more")
 		}
 		return ConfigFile
 	}

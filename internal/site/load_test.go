@@ -105,7 +105,7 @@ func writeGolden(t *testing.T, file string, a *txtar.Archive, golden map[string]
 }
 
 // makeSite writes an archive's files to dir, with a key pair if the archive has none.
-func makeSite(t *testing.T, dir string, a *txtar.Archive) {
+func makeSite(t testing.TB, dir string, a *txtar.Archive) {
 	t.Helper()
 	files, err := newFiles("test")
 	if err != nil {
@@ -133,7 +133,7 @@ func makeSite(t *testing.T, dir string, a *txtar.Archive) {
 	}
 }
 
-func run(t *testing.T, dir string, args []string) error {
+func run(t testing.TB, dir string, args []string) error {
 	t.Helper()
 	in := func(i int) string { return filepath.Join(dir, args[i]) }
 	switch args[0] {
@@ -176,7 +176,7 @@ func run(t *testing.T, dir string, args []string) error {
 	return nil
 }
 
-func write(t *testing.T, path string, body []byte) {
+func write(t testing.TB, path string, body []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)

@@ -3,48 +3,80 @@ package site
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strconv"
 	"strings"
 )
 
-// Change is what became of a key of an original site.
-type Change struct {
-	// Old is the key in Boottorrent.yaml, New where its value is now, with it; empty if there is no successor, or what there is
-	// instead.
-	Old, New string
+// Migration is what Migrate did.
+type Migration struct {
+	// File is the path of the configuration it wrote.
+	File string
+	// Changes are what became of each key, in the order of Boottorrent.yaml.
+	Changes []Change
+	// KeysMade says that the site had no minisign keys, and has them now.
+	KeysMade bool
 }
 
-// Migrate writes boottorrent.yaml, version 1, beside the Boottorrent.yaml of the original site in dir, which stays as it is. It returns
-// what became of each key. The systems need no change. Problems of the site come as [Problems]; an existing boottorrent.yaml
-// is an error.
-func Migrate(dir string) ([]Change, error) {
-	if _, err := os.Lstat(filepath.Join(dir, ConfigFile)); err == nil {
-		return nil, fmt.Errorf("%s is there already; nothing was changed", filepath.Join(dir, ConfigFile))
+// Change is what became of a key of an original site.
+type Change struct {
+	// Line is that of Boottorrent.yaml, Old the key in it with its section and value.
+	Line int
+	Old  string
+	// New is the key in boottorrent.yaml with its value, or keys with commas between them; empty if there is none. If Lost is empty,
+	// too, none is needed: what the key says is always so.
+	New string
+	// Lost is what there is instead of what the key meant; empty if its meaning is the same.
+	Lost string
+}
+
+// Migrate writes boottorrent.yaml, version 1, beside the Boottorrent.yaml of the original site in dir, which stays as it is. The
+// systems need no change. Sites have keys, so they are made as by [EnsureKeys]. Problems of the site come as [Problems]; an
+// existing boottorrent.yaml is an error, and stays as it is.
+func Migrate(dir string) (*Migration, error) {
+	m := &Migration{File: filepath.Join(dir, ConfigFile)}
+	if _, err := os.Lstat(m.File); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("migrate %s: %s is there already; nothing was changed. Remove it to have it written again", dir, ConfigFile)
+		}
+		return nil, err
 	}
-	s, problems := Load(dir)
+	s, o, problems := load(dir)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	if !s.Original {
-		return nil, fmt.Errorf("%s is no site of the original BootTorrent", dir)
-	}
-	body, err := os.ReadFile(filepath.Join(s.Dir, originalFile))
+	source, err := os.ReadFile(filepath.Join(s.Dir, originalFile))
 	if err != nil {
+		return nil, fmt.Errorf("migrate %s: %w", dir, err)
+	}
+	config := version1(s, o.comments(source))
+	if _, problems := parseVersion1(dir, config); len(problems) > 0 {
+		return nil, problems
+	}
+	for _, f := range o.fates {
+		m.Changes = append(m.Changes, Change{f.at.line, f.key + ": " + f.value, f.now, f.lost})
+	}
+	if m.KeysMade, err = EnsureKeys(s); err != nil {
 		return nil, err
 	}
-	m := &migration{comments: comments(string(body))}
-	m.write(s)
-	for _, w := range s.Warnings {
-		if _, list, ok := strings.Cut(w.What, "have no effect here: "); ok {
-			for _, item := range strings.Split(list, "; ") {
-				key, instead, _ := strings.Cut(strings.TrimSuffix(item, ")"), " (")
-				m.changes = append(m.changes, Change{key, "— " + instead})
-			}
-		}
+	return m, writeNew(m.File, config)
+}
+
+// parseVersion1 reads the site in dir with another configuration than the one it has.
+func parseVersion1(dir, config string) (*Site, Problems) {
+	c := &checker{dir: dir}
+	s, err := emptySite(dir)
+	m := parseDocument(c, filepath.Join(dir, ConfigFile), []byte(config))
+	if err != nil || m == nil {
+		return nil, c.problems
 	}
-	return m.changes, writeNew(filepath.Join(s.Dir, ConfigFile), m.out.String())
+	defaultSystem, vnc := readConfig(m, s)
+	readAll(c, s, defaultSystem, vnc)
+	c.sort()
+	s.Warnings = c.warnings
+	return s, c.problems
 }
 
 func writeNew(path, text string) error {
@@ -56,76 +88,72 @@ func writeNew(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// migration is a boottorrent.yaml in the making.
-type migration struct {
+// version1 is the boottorrent.yaml of an original site, with comments by the original's keys.
+func version1(s *Site, comments map[string][]string) string {
+	w := &configWriter{comments: comments}
+	w.comment("", "boottorrent")
+	w.line("# From Boottorrent.yaml, by 'seeder migrate'. What 'seeder init' writes shows every key there is.")
+	w.key("", "version: 1", "boottorrent.version")
+	w.line("\nserve:")
+	w.key("  ", "interfaces: "+quotedList(s.Serve.Interfaces), "dnsmasq.interface")
+	if s.Serve.Address.IsValid() {
+		w.key("  ", "address: "+s.Serve.Address.String(), "boottorrent.host_ip")
+	}
+	w.line("")
+	w.key("", "default: "+strconv.Quote(s.Defaults.System), "boottorrent.default_os")
+	w.key("", fmt.Sprintf("timeout: %d", s.Defaults.Timeout), "boottorrent.timeout")
+	w.key("", fmt.Sprintf("seed_time: %d", s.Defaults.SeedTime), "boottorrent.seed_time")
+	w.line("")
+	w.key("", "dhcp:", "dnsmasq")
+	w.key("  ", "mode: "+string(s.DHCP.Mode), "dnsmasq.enable_dhcp")
+	w.comment("  ", "dnsmasq.dhcp_range")
+	for _, key := range rangeKeys(s.DHCP) {
+		if strings.HasPrefix(key, "router:") {
+			w.line("  # As dnsmasq did: this machine. Only of use if it forwards packets.")
+		}
+		w.line("  " + key)
+	}
+	w.line("")
+	w.key("", "ports:", "opentracker")
+	w.key("  ", fmt.Sprintf("http: %d", s.Ports.HTTP), "opentracker.enable", "opentracker.port")
+	w.key("  ", fmt.Sprintf("tftp: %d", s.Ports.TFTP), "dnsmasq.enable_tftp")
+	w.line(fmt.Sprintf("  torrent: %d", s.Ports.Torrent))
+	w.line("")
+	w.key("", "log:", "aria2")
+	w.key("  ", "level: "+s.Log.Level, "aria2.console_log_level")
+	if s.Node.Cmdline != "" {
+		w.line("\nnode:\n  cmdline: " + strconv.Quote(s.Node.Cmdline))
+	}
+	w.comment("", "")
+	return w.out.String()
+}
+
+func quotedList(items []string) string {
+	quoted := make([]string, len(items))
+	for i, item := range items {
+		quoted[i] = strconv.Quote(item)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// configWriter is a boottorrent.yaml in the making.
+type configWriter struct {
 	comments map[string][]string
 	out      strings.Builder
-	changes  []Change
 }
 
-func (m *migration) write(s *Site) {
-	m.line("# Made by 'seeder migrate' from " + originalFile + ". Every key there is: see what 'seeder init' makes.")
-	m.line("version: 1")
-	m.line("")
-	m.line("serve:")
-	m.key("  ", "boottorrent.host_ip", "address", s.Serve.Address.String(), "serve.address")
-	m.line("")
-	m.key("", "boottorrent.default_os", "default", fmt.Sprintf("%q", s.Defaults.System), "default")
-	m.key("", "boottorrent.timeout", "timeout", fmt.Sprint(s.Defaults.Timeout), "timeout")
-	m.key("", "boottorrent.seed_time", "seed_time", fmt.Sprint(s.Defaults.SeedTime), "seed_time")
-	m.line("")
-	m.line("dhcp:")
-	m.key("  ", "dnsmasq.enable_dhcp", "mode", string(s.DHCP.Mode), "dhcp.mode")
-	if s.DHCP.Mode == DHCPServer {
-		m.key("  ", "dnsmasq.dhcp_range", "range", fmt.Sprintf("{first: %s, last: %s}", s.DHCP.First, s.DHCP.Last), "dhcp.range and dhcp.lease")
-		m.line("  lease: " + s.DHCP.Lease.String())
-	} else {
-		m.changes = append(m.changes, Change{"dnsmasq.dhcp_range", "— another server hands out addresses"})
+func (w *configWriter) line(text string) { w.out.WriteString(text + "\n") }
+
+// key writes a key with its value, below the comments that its predecessors had.
+func (w *configWriter) key(indent, text string, old ...string) {
+	for _, key := range old {
+		w.comment(indent, key)
 	}
-	m.line("")
-	m.line("ports:")
-	m.key("  ", "opentracker.port", "http", fmt.Sprint(s.Ports.HTTP), "ports.http")
-	m.key("  ", "dnsmasq.enable_tftp", "tftp", fmt.Sprint(s.Ports.TFTP), "ports.tftp")
+	w.line(indent + text)
 }
 
-func (m *migration) line(text string) { m.out.WriteString(text + "\n") }
-
-// key writes a key with the comments that its predecessor had.
-func (m *migration) key(indent, old, name, value, path string) {
-	for _, c := range m.comments[old] {
-		m.line(indent + c)
+func (w *configWriter) comment(indent, key string) {
+	for _, c := range w.comments[key] {
+		w.line(indent + "# " + c)
 	}
-	m.line(indent + name + ": " + value)
-	m.changes = append(m.changes, Change{old, path + ": " + value})
-}
-
-var (
-	commentLine = regexp.MustCompile(`^\s*(#.*?)\s*$`)
-	keyLine     = regexp.MustCompile(`^(\s*)([A-Za-z_]\w*):\s*(?:"[^"]*"|'[^']*'|[^#]*?)\s*(#.*?)?\s*$`)
-)
-
-// comments returns the comments of each key, SECTION.KEY: those in the lines above it and the one behind it.
-func comments(text string) map[string][]string {
-	found := map[string][]string{}
-	section, above := "", []string(nil)
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		if c := commentLine.FindStringSubmatch(line); c != nil {
-			above = append(above, c[1])
-			continue
-		}
-		k := keyLine.FindStringSubmatch(line)
-		switch {
-		case k == nil:
-		case k[1] == "":
-			section = k[2]
-		default:
-			if k[3] != "" {
-				above = append(above, k[3])
-			}
-			found[section+"."+k[2]] = above
-		}
-		above = nil
-	}
-	return found
 }

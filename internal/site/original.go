@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -11,240 +12,323 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
-// A site of the original BootTorrent (version 0.1 of 2018) has Boottorrent.yaml instead of boottorrent.yaml. What its keys
-// mean is in its documentation (usage.rst); what it refuses is what verify_config_v0 of its cli.py refused.
+// A site of the original BootTorrent (version 0, as of its release 0.1.1 of 2018) has Boottorrent.yaml instead of
+// boottorrent.yaml. What its keys mean is in its documentation (usage.rst), its templates (dnsmasq.conf.tpl, aria2.conf.tpl)
+// and its client (tui.go). What is refused is what verify_config_v0 of its cli.py refused. It offered every folder of oss/, in no
+// particular order, and took paths in a config.yaml as relative to that folder, a slash in front or not.
 
 // original reads one such file.
 type original struct {
 	*checker
 	site *Site
-	// idle are the keys that have no effect here, each with what replaces it.
-	idle   []string
-	idleAt place
+	// host is host_ip.
+	host netip.Addr
+	// fates are what became of the keys in the file, sections are the places of the four groups.
+	fates    []fate
+	sections map[string]place
+}
+
+// fate is what became of a key.
+type fate struct {
+	at place
+	// key is with its section; value is as it is written.
+	key, value string
+	// now is the key of version 1 with its value; empty if it is always so here, or lost.
+	now string
+	// lost is what there is instead of what the key meant; empty if it is honoured as it was.
+	lost string
 }
 
 // readOriginal reads Boottorrent.yaml into s, and returns the name of the default system.
-func readOriginal(m *mapping, s *Site) (defaultSystem text) {
-	o := &original{checker: m.check, site: s}
+func readOriginal(m *mapping, s *Site) (o *original, defaultSystem text) {
+	o = &original{checker: m.check, site: s, sections: map[string]place{}}
 	s.Original = true
 	s.Node.Consoles = slices.Clone(defaultConsoles)
 	s.Log = Log{Level: "info", Format: "text"}
 	s.Ports = Ports{HTTP: 8080, TFTP: 69, Torrent: 6881}
-	defaultSystem = o.boottorrent(o.section(m, "boottorrent"))
-	dnsmasq, tracker, aria2 := o.section(m, "dnsmasq"), o.section(m, "opentracker"), o.section(m, "aria2")
-	o.dnsmasq(dnsmasq)
-	tracked := o.tracker(tracker)
-	o.aria2(aria2, tracked)
-	o.unknown(m)
-	if len(o.idle) > 0 {
-		o.warning(o.idleAt, "these keys of the original have no effect here: "+strings.Join(o.idle, "; "),
-			"leave them as they are, or let 'seeder migrate "+o.dir+"' write a "+ConfigFile+" without them")
+	s.DHCP = DHCP{Mode: DHCPProxy, Lease: time.Hour}
+	if !isSiteName(s.Name) {
+		o.problem(m.at, fmt.Sprintf("the folder's name %q can't be the site's, which nodes show", s.Name), "rename the folder")
 	}
-	return defaultSystem
+	defaultSystem = text{place: m.at}
+	o.section(m, "boottorrent", func(m *mapping) { defaultSystem = o.boottorrent(m) })
+	o.section(m, "dnsmasq", o.dnsmasq)
+	o.discovery(m)
+	o.unknown(m)
+	slices.SortStableFunc(o.fates, func(a, b fate) int {
+		return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.col, b.at.col))
+	})
+	o.warnOfLost(m.at)
+	return o, defaultSystem
+}
+
+// warnOfLost names all keys that are not honoured, in one warning.
+func (o *original) warnOfLost(at place) {
+	var lost []string
+	for _, f := range o.fates {
+		if f.lost != "" {
+			lost = append(lost, fmt.Sprintf("%s (%s)", f.key, f.lost))
+		}
+	}
+	if len(lost) > 0 {
+		o.warning(at, "of the original's keys, these have another effect here or none: "+strings.Join(lost, "; "),
+			"they can stay; 'seeder migrate "+o.dir+"' writes a "+ConfigFile+" without them")
+	}
+}
+
+// became notes where the value of a key is now; empty if that is how it always is.
+func (o *original) became(m *mapping, key, now string) { o.note(m, key, now, "") }
+
+// lost notes a key that is not honoured, and what there is instead.
+func (o *original) lost(m *mapping, key, instead string) { o.note(m, key, "", instead) }
+
+func (o *original) note(m *mapping, key, now, lost string) {
+	m.asked = append(m.asked, key)
+	if m.has(key) {
+		o.fates = append(o.fates, fate{m.keys[key], m.path + key, written(m.values[key]), now, lost})
+	}
+}
+
+// written is a value as it stands in the file, in one line.
+func written(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode, *ast.SequenceNode:
+		return "…"
+	}
+	return strings.Join(strings.Fields(n.String()), " ")
 }
 
 // section reads one of the four groups of keys, which must be there.
-func (o *original) section(m *mapping, name string) *mapping {
+func (o *original) section(m *mapping, name string, read func(*mapping)) {
 	if !m.has(name) {
-		o.problem(m.at, "the section "+name+" is missing", "write it as in the original's documentation: "+name+": and its keys below, indented")
+		m.asked = append(m.asked, name)
+		o.problem(m.place(name), "the section "+name+" is missing",
+			"write it as the original's documentation has it: "+name+": and its keys below, indented")
+		return
 	}
-	return m.mapping(name)
+	o.sections[name] = m.keys[name]
+	sub := m.mapping(name)
+	read(sub)
+	o.unknown(sub)
 }
 
-// noEffect notes a key that is there and has no effect.
-func (o *original) noEffect(m *mapping, key, instead string) {
-	if m.has(key) {
-		if len(o.idle) == 0 {
-			o.idleAt = m.place(key)
-		}
-		o.idle = append(o.idle, fmt.Sprintf("%s%s (%s)", m.path, key, instead))
-	}
-}
-
-// unknown notes the keys that the original never had, which it ignored.
+// unknown notes the keys that version 0 doesn't have, which it ignored.
 func (o *original) unknown(m *mapping) {
 	for _, key := range slices.Sorted(maps.Keys(m.keys)) {
-		if !slices.Contains(m.asked, key) {
-			o.noEffect(m, key, "unknown")
+		if slices.Contains(m.asked, key) {
+			continue
 		}
-	}
-}
-
-// whole reads a number that must be there, in digits with or without quotes, as the original did.
-func (o *original) whole(m *mapping, key string, low, high int) int {
-	if !m.has(key) {
-		m.asked = append(m.asked, key)
-		o.problem(m.place(key), m.path+key+" is missing", "write a whole number")
-		return low
-	}
-	if s, ok := m.values[key].(*ast.StringNode); ok {
-		m.asked = append(m.asked, key)
-		if n, err := strconv.Atoi(strings.TrimSpace(s.Value)); err == nil && n >= low && n <= high {
-			return n
+		instead := "unknown to the original, too"
+		if near := nearest(key, m.asked); near != "" {
+			instead += "; " + near + " is not"
 		}
-		o.problem(m.place(key), fmt.Sprintf("%s%s is %q", m.path, key, s.Value), "write a whole number"+bounds(low, high))
-		return low
+		if key == "display_oss" {
+			instead = "every folder of oss is offered; hidden: true in its config.yaml leaves one out of the chooser"
+		}
+		o.lost(m, key, instead)
 	}
-	return m.integer(key, low, low, high)
-}
-
-// flag reads true or false, which must be there.
-func (o *original) flag(m *mapping, key string) bool {
-	if !m.has(key) {
-		m.asked = append(m.asked, key)
-		o.problem(m.place(key), m.path+key+" is missing", "write True or False")
-		return false
-	}
-	return m.boolean(key, false)
 }
 
 func (o *original) boottorrent(m *mapping) (defaultSystem text) {
 	s := o.site
-	if version := m.integer("version", -1, math.MinInt32, math.MaxInt32); version != 0 {
-		o.problem(m.place("version"), "boottorrent.version is not 0, and the original had no other",
-			"write version: 0, or write a "+ConfigFile+" as 'seeder init' makes it")
+	version, at := m.integer("version", -1, math.MinInt32, math.MaxInt32), m.place("version")
+	if version != 0 && !o.hasProblemAt(at) {
+		o.problem(at, "version is not 0, and the original had no other", "write version: 0 here, or make a new site with: seeder init DIR")
 	}
-	s.Defaults.Timeout = o.whole(m, "timeout", math.MinInt32, math.MaxInt32)
-	s.Defaults.SeedTime = o.whole(m, "seed_time", 0, math.MaxInt32)
+	o.became(m, "version", "version: 1")
+	s.Defaults.Timeout, _ = o.whole(m, "timeout", math.MinInt32, math.MaxInt32)
+	o.became(m, "timeout", fmt.Sprintf("timeout: %d", s.Defaults.Timeout))
+	s.Defaults.SeedTime, _ = o.whole(m, "seed_time", 0, math.MaxInt32)
+	o.became(m, "seed_time", fmt.Sprintf("seed_time: %d", s.Defaults.SeedTime))
 	defaultSystem, _ = m.required("default_os", "name a folder of "+SystemsDir)
 	s.Defaults.System = defaultSystem.value
+	o.became(m, "default_os", "default: "+defaultSystem.value)
 	if address, ok := m.required("host_ip", "write this machine's address, as nodes see it: 192.168.1.1"); ok {
-		s.Serve.Address = parseIPv4(o.checker, "boottorrent.host_ip", address)
+		o.host = parseIPv4(o.checker, "boottorrent.host_ip", address)
+		s.Serve.Address = o.host
 	}
-	o.unknown(m)
+	o.became(m, "host_ip", "serve.address: "+o.host.String())
 	return defaultSystem
 }
 
 func (o *original) dnsmasq(m *mapping) {
-	s := o.site
-	dhcp := o.flag(m, "enable_dhcp")
-	if !o.flag(m, "enable_tftp") {
-		s.Ports.TFTP = 0
+	o.interfaces(m)
+	o.dhcp(m)
+	if on, ok := o.flag(m, "enable_tftp"); ok && !on {
+		o.site.Ports.TFTP = 0
 	}
-	m.required("interface", "name the network interface of host_ip, as in: ip link")
-	o.noEffect(m, "interface", "the seeder serves on the interface that has host_ip")
-	m.text("user", "")
-	o.noEffect(m, "user", "the seeder stays the user that starts it")
-	m.boolean("bind_interfaces", true)
-	o.noEffect(m, "bind_interfaces", "only host_ip is listened on")
-	span, ok := m.required("dhcp_range", "write the first and the last address to hand out, and the lease time: \"192.168.1.50,192.168.1.150,12h\"")
-	// Without its own DHCP server the original left all to another one, which had to be told. Proxy mode adds to that one's
-	// answers, so that it need not be.
-	s.DHCP.Mode = DHCPProxy
-	if dhcp && ok {
-		s.DHCP.Mode = DHCPServer
+	o.became(m, "enable_tftp", fmt.Sprintf("ports.tftp: %d", o.site.Ports.TFTP))
+	o.lost(m, "user", "the seeder stays the user that starts it; ports below 1024 need CAP_NET_BIND_SERVICE, DHCP CAP_NET_RAW, too")
+	// Without it the original's dnsmasq listened everywhere, but answered on its interface only.
+	if on, ok := o.optional(m, "bind_interfaces", true); ok && !on {
+		o.lost(m, "bind_interfaces", "the seeder listens on its interface's address only")
+	} else {
+		o.became(m, "bind_interfaces", "")
+	}
+}
+
+// interfaces reads interface, of which dnsmasq takes several with commas between them. The address is one of a single interface.
+func (o *original) interfaces(m *mapping) {
+	s := &o.site.Serve
+	if t, ok := m.required("interface", "name the network interface that nodes are on, as in: ip link"); ok {
+		for name := range strings.SplitSeq(t.value, ",") {
+			name = strings.TrimSpace(name)
+			if strings.ContainsAny(name, "*?") {
+				o.problem(t.place, fmt.Sprintf("dnsmasq.interface: %q is a pattern", name), "name each interface, with commas between them")
+				continue
+			}
+			checkInterface(o.checker, text{t.place, name})
+			if !slices.Contains(s.Interfaces, name) {
+				s.Interfaces = append(s.Interfaces, name)
+			}
+		}
+	}
+	o.became(m, "interface", "serve.interfaces: ["+strings.Join(s.Interfaces, ", ")+"]")
+	if len(s.Interfaces) > 1 {
+		s.Address = netip.Addr{}
+		for i, f := range o.fates {
+			if f.key == "boottorrent.host_ip" {
+				o.fates[i].now, o.fates[i].lost = "", "each of the interfaces is served on its own first address"
+			}
+		}
+	}
+}
+
+// dhcp reads enable_dhcp and dhcp_range. Without its own DHCP server the original left all to another one, which somebody had to
+// tell of pxelinux.0 (its FAQ). In proxy mode the seeder adds the boot file to that server's answers, whatever it was told, and
+// gives no addresses.
+func (o *original) dhcp(m *mapping) {
+	span, hasRange := m.required("dhcp_range", "write the first and last address to hand out, and the lease time: "+rangeExample)
+	on, ok := o.flag(m, "enable_dhcp")
+	switch {
+	case ok && !on:
+		o.note(m, "enable_dhcp", "dhcp.mode: proxy", "the seeder gives no addresses, but tells boot clients beside the other DHCP server what to boot; "+
+			"dhcp: mode: off in a "+ConfigFile+" keeps it silent")
+		o.became(m, "dhcp_range", "")
+		return
+	case ok && hasRange:
 		o.dhcpRange(span)
 	}
-	o.unknown(m)
+	d := o.site.DHCP
+	o.became(m, "enable_dhcp", "dhcp.mode: "+string(d.Mode))
+	var now []string
+	for _, key := range rangeKeys(d) {
+		now = append(now, "dhcp."+key)
+	}
+	o.became(m, "dhcp_range", strings.Join(now, ", "))
 }
 
-// dhcpRange reads FIRST,LAST[,NETMASK[,BROADCAST]][,LEASE], as dnsmasq(8) has it under --dhcp-range.
-func (o *original) dhcpRange(t text) {
-	d := &o.site.DHCP
-	d.Lease = time.Hour // as dnsmasq's
-	parts := strings.Split(t.value, ",")
-	for i := range parts {
-		parts[i] = strings.TrimSpace(parts[i])
-	}
-	const do = "write it as \"192.168.1.50,192.168.1.150,12h\""
-	if name, _, tagged := strings.Cut(parts[0], ":"); tagged {
-		o.problem(t.place, fmt.Sprintf("dnsmasq.dhcp_range has %s:, which the seeder doesn't know", name), do)
-		return
-	}
-	if len(parts) < 2 || len(parts) > 5 {
-		o.problem(t.place, fmt.Sprintf("dnsmasq.dhcp_range is %q", t.value), do)
-		return
-	}
-	if parts[1] == "proxy" || parts[1] == "static" {
-		o.problem(t.place, fmt.Sprintf("dnsmasq.dhcp_range is of the kind %s", parts[1]), do+"; beside another DHCP server, write enable_dhcp: False")
-		return
-	}
-	d.First = parseIPv4(o.checker, "the first address of dnsmasq.dhcp_range", text{t.place, parts[0]})
-	d.Last = parseIPv4(o.checker, "the last address of dnsmasq.dhcp_range", text{t.place, parts[1]})
-	rest := parts[2:]
-	for len(rest) > 0 && strings.Contains(rest[0], ".") { // netmask, broadcast: they are those of the interface here
-		if _, err := netip.ParseAddr(rest[0]); err != nil {
-			o.problem(t.place, fmt.Sprintf("dnsmasq.dhcp_range: %q is neither a netmask nor a time", rest[0]), do)
+// discovery reads opentracker and aria2: how nodes find each other, and what they say of it.
+func (o *original) discovery(m *mapping) {
+	var tracker, lpd, known bool
+	o.section(m, "opentracker", func(m *mapping) { tracker, known = o.tracker(m) })
+	o.section(m, "aria2", func(m *mapping) {
+		var ok bool
+		lpd, ok = o.flag(m, "bt_enable_lpd")
+		if known && ok && !tracker && !lpd {
+			o.problem(m.place("bt_enable_lpd"), "nodes have no way to find each other: opentracker.enable and aria2.bt_enable_lpd are both false",
+				"write enable: True below opentracker")
 		}
-		rest = rest[1:]
-	}
-	if len(rest) > 1 {
-		o.problem(t.place, fmt.Sprintf("dnsmasq.dhcp_range has %q at its end", strings.Join(rest[1:], ",")), do)
-	}
-	if len(rest) > 0 {
-		lease, err := dnsmasqLease(rest[0])
-		if err != nil {
-			o.problem(t.place, fmt.Sprintf("dnsmasq.dhcp_range: %v", err), "write seconds, or a number with m, h, d or w, or infinite")
-		}
-		d.Lease = lease
-	}
-	span := newMapping(o.checker, "dnsmasq.dhcp_range", t.place, nil)
-	checkRange(span, &DHCP{First: d.First, Last: d.Last}, o.site.Serve.Address)
+		o.aria2(m, lpd)
+	})
 }
 
-// longest is what a lease without end is taken for: a lease of DHCP has its seconds in 32 bits.
-const longest = 100 * 365 * 24 * time.Hour
-
-// dnsmasqLease reads a lease time of dnsmasq: seconds, or a number with a unit; at least two minutes, which dnsmasq makes of
-// anything shorter.
-func dnsmasqLease(text string) (time.Duration, error) {
-	if text == "infinite" || text == "" {
-		return longest, nil
+// tracker reads opentracker, and reports whether it was on. The seeder's tracker answers on the HTTP port, so that is the
+// port that people have found free, and opened in firewalls.
+func (o *original) tracker(m *mapping) (on, ok bool) {
+	p := &o.site.Ports
+	on, ok = o.flag(m, "enable")
+	if port, ok := o.whole(m, "port", 1, math.MaxUint16); ok {
+		p.HTTP = uint16(port)
 	}
-	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
-	unit, known := units[text[len(text)-1]|0x20]
-	digits := text
-	if known {
-		digits = text[:len(text)-1]
+	if p.HTTP == p.Torrent {
+		p.Torrent++ // aria2 would take the next free one, too
+	}
+	if ok && !on {
+		o.lost(m, "enable", "nodes find each other by the seeder's tracker, which is part of its HTTP server")
 	} else {
-		unit = time.Second
+		o.became(m, "enable", "")
 	}
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil {
-		return time.Hour, fmt.Errorf("%q is no lease time", text)
-	}
-	if n > uint64(longest/unit) {
-		return longest, nil
-	}
-	return max(time.Duration(n)*unit, 2*time.Minute), nil
+	o.became(m, "port", fmt.Sprintf("ports.http: %d", p.HTTP))
+	return on, ok
 }
 
-// tracker reads opentracker, and reports whether it was on. The seeder's tracker answers on its HTTP port, so that is it.
-func (o *original) tracker(m *mapping) bool {
-	on := o.flag(m, "enable")
-	port := 8080
-	if on || m.has("port") {
-		port = o.whole(m, "port", 1, math.MaxUint16)
-	}
-	if on {
-		o.site.Ports.HTTP = uint16(port)
+func (o *original) aria2(m *mapping, lpd bool) {
+	if lpd {
+		o.lost(m, "bt_enable_lpd", "local peer discovery, BEP 14, is not used: "+
+			"nodes find each other by the seeder's tracker, and at once")
 	} else {
-		o.noEffect(m, "enable", "the tracker is part of the HTTP server and always on")
-		o.noEffect(m, "port", "the HTTP server's port is 8080")
+		o.became(m, "bt_enable_lpd", "")
 	}
-	if o.site.Ports.HTTP == o.site.Ports.Torrent {
-		o.problem(m.place("port"), fmt.Sprintf("opentracker.port %d is the port of the seeder's BitTorrent", port), "take another")
+	if pex, ok := o.optional(m, "enable_peer_exchange", true); ok && !pex {
+		o.lost(m, "enable_peer_exchange", "it is always on")
+	} else {
+		o.became(m, "enable_peer_exchange", "")
 	}
-	o.unknown(m)
-	return on
+	o.logLevel(m)
 }
 
-func (o *original) aria2(m *mapping, tracked bool) {
-	lpd := o.flag(m, "bt_enable_lpd")
-	if !tracked && !lpd && len(o.problems) == 0 {
-		o.problem(m.place("bt_enable_lpd"), "nodes have no way to find each other: opentracker.enable and aria2.bt_enable_lpd are both False",
-			"write enable: True below opentracker")
-	}
-	o.noEffect(m, "bt_enable_lpd", "nodes find each other by the tracker and by peer exchange")
-	m.boolean("enable_peer_exchange", true)
-	o.noEffect(m, "enable_peer_exchange", "it is always on")
-	if level, ok := m.required("console_log_level", "write debug, info, notice, warn or error"); ok {
-		if !slices.Contains([]string{"debug", "info", "notice", "warn", "error"}, level.value) {
-			o.problem(level.place, fmt.Sprintf("aria2.console_log_level is %q", level.value), "write debug, info, notice, warn or error")
+// logLevel reads console_log_level, which is that of aria2 alone, on the seeder and on nodes. Short of debug, BitTorrent tells only
+// of failures here. What the seeder else tells, the original's dnsmasq and opentracker told at every level.
+func (o *original) logLevel(m *mapping) {
+	levels := []string{"debug", "info", "notice", "warn", "error"}
+	do := "write one of: " + strings.Join(levels, ", ")
+	now := "log.level: info"
+	if t, ok := m.required("console_log_level", do); ok {
+		if !slices.Contains(levels, t.value) {
+			o.problem(t.place, fmt.Sprintf("aria2.console_log_level is %q", t.value), do)
 		}
-		o.noEffect(m, "console_log_level", "nodes say what matters, and more with bt.debug on their command line")
+		if t.value == "debug" {
+			o.site.Log.Level, o.site.Node.Cmdline = "debug", "bt.debug"
+			now = "log.level: debug, node.cmdline: bt.debug"
+		}
 	}
-	o.unknown(m)
+	o.became(m, "console_log_level", now)
+}
+
+// whole reads a number that must be there. It may be in quotes, as Python's int() took it.
+func (o *original) whole(m *mapping, key string, low, high int) (n int, ok bool) {
+	do := "write a whole number" + bounds(low, high)
+	m.asked = append(m.asked, key)
+	if !m.has(key) {
+		o.problem(m.place(key), m.path+key+" is missing", do)
+		return low, false
+	}
+	if s, quoted := m.values[key].(*ast.StringNode); quoted {
+		n, err := strconv.Atoi(strings.TrimSpace(s.Value))
+		if err != nil || n < low || n > high {
+			o.problem(m.place(key), fmt.Sprintf("%s%s is %q", m.path, key, s.Value), do)
+			return low, false
+		}
+		return n, true
+	}
+	n = m.integer(key, low, low, high)
+	return n, !o.hasProblemAt(m.place(key))
+}
+
+// flag reads true or false, which must be there.
+func (o *original) flag(m *mapping, key string) (value, ok bool) {
+	if !m.has(key) {
+		m.asked = append(m.asked, key)
+		o.problem(m.place(key), m.path+key+" is missing", "write True or False")
+		return false, false
+	}
+	return o.optional(m, key, false)
+}
+
+// optional reads true or false in the words of YAML 1.1, which the original's libraries read.
+func (o *original) optional(m *mapping, key string, absent bool) (value, ok bool) {
+	if s, isText := m.values[key].(*ast.StringNode); isText && s.Token.Type == token.StringType {
+		switch s.Value {
+		case "yes", "Yes", "YES", "on", "On", "ON":
+			return true, true
+		case "no", "No", "NO", "off", "Off", "OFF":
+			return false, true
+		}
+	}
+	value = m.boolean(key, absent)
+	return value, !o.hasProblemAt(m.place(key))
 }

@@ -75,6 +75,11 @@ func (c *checker) hasProblemAt(at place) bool {
 	return slices.ContainsFunc(c.problems, func(p Problem) bool { return p.File == at.file && p.Line == at.line && p.Col == at.col })
 }
 
+func (c *checker) sort() {
+	c.problems.sort()
+	c.warnings.sort()
+}
+
 func (c *checker) problem(at place, what, do string) {
 	c.problems = append(c.problems, Problem{at.file, at.line, at.col, what, do})
 }

@@ -44,7 +44,8 @@ type Site struct {
 	Warnings []Problem
 }
 
-// Serve says where to listen. With neither field set, the interface with the default route is used.
+// Serve says where to listen. With neither field set, the interface with the default route is used; with both, Interfaces has one,
+// and it is served on that address.
 type Serve struct {
 	Interfaces []string
 	// Address is one of this machine's; zero if not given.
@@ -67,6 +68,8 @@ type DHCP struct {
 	// First and Last bound the range of addresses handed out, both included.
 	First, Last netip.Addr
 	Lease       time.Duration
+	// Netmask is the number of ones in the netmask handed out; 0: as many as the interface's has.
+	Netmask int
 	// Router is the default gateway handed out; zero: none.
 	Router       netip.Addr
 	DNS          []netip.Addr

@@ -120,6 +120,9 @@ func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool)
 		c.problem(t.place, fmt.Sprintf("%s %s %s", key, t.value, what), do)
 		return systemFile{}, false
 	}
+	if c.original && !strings.HasPrefix(key, "args") {
+		t.value = strings.TrimLeft(t.value, "/") // the original put it behind the folder's name
+	}
 	file.path = path.Clean(t.value)
 	switch {
 	case path.IsAbs(t.value) || file.path == ".." || strings.HasPrefix(file.path, "../"):

@@ -19,8 +19,8 @@ type Interface struct {
 	Addr  netip.Prefix
 }
 
-// interfaces finds where to serve: the interfaces or the address that the site names, else the interface with the
-// default route, else the only one there is. Loopback is served on only if it is named.
+// interfaces finds where to serve: the interfaces, the address, or the interface with the address that the site names, else the
+// interface with the default route, else the only one there is. Loopback is served on only if it is named.
 func interfaces(serve site.Serve) ([]Interface, error) {
 	all, err := addressed()
 	if err != nil {
@@ -28,9 +28,13 @@ func interfaces(serve site.Serve) ([]Interface, error) {
 	}
 	if serve.Address.IsValid() {
 		for _, i := range all {
-			if i.Addr.Addr() == serve.Address {
+			if i.Addr.Addr() == serve.Address && (len(serve.Interfaces) == 0 || slices.Contains(serve.Interfaces, i.Name)) {
 				return []Interface{i}, nil
 			}
+		}
+		if len(serve.Interfaces) > 0 {
+			return nil, fmt.Errorf("serve: %s is not there, is down, or has not the address %s; this machine has %s",
+				strings.Join(serve.Interfaces, ", "), serve.Address, list(all))
 		}
 		return nil, fmt.Errorf("serve.address: no interface of this machine has the address %s; it has %s", serve.Address, list(all))
 	}

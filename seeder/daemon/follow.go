@@ -54,13 +54,13 @@ func (d *daemon) reload(ctx context.Context) {
 		return
 	}
 	if keys := needRestart(d.Site, s); len(keys) > 0 {
-		d.Log.Warn("a change in "+site.ConfigFile+" takes effect after a restart", "keys", strings.Join(keys, ", "))
+		d.Log.Warn("a change in the site's configuration takes effect after a restart", "keys", strings.Join(keys, ", "))
 	}
 	d.current.Store(s)
 	d.Log.Info("catalog published", "systems", len(cat.Systems), "default", cat.Defaults.System)
 }
 
-// needRestart lists the keys of boottorrent.yaml in which two sites differ and which are read only at the start.
+// needRestart lists the keys of the configuration in which two sites differ and which are read only at the start.
 func needRestart(running, changed *site.Site) (keys []string) {
 	for _, k := range []struct {
 		name     string
@@ -71,7 +71,11 @@ func needRestart(running, changed *site.Site) (keys []string) {
 		{"ports", running.Ports, changed.Ports},
 		{"log", running.Log, changed.Log},
 	} {
-		if !reflect.DeepEqual(k.old, k.new) {
+		switch {
+		case reflect.DeepEqual(k.old, k.new):
+		case changed.Original:
+			keys = append(keys, changed.Where(k.name))
+		default:
 			keys = append(keys, k.name)
 		}
 	}

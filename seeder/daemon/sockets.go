@@ -65,7 +65,7 @@ func (d *daemon) listenHTTP(s *sockets) error {
 	for _, i := range d.on {
 		l, err := net.Listen("tcp4", netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP).String())
 		if err != nil {
-			return listenError("HTTP", "ports.http", err)
+			return listenError("HTTP", d.Site.Where("ports.http"), err)
 		}
 		s.http = append(s.http, l)
 	}
@@ -80,7 +80,7 @@ func (d *daemon) listenTorrent(s *sockets) (err error) {
 	}
 	s.engine, err = swarm.New(swarm.Config{Listen: netip.AddrPortFrom(addr, d.Site.Ports.Torrent), Log: d.Log})
 	if err != nil {
-		return listenError("BitTorrent", "ports.torrent", err)
+		return listenError("BitTorrent", d.Site.Where("ports.torrent"), err)
 	}
 	return nil
 }
@@ -93,14 +93,14 @@ func (d *daemon) listenTFTP(s *sockets) error {
 		}
 	}
 	files := d.loaders
-	if d.Site.Original {
+	if bios, ok := files[loaderBIOS]; ok && d.Site.Original {
 		// A DHCP server that was set up for the original names its boot loader.
 		files = maps.Clone(files)
-		files[originalLoader] = files[loaderBIOS]
+		files[originalLoader] = bios
 	}
 	s.tftp = tftp.New(tftp.Config{Listen: addrs, Files: files, Log: d.Log})
 	if err := s.tftp.Listen(); err != nil {
-		return listenError("TFTP", "ports.tftp", err)
+		return listenError("TFTP", d.Site.Where("ports.tftp"), err)
 	}
 	return nil
 }
@@ -137,18 +137,18 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 	return s.dhcp.Listen(ctx)
 }
 
-// listenError adds to the error of opening a port what to do; key is the port's in boottorrent.yaml.
-func listenError(service, key string, err error) error {
+// listenError adds to the error of opening a port what to do; where is the key that sets it, see site.Where.
+func listenError(service, where string, err error) error {
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		err = op // it says all that what is around it says
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s: %w; stop what has that port (ss -ltunp shows it), or set another one with %s in %s",
-			service, err, key, site.ConfigFile)
+		return fmt.Errorf("%s: %w; stop what has that port (ss -ltunp shows it), or set another one with %s",
+			service, err, where)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: %w; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE (capabilities(7)), "+
-			"others can be set with %s in %s", service, err, key, site.ConfigFile)
+			"others can be set with %s", service, err, where)
 	}
 	return fmt.Errorf("%s: %w", service, err)
 }

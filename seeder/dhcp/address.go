@@ -177,7 +177,7 @@ func (h *handler) putAddress(reply, req *dhcpv4.DHCPv4, addr netip.Addr) {
 // rest if asked for.
 func (h *handler) putNetwork(reply, req *dhcpv4.DHCPv4) {
 	cfg := h.pool.cfg
-	reply.UpdateOption(dhcpv4.OptSubnetMask(net.CIDRMask(h.iface.Addr.Bits(), 32)))
+	reply.UpdateOption(dhcpv4.OptSubnetMask(net.CIDRMask(h.network().Bits(), 32)))
 	if cfg.Router.IsValid() {
 		reply.UpdateOption(dhcpv4.OptRouter(cfg.Router.AsSlice()))
 	}
@@ -189,11 +189,19 @@ func (h *handler) putNetwork(reply, req *dhcpv4.DHCPv4) {
 		reply.UpdateOption(dhcpv4.OptDNS(servers...))
 	}
 	if req.IsOptionRequested(dhcpv4.OptionBroadcastAddress) {
-		reply.UpdateOption(dhcpv4.OptBroadcastAddress(lastOf(h.iface.Addr).AsSlice()))
+		reply.UpdateOption(dhcpv4.OptBroadcastAddress(lastOf(h.network()).AsSlice()))
 	}
 	if name := h.pool.hostname(req.ClientHWAddr); name != "" && req.IsOptionRequested(dhcpv4.OptionHostName) {
 		reply.UpdateOption(dhcpv4.OptHostName(name))
 	}
+}
+
+// network is the one that machines are told they are in.
+func (h *handler) network() netip.Prefix {
+	if bits := h.pool.cfg.Netmask; bits > 0 {
+		return netip.PrefixFrom(h.addr(), bits)
+	}
+	return h.iface.Addr
 }
 
 // putBoot writes to a reply what the client boots, if it is a boot client. The note says what was offered; with an error,

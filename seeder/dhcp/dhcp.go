@@ -142,7 +142,11 @@ func (s *Server) openPool(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	p, err := newPool(cfg.Site, home[0].iface.Addr, own, store, time.Now)
+	network := home[0].iface.Addr
+	if bits := cfg.Site.Netmask; bits > 0 {
+		network = netip.PrefixFrom(network.Addr(), bits)
+	}
+	p, err := newPool(cfg.Site, network, own, store, time.Now)
 	if err != nil {
 		return errors.Join(err, store.close())
 	}

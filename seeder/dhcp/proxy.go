@@ -28,8 +28,18 @@ func (h *handler) proxyReply(req *dhcpv4.DHCPv4, port int) decision {
 	}
 	o.direct = bootsDirectly(c, port)
 	o.put(reply, req, c, h.addr())
+	if c.kind == ipxe {
+		reply.UpdateOption(dhcpv4.OptGeneric(ipxeOption, ipxePriority))
+	}
 	return decision{reply: reply, note: answered(c, o.file, "message", t.String())}
 }
+
+// ipxeOption has iPXE's own options in it. Of those ipxePriority says that what a reply brings goes before what another brings, which has
+// priority 0 (src/include/ipxe/dhcp.h, DHCP_EB_PRIORITY; src/core/settings.c). Without it the boot file of the other DHCP server
+// counts, if it names one: and where that is meant to start iPXE, iPXE would start iPXE for ever.
+const ipxeOption = dhcpv4.GenericOptionCode(175)
+
+var ipxePriority = []byte{1, 1, 1}
 
 // proxyReplyType is the type of the reply to a message of type t, or MessageTypeNone if it isn't for a proxy: a DHCPREQUEST
 // on port 67 accepts the other server's offer.
