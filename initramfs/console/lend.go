@@ -11,7 +11,7 @@ import (
 )
 
 // ErrKey says that somebody pressed Enter on a console that was not lent, and so wants to be asked something.
-var ErrKey = errors.New("Enter was pressed on another console")
+var ErrKey = errors.New("the key Enter was pressed on another console")
 
 // Lend gives one console ("" is the first), in raw mode, to use, and takes it back when that returns. The other consoles go on
 // showing log lines; when somebody presses Enter on one of them, use's context ends with ErrKey as its cause, and Lend returns
@@ -125,6 +125,7 @@ type TTY struct {
 	file     *os.File
 
 	reading sync.Mutex // held while reading
+	writing sync.Mutex // held while writing
 	mu      sync.Mutex
 	over    bool // reads and writes fail
 	back    bool // the console is its owner's again
@@ -132,6 +133,9 @@ type TTY struct {
 
 // Name is the kernel's name of the console, such as ttyS0.
 func (t *TTY) Name() string { return t.terminal.Name }
+
+// Device is its device; for tty0 that of the virtual terminal that it is.
+func (t *TTY) Device() string { return t.terminal.Path }
 
 // Term is the value of TERM that fits.
 func (t *TTY) Term() string { return t.terminal.Term }
@@ -157,6 +161,8 @@ func (t *TTY) Read(p []byte) (int, error) {
 
 // Write writes to the console, waiting for it.
 func (t *TTY) Write(p []byte) (int, error) {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	if t.isOver() {
 		return 0, os.ErrClosed
 	}
@@ -179,11 +185,13 @@ func (t *TTY) end() {
 	}
 }
 
-// finish ends reads and writes and waits until nobody reads any more.
+// finish ends reads and writes and waits until nobody is in one any more.
 func (t *TTY) finish() {
 	t.end()
 	t.reading.Lock()
 	defer t.reading.Unlock()
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.back = true

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 // lend lends ttyS0 to use, and tells how that ended.
@@ -129,5 +132,63 @@ func TestLendContext(t *testing.T) {
 	}
 	if err := set.Lend(t.Context(), "ttyS7", nil); err == nil || !strings.Contains(err.Error(), "tty0, ttyS0") {
 		t.Errorf("a console that isn't there: %v", err)
+	}
+}
+
+// A console that nobody reads: what is being written to it ends when it is taken back.
+func TestLendEndsWriting(t *testing.T) {
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	defer slave.Close()
+	set, err := NewSet(Console{Name: "ttyS0", Path: slave.Name(), Term: "vt220"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	full := make(chan error, 1)
+	ended := lend(ctx, set, func(_ context.Context, tty *TTY) error {
+		if tty.Device() != slave.Name() {
+			t.Errorf("its device is %s, want %s", tty.Device(), slave.Name())
+		}
+		time.AfterFunc(10*time.Millisecond, cancel)
+		_, err := tty.Write(make([]byte, 1<<20))
+		full <- err
+		return err
+	})
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("writing outlives the context")
+	}
+	if err := <-full; err == nil {
+		t.Error("a terminal without a reader took 1 MiB")
+	}
+}
+
+func TestVirtualTerminal(t *testing.T) {
+	for device, want := range map[uint64]string{
+		unix.Mkdev(4, 1): "/dev/tty1", unix.Mkdev(4, 63): "/dev/tty63", unix.Mkdev(4, 0): "", unix.Mkdev(4, 64): "", unix.Mkdev(136, 1): "",
+	} {
+		if got, ok := virtualTerminal(device); got != want || ok != (want != "") {
+			t.Errorf("%#x: %q, %v, want %q", device, got, ok, want)
+		}
+	}
+}
+
+// The console in front is one terminal from then on, whichever comes to the front later.
+func TestSettle(t *testing.T) {
+	need.Root(t)
+	need.File(t, frontDevice, "a kernel with virtual terminals")
+	tty0 := &terminal{Console: Named("tty0")}
+	if err := tty0.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer tty0.close()
+	if digits := strings.TrimPrefix(tty0.Path, "/dev/tty"); digits == "" || digits == "0" || tty0.Name != "tty0" {
+		t.Errorf("%s is %s", tty0.Name, tty0.Path)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -70,7 +69,7 @@ func (s *Set) takeBack(t *terminal) {
 
 // shell runs the command on the terminal's device.
 func (t *terminal) shell(ctx context.Context, argv, env []string) error {
-	tty, err := os.OpenFile(t.device(), os.O_RDWR|unix.O_NOCTTY, 0)
+	tty, err := os.OpenFile(t.Path, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return fmt.Errorf("open a shell on %s: %w", t.Name, err)
 	}
@@ -94,17 +93,4 @@ func (t *terminal) shell(ctx context.Context, argv, env []string) error {
 		return nil
 	}
 	return fmt.Errorf("run %s on %s: %w", strings.Join(argv, " "), t.Name, err)
-}
-
-// device is the terminal's device, for tty0 (whichever virtual terminal is in front) the one it stands for now: only a
-// real one can be a controlling terminal.
-func (t *terminal) device() string {
-	if t.Path != "/dev/tty0" {
-		return t.Path
-	}
-	name, err := os.ReadFile("/sys/class/tty/tty0/active")
-	if err != nil {
-		return t.Path
-	}
-	return filepath.Join("/dev", strings.TrimSpace(string(name)))
 }

@@ -32,6 +32,7 @@ func (t *terminal) open() error {
 		return fmt.Errorf("open console %s: %w", t.Name, err)
 	}
 	t.tty = tty
+	t.settle()
 	if err := t.setModes(sane); err != nil {
 		_ = tty.Close()
 		t.tty = nil
@@ -43,6 +44,34 @@ func (t *terminal) open() error {
 		_, _ = t.out.Write([]byte("\x1b%G")) // a virtual terminal takes UTF-8
 	}
 	return nil
+}
+
+// settle finds the device of tty0. That is whichever virtual terminal is in front when it is opened; the next time another
+// may be, and only a real one can be a controlling terminal. So the console stays what it is now.
+func (t *terminal) settle() {
+	if t.Path != frontDevice {
+		return
+	}
+	_ = t.control(func(fd int) error {
+		number, err := unix.IoctlGetUint32(fd, unix.TIOCGDEV)
+		if path, ok := virtualTerminal(uint64(number)); err == nil && ok {
+			t.Path = path
+		}
+		return err
+	})
+}
+
+// frontDevice is the virtual terminal in front.
+const frontDevice = "/dev/tty0"
+
+// virtualTerminal is the device of a virtual terminal, by its number; false for other devices
+// (Documentation/admin-guide/devices.txt: 4 char, minors 1 to 63).
+func virtualTerminal(device uint64) (path string, ok bool) {
+	minor := unix.Minor(device)
+	if unix.Major(device) != 4 || minor == 0 || minor > 63 {
+		return "", false
+	}
+	return fmt.Sprintf("/dev/tty%d", minor), true
 }
 
 // close stops the writer and closes the device.

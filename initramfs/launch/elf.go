@@ -50,7 +50,7 @@ func checkScript(head []byte, exists func(string) bool) error {
 	line, _, _ := bytes.Cut(head[2:], []byte("\n"))
 	words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\t' })
 	if len(words) == 0 {
-		return errors.New("it is a script without an interpreter behind its #!")
+		return errors.New("it is a script that names no interpreter in its first line")
 	}
 	if !exists(words[0]) {
 		hint := ""
@@ -87,7 +87,7 @@ func checkELF(file *os.File, exists func(string) bool) error {
 	if loader := interpreter(f); loader != "" && !exists(loader) {
 		return fmt.Errorf("it needs the loader %s and shared libraries, which a node does not have; link it statically "+
 			"(go build with CGO_ENABLED=0, gcc -static), or put loader and libraries into the system's folder and name the loader "+
-			"as bin:, with --library-path and the program in binargs:", loader)
+			"as bin:, with --library-path and the program in binargs", loader)
 	}
 	return nil
 }

@@ -109,19 +109,14 @@ func within[T any](t *testing.T, what string, c <-chan T) T {
 type logged struct {
 	mu    sync.Mutex
 	lines []string
-	more  chan struct{}
 }
 
 func logTo(job *Job) *logged {
-	l := &logged{more: make(chan struct{}, 1000)}
+	l := &logged{}
 	job.Log = func(format string, args ...any) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.lines = append(l.lines, fmt.Sprintf(format, args...))
-		select {
-		case l.more <- struct{}{}:
-		default:
-		}
 	}
 	return l
 }
@@ -130,18 +125,6 @@ func (l *logged) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.lines, "\n")
-}
-
-func (l *logged) wait(t *testing.T, want string) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !strings.Contains(l.text(), want) {
-		select {
-		case <-l.more:
-		case <-deadline:
-			t.Fatalf("no %q in the log:\n%s", want, l.text())
-		}
-	}
 }
 
 // plainWorkspace is for tests that are not root: no mounts, nothing is kept apart.

@@ -155,9 +155,7 @@ func (g Guest) body(width, height int) []string {
 	if !g.compact() {
 		lines = append(lines, "")
 	}
-	for _, line := range wrap(g.where, width) {
-		lines = append(lines, line)
-	}
+	lines = append(lines, wrap(g.where, width)...)
 	if !g.compact() {
 		lines = append(lines, "")
 	}
