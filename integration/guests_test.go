@@ -105,7 +105,7 @@ func (r *room) awaitSame(n, plain *lab.Node) {
 	defer cancel()
 	for tick := time.NewTicker(300 * time.Millisecond); ; {
 		want, got := r.screen(plain), r.screen(n)
-		if middle := centre(got, want.Bounds()); lit(want) > 1000 && middle != nil && differing(want, middle) == 0 {
+		if middle := centre(got, want.Bounds()); lit(want) > 300 && middle != nil && differing(want, middle) == 0 {
 			return
 		}
 		select {

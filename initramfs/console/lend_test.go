@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -182,7 +183,9 @@ func TestVirtualTerminal(t *testing.T) {
 // The console in front is one terminal from then on, whichever comes to the front later.
 func TestSettle(t *testing.T) {
 	need.Root(t)
-	need.File(t, frontDevice, "a kernel with virtual terminals")
+	if _, err := os.Stat(frontDevice); err != nil {
+		t.Skip("this machine's kernel has no virtual terminals")
+	}
 	tty0 := &terminal{Console: Named("tty0")}
 	if err := tty0.open(); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func checkScript(head []byte, exists func(string) bool) error {
 	line, _, _ := bytes.Cut(head[2:], []byte("\n"))
 	words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\t' })
 	if len(words) == 0 {
-		return errors.New("it is a script that names no interpreter in its first line")
+		return errors.New("it is a script without an interpreter in its first line")
 	}
 	if !exists(words[0]) {
 		hint := ""

@@ -41,8 +41,9 @@ func (f *fakeTerminal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (f *fakeTerminal) Name() string { return "ttyT0" }
-func (f *fakeTerminal) Term() string { return "vt220" }
+func (f *fakeTerminal) Name() string   { return "ttyT0" }
+func (f *fakeTerminal) Device() string { return "/dev/ttyT0" }
+func (f *fakeTerminal) Term() string   { return "vt220" }
 func (f *fakeTerminal) Size() (int, int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -117,6 +117,8 @@ type Terminal interface {
 	io.ReadWriter
 	// Name is the kernel's, such as ttyS0.
 	Name() string
+	// Device is its device; of tty0, which is whichever virtual terminal is in front, the one that this is.
+	Device() string
 	// Size is in character cells.
 	Size() (width, height int)
 	// Term is the value of TERM that fits.

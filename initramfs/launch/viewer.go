@@ -28,10 +28,10 @@ type viewer struct {
 }
 
 // show runs the viewer until the guest ends, ctx does or a person leaves. Keyboard, mouse and frame buffer are the viewer's to
-// open; the terminal is only what they belong to.
+// open; the terminal is only what they belong to. (Another may be in front: somebody looks at the second console.)
 func (v *viewer) show(ctx context.Context, tty Terminal, ended <-chan struct{}) error {
 	said := newOutput(v.log, "screen")
-	cmd := exec.Command(v.program, "--socket", v.socket, "--title", v.title)
+	cmd := exec.Command(v.program, "--socket", v.socket, "--title", v.title, "--tty", tty.Device())
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = said, said, drainTime
 	cmd.Env = append(baseEnvironment(), "TERM="+tty.Term())
 	p, err := start(cmd, func(*report.Exit) { said.flush() })
