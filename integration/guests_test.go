@@ -48,13 +48,14 @@ func TestGuestsOfOneNode(t *testing.T) {
 	began := time.Now()
 	r.must(c.Send(lab.Enter)) // goes on at once
 	lab.Await(t, c, toGuest, `A floppy disk runs on tty0`)
-	r.sameFloppy(n, began)
+	plain := r.sameFloppy(n, began)
 
 	// Whoever sits at the keyboard gets out again, and back in.
 	r.must(n.SendKeys(t.Context(), "ctrl-alt-backspace"))
 	lab.AwaitScreen(t, c, soon, `A floppy disk is running`)
 	r.must(c.Send("b"))
 	lab.Await(t, c, soon, `A floppy disk runs on tty0`)
+	r.awaitSame(n, plain)
 	r.must(c.Send(lab.Enter)) // on another console than the guest's
 	lab.AwaitScreen(t, c, soon, `A floppy disk is running`)
 	r.must(c.Send("qq"))
@@ -82,8 +83,9 @@ func (r *room) awaitExit(n *lab.Node, system string) *report.Exit {
 	}
 }
 
-// sameFloppy compares the node's picture with that of the same floppy disk in a machine of its own, before and after a key.
-func (r *room) sameFloppy(n *lab.Node, began time.Time) {
+// sameFloppy compares the node's picture with that of the same floppy disk in a machine of its own, which it returns, before and
+// after a key.
+func (r *room) sameFloppy(n *lab.Node, began time.Time) *lab.Node {
 	r.t.Helper()
 	disk := filepath.Join(r.t.TempDir(), "plain.img")
 	r.must(os.WriteFile(disk, floppy.Echo(), 0o644))
@@ -96,6 +98,7 @@ func (r *room) sameFloppy(n *lab.Node, began time.Time) {
 	}
 	r.awaitSame(n, plain)
 	r.must(n.SavePNG(r.t.Context(), r.t.ArtifactDir()+"/floppy.png"))
+	return plain
 }
 
 // awaitSame waits until the middle of the node's picture is the other's, pixel for pixel, and that is not empty.

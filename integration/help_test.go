@@ -33,7 +33,7 @@ func TestHelpFromAfar(t *testing.T) {
 	node := r.reports()[n.Config.NICs[0].MAC]
 	ssh := []string{"ssh", "-F", "none", "-i", key, "-o", "UserKnownHostsFile=" + known, "-o", "StrictHostKeyChecking=accept-new", "-o", "BatchMode=yes",
 		"root@" + node.IP}
-	if out := r.run(append(ssh, "uname -a; ls /systems; ps | grep boot")...); !strings.Contains(out, "Linux node 6.") || !strings.Contains(out, "boot") {
+	if out := r.run(append(ssh, "uname -a; ls /bbin")...); !strings.Contains(out, "Linux node 6.") || !strings.Contains(out, "netup") {
 		t.Errorf("ssh says %q", out)
 	}
 	if out := r.run(keygen, "-l", "-f", known); node.HostKey == "" || !strings.Contains(out, node.HostKey) {

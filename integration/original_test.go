@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"context"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/boottorrent/boottorrent/integration/floppy"
 	"github.com/boottorrent/boottorrent/integration/lab"
@@ -32,9 +34,27 @@ func TestOriginalSite(t *testing.T) {
 	lab.AwaitScreen(t, c, soon, `TestBin has ended well`)
 	r.must(c.Send(lab.Enter))
 	choose("onqemu", "TestOnQemu")
-	r.must(c.Send(lab.Enter)) // the guest is on the screen
+	r.awaitLit(n) // the guest is on the screen
+	r.must(c.Send(lab.Enter))
 	lab.AwaitScreen(t, c, soon, `TestOnQemu is running`)
 	r.must(c.Send("qq"))
 	choose("testos", "TestOS")
 	r.awaitTiny(n, toSystem)
+}
+
+// awaitLit waits until a node's screen shows the floppy disk's text and nothing else: a guest, not the chooser.
+func (r *room) awaitLit(n *lab.Node) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), toGuest)
+	defer cancel()
+	for tick := time.NewTicker(300 * time.Millisecond); ; {
+		if pixels := lit(r.screen(n)); pixels > 300 && pixels < 3000 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			r.t.Fatal("the guest is not on the node's screen")
+		case <-tick.C:
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/anacrolix/torrent"
@@ -100,14 +101,27 @@ func New(cfg Config) (*Engine, error) {
 	e.http = &http.Client{Transport: &http.Transport{
 		DialContext: dialer.DialContext, MaxConnsPerHost: fallbackWorkers + 1, ResponseHeaderTimeout: 10 * time.Second,
 	}}
-	var err error
-	if e.client, err = torrent.NewClient(e.clientConfig()); err != nil {
+	if err := e.listen(); err != nil {
 		return nil, fmt.Errorf("listen for BitTorrent on %s: %w", cfg.Listen, err)
 	}
 	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: dialer})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.group.Go(e.sample)
 	return e, nil
+}
+
+// portTime is how long a port may be in use: the library closes the listener of an engine that was closed a little after Close
+// has returned.
+const portTime = 2 * time.Second
+
+// listen makes the library's client.
+func (e *Engine) listen() (err error) {
+	for deadline := time.Now().Add(portTime); ; time.Sleep(portTime / 20) {
+		e.client, err = torrent.NewClient(e.clientConfig())
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // clientConfig is the library's configuration for a LAN.
