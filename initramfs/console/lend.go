@@ -17,8 +17,9 @@ var ErrKey = errors.New("the key Enter was pressed on another console")
 // showing log lines; when somebody presses Enter on one of them, use's context ends with ErrKey as its cause, and Lend returns
 // an error that wraps it. Otherwise it returns what use does.
 //
-// What was typed before is discarded. Reading and writing the TTY fail once Lend takes it back.
-func (s *Set) Lend(ctx context.Context, console string, use func(ctx context.Context, tty *TTY) error) error {
+// What was typed before is discarded; from ready on, which may write a last log line to all consoles, it counts. Reading and
+// writing the TTY fail once Lend takes it back.
+func (s *Set) Lend(ctx context.Context, console string, ready func(), use func(ctx context.Context, tty *TTY) error) error {
 	if !s.front.TryLock() {
 		return errors.New("lend a console: a screen or a shell is open")
 	}
@@ -27,15 +28,16 @@ func (s *Set) Lend(ctx context.Context, console string, use func(ctx context.Con
 	if err != nil {
 		return fmt.Errorf("lend a console: %w", err)
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := s.awaitEnter(t, func() { cancel(ErrKey) })
+	defer stop()
+	ready()
 	tty, err := s.handOver(ctx, t)
 	if err != nil {
 		return fmt.Errorf("lend console %s: %w", t.Name, err)
 	}
 	defer s.handBack(t)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := s.awaitEnter(t, func() { cancel(ErrKey) })
-	defer stop()
 	ended := context.AfterFunc(ctx, tty.end)
 	defer ended()
 	err = use(ctx, tty)

@@ -5,21 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
-
-	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 // lend lends ttyS0 to use, and tells how that ended.
 func lend(ctx context.Context, s *Set, use func(context.Context, *TTY) error) <-chan error {
 	ended := make(chan error, 1)
-	go func() { ended <- s.Lend(ctx, "ttyS0", use) }()
+	go func() { ended <- s.Lend(ctx, "ttyS0", func() {}, use) }()
 	return ended
 }
 
@@ -119,7 +116,7 @@ func TestLendContext(t *testing.T) {
 		return err
 	})
 	serial.see("lent")
-	if err := set.Lend(t.Context(), "tty0", nil); err == nil || !strings.Contains(err.Error(), "is open") {
+	if err := set.Lend(t.Context(), "tty0", func() {}, nil); err == nil || !strings.Contains(err.Error(), "is open") {
 		t.Errorf("a second one: %v", err)
 	}
 	cancel()
@@ -131,7 +128,7 @@ func TestLendContext(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("reading outlives the context")
 	}
-	if err := set.Lend(t.Context(), "ttyS7", nil); err == nil || !strings.Contains(err.Error(), "tty0, ttyS0") {
+	if err := set.Lend(t.Context(), "ttyS7", func() {}, nil); err == nil || !strings.Contains(err.Error(), "tty0, ttyS0") {
 		t.Errorf("a console that isn't there: %v", err)
 	}
 }
@@ -177,21 +174,5 @@ func TestVirtualTerminal(t *testing.T) {
 		if got, ok := virtualTerminal(device); got != want || ok != (want != "") {
 			t.Errorf("%#x: %q, %v, want %q", device, got, ok, want)
 		}
-	}
-}
-
-// The console in front is one terminal from then on, whichever comes to the front later.
-func TestSettle(t *testing.T) {
-	need.Root(t)
-	if _, err := os.Stat(frontDevice); err != nil {
-		t.Skip("this machine's kernel has no virtual terminals")
-	}
-	tty0 := &terminal{Console: Named("tty0")}
-	if err := tty0.open(); err != nil {
-		t.Fatal(err)
-	}
-	defer tty0.close()
-	if digits := strings.TrimPrefix(tty0.Path, "/dev/tty"); digits == "" || digits == "0" || tty0.Name != "tty0" {
-		t.Errorf("%s is %s", tty0.Name, tty0.Path)
 	}
 }

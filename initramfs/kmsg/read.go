@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -27,12 +28,14 @@ func OpenReader() (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the kernel's log: %w", err)
 	}
-	return newReader(f), nil
+	return NewReader(f), nil
 }
 
-func newReader(f *os.File) *Reader { return &Reader{file: f, buf: make([]byte, 8<<10)} }
+// NewReader returns a reader of a file that gives one record a read, as the kernel's log does, and doesn't block.
+func NewReader(f *os.File) *Reader { return &Reader{file: f, buf: make([]byte, 8<<10)} }
 
-// SetDeadline is when Lines gives up waiting, with os.ErrDeadlineExceeded; the zero time is never.
+// SetDeadline is when Lines gives up waiting, with os.ErrDeadlineExceeded; the zero time is never. What is there already is
+// read also after it.
 func (r *Reader) SetDeadline(t time.Time) error { return r.file.SetReadDeadline(t) }
 
 // Close ends reading.
@@ -42,7 +45,7 @@ func (r *Reader) Close() error { return r.file.Close() }
 // they could be read, a line says how many.
 func (r *Reader) Lines() ([]string, error) {
 	for {
-		n, err := r.file.Read(r.buf)
+		n, err := r.read()
 		if errors.Is(err, unix.EPIPE) {
 			continue // the next one has a number that tells how many are missing
 		}
@@ -55,8 +58,29 @@ func (r *Reader) Lines() ([]string, error) {
 	}
 }
 
+// read reads a record that is there, or else waits for one. An os.File whose deadline is over would not even look.
+func (r *Reader) read() (n int, err error) {
+	raw, err := r.file.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var readErr error
+	if err := raw.Control(func(fd uintptr) { n, readErr = unix.Read(int(fd), r.buf) }); err != nil {
+		return 0, err
+	}
+	switch {
+	case errors.Is(readErr, unix.EAGAIN), errors.Is(readErr, unix.EINTR):
+		return r.file.Read(r.buf)
+	case readErr != nil:
+		return 0, fmt.Errorf("read the kernel's log: %w", readErr)
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
 // record reads one record: "PRIORITY,NUMBER,MICROSECONDS,FLAGS[,…];TEXT\n" and lines that begin with a space, which tell
-// more (Documentation/ABI/testing/dev-kmsg). Of the text, bytes that are not printable are written \xNN.
+// more (Documentation/ABI/testing/dev-kmsg). Numbers begin at 0. A text of several lines becomes several, as dmesg has it.
 func (r *Reader) record(data []byte) (lines []string) {
 	head, text, ok := bytes.Cut(data, []byte(";"))
 	fields := strings.Split(string(head), ",")
@@ -68,15 +92,19 @@ func (r *Reader) record(data []byte) (lines []string) {
 	if err != nil || err2 != nil {
 		return nil
 	}
-	if r.next > 0 && number > r.next {
+	if number > r.next {
 		lines = append(lines, fmt.Sprintf("... %d messages of the kernel's log are missing here ...", number-r.next))
 	}
 	r.next = number + 1
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	return append(lines, fmt.Sprintf("[%5d.%06d] %s", at/1e6, at%1e6, unescape(string(line))))
+	body, _, _ := bytes.Cut(text, []byte("\n"))
+	for line := range strings.SplitSeq(strings.TrimRight(unescape(string(body)), "\n"), "\n") {
+		lines = append(lines, fmt.Sprintf("[%5d.%06d] %s", at/1e6, at%1e6, line))
+	}
+	return lines
 }
 
-// unescape undoes \xNN of bytes that are UTF-8 in the end.
+// unescape undoes \xNN, by which the kernel writes every byte that is not printable ASCII, of line ends, tabs, backslashes and
+// UTF-8. Control characters stay as they are written.
 func unescape(s string) string {
 	if !strings.Contains(s, `\x`) {
 		return s
@@ -84,8 +112,9 @@ func unescape(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {
 		if len(s) >= 4 && s[0] == '\\' && s[1] == 'x' {
-			if n, err := strconv.ParseUint(s[2:4], 16, 8); err == nil {
-				b.WriteByte(byte(n))
+			n, err := strconv.ParseUint(s[2:4], 16, 8)
+			if c := byte(n); err == nil && (c >= 0x80 || c == '\n' || c == '\t' || c == '\\') {
+				b.WriteByte(c)
 				s = s[4:]
 				continue
 			}

@@ -3,11 +3,14 @@ package kmsg
 import (
 	"errors"
 	"os"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 // records gives a reader these records, one a read, as the kernel does: by a socket of packets.
@@ -24,7 +27,7 @@ func records(t *testing.T, texts ...string) *Reader {
 			t.Fatal(err)
 		}
 	}
-	return newReader(file)
+	return NewReader(file)
 }
 
 func TestLines(t *testing.T) {
@@ -34,9 +37,10 @@ func TestLines(t *testing.T) {
 		"nonsense",
 		"15,2,12400000,-;boottorrent: fetched K\\xc3\\xb6ln\n",
 		"6,9,99000001,c;later\n",
+		"6,10,99000002,-;two\\x0alines \\x1b[2J \\x5c \\x09.\\x0a\n",
 	)
 	var got []string
-	for range 4 {
+	for range 5 {
 		lines, err := r.Lines()
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +48,8 @@ func TestLines(t *testing.T) {
 		got = append(got, lines...)
 	}
 	want := []string{"[    0.000000] Linux version 6.1.0", "[   12.345678] eth0: link up", "[   12.400000] boottorrent: fetched Köln",
-		"... 6 messages of the kernel's log are missing here ...", "[   99.000001] later"}
+		"... 6 messages of the kernel's log are missing here ...", "[   99.000001] later",
+		"[   99.000002] two", `[   99.000002] lines \x1b[2J \ ` + "\t."}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
@@ -53,6 +58,52 @@ func TestLines(t *testing.T) {
 	}
 	if _, err := r.Lines(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("with nothing more: %v", err)
+	}
+}
+
+// Before a hand-over nobody waits, but everything there is goes out.
+func TestLinesAfterTheDeadline(t *testing.T) {
+	r := records(t, "6,7,0,-;the ring was overwritten\n", "6,8,0,-;last words\n")
+	if err := r.SetDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]string{
+		{"... 7 messages of the kernel's log are missing here ...", "[    0.000000] the ring was overwritten"}, {"[    0.000000] last words"},
+	} {
+		if got, err := r.Lines(); err != nil || !slices.Equal(got, want) {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+	if _, err := r.Lines(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("with nothing more: %v", err)
+	}
+}
+
+// The kernel itself.
+func TestKernel(t *testing.T) {
+	need.Root(t)
+	r, err := OpenReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.SetDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	form := regexp.MustCompile(`^\[ *\d+\.\d{6}\] |^\.\.\. \d+ messages of the kernel's log are missing here \.\.\.$`)
+	for {
+		lines, err := r.Lines()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range lines {
+			if !form.MatchString(line) {
+				t.Errorf("a line that dmesg would not show: %q", line)
+			}
+		}
 	}
 }
 

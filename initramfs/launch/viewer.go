@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/boottorrent/boottorrent/initramfs/screen/vt"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -38,6 +39,7 @@ func (v *viewer) show(ctx context.Context, tty Terminal, ended <-chan struct{}) 
 	if err != nil {
 		return fmt.Errorf("start the viewer: %w", explainExec(err))
 	}
+	defer v.restore(p, tty)
 	select {
 	case <-ctx.Done():
 		p.stop(nil)
@@ -63,6 +65,22 @@ func (v *viewer) show(ctx context.Context, tty Terminal, ended <-chan struct{}) 
 		}
 	}
 	return fmt.Errorf("the viewer failed with exit code %d: %s", p.exit.Code, said.last(p.exit.Reason))
+}
+
+// restore makes a text console of the terminal again, if the viewer was killed before it could do that itself.
+func (v *viewer) restore(p *process, tty Terminal) {
+	select {
+	case <-p.ended:
+	default:
+		return // it can't be killed, and may still draw
+	}
+	if p.exit.Code == 0 || p.exit.Code == screenLeft {
+		return
+	}
+	if err := vt.Restore(tty.Device()); err != nil {
+		said := newOutput(v.log, "screen")
+		fmt.Fprintln(said, err)
+	}
 }
 
 // output takes what a program of ours says: it goes to the log line by line, and the end is kept.

@@ -153,8 +153,7 @@ func (b base) view(p page) string {
 	case logOverlay:
 		body = b.logLines(width, room)
 	case helpOverlay:
-		h := b.paint.helper(width)
-		body = strings.Split(h.FullHelpView(p.full), "\n")
+		body = b.helpLines(p.full, width)
 	default:
 		body = p.body(width, room)
 	}
@@ -216,6 +215,21 @@ func (b base) foot(p page, width int) []string {
 		keys = []key.Binding{bind("any key", "goes back", "any")}
 	}
 	return append(foot, b.paint.fit(b.paint.helper(width).ShortHelpView(keys), width))
+}
+
+// secondConsole is said where the terminal is a screen with a keyboard; a serial line has no such keys.
+const secondConsole = "Alt+F2: another console, with a shell. Alt+F1: back here."
+
+func (b base) helpLines(keys [][]key.Binding, width int) []string {
+	h := b.paint.helper(width)
+	lines := strings.Split(h.FullHelpView(keys), "\n")
+	if !b.paint.graphics {
+		return lines
+	}
+	if !b.compact() {
+		lines = append(lines, "")
+	}
+	return append(lines, wrap(secondConsole, width)...)
 }
 
 func (b base) machineLines(width int) []string {

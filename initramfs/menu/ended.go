@@ -48,6 +48,12 @@ func NewEnded(place Place, title, how string, well bool, lines []string, next st
 	return e
 }
 
+// ByHand is the screen for somebody who started the system from a shell: there is no menu to go to.
+func (e Ended) ByHand() Ended {
+	e.keys.Menu.SetEnabled(false)
+	return e
+}
+
 // Action is the answer: Start for what follows, Other for the menu; None until there is one.
 func (e Ended) Action() Action { return e.action }
 

@@ -70,6 +70,15 @@ func NewGuest(place Place, title, where string, back bool) Guest {
 	return g
 }
 
+// ByHand is the screen for somebody who started the system from a shell, to which it will go back: that is where another shell,
+// a reboot and so on are to be had.
+func (g Guest) ByHand() Guest {
+	for _, k := range []*key.Binding{&g.keys.Shell, &g.keys.Reboot, &g.keys.PowerOff} {
+		k.SetEnabled(false)
+	}
+	return g
+}
+
 // Leave is the answer; zero until there is one.
 func (g Guest) Leave() Leave { return g.leave }
 

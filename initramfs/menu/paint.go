@@ -15,7 +15,8 @@ import (
 // paint is how one Look draws: styles and characters. It is never changed after newPaint, so copies of a screen may
 // share it.
 type paint struct {
-	profile termenv.Profile
+	profile  termenv.Profile
+	graphics bool
 
 	bar, barDim                                lipgloss.Style // the head's line
 	title, strong, dim, key, warn, fail, ready lipgloss.Style
@@ -36,7 +37,7 @@ func newPaint(look Look) *paint {
 	if look.Color {
 		p.profile = termenv.ANSI
 	}
-	if look.Graphics {
+	if p.graphics = look.Graphics; p.graphics {
 		// Only characters of code page 437; the ellipsis U+2026 is not one of them.
 		p.rule, p.marker, p.dot = "─", "►", " · "
 		p.cross, p.arrow, p.full, p.empty = "■", "→", '█', '░'

@@ -188,3 +188,29 @@ func TestEnded(t *testing.T) {
 		}
 	}
 }
+
+// From a shell, what only a boot can do is not offered.
+func TestByHand(t *testing.T) {
+	for _, typed := range []string{"s", "rr", "pp"} {
+		if m, quit := play(NewGuest(place, "Disc", "here", true).ByHand(), 0*time.Second, typed); quit {
+			t.Errorf("%q: %v", typed, m.(Guest).Leave())
+		}
+	}
+	guest, _ := play(NewGuest(place, "Disc", "here", true).ByHand(), serial, "?")
+	ended, quit := play(NewEnded(place, "Check", "well", true, nil, "the shell").ByHand(), serial, "m")
+	for _, view := range []string{guest.View(), ended.View()} {
+		if strings.Contains(view, "menu") || strings.Contains(view, "reboot") || quit {
+			t.Errorf("quit %v; offered:\n%s", quit, view)
+		}
+	}
+}
+
+// The second console is for who sits at a screen.
+func TestHelpNamesTheSecondConsole(t *testing.T) {
+	for _, look := range []Look{vga, serial} {
+		m, _ := play(NewChooser(ChooserConfig{Place: place, Items: items(), Timeout: -1}), look, "?")
+		if got := strings.Contains(m.View(), "Alt+F2"); got != look.Graphics {
+			t.Errorf("%+v: it is named: %v", look, got)
+		}
+	}
+}

@@ -1,12 +1,16 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/initramfs/console"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
@@ -20,8 +24,9 @@ func Main(name, synopsis string, work func(ctx context.Context, n *Node, args []
 		}
 	}
 	ctx := context.Background()
-	n, err := Setup()
+	n, err := setup(ownConsole)
 	if err == nil {
+		n.ByHand = true
 		err = work(ctx, n, os.Args[1:])
 		n.Drain(ctx)
 	}
@@ -29,6 +34,22 @@ func Main(name, synopsis string, work func(ctx context.Context, n *Node, args []
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1)
 	}
+}
+
+// ownConsole is the terminal that the command was started on: the others are shown to others, by boot.
+func ownConsole() (*console.Set, error) {
+	for _, fd := range []int{unix.Stdin, unix.Stderr, unix.Stdout} {
+		path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+		if _, notTTY := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil || notTTY != nil {
+			continue
+		}
+		if name, ok := strings.CutPrefix(path, "/dev/"); ok {
+			c := console.Named(name)
+			c.Term = cmp.Or(os.Getenv("TERM"), c.Term)
+			return console.NewSet(c)
+		}
+	}
+	return nil, errors.New("this command shows screens and so needs a terminal; with ssh, ask for one by ssh -t")
 }
 
 // ByName returns the system that a command's only argument names, from a fresh catalog.

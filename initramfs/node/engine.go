@@ -31,6 +31,7 @@ func (n *Node) stopEngine() {
 	if n.engine == nil {
 		return
 	}
+	n.stopAccounting()
 	if err := n.engine.Close(); err != nil {
 		n.Log("BitTorrent did not stop cleanly: %v", err)
 	}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -20,23 +17,14 @@ import (
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
-const (
-	// screenConsole is the console on the frame buffer.
-	screenConsole = "tty0"
-	// framebuffer is the frame buffer's device.
-	framebuffer = "/dev/fb0"
-	// scratchDir is the folder, beside the systems, of what a running system writes.
-	scratchDir = "scratch"
-	// accountTime is how often the numbers of seeding are reported while a system runs.
-	accountTime = time.Second
-)
-
 // visit is a system that runs beside this program.
 type visit struct {
 	*Node
 	sys   catalog.System
 	guest launch.Guest
 	began time.Time
+	// trouble is why the guest could not be shown the last time.
+	trouble error
 }
 
 // host runs a system beside this program until it ends, and returns what follows.
@@ -45,7 +33,7 @@ func (n *Node) host(ctx context.Context, method launch.Method, sys catalog.Syste
 	if err != nil {
 		return choice, err
 	}
-	defer func() { err = errors.Join(err, n.clearScratch()) }()
+	defer n.tidy()
 	if err := method.Load(ctx, job); err != nil {
 		return choice, err
 	}
@@ -54,58 +42,34 @@ func (n *Node) host(ctx context.Context, method launch.Method, sys catalog.Syste
 		return choice, err
 	}
 	v := &visit{Node: n, sys: sys, guest: guest, began: time.Now()}
+	n.startAccounting(sys)
 	leave := v.run(ctx)
+	guest.Stop() // if it runs, which is so only when ctx has ended
+	ended := n.Report.Snapshot().Uptime
 	n.Report.Set(func(r *wire.Report) {
 		exit := guest.Exit()
-		exit.System = sys.Name
+		exit.System, exit.At = sys.Name, ended
 		r.Exit = &exit
 	})
-	if err := errors.Join(guest.Close(), n.clearScratch()); err != nil {
+	if err := guest.Close(); err != nil {
 		n.Log("%v", err)
 	}
+	n.tidy() // now: what it wrote is memory that the next one may want
 	if err := n.Report.Post(ctx, poster{n}); err != nil {
 		n.Log("the seeder did not take the report: %v", err)
 	}
 	return v.afterwards(ctx, leave)
 }
 
-// guestJob prepares what a method that doesn't leave needs.
-func (n *Node) guestJob(sys catalog.System) (launch.Job, error) {
-	job := launch.Job{
-		System: sys, Dir: n.Folder(sys), Vars: n.vars(sys), Log: n.Log, Scratch: filepath.Join(n.Systems, scratchDir),
-		Framebuffer: slices.Contains(n.Consoles.Names(), screenConsole) && canOpen(framebuffer),
-	}
-	if r, ok := n.runtime(sys); ok {
-		job.Runtime = n.Folder(r.System)
-	}
+// tidy clears up after a system. That it could not is no reason not to go on: the next start tries again.
+func (n *Node) tidy() {
 	if err := n.clearScratch(); err != nil {
-		return job, err
+		n.Log("%v", err)
 	}
-	if err := os.MkdirAll(job.Scratch, 0o755); err != nil {
-		return job, fmt.Errorf("make a folder for what %s writes: %w", sys.Title, err)
-	}
-	return job, nil
-}
-
-func (n *Node) clearScratch() error {
-	if err := os.RemoveAll(filepath.Join(n.Systems, scratchDir)); err != nil {
-		return fmt.Errorf("clear up what an earlier system wrote: %w", err)
-	}
-	return nil
-}
-
-func canOpen(device string) bool {
-	f, err := os.OpenFile(device, os.O_RDWR, 0)
-	if err == nil {
-		f.Close()
-	}
-	return err == nil
 }
 
 // run shows the guest until it has ended, and returns what a person decided, if one did.
 func (v *visit) run(ctx context.Context) menu.Leave {
-	stop := v.accounting()
-	defer stop()
 	asking := v.guest.Face() == launch.FaceRemote
 	for ctx.Err() == nil && !v.over() {
 		if !asking {
@@ -116,7 +80,7 @@ func (v *visit) run(ctx context.Context) menu.Leave {
 		case menu.Back:
 			asking = false
 		case menu.LeaveShell:
-			v.Shell(ctx)
+			v.shell(ctx, "ls /bbin lists all commands.")
 		case menu.Quit, menu.SeedOn, menu.LeaveReboot, menu.LeavePowerOff:
 			v.Log("%s is ended", v.sys.Title)
 			v.guest.Stop()
@@ -144,34 +108,10 @@ func (v *visit) given() (swarm.Stats, bool) {
 	return v.engine.Stats(v.sys.InfoHash)
 }
 
-// accounting reports what is given away while the guest runs.
-func (v *visit) accounting() (stop func()) {
-	ended, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(accountTime)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ended:
-				return
-			case <-tick.C:
-				if s, ok := v.given(); ok {
-					v.account(s)
-				}
-			}
-		}
-	}()
-	return func() {
-		close(ended)
-		<-stopped
-	}
-}
-
 // where is the console that the guest is shown on, and the keys that leave it.
 func (v *visit) where() (console, keys string) {
 	if v.guest.Face() == launch.FaceScreen {
-		return screenConsole, launch.LeaveScreen
+		return v.screen(), launch.LeaveScreen
 	}
 	return v.activeConsole(), launch.LeaveTerminal
 }
@@ -183,32 +123,50 @@ func (v *visit) attach(ctx context.Context) (left bool) {
 	if len(v.Consoles.Names()) > 1 {
 		others = "; so does Enter on another console"
 	}
-	v.Log("%s runs on %s; %s leaves it%s", v.sys.Title, where, keys, others)
-	err := v.Consoles.Lend(ctx, where, func(ctx context.Context, tty *console.TTY) error {
+	announce := func() { v.Log("%s runs on %s; %s leaves it%s", v.sys.Title, where, keys, others) }
+	err := v.Consoles.Lend(ctx, where, announce, func(ctx context.Context, tty *console.TTY) error {
 		return v.guest.Attach(ctx, tty)
 	})
+	v.trouble = nil
 	switch {
 	case err == nil:
 		return false
 	case errors.Is(err, launch.ErrLeft), errors.Is(err, console.ErrKey):
 		return true
 	}
+	v.trouble = err
 	v.Log("%v", err)
 	return true
 }
 
+// shown says where the guest is to be seen.
+func (v *visit) shown() string {
+	where, keys := v.where()
+	switch {
+	case v.trouble != nil:
+		return fmt.Sprintf("It could not be shown: %v", v.trouble)
+	case v.guest.Face() == launch.FaceRemote:
+		return "It is shown on the network; the log (l) says where."
+	}
+	return fmt.Sprintf("It is on %s, where %s leaves it.", where, keys)
+}
+
 // ask shows what is given away meanwhile, and asks what to do. It returns 0 when the guest has ended.
 func (v *visit) ask(ctx context.Context) menu.Leave {
-	shown := "It is shown on the network; the log (l) says where."
 	back := v.guest.Face() != launch.FaceRemote
-	if where, keys := v.where(); back {
-		shown = fmt.Sprintf("It is on %s, where %s leaves it.", where, keys)
+	m := menu.NewGuest(v.place(), v.sys.Title, v.shown(), back)
+	if v.ByHand {
+		m = m.ByHand()
 	}
 	over, screenOver := context.WithCancel(ctx)
-	defer screenOver()
-	events := make(chan tea.Msg, 1)
-	go v.tell(over, events)
-	final, where, err := v.Consoles.Run(ctx, menu.NewGuest(v.place(), v.sys.Title, shown, back), events)
+	events, told := make(chan tea.Msg, 1), make(chan struct{})
+	go func() {
+		defer close(told)
+		v.tell(over, events)
+	}()
+	final, where, err := v.Consoles.Run(ctx, m, events)
+	screenOver()
+	<-told
 	if err != nil {
 		if ctx.Err() == nil {
 			v.Log("the screen failed: %v", err)
@@ -272,7 +230,11 @@ func (v *visit) afterwards(ctx context.Context, leave menu.Leave) (boot.Choice, 
 	how, well := outcome(exit)
 	choice, next := v.after()
 	v.Log("%s has ended %s; next: %s", v.sys.Title, how, next)
-	final, where, err := v.Consoles.Run(ctx, menu.NewEnded(v.place(), v.sys.Title, how, well, exit.Lines, next), nil)
+	m := menu.NewEnded(v.place(), v.sys.Title, how, well, exit.Lines, next)
+	if v.ByHand {
+		m = m.ByHand()
+	}
+	final, where, err := v.Consoles.Run(ctx, m, nil)
 	if err != nil {
 		if ctx.Err() == nil {
 			v.Log("the screen failed: %v", err)
@@ -297,8 +259,11 @@ func outcome(e wire.Exit) (how string, well bool) {
 	return "well", true
 }
 
-// after is what the site says follows, and how to call it.
+// after is what the site says follows, and how to call it. Who started the system by hand gets back to the shell.
 func (v *visit) after() (choice boot.Choice, next string) {
+	if v.ByHand {
+		return boot.Choice{Action: boot.Choose}, "the shell"
+	}
 	switch after := v.sys.Launch.After; after {
 	case "", catalog.AfterMenu:
 		return boot.Choice{Action: boot.Choose}, "the menu"

@@ -18,8 +18,10 @@ import (
 const (
 	// sshProgram is the SSH server, see cmds/sshd.
 	sshProgram = "/bbin/sshd"
-	// sshPause is how long after its end it is started again.
-	sshPause = 5 * time.Second
+	// sshFirst and sshMost bound the pause before it is started again. The longest is for a boot that somebody runs by hand
+	// while the port is another's.
+	sshFirst = 5 * time.Second
+	sshMost  = 5 * time.Minute
 	// flushTime is how long the last lines of the log may take to get to the seeder.
 	flushTime = time.Second
 )
@@ -67,13 +69,17 @@ func (n *Node) ServeSSH(ctx context.Context) {
 	fingerprint := ssh.FingerprintSHA256(host.PublicKey())
 	n.Report.Set(func(r *wire.Report) { r.HostKey = fingerprint })
 	n.Log("SSH server: host key %s, %d key(s) may log in", fingerprint, len(n.Image.SSHKeys))
-	for ctx.Err() == nil {
+	for pause := sshFirst; ctx.Err() == nil; pause = min(2*pause, sshMost) {
+		began := time.Now()
 		cmd := exec.CommandContext(ctx, sshProgram)
 		cmd.Stderr, cmd.Env = lineWriter(n.say), os.Environ()
 		err := cmd.Run()
+		if time.Since(began) > sshMost {
+			pause = sshFirst
+		}
 		if ctx.Err() == nil {
-			n.Log("the SSH server ended (%v); it is started again", err)
-			sleep(ctx, sshPause)
+			n.Log("the SSH server ended (%v); it is started again in %s", err, pause)
+			sleep(ctx, pause)
 		}
 	}
 }

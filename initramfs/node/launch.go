@@ -27,7 +27,8 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (boot.Choice, err
 // handOver starts a system that takes the machine over: it loads it, says good-bye on every console and to the seeder, and
 // jumps.
 func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.System) error {
-	n.stopEngine() // its memory is needed, and its peers should look elsewhere before it falls silent
+	defer n.release() // if it returns: the files are there for a step by hand
+	n.stopEngine()    // its memory is needed, and its peers should look elsewhere before it falls silent
 	job := launch.Job{System: sys, Dir: n.Folder(sys), Vars: n.vars(sys), Log: n.Log}
 	if err := method.Load(ctx, job); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,8 @@ type Config struct {
 	Port uint16
 	// State is the file in which the network and the seeder are written down, for the commands that take single steps.
 	State string
+	// ByHand says that this is a single step in a shell, and not a boot.
+	ByHand bool
 }
 
 // Node is a machine on its way to a system. It implements boot.Steps.
@@ -64,11 +67,13 @@ type Node struct {
 	Config
 	key minisign.PublicKey
 
-	catalog     *catalog.Catalog
-	engine      *swarm.Engine // from Fetch until Launch
-	console     string        // the one somebody last chose on
-	stopKeeping func()        // ends the lease's renewal
-	reporting   bool
+	catalog        *catalog.Catalog
+	engine         *swarm.Engine // from Fetch until the node is left, or fetches something else
+	claimed        *os.File      // the folder of systems, while it is this program's
+	console        string        // the one somebody last chose on
+	stopKeeping    func()        // ends the lease's renewal
+	stopAccounting func()        // ends what startAccounting began
+	reporting      bool
 
 	// How to reach the seeder and what the node is on the network are known to the goroutines that report and that renew
 	// the lease as well.
@@ -82,7 +87,7 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	n := &Node{Config: cfg, stopKeeping: func() {}}
+	n := &Node{Config: cfg, stopKeeping: func() {}, stopAccounting: func() {}}
 	if err := n.key.UnmarshalText([]byte(cfg.Image.PublicKey)); err != nil {
 		return nil, fmt.Errorf("the public key in this image is not one (%w); build the image again with mkimage", err)
 	}
@@ -175,7 +180,7 @@ func (n *Node) Discover(ctx context.Context) error {
 		n.Log("seeder: %s", t)
 	}
 	n.found.Store(&client.Client{Base: base, Key: n.key})
-	if !n.reporting {
+	if !n.reporting && !n.ByHand { // of this boot, boot reports
 		n.reporting = true
 		go n.Report.Run(ctx, poster{n})
 		if n.Shipper != nil {

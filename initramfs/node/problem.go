@@ -80,7 +80,7 @@ func advice(step wire.Step, err error) (title, try string) {
 	case wire.Fetch:
 		return "The system could not be fetched", "See the cause above; retrying keeps what has been downloaded and verified."
 	case wire.Launch:
-		return "The system could not be started", "Choose another system, or check this one's kernel, initrd and cmdline in its config.yaml."
+		return "The system could not be started", "See the cause above. Choose another system, or mend this one's config.yaml at the seeder."
 	}
 	return "The step " + string(step) + " failed", "Try again."
 }

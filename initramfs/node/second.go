@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"syscall"
 	"time"
 )
@@ -21,7 +20,7 @@ const (
 // SecondConsole offers a shell on the second virtual terminal, whatever the first one is busy with, until ctx ends. Where
 // there is no screen it returns at once.
 func (n *Node) SecondConsole(ctx context.Context) {
-	if !slices.Contains(n.Consoles.Names(), screenConsole) {
+	if n.screen() == "" {
 		return
 	}
 	for ctx.Err() == nil {
@@ -32,14 +31,17 @@ func (n *Node) SecondConsole(ctx context.Context) {
 	}
 }
 
-// shellOnDemand waits for Enter on a terminal and then runs a shell there until that ends.
+// shellOnDemand waits for Enter on a terminal and then runs a shell there until that ends. (A shell at once would take memory for
+// nothing on most machines.)
 func shellOnDemand(ctx context.Context, device string) error {
 	tty, err := os.OpenFile(device, os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return err
 	}
 	defer tty.Close()
-	fmt.Fprint(tty, "\r\nBootTorrent: press Enter for a shell. Alt+F1 goes back to the chooser.\r\n")
+	fmt.Fprint(tty, "\r\nBootTorrent: press Enter for a shell. Alt+F1 goes back.\r\n")
+	stop := context.AfterFunc(ctx, func() { _ = tty.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
 	if _, err := bufio.NewReaderSize(tty, 16).ReadString('\n'); err != nil {
 		return fmt.Errorf("read from %s: %w", device, err)
 	}

@@ -25,6 +25,23 @@ const (
 
 // Setup reads the kernel command line and the image's site part, opens every active console, and returns a node.
 func Setup() (*Node, error) {
+	n, err := setup(everyConsole)
+	if err == nil {
+		n.Shipper = newShipper(n.Report, n.Log)
+	}
+	return n, err
+}
+
+func everyConsole() (*console.Set, error) {
+	names, err := console.Active()
+	if err != nil {
+		return nil, err
+	}
+	return console.Open(names)
+}
+
+// setup returns a node with the consoles that open opens.
+func setup(open func() (*console.Set, error)) (*Node, error) {
 	image, err := config.ReadImage(sitepart.Path)
 	if err != nil {
 		return nil, err
@@ -33,18 +50,13 @@ func Setup() (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := console.Active()
+	consoles, err := open()
 	if err != nil {
 		return nil, err
 	}
-	consoles, err := console.Open(names)
-	if err != nil {
-		return nil, err
-	}
-	log, reporter := logTo(consoles), report.New(time.Now)
 	return New(Config{
-		Consoles: consoles, Log: log, Cmdline: cmdline, Warnings: warnings, Image: image, Facts: hardware.ReadFacts(),
-		Report: reporter, Shipper: newShipper(reporter, log), Systems: systemsDir, Port: torrentPort, State: statePath,
+		Consoles: consoles, Log: logTo(consoles), Cmdline: cmdline, Warnings: warnings, Image: image, Facts: hardware.ReadFacts(),
+		Report: report.New(time.Now), Systems: systemsDir, Port: torrentPort, State: statePath,
 	})
 }
 

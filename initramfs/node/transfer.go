@@ -26,6 +26,19 @@ import (
 // hold the system and what starting it takes.
 func (n *Node) Fetch(ctx context.Context, sys catalog.System) error {
 	n.stopEngine() // of an earlier system, or with the addresses of an earlier try
+	if err := n.claim(); err != nil {
+		return err
+	}
+	err := n.fetchAll(ctx, sys)
+	if err != nil {
+		n.stopEngine()
+		n.release()
+	}
+	return err
+}
+
+// fetchAll is Fetch once the folder of systems is this program's.
+func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
 	wanted := []catalog.System{sys}
 	if r, ok := n.runtime(sys); ok {
 		wanted = []catalog.System{r.System, sys}
@@ -41,7 +54,6 @@ func (n *Node) Fetch(ctx context.Context, sys catalog.System) error {
 	}
 	for _, w := range wanted {
 		if err := n.fetch(ctx, w); err != nil {
-			n.stopEngine()
 			return err
 		}
 	}
@@ -141,8 +153,11 @@ func (n *Node) dir(sys catalog.System) string { return filepath.Join(n.Systems, 
 // Folder is where the files of a fetched system are.
 func (n *Node) Folder(sys catalog.System) string { return filepath.Join(n.dir(sys), sys.Name) }
 
-// forget removes everything that was fetched but these: its memory is needed.
+// forget removes everything that was fetched but these, and what an earlier system wrote: its memory is needed.
 func (n *Node) forget(but ...catalog.System) error {
+	if err := n.clearScratch(); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(n.Systems)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

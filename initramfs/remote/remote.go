@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -114,8 +115,12 @@ func (s *Server) logf(format string, args ...any) {
 	}
 }
 
-// Serve answers until ctx ends, which ends all sessions. It closes the listener.
+// Serve answers until ctx ends, which ends all sessions, and returns when they are over. It closes the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var connections sync.WaitGroup
+	defer connections.Wait()
+	defer cancel()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	free := make(chan struct{}, maxConnections)
 	for {
@@ -129,10 +134,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 		select {
 		case free <- struct{}{}:
-			go func() {
+			connections.Go(func() {
 				defer func() { <-free }()
 				s.connection(ctx, conn)
-			}()
+			})
 		default:
 			s.logf("ssh: %s is turned away, %d are connected already", conn.RemoteAddr(), maxConnections)
 			conn.Close()
@@ -154,7 +159,9 @@ func (s *Server) connection(ctx context.Context, conn net.Conn) {
 	s.logf("ssh: %s is in, by the key %s", conn.RemoteAddr(), c.Permissions.Extensions["key"])
 	go ssh.DiscardRequests(requests)
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends its sessions
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	defer cancel() // ends them
 	for channel := range channels {
 		if channel.ChannelType() != "session" {
 			_ = channel.Reject(ssh.UnknownChannelType, "there are only sessions here")
@@ -164,7 +171,7 @@ func (s *Server) connection(ctx context.Context, conn net.Conn) {
 		if err != nil {
 			continue
 		}
-		go s.session(ctx, ch, requests)
+		sessions.Go(func() { s.session(ctx, ch, requests) })
 	}
 	s.logf("ssh: %s has left", conn.RemoteAddr())
 }

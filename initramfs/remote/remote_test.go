@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -90,6 +94,7 @@ func (c *client) run(stdin string, args ...string) (out string, code int) {
 
 // OpenSSH is the referee.
 func TestOpenSSH(t *testing.T) {
+	t.Parallel()
 	file, public := keys(t)
 	port, hostKey := serve(t, public)
 	c := newClient(t, port, hostKey, file)
@@ -121,17 +126,10 @@ func TestOpenSSH(t *testing.T) {
 
 // A terminal has the size of the client's, and follows it; what runs there ends with the connection.
 func TestTerminal(t *testing.T) {
+	t.Parallel()
 	file, public := keys(t)
 	port, _ := serve(t, public)
-	secret, err := HostKey(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := ssh.Dial("tcp", "127.0.0.1:"+port, &ssh.ClientConfig{
-		User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(secret)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, port, file)
 	s, err := conn.NewSession()
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +182,145 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// A client that takes its time gets everything, also what the command had said when it ended.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	from, command, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	client := &slowClient{asked: make(chan struct{}), goOn: make(chan struct{})}
+	drained := make(chan struct{})
+	go func() { drain(client, from); close(drained) }()
+	fmt.Fprint(command, "first ")
+	<-client.asked
+	fmt.Fprint(command, "last")
+	if err := from.SetReadDeadline(time.Unix(1, 0)); err != nil { // it was written for longer than restTime
+		t.Fatal(err)
+	}
+	close(client.goOn)
+	command.Close()
+	if <-drained; client.String() != "first last" {
+		t.Errorf("the client has %q", client)
+	}
+}
+
+type slowClient struct {
+	strings.Builder
+	asked, goOn chan struct{}
+	once        sync.Once
+}
+
+func (c *slowClient) Write(p []byte) (int, error) {
+	c.once.Do(func() { close(c.asked); <-c.goOn })
+	return c.Builder.Write(p)
+}
+
+// What a command leaves behind does not keep the session.
+func TestLeftBehind(t *testing.T) {
+	t.Parallel()
+	file, public := keys(t)
+	port, hostKey := serve(t, public)
+	c := newClient(t, port, hostKey, file)
+	for _, option := range []string{"-T", "-tt"} {
+		t.Run(option, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			out, code := c.run("", option, "root@127.0.0.1", `trap "" HUP; sleep 60 & echo pid=$!=; exit 5`)
+			_, rest, _ := strings.Cut(out, "pid=")
+			text, _, _ := strings.Cut(rest, "=")
+			pid, err := strconv.Atoi(text)
+			if err != nil || code != 5 {
+				t.Fatalf("exit %d with %q", code, out)
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Errorf("%d was to be there still: %v", pid, err)
+			}
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+// dial is a client that a test can make do anything.
+func dial(t *testing.T, port, keyFile string) *ssh.Client {
+	t.Helper()
+	secret, err := HostKey(keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := ssh.Dial("tcp", "127.0.0.1:"+port, &ssh.ClientConfig{
+		User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(secret)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// A signal ends the command and its children.
+func TestSignal(t *testing.T) {
+	t.Parallel()
+	file, public := keys(t)
+	port, _ := serve(t, public)
+	s, err := dial(t, port, file).NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start("echo ready; sleep 60; echo not reached"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Signal("NONE"), s.Signal(ssh.SIGTERM)); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := io.ReadAll(out)
+	exit := (*ssh.ExitError)(nil)
+	if err := s.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 128+int(syscall.SIGTERM) || len(rest) > 0 {
+		t.Errorf("%v, with %q", err, rest)
+	}
+}
+
+// Passwords are nothing here, nor are more connections than a few people need.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	file, public := keys(t)
+	port, _ := serve(t, public)
+	asked := false
+	_, err := ssh.Dial("tcp", "127.0.0.1:"+port, &ssh.ClientConfig{User: "root", HostKeyCallback: ssh.InsecureIgnoreHostKey(), Auth: []ssh.AuthMethod{
+		ssh.PasswordCallback(func() (string, error) { asked = true; return "", nil }),
+		ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+			asked = true
+			return make([]string, len(questions)), nil
+		}),
+	}})
+	if err == nil || asked {
+		t.Errorf("with a password: %v, asked for one: %v", err, asked)
+	}
+	for range maxConnections {
+		dial(t, port, file)
+	}
+	one, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	_ = one.SetDeadline(time.Now().Add(10 * time.Second))
+	if n, err := one.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("connection %d: got %d bytes, %v", maxConnections+1, n, err)
+	}
+}
+
 func TestNew(t *testing.T) {
+	t.Parallel()
 	host, err := HostKey(filepath.Join(t.TempDir(), "sub", "host"))
 	if err != nil {
 		t.Fatal(err)

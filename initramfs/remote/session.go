@@ -6,15 +6,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 )
-
-// restTime is how long the output of a command that has ended is waited for, where something it left behind holds on to it.
-const restTime = 2 * time.Second
 
 // session is one shell or command (RFC 4254 section 6).
 type session struct {
@@ -25,7 +23,8 @@ type session struct {
 	size     pty.Winsize
 	wanted   bool
 	tty      *os.File
-	started  bool
+	process  *os.Process // nil before it was started
+	over     atomic.Bool // it has ended
 }
 
 // The payloads of a session's requests.
@@ -38,6 +37,7 @@ type (
 	windowChange struct{ Columns, Rows, W, H uint32 }
 	execRequest  struct{ Command string }
 	exitStatus   struct{ Status uint32 }
+	signal       struct{ Name string }
 )
 
 // session serves a channel to its end.
@@ -52,7 +52,7 @@ func (s *Server) session(ctx context.Context, channel ssh.Channel, requests <-ch
 		case r, ok := <-requests:
 			if !ok { // the client is gone
 				cancel()
-				if x.started {
+				if x.process != nil {
 					<-ended
 				}
 				return
@@ -72,18 +72,18 @@ func (x *session) request(ctx context.Context, r *ssh.Request, ended chan<- stru
 	switch r.Type {
 	case "pty-req":
 		var p ptyRequest
-		if ssh.Unmarshal(r.Payload, &p) != nil || x.started {
+		if ssh.Unmarshal(r.Payload, &p) != nil || x.process != nil {
 			return false
 		}
-		x.terminal, x.size, x.wanted = p.Term, winsize(p.Columns, p.Rows), true
+		x.terminal, x.size, x.wanted = p.Term, pty.Winsize{Cols: clip(p.Columns), Rows: clip(p.Rows)}, true
 		return true
 	case "window-change":
 		var w windowChange
 		if ssh.Unmarshal(r.Payload, &w) != nil || x.tty == nil {
 			return false
 		}
-		x.size = winsize(w.Columns, w.Rows)
-		return pty.Setsize(x.tty, &x.size) == nil
+		size := unix.Winsize{Col: clip(w.Columns), Row: clip(w.Rows)}
+		return control(x.tty, func(fd int) error { return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &size) }) == nil
 	case "shell":
 		return x.start(ctx, ended)
 	case "exec":
@@ -92,79 +92,107 @@ func (x *session) request(ctx context.Context, r *ssh.Request, ended chan<- stru
 			return false
 		}
 		return x.start(ctx, ended, "-c", e.Command)
+	case "signal":
+		var g signal
+		return ssh.Unmarshal(r.Payload, &g) == nil && x.signal(unix.SignalNum("SIG"+g.Name))
 	}
 	return false
 }
 
-func winsize(columns, rows uint32) pty.Winsize {
-	return pty.Winsize{Cols: uint16(min(columns, 0xffff)), Rows: uint16(min(rows, 0xffff))}
+// signal sends a signal to the command and its children; 0 is none.
+func (x *session) signal(number syscall.Signal) bool {
+	return number != 0 && x.process != nil && !x.over.Load() && syscall.Kill(-x.process.Pid, number) == nil
+}
+
+func clip(n uint32) uint16 { return uint16(min(n, 0xffff)) }
+
+// control does something to a file's descriptor. File.Fd, which pty uses, would make the file one that blocks, without deadlines.
+func control(f *os.File, do func(fd int) error) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var done error
+	err = raw.Control(func(fd uintptr) { done = do(int(fd)) })
+	return errors.Join(err, done)
 }
 
 // start starts the shell; ended is closed when the client was told how it ended.
 func (x *session) start(ctx context.Context, ended chan<- struct{}, args ...string) bool {
-	if x.started {
+	if x.process != nil {
 		return false
 	}
 	cmd := exec.CommandContext(ctx, x.cfg.Shell, args...)
+	// What does not end by the hang-up is killed.
 	cmd.Env, cmd.WaitDelay = os.Environ(), restTime
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGHUP) }
 	begin := x.withPipes
 	if x.wanted {
 		begin = x.withTerminal
 	}
-	finish, err := begin(cmd)
+	output, err := begin(cmd)
 	if err != nil {
 		x.logf("ssh: %s can't be started: %v", x.cfg.Shell, err)
 		return false
 	}
-	x.started = true
+	x.process = cmd.Process
 	go func() {
 		defer close(ended)
 		err := cmd.Wait()
-		finish()
+		x.over.Store(true)
+		output.finish()
 		_, _ = x.channel.SendRequest("exit-status", false, ssh.Marshal(exitStatus{status(cmd, err)}))
 	}()
 	return true
 }
 
 // withPipes starts a command whose input, output and errors are the client's.
-func (x *session) withPipes(cmd *exec.Cmd) (finish func(), err error) {
+func (x *session) withPipes(cmd *exec.Cmd) (*output, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Stdout, cmd.Stderr = x.channel, x.channel.Stderr()
 	in, err := cmd.StdinPipe() // rather than cmd.Stdin: a command that reads nothing need not wait for the client
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	// Pipes of our own: those of exec end when the command does, whether everything was read or not.
+	var readers, writers [2]*os.File
+	for i := range readers {
+		if readers[i], writers[i], err = os.Pipe(); err != nil {
+			closeAll(readers[:i], writers[:i])
+			return nil, err
+		}
+	}
+	cmd.Stdout, cmd.Stderr = writers[0], writers[1]
+	err = cmd.Start()
+	closeAll(writers[:])
+	if err != nil {
+		closeAll(readers[:])
 		return nil, err
 	}
 	go func() {
 		_, _ = io.Copy(in, x.channel)
 		_ = in.Close()
 	}()
-	return func() {}, nil
+	o := &output{}
+	o.pass(x.channel, readers[0])
+	o.pass(x.channel.Stderr(), readers[1])
+	return o, nil
 }
 
 // withTerminal starts a command on a terminal of its own.
-func (x *session) withTerminal(cmd *exec.Cmd) (finish func(), err error) {
+func (x *session) withTerminal(cmd *exec.Cmd) (*output, error) {
 	cmd.Env = append(cmd.Env, "TERM="+x.terminal)
-	x.tty, err = pty.StartWithSize(cmd, &x.size)
+	tty, err := pty.StartWithSize(cmd, &x.size)
 	if err != nil {
 		return nil, err
 	}
-	copied := make(chan struct{})
-	go func() {
-		_, _ = io.Copy(x.channel, x.tty) // to the end: when nobody has the terminal open any more
-		close(copied)
-	}()
-	go func() { _, _ = io.Copy(x.tty, x.channel) }()
-	return func() {
-		select {
-		case <-copied:
-		case <-time.After(restTime):
-		}
-		_ = x.tty.Close()
-	}, nil
+	x.tty = tty
+	if err := control(tty, func(fd int) error { return unix.SetNonblock(fd, true) }); err != nil {
+		x.logf("ssh: %v", err) // then what the command leaves behind keeps the session
+	}
+	go func() { _, _ = io.Copy(tty, x.channel) }()
+	o := &output{}
+	o.pass(x.channel, tty) // to the end: when nobody has the terminal open any more
+	return o, nil
 }
 
 // status is a command's exit status, for one that was killed 128 and the signal's number.
@@ -176,7 +204,7 @@ func status(cmd *exec.Cmd, err error) uint32 {
 		return 128 + uint32(w.Signal())
 	}
 	code := cmd.ProcessState.ExitCode()
-	if code == 0 && err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+	if code == 0 && err != nil {
 		return 255
 	}
 	return uint32(code)

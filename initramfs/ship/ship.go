@@ -2,22 +2,27 @@
 //
 // In go the kernel's log, which has everything in it, the node's own messages included, from before there was a network on;
 // out come batches of lines, each sent until the seeder has it. Nothing is kept here but the batch on its way: what waits
-// is in the kernel's ring.
+// is in the kernel's ring. A boot that is started again begins anew, under its own identifier: the ring still has the lines of
+// the one that died.
 package ship
 
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"sync"
 	"time"
 
+	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 const (
-	// A batch has so many lines at most, or those of gather.
+	// A batch has so many lines and bytes at most, or those of gather. JSON may need six bytes for one, and the seeder takes
+	// 512 KiB.
 	maxLines = 200
+	maxBytes = 64 << 10
 	gather   = 500 * time.Millisecond
 	// retryFirst and retryMost bound the pause after a batch that could not be sent.
 	retryFirst = time.Second
@@ -25,7 +30,8 @@ const (
 	postTime   = 5 * time.Second
 )
 
-// Source is a log; kmsg.Reader is one. Lines fails with os.ErrDeadlineExceeded when there is nothing more.
+// Source is a log; kmsg.Reader is one. Lines fails with os.ErrDeadlineExceeded when the deadline is over and nothing more is
+// there; what is there it returns in any case.
 type Source interface {
 	Lines() ([]string, error)
 	SetDeadline(time.Time) error
@@ -41,18 +47,19 @@ type Shipper struct {
 	source   Source
 	identity func() (boot, mac string)
 
-	working sync.Mutex // held while reading and sending
-	batch   []string   // read, and not sent yet
+	// working is full while somebody reads and sends: a lock that need not be waited for. It guards batch and sent.
+	working chan struct{}
+	batch   []string // read, and not sent yet
 	sent    int64
 
 	mu     sync.Mutex
-	hurry  bool // nobody waits for more lines
+	hurry  int // so many don't wait for more lines
 	poster Poster
 }
 
 // New returns a shipper of a log. identity returns what a node's reports have in Boot and MAC.
 func New(source Source, identity func() (boot, mac string)) *Shipper {
-	return &Shipper{source: source, identity: identity}
+	return &Shipper{source: source, identity: identity, working: make(chan struct{}, 1)}
 }
 
 // Run sends what there is and what comes, until ctx ends or the log can't be read.
@@ -60,7 +67,7 @@ func (s *Shipper) Run(ctx context.Context, to Poster) {
 	s.mu.Lock()
 	s.poster = to
 	s.mu.Unlock()
-	defer context.AfterFunc(ctx, func() { _ = s.source.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = s.deadline(ctx, past) })()
 	pause := retryFirst
 	for ctx.Err() == nil {
 		err := s.step(ctx, to)
@@ -82,24 +89,41 @@ func (s *Shipper) Run(ctx context.Context, to Poster) {
 // errLog says that the log can't be read any more.
 var errLog = errors.New("the log can't be read")
 
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
 // step reads a batch, unless there is one, and sends it.
 func (s *Shipper) step(ctx context.Context, to Poster) error {
-	s.working.Lock()
-	defer s.working.Unlock()
+	if !s.work(ctx) {
+		return ctx.Err()
+	}
+	defer s.rest()
 	if len(s.batch) == 0 {
-		if err := s.read(); err != nil {
+		if err := s.read(ctx); err != nil {
 			return err
 		}
 	}
 	return s.send(ctx, to)
 }
 
+// work waits until nobody else reads and sends; false if ctx ends before.
+func (s *Shipper) work(ctx context.Context) bool {
+	select {
+	case s.working <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Shipper) rest() { <-s.working }
+
 // read fills the batch: it waits for a first line, and then a little for more.
-func (s *Shipper) read() error {
-	if err := s.deadline(time.Time{}); err != nil {
+func (s *Shipper) read(ctx context.Context) error {
+	if err := s.deadline(ctx, time.Time{}); err != nil {
 		return errLog
 	}
-	for len(s.batch) < maxLines {
+	for size := 0; len(s.batch) < maxLines && size < maxBytes; {
 		lines, err := s.source.Lines()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
@@ -108,66 +132,79 @@ func (s *Shipper) read() error {
 			return errLog
 		}
 		if len(s.batch) == 0 {
-			if err := s.deadline(time.Now().Add(gather)); err != nil {
+			if err := s.deadline(ctx, time.Now().Add(gather)); err != nil {
 				return errLog
 			}
 		}
 		s.batch = append(s.batch, lines...)
+		for _, line := range lines {
+			size += len(line)
+		}
 	}
 	return nil
 }
 
 // deadline sets the source's, unless somebody is in a hurry.
-func (s *Shipper) deadline(t time.Time) error {
+func (s *Shipper) deadline(ctx context.Context, t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hurry {
-		t = time.Unix(1, 0)
+	if s.hurry > 0 || ctx.Err() != nil {
+		t = past
 	}
 	return s.source.SetDeadline(t)
 }
 
+// send sends the batch. A record of many lines may have made it too long: then the rest waits for the next time.
 func (s *Shipper) send(ctx context.Context, to Poster) error {
 	if len(s.batch) == 0 {
 		return nil
 	}
+	lines := s.batch[:min(len(s.batch), maxLines)]
 	boot, mac := s.identity()
 	ctx, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
-	if err := to.Log(ctx, report.Log{Boot: boot, MAC: mac, First: s.sent, Lines: s.batch}); err != nil {
+	if err := to.Log(ctx, report.Log{Boot: boot, MAC: mac, First: s.sent, Lines: lines}); err != nil && !never(err) {
 		return err
 	}
-	s.sent += int64(len(s.batch))
-	s.batch = nil
+	s.sent += int64(len(lines))
+	if s.batch = s.batch[len(lines):]; len(s.batch) == 0 {
+		s.batch = nil
+	}
 	return nil
+}
+
+// never reports whether the seeder will not take the same lines another time either. They are dropped, rather than those after
+// them held up; the seeder notes that some are missing.
+func never(err error) bool {
+	var status *client.StatusError
+	return errors.As(err, &status) && (status.Code == http.StatusBadRequest || status.Code == http.StatusRequestEntityTooLarge)
 }
 
 // Flush sends what there is now, until that is done or ctx ends: before a hand-over, after which nothing can be sent. Before
 // Run it does nothing.
 func (s *Shipper) Flush(ctx context.Context) {
-	s.mu.Lock()
-	to := s.poster
-	s.hurry = to != nil
-	_ = s.source.SetDeadline(time.Unix(1, 0)) // whoever waits for lines stops waiting
-	s.mu.Unlock()
-	if to == nil {
+	to := s.hasten(1)
+	defer s.hasten(-1)
+	_ = s.deadline(ctx, past) // whoever waits for lines stops waiting
+	if to == nil || !s.work(ctx) {
 		return
 	}
-	defer func() {
-		s.mu.Lock()
-		s.hurry = false
-		s.mu.Unlock()
-	}()
+	defer s.rest()
 	for ctx.Err() == nil {
-		s.working.Lock()
 		err := s.send(ctx, to)
-		if err == nil {
-			err = s.read()
+		if err == nil && len(s.batch) == 0 {
+			err = s.read(ctx)
 		}
-		over := err != nil || len(s.batch) == 0
-		s.working.Unlock()
-		if over {
+		if err != nil || len(s.batch) == 0 {
 			return
 		}
 	}
+}
+
+// hasten adds to the number of those in a hurry, and returns who takes the lines; nil before Run.
+func (s *Shipper) hasten(more int) Poster {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hurry += more
+	return s.poster
 }

@@ -6,27 +6,39 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 // log is a Source that lines are put into.
 type log struct {
 	mu       sync.Mutex
-	lines    []string
+	lines    [][]string
 	deadline time.Time
 	changed  chan struct{}
 }
 
 func newLog() *log { return &log{changed: make(chan struct{}, 1)} }
 
+// put adds records of one line, record one of several.
 func (l *log) put(lines ...string) {
+	for _, line := range lines {
+		l.record(line)
+	}
+}
+
+func (l *log) record(lines ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = append(l.lines, lines...)
+	l.lines = append(l.lines, lines)
 	l.wake()
 }
 
@@ -49,11 +61,11 @@ func (l *log) Lines() ([]string, error) {
 	for {
 		l.mu.Lock()
 		deadline := l.deadline
-		if len(l.lines) > 0 && (deadline.IsZero() || time.Now().Before(deadline) || deadline.Unix() == 1) {
+		if len(l.lines) > 0 {
 			line := l.lines[0]
 			l.lines = l.lines[1:]
 			l.mu.Unlock()
-			return []string{line}, nil
+			return line, nil
 		}
 		l.mu.Unlock()
 		if deadline.IsZero() {
@@ -103,6 +115,7 @@ func (s *seeder) count() int {
 func identity() (string, string) { return "b00t", "52:54:00:00:00:01" }
 
 func TestShip(t *testing.T) {
+	t.Parallel()
 	source, to := newLog(), &seeder{fails: 1, got: make(chan struct{}, 100)}
 	var want []string
 	for i := range 450 { // from before there was a network
@@ -132,23 +145,138 @@ func TestShip(t *testing.T) {
 	<-ended
 }
 
-// A seeder that does not answer holds nothing up for long.
+// silence is a seeder that never answers.
+type silence struct{ asked chan struct{} }
+
+func (s silence) Log(ctx context.Context, _ report.Log) error {
+	select {
+	case s.asked <- struct{}{}:
+	default:
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A seeder that does not answer holds nothing up for longer than the hand-over allows.
 func TestFlushGivesUp(t *testing.T) {
-	source, to := newLog(), &seeder{fails: 1 << 30}
+	t.Parallel()
+	source, to := newLog(), silence{make(chan struct{}, 1)}
 	source.put("a")
 	s := New(source, identity)
+	go s.Run(t.Context(), to)
+	<-to.asked
+	limited, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	began := time.Now()
+	s.Flush(limited)
+	if took := time.Since(began); took > postTime/2 {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// What the kernel's log has when a hand-over begins is at the seeder when Flush returns, also what nobody had read by then.
+func TestFlushOfAKernelsLog(t *testing.T) {
+	t.Parallel()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel, file := os.NewFile(uintptr(fds[0]), "kernel"), os.NewFile(uintptr(fds[1]), "kmsg")
+	defer kernel.Close()
+	defer file.Close()
+	to := &seeder{got: make(chan struct{}, 2000)}
+	s := New(kmsg.NewReader(file), identity)
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go s.Run(ctx, to)
-	for {
-		s.mu.Lock()
-		running := s.poster != nil
-		s.mu.Unlock()
-		if running {
-			break
+	ended := make(chan struct{})
+	go func() { s.Run(ctx, to); close(ended) }()
+	defer func() { cancel(); <-ended }()
+	number := 0
+	say := func() {
+		fmt.Fprintf(kernel, "6,%d,0,-;line\n", number)
+		number++
+	}
+	say()
+	<-to.got // it runs
+	for round := range 10 {
+		for range 3 {
+			say()
+		}
+		s.Flush(t.Context())
+		if got := to.count(); got != number {
+			t.Fatalf("hand-over %d: the seeder has %d lines of %d", round, got, number)
 		}
 	}
-	limited, stop := context.WithTimeout(t.Context(), time.Second)
-	defer stop()
-	s.Flush(limited)
+}
+
+// picky is a seeder that refuses some lines for ever.
+type picky struct {
+	taken chan report.Log
+	code  int
+}
+
+func (p picky) Log(_ context.Context, l report.Log) error {
+	if slices.Contains(l.Lines, "poison") {
+		return fmt.Errorf("post: %w", &client.StatusError{Code: p.code})
+	}
+	p.taken <- l
+	return nil
+}
+
+// Lines that the seeder never takes don't keep back what comes after them.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{400, 413} {
+		source, to := newLog(), picky{make(chan report.Log, 1), code}
+		s := New(source, identity)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		source.put("poison")
+		go func() { s.Run(ctx, to); close(ended) }()
+		s.awaitRun()
+		s.Flush(ctx)
+		source.put("good")
+		if l := <-to.taken; l.First != 1 || !slices.Equal(l.Lines, []string{"good"}) {
+			t.Errorf("%d: then came %+v", code, l)
+		}
+		cancel()
+		<-ended
+	}
+}
+
+// awaitRun waits until Run has begun.
+func (s *Shipper) awaitRun() {
+	for s.hasten(0) == nil {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// A batch stays below what the seeder takes, however long its lines are and however many a record has.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	source, to := newLog(), &sizes{}
+	for range 300 {
+		source.put(strings.Repeat("x", 1000))
+	}
+	source.record(slices.Repeat([]string{"short"}, 900)...)
+	s := New(source, identity)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { s.Run(ctx, to); close(ended) }()
+	s.awaitRun()
+	s.Flush(t.Context())
+	cancel()
+	<-ended
+	if to.lines != 1200 || to.most > maxLines || to.bytes > maxBytes+1000 {
+		t.Errorf("%d lines came, at most %d and %d bytes at a time", to.lines, to.most, to.bytes)
+	}
+}
+
+// sizes is a Poster that measures.
+type sizes struct{ lines, most, bytes int }
+
+func (s *sizes) Log(_ context.Context, l report.Log) error {
+	s.lines += len(l.Lines)
+	s.most = max(s.most, len(l.Lines))
+	s.bytes = max(s.bytes, len(strings.Join(l.Lines, "")))
+	return nil
 }
