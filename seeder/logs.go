@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -21,15 +20,18 @@ type logsCmd struct {
 // Run prints what the nodes have sent of their logs, and what they send, until it is interrupted. It reads files, so it works
 // while the seeder runs and while it doesn't.
 func (c logsCmd) Run(ctx context.Context, term terminal) error {
-	if _, err := os.Stat(c.Dir); err != nil {
-		return err
+	if info, err := os.Stat(c.Dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is not a directory; name that of a site", c.Dir)
 	}
 	w := &nodelog.Follower{Dir: filepath.Join(c.Dir, site.StateDir, daemon.LogDir), Out: term.Out}
+	nodes, err := nodelog.Nodes(w.Dir)
+	if err != nil {
+		return err
+	}
+	if c.Node == "" && len(nodes) == 0 {
+		fmt.Fprintln(term.Err, "no node has sent its log yet")
+	}
 	if c.Node != "" {
-		nodes, err := nodelog.Nodes(w.Dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
 		node, err := nodelog.Find(nodes, c.Node)
 		if err != nil {
 			return err

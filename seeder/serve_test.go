@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
@@ -87,6 +88,16 @@ warning: image/vmlinuz is missing, so no node can start: run 'mkimage .*'
 
 	if said := fails(t, "serve", dir); !strings.Contains(said, "another seeder serves this site") {
 		t.Errorf("a second seeder of the site said %q", said)
+	}
+	logged, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d%s", port, catalog.PathLog), "application/json",
+		strings.NewReader(`{"mac":"52:54:00:00:00:01","boot":"b","lines":["a node's line"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged.Body.Close()
+	var shown bytes.Buffer
+	if program().Run(ctx, []string{"logs", dir, "127.0.0.1", "--no-follow"}, terminal{Out: &shown, Err: t.Output()}); !strings.Contains(shown.String(), "\na node's line\n") {
+		t.Errorf("a log was taken with %s, and is shown as %q", logged.Status, &shown)
 	}
 	resp, err := http.Get(systemURL(t, port))
 	if err != nil {

@@ -84,6 +84,8 @@ type Report struct {
 // Exit is how a system of the methods bin and qemu ended.
 type Exit struct {
 	System string `json:"system"`
+	// At is the Uptime when it ended, by which two ends that are otherwise the same are two.
+	At float64 `json:"at"`
 	// Code is the exit code, 128 and the signal's number if it was killed.
 	Code int `json:"code"`
 	// Reason says why it ended where the code alone doesn't: "killed by a signal: segmentation fault".

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ func (d *daemon) assemble(st *store.Store) {
 	registry := nodes.New(d.Log, time.Now)
 	registry.Names = d.hostname
 	logs := nodelog.New(filepath.Join(d.state, LogDir), d.Log, time.Now)
-	logs.Names = d.hostname
+	logs.Names = func(mac string) string { return cmp.Or(d.hostname(mac), registry.Name(mac)) }
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: registry.ReportHandler(), Nodes: registry.ListHandler(),

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ const pollTime = 300 * time.Millisecond
 
 // Nodes lists the nodes whose logs are in dir, by their names and addresses.
 func Nodes(dir string) ([]Facts, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*"+factsEnding))
+	files, err := factsFiles(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +104,7 @@ type followed struct {
 	file  os.FileInfo // the file that was read last
 	at    int64       // how far
 	rest  string      // of a line that has no end yet
+	last  string      // the line that was printed last
 }
 
 // Print prints what was added since the last call.
@@ -163,9 +163,12 @@ func (w *Follower) print(f Facts) error {
 		if err := w.line(f, fmt.Sprintf("==== %s (%s): boot of %s ====", f.Label(), f.MAC, f.Began.Local().Format(time.DateTime))); err != nil {
 			return err
 		}
-	} else if !os.SameFile(seen.file, info) {
-		// The older half was dropped: what is left at the end has been printed.
-		seen.at, seen.rest = info.Size(), ""
+	} else if !os.SameFile(seen.file, info) || info.Size() < seen.at {
+		// The older half was dropped.
+		seen.rest = ""
+		if seen.at, err = after(file, seen.last); err != nil {
+			return err
+		}
 	}
 	seen.facts, seen.file = f, info
 	text, err := io.ReadAll(io.NewSectionReader(file, seen.at, maxFile+maxBody))
@@ -176,10 +179,21 @@ func (w *Follower) print(f Facts) error {
 		if !whole {
 			break
 		}
-		seen.rest = rest
+		seen.rest, seen.last = rest, line
 		err = w.line(f, line)
 	}
 	return err
+}
+
+// after is where in a log the lines after the given one begin: 0 if it isn't there. Lines are told apart by the time that the kernel
+// gave them.
+func after(file io.ReaderAt, line string) (int64, error) {
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxFile+maxBody))
+	line = "\n" + line + "\n" // the log's first line, which says what was dropped, is never it
+	if at := strings.LastIndex(string(text), line); at >= 0 {
+		return int64(at + len(line)), err
+	}
+	return 0, err
 }
 
 func (w *Follower) line(f Facts, line string) error {

@@ -1,11 +1,13 @@
 // Package nodelog keeps the log of each node's last boot: in go batches of lines (POST /api/log), out come files, one a node,
-// which stay over a restart of the seeder, and which [Follow] shows.
+// which stay over a restart of the seeder, and which a [Follower] shows. A new boot of a node takes the place of the one before;
+// that is not kept.
 //
 // Logs are kept and shown, never trusted: whoever can reach the seeder can send any. So there is a limit for everything,
 // and nothing in a line can drive a terminal.
 package nodelog
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -135,13 +138,13 @@ func (s *Store) add(l report.Log, from string) error {
 		if errors.Is(err, os.ErrNotExist) {
 			s.makeRoom()
 		}
-		f = Facts{MAC: l.MAC, Boot: l.Boot, Began: s.now().UTC().Truncate(time.Second), Next: l.First}
+		f = Facts{MAC: l.MAC, Boot: l.Boot, Began: s.now().UTC().Truncate(time.Second)}
 	}
 	if from != "" {
 		f.IP = from
 	}
 	if s.Names != nil {
-		f.Name = s.Names(l.MAC)
+		f.Name = cmp.Or(s.Names(l.MAC), f.Name) // a seeder that was started again may not know it yet
 	}
 	text := &strings.Builder{}
 	switch {
@@ -206,8 +209,8 @@ func replace(file, text string) error {
 
 // makeRoom drops the log that nothing was added to for longest, if there are too many.
 func (s *Store) makeRoom() {
-	files, _ := filepath.Glob(filepath.Join(s.dir, "*"+factsEnding))
-	if len(files) < maxNodes {
+	files, err := factsFiles(s.dir)
+	if err != nil || len(files) < maxNodes {
 		return
 	}
 	oldest, since := "", time.Time{}
@@ -220,6 +223,20 @@ func (s *Store) makeRoom() {
 	_ = os.Remove(strings.TrimSuffix(oldest, factsEnding) + logEnding)
 }
 
+// factsFiles are the files of facts in a folder; none if that isn't there.
+func factsFiles(dir string) (files []string, err error) {
+	entries, err := os.ReadDir(dir) // rather than a pattern, in which a site's own name could be one
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), factsEnding) {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files, err
+}
+
 func readFacts(file string) (f Facts, err error) {
 	body, err := os.ReadFile(file)
 	if err == nil {
@@ -228,14 +245,14 @@ func readFacts(file string) (f Facts, err error) {
 	return f, err
 }
 
-// printable is a line without what could drive a terminal, not longer than maxLine.
+// printable is a line without what could drive a terminal or turn its text around, not longer than maxLine.
 func printable(line string) string {
 	line = strings.ToValidUTF8(line[:min(len(line), maxLine)], "?")
 	return strings.Map(func(r rune) rune {
-		if r == '\t' {
+		switch {
+		case unicode.IsSpace(r):
 			return ' '
-		}
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		case !unicode.IsPrint(r):
 			return -1
 		}
 		return r

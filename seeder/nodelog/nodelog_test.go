@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -62,8 +63,8 @@ func TestKeep(t *testing.T) {
 		{"one", 1, []string{"b", "c"}, "a\nb\nc\n"}, // one came twice
 		{"one", 0, []string{"a", "b"}, "a\nb\nc\n"}, // both did
 		{"one", 5, []string{"f"}, "a\nb\nc\n... 2 lines are missing here ...\nf\n"},
-		{"one", 6, []string{"\x1b[31mred\x07\u009b\tx\xff"}, "a\nb\nc\n... 2 lines are missing here ...\nf\n[31mred x�\n"},
-		{"two", 7, []string{"again"}, "again\n"}, // a new boot, whose beginning was lost
+		{"one", 6, []string{"\x1b[31mred\x07\u009b\u202e\tx\xff"}, "a\nb\nc\n... 2 lines are missing here ...\nf\n[31mred x�\n"},
+		{"two", 7, []string{"again"}, "... 7 lines are missing here ...\nagain\n"}, // a new boot, whose beginning was lost
 	} {
 		if code := post(t, s, macA, p.boot, p.first, p.lines...); code != 204 {
 			t.Fatalf("%+v: %d", p, code)
@@ -75,7 +76,7 @@ func TestKeep(t *testing.T) {
 	// Another seeder, after a restart, goes on.
 	s = &Store{dir: s.dir, log: s.log, now: s.now}
 	post(t, s, macA, "two", 7, "again", "more")
-	if got := file(t, s, macA); got != "again\nmore\n" {
+	if got := file(t, s, macA); got != "... 7 lines are missing here ...\nagain\nmore\n" {
 		t.Errorf("after a restart: %q", got)
 	}
 }
@@ -132,6 +133,31 @@ func TestLongLog(t *testing.T) {
 	got := file(t, s, macA)
 	if len(got) > maxFile || !strings.HasPrefix(got, "... older lines were dropped") || !strings.Contains(got, fmt.Sprint("\n", first-1, " xx")) {
 		t.Errorf("%d bytes, beginning with %.80q", len(got), got)
+	}
+	// Who follows has all lines, each once, in spite of the dropping.
+	lines := strings.Split(strings.TrimSuffix(follow.String(), "\n"), "\n")[1:]
+	for i, l := range lines {
+		if !strings.HasPrefix(l, fmt.Sprint(i, " x")) {
+			t.Fatalf("the follower's line %d is %.80q", i, l)
+		}
+	}
+	if len(lines) != int(first) {
+		t.Errorf("the follower has %d lines, want %d", len(lines), first)
+	}
+}
+
+// A site's folder may have any name; a name once known stays.
+func TestNames(t *testing.T) {
+	s := newStore(t)
+	s.dir = filepath.Join(s.dir, "room [12]*")
+	if nodes, err := Nodes(s.dir); err != nil || len(nodes) > 0 {
+		t.Errorf("before there is anything: %v, %v", nodes, err)
+	}
+	post(t, s, macA, "one", 0, "a")
+	s.Names = func(string) string { return "" }
+	post(t, s, macA, "one", 1, "b")
+	if nodes, err := Nodes(s.dir); err != nil || len(nodes) != 1 || nodes[0].Label() != "Desk-1" || nodes[0].IP != "10.0.0.17" {
+		t.Errorf("%+v, %v", nodes, err)
 	}
 }
 

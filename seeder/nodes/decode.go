@@ -59,6 +59,9 @@ func decodeExit(e *report.Exit) error {
 	if e.Code < 0 || e.Code > 255 {
 		return fmt.Errorf("exit: code %d, want 0 to 255", e.Code)
 	}
+	if !sensible(e.At) {
+		return fmt.Errorf("exit: at is %v, want a number that isn't negative", e.At)
+	}
 	e.System, e.Reason = printable(e.System, 255), printable(e.Reason, 1000)
 	e.Lines = e.Lines[max(0, len(e.Lines)-report.ExitLines):]
 	for i, line := range e.Lines {

@@ -92,6 +92,13 @@ func (r *Registry) ListHandler() http.Handler {
 	})
 }
 
+// Name returns the name of the node with a MAC (aa:bb:cc:dd:ee:ff), the operator's or the one it reported; empty if it has none.
+func (r *Registry) Name(mac string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.nodes[mac].Name
+}
+
 // List returns all nodes, sorted by address, then MAC. It is never nil.
 func (r *Registry) List() []report.Node {
 	r.mu.Lock()

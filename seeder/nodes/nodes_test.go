@@ -132,6 +132,47 @@ func TestListIsSortedAndDated(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("nodes %q, want %q", got, want)
 	}
+	if a, b, c := r.Name("52:54:00:00:00:01"), r.Name("52:54:00:00:00:03"), r.Name("52:54:00:00:00:04"); a != "desk-1" || b != "own" || c != "" {
+		t.Errorf("names %q, %q, %q", a, b, c)
+	}
+}
+
+// How a system ended is logged once, also when it ends the same way again, and so is the host key of a boot.
+func TestEndsAndHostKeys(t *testing.T) {
+	r := newRegistry()
+	rep := report.Report{Boot: "1", MAC: "52:54:00:00:00:01", IP: "10.0.0.5", Step: report.Launch, State: report.Running, System: "probe",
+		HostKey: "SHA256:abc\x1b[2J"}
+	r.report(t, rep)
+	lines := []string{"first \x1b[31m", strings.Repeat("x", 2*report.ExitWidth)}
+	for range report.ExitLines {
+		lines = append(lines, "last\r\n")
+	}
+	rep.Exit = &report.Exit{System: "probe", At: 40, Code: 3, Reason: "because\nof", Lines: lines}
+	r.report(t, rep)
+	r.report(t, rep)
+	if e := r.list(t)[0].Exit; e == nil || len(e.Lines) != report.ExitLines || e.Lines[0] != "last  " || e.Code != 3 {
+		t.Errorf("the list has %+v", e)
+	}
+	rep.Exit = &report.Exit{System: "probe", At: 50, Code: 3, Lines: []string{strings.Repeat("x", 2*report.ExitWidth)}}
+	r.report(t, rep)
+	if e := r.list(t)[0].Exit; len(e.Lines[0]) != report.ExitWidth {
+		t.Errorf("a line of %d bytes", len(e.Lines[0]))
+	}
+	rep.Exit = &report.Exit{System: "probe", At: 60}
+	r.report(t, rep)
+	rep.Boot, rep.Exit = "2", nil
+	r.report(t, rep)
+	node := " step=launch ip=10.0.0.5 mac=52:54:00:00:00:01 system=probe "
+	want := `
+level=INFO msg="node: SSH server"` + node + `host_key=SHA256:abc[2J
+level=WARN msg="node: system ended"` + node + `ended=probe code=3 reason="because of" last_line="last  "
+level=WARN msg="node: system ended"` + node + `ended=probe code=3 reason="" last_line=` + strings.Repeat("x", report.ExitWidth) + `
+level=INFO msg="node: system ended"` + node + `ended=probe code=0 reason="" last_line=""
+level=INFO msg="node: SSH server"` + node + `host_key=SHA256:abc[2J
+`
+	if got := "\n" + r.log.String(); got != want {
+		t.Errorf("log:%s\nwant:%s", got, want)
+	}
 }
 
 func TestBounded(t *testing.T) {
@@ -164,6 +205,8 @@ func TestRefused(t *testing.T) {
 		"infinite number":    {start + `,"uptime":1e999}`, 400, "JSON"},
 		"bad duration":       {start + `,"durations":{"fetch":-2}}`, 400, "fetch took -2"},
 		"unknown duration":   {start + `,"durations":{"dance":2}}`, 400, "dance"},
+		"exit code":          {start + `,"exit":{"system":"x","code":256}}`, 400, "exit: code 256"},
+		"exit time":          {start + `,"exit":{"system":"x","at":-1}}`, 400, "exit: at"},
 		"too long":           {start + `,"error":"` + strings.Repeat("x", maxBody) + `"}`, 413, "64 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,6 +245,7 @@ func TestStringsAreMadePrintable(t *testing.T) {
 func FuzzReport(f *testing.F) {
 	f.Add(`{"mac":"52:54:00:00:00:01","step":"fetch","state":"running","durations":{"fetch":1}}`)
 	f.Add(`{"mac":"52:54:00:00:00:01","ip":"fe80::1%x","step":"fetch","state":"failed","error":"\u001b\ud800"}`)
+	f.Add(`{"mac":"52:54:00:00:00:01","step":"launch","state":"running","exit":{"system":"x\u001b","code":3,"lines":["\u0007"]},"host_key":"\u001b"}`)
 	f.Add(`[]`)
 	f.Fuzz(func(t *testing.T, body string) {
 		r := newRegistry()
@@ -211,11 +255,14 @@ func FuzzReport(f *testing.F) {
 			t.Fatalf("answered %d, recorded %v", w.Code, list)
 		}
 		for _, n := range list {
-			if strings.ContainsFunc(n.Error+n.Name+n.System+n.Boot, unicode.IsControl) {
+			if n.Exit != nil {
+				n.Error += n.Exit.System + n.Exit.Reason + strings.Join(n.Exit.Lines, "")
+			}
+			if strings.ContainsFunc(n.Error+n.Name+n.System+n.Boot+n.HostKey, unicode.IsControl) {
 				t.Errorf("control characters in %+v", n)
 			}
 		}
-		if n := strings.Count(r.log.String(), "\n"); n > len(report.Steps)+1 {
+		if n := strings.Count(r.log.String(), "\n"); n > len(report.Steps)+3 {
 			t.Errorf("%d log lines for one report", n)
 		}
 	})

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"maps"
 	"net/http"
 	"path"
@@ -71,10 +72,21 @@ func nodeRows(nodes []report.Node) (rows []page.Node) {
 		rows = append(rows, page.Node{
 			IP: n.IP, MAC: n.MAC, Name: n.Name, System: n.System, Step: string(n.Step), State: string(n.State), Error: n.Error,
 			Percent: n.Percent, FromSeeder: n.FromSeeder, FromNodes: n.FromNodes, ByHTTP: n.FromHTTP, Uploaded: n.Uploaded,
-			Seen: n.Seen,
+			Ended: ended(n.Exit), HostKey: n.HostKey, Seen: n.Seen,
 		})
 	}
 	return rows
+}
+
+// ended says how a system ended; nil is none.
+func ended(e *report.Exit) string {
+	switch {
+	case e == nil:
+		return ""
+	case e.Reason != "":
+		return fmt.Sprintf("%s ended with exit code %d: %s", e.System, e.Code, e.Reason)
+	}
+	return fmt.Sprintf("%s ended with exit code %d", e.System, e.Code)
 }
 
 // links are the other paths a person may want, those only that lead to something.

@@ -259,7 +259,8 @@ func TestRuntimesComeLast(t *testing.T) {
 func TestIndex(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.NodeList = func() []report.Node {
-			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch}, Seen: time.Now()}}
+			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, HostKey: "SHA256:abc",
+				Exit: &report.Exit{System: "probe", Code: 3}}, Seen: time.Now()}}
 		}
 	})
 	if body := s.do("GET", "/").Body.String(); !strings.Contains(body, "still being read") {
@@ -269,6 +270,7 @@ func TestIndex(t *testing.T) {
 	w := s.do("GET", "/")
 	for _, want := range []string{
 		"Room 12", "Tiny &amp; small", catalog.TorrentPath(hash1), "tiny/sub/a%20b%25c", "52:54:00:00:00:01", "/boot/boot.ipxe",
+		"SHA256:abc", "probe ended with exit code 3",
 		"/boot/undionly.kpxe",
 	} {
 		if !strings.Contains(w.Body.String(), want) {

@@ -48,6 +48,9 @@ type File struct {
 // Node is a row of the table of nodes.
 type Node struct {
 	IP, MAC, Name, System, Step, State, Error string
+	// Ended says how the last system that ran beside phase 1 ended; HostKey is the fingerprint of the node's SSH server. Empty:
+	// there is none.
+	Ended, HostKey string
 	// Percent of the download, 0 to 100.
 	Percent float64
 	// FromSeeder, FromNodes, ByHTTP and Uploaded are bytes.
