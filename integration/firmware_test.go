@@ -43,7 +43,7 @@ func TestUEFIHTTPBoot(t *testing.T) {
 		"-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n",
 		"-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n",
 	}})
-	lab.Await(t, r.seeder, toChooser, `http://10\.77\.0\.1:8080/boot/ipxe\.efi`)
+	lab.Await(t, r.seeder, toChooser, `http://10\.77\.0\.1:8080/boot/boottorrent\.efi`)
 	lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
 }
 

@@ -80,13 +80,23 @@ func newProgram() *program {
 
 func (p *program) add(bytes ...byte) { p.code = append(p.code, bytes...) }
 
-// say prints the text at an offset, first on the screen and then to the serial port.
+// say prints the text at an offset, first on the screen and, a fifth of a second later, to the serial port: a BIOS without a
+// screen shows there what is on it, up to four ticks of its clock late, and the two must not mix.
 func (p *program) say(at int) {
-	for _, routine := range []int{showAt, sendAt} {
-		p.add(0xbe, byte((origin+at)&0xff), byte((origin+at)>>8)) // mov si, text
-		p.add(0xe8)                                               // call
-		p.code = binary.LittleEndian.AppendUint16(p.code, uint16(routine-(len(p.code)+2)))
-	}
+	p.call(showAt, at)
+	p.add(
+		0xb4, 0x86, // mov ah, 0x86
+		0xb9, 0x03, 0x00, 0xba, 0x40, 0x0d, // mov cx, 3; mov dx, 0x0d40: 200,000 microseconds
+		0xcd, 0x15, // int 0x15
+	)
+	p.call(sendAt, at)
+}
+
+// call calls a routine with the text at an offset.
+func (p *program) call(routine, text int) {
+	p.add(0xbe, byte((origin+text)&0xff), byte((origin+text)>>8)) // mov si, text
+	p.add(0xe8)                                                   // call
+	p.code = binary.LittleEndian.AppendUint16(p.code, uint16(routine-(len(p.code)+2)))
 }
 
 // jump jumps to an offset nearby; condition is the opcode.
