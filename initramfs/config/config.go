@@ -5,8 +5,8 @@ import "net/netip"
 
 // Cmdline is the part of the kernel command line that concerns phase 1.
 type Cmdline struct {
-	// Seeder is bt.seeder=URL.
-	Seeder string
+	// Seeder is bt.seeder=URL. ConfSeeder is what boottorrent.conf on the medium says.
+	Seeder, ConfSeeder string
 	// System is bt.system=NAME: the default system, instead of the catalog's. Timeout is bt.timeout=SECONDS, instead of
 	// the catalog's; nil if absent.
 	System  string

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/uki"
 	"github.com/boottorrent/boottorrent/internal/version"
-	"github.com/boottorrent/boottorrent/mkimage/uki"
 )
 
 // unified joins kernel, initramfs and command line into one UEFI program. Without the stub that it takes there is none, which

@@ -13,9 +13,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/boottorrent/boottorrent/mkimage/fat"
-	"github.com/boottorrent/boottorrent/mkimage/gpt"
-	"github.com/boottorrent/boottorrent/mkimage/uki"
+	"github.com/boottorrent/boottorrent/internal/fat"
+	"github.com/boottorrent/boottorrent/internal/gpt"
+	"github.com/boottorrent/boottorrent/internal/uki"
 )
 
 // bootFile is where UEFI looks on a removable medium of an x86-64 machine.

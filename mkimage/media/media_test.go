@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/need"
-	"github.com/boottorrent/boottorrent/mkimage/fat"
-	"github.com/boottorrent/boottorrent/mkimage/uki"
+	"github.com/boottorrent/boottorrent/internal/uki"
 )
 
 // contents are those of a medium whose kernel and initramfs are not ones.
