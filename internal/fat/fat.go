@@ -1,4 +1,5 @@
-// Package fat writes a FAT16 file system with given files, as small as they allow, with the same bytes each time.
+// Package fat writes a FAT16 file system with given files, as small as they allow, with the same bytes each time ([Make]), and
+// reads any FAT file system ([Open]).
 //
 // The format is that of Microsoft's "FAT: General Overview of On-Disk Format" 1.03 (fatgen103), which UEFI 2.10 section
 // 13.3 refers to; names that are not of the form 8.3 get long ones (VFAT). Every file lies in one piece.

@@ -1,5 +1,5 @@
 // Package gpt writes the partition table of a disk image: a GUID partition table with its copy at the disk's end and a
-// protective master boot record (UEFI 2.10 chapter 5), with the same bytes each time.
+// protective master boot record (UEFI 2.10 chapter 5), with the same bytes each time. It reads one, too.
 package gpt
 
 import (
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"unicode/utf16"
 )
 
@@ -113,4 +114,37 @@ func protect(disk []byte, sectors uint64) {
 	order.PutUint32(e[8:], 1)
 	order.PutUint32(e[12:], uint32(min(sectors-1, 0xffffffff)))
 	disk[510], disk[511] = 0x55, 0xaa
+}
+
+// ErrFormat says that there is no partition table.
+var ErrFormat = errors.New("no GUID partition table")
+
+// Read reads the first of the two tables of a disk, with sectors of 512 bytes, as [Write] and xorriso write them also for discs
+// with larger ones. What is none gives an error that wraps ErrFormat. Names are not read.
+func Read(disk io.ReaderAt) ([]Partition, error) {
+	h := make([]byte, headerSize)
+	if _, err := disk.ReadAt(h, Sector); err != nil {
+		return nil, fmt.Errorf("read a partition table: %w", err)
+	}
+	first, count, size := order.Uint64(h[72:]), order.Uint32(h[80:]), order.Uint32(h[84:])
+	sum := order.Uint32(h[16:])
+	order.PutUint32(h[16:], 0)
+	if string(h[:8]) != "EFI PART" || crc32.ChecksumIEEE(h) != sum || size < entrySize || size > Sector || count > 1024 || first > 1<<40 {
+		return nil, ErrFormat
+	}
+	table := make([]byte, int(count)*int(size))
+	if _, err := disk.ReadAt(table, int64(first)*Sector); err != nil {
+		return nil, fmt.Errorf("read a partition table: %w", err)
+	}
+	if crc32.ChecksumIEEE(table) != order.Uint32(h[88:]) {
+		return nil, fmt.Errorf("%w: its sum is wrong", ErrFormat)
+	}
+	var found []Partition
+	for ; len(table) > 0; table = table[size:] {
+		p := Partition{Type: GUID(table[:16]), ID: GUID(table[16:32]), First: order.Uint64(table[32:]), Last: order.Uint64(table[40:])}
+		if p.Type != (GUID{}) {
+			found = append(found, p)
+		}
+	}
+	return found, nil
 }

@@ -1,6 +1,8 @@
 package gpt
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +36,50 @@ func TestForeignTool(t *testing.T) {
 	if !strings.HasPrefix(string(disk), "boot program") {
 		t.Error("the boot program is gone")
 	}
+	found, err := Read(bytes.NewReader(disk))
+	if err != nil || len(found) != 2 || found[1].Type != ESP || found[1].First != 2048 {
+		t.Errorf("read again: %+v, %v", found, err)
+	}
+}
+
+// A table by sgdisk is read, and one that was touched is not.
+func TestReadForeign(t *testing.T) {
+	sgdisk := need.Command(t, "sgdisk", "gdisk")
+	path := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(path, make([]byte, 4<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := exec.Command(sgdisk, "--new=3:2048:4095", "--typecode=3:EF00", path).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	disk, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := Read(bytes.NewReader(disk))
+	if err != nil || len(found) != 1 || found[0].Type != ESP || found[0].First != 2048 || found[0].Last != 4095 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	for _, at := range []int{Sector + 40, 2*Sector + 300} {
+		bad := bytes.Clone(disk)
+		bad[at] ^= 1
+		if _, err := Read(bytes.NewReader(bad)); !errors.Is(err, ErrFormat) {
+			t.Errorf("byte %d changed: %v", at, err)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	disk := make([]byte, 64<<10)
+	if err := Write(disk, GUID{1}, []Partition{{Type: ESP, First: 40, Last: 50}}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(disk[Sector : 3*Sector])
+	f.Fuzz(func(t *testing.T, tables []byte) {
+		if found, err := Read(bytes.NewReader(append(make([]byte, Sector), tables...))); err == nil && len(found) > 1024 {
+			t.Errorf("%d partitions", len(found))
+		}
+	})
 }
 
 func TestRefused(t *testing.T) {

@@ -2,7 +2,8 @@
 // kernel image: https://uapi-group.org/specifications/specs/unified_kernel_image/
 //
 // In goes systemd's stub (Debian's package systemd-boot-efi, systemd-stub(7)), a PE file (Microsoft's "PE Format") that looks into its own image for
-// the sections .linux, .initrd, .cmdline, .osrel and .uname; out comes the stub with those sections behind its own.
+// the sections .linux, .initrd, .cmdline, .osrel and .uname; out comes the stub with those sections behind its own. [Content]
+// reads one of them again.
 package uki
 
 import (
@@ -131,6 +132,34 @@ func parse(stub []byte) (*peFile, error) {
 	}
 	p.pad()
 	return p, nil
+}
+
+// Content is what an image has in its section of a name, such as .linux.
+func Content(image []byte, name string) ([]byte, error) {
+	if len(image) < 0x40 || string(image[:2]) != "MZ" {
+		return nil, errors.New("it is no PE file")
+	}
+	coff := int(order.Uint32(image[peOffsetAt:]))
+	if coff+coffSize > len(image) {
+		return nil, errors.New("it is cut off")
+	}
+	at := coff + coffSize + int(order.Uint16(image[coff+optionalSizeAt:]))
+	for range int(order.Uint16(image[coff+sectionsAt:])) {
+		if at+sectionHeader > len(image) {
+			return nil, errors.New("it is cut off")
+		}
+		h := image[at : at+sectionHeader]
+		at += sectionHeader
+		if string(bytes.TrimRight(h[:8], "\x00")) != name {
+			continue
+		}
+		size, offset := int(min(order.Uint32(h[8:]), order.Uint32(h[16:]))), int(order.Uint32(h[20:]))
+		if offset+size > len(image) {
+			return nil, errors.New("it is cut off")
+		}
+		return image[offset:][:size], nil
+	}
+	return nil, fmt.Errorf("it has no section %s", name)
 }
 
 // page is what sections in memory are aligned to: a page at least, as systemd-stub and strict firmware want it.
