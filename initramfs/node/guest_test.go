@@ -174,6 +174,44 @@ func TestGuestIsLeft(t *testing.T) {
 	}
 }
 
+// Somebody ends a guest and lets the node go on giving its system away, until a key is pressed.
+func TestGuestIsQuitAndGivenAway(t *testing.T) {
+	s := newSeeder(t)
+	n, p := newNode(t, s.url)
+	n.setLease(network.Lease{Interface: "lo", Addr: netip.MustParsePrefix("127.0.0.1/8")})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := n.Fetch(ctx, s.system); err != nil {
+		t.Fatal(err)
+	}
+	f := newFake(launch.FaceTerminal, wire.Exit{})
+	choices := make(chan boot.Choice, 1)
+	go func() {
+		choice, err := n.host(t.Context(), f, s.system)
+		if err != nil {
+			t.Error(err)
+		}
+		choices <- choice
+	}()
+	p.see("THE GUEST")
+	p.send("x")
+	p.see("is running")
+	p.send("ee")
+	p.see("Giving away System tiny")
+	p.see("Until somebody presses a key")
+	if !f.stopped || n.Report.Snapshot().Exit == nil {
+		t.Errorf("stopped %v, reported %+v", f.stopped, n.Report.Snapshot().Exit)
+	}
+	if _, ok := n.engine.Stats(s.system.InfoHash); !ok {
+		t.Error("nothing is given away")
+	}
+	p.send(" ")
+	if got := await(t, choices); got != (boot.Choice{Action: boot.Choose}) {
+		t.Errorf("then %+v", got)
+	}
+	n.stopEngine()
+}
+
 // seeTimes waits until the console has shown a text so many times.
 func (p *person) seeTimes(text string, times int) {
 	p.t.Helper()
