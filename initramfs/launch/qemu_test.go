@@ -150,6 +150,30 @@ func TestQEMUOnATerminal(t *testing.T) {
 	}
 }
 
+// Arguments of the original's sites about how a guest is shown: a real QEMU takes them beside the node's own.
+func TestQEMUTakesOldArguments(t *testing.T) {
+	for args, want := range map[string]Face{
+		"-nographic -fda boot.img": FaceTerminal, "-sdl -full-screen -daemonize -serial stdio -fda boot.img": FaceScreen,
+		"-display none -monitor stdio -fda boot.img": FaceScreen,
+	} {
+		m, job := virtualJob(t, catalog.QEMU{Args: strings.Fields(args)}, map[string][]byte{"boot.img": echoSector()})
+		job.Framebuffer = true
+		g := startVirtual(t, m, job)
+		if g.Face() != want {
+			t.Errorf("%s: face %v", args, g.Face())
+		}
+		if want == FaceTerminal {
+			tty := newFakeTerminal(t)
+			attached(t, g, tty)
+			tty.wait(t, "READY")
+		}
+		g.Stop()
+		if exit := g.Exit(); exit.Reason != "ended by this node" {
+			t.Errorf("%s: it had ended before: %+v", args, exit)
+		}
+	}
+}
+
 // What a guest writes is not in the files of its system.
 func TestQEMUWritesNothing(t *testing.T) {
 	precious := bytes.Repeat([]byte("precious"), 1<<17)
