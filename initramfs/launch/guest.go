@@ -11,6 +11,7 @@ import (
 type guest struct {
 	name      string
 	face      Face
+	notes     []string
 	process   *process
 	workspace *workspace
 	// line is the guest's terminal; nil if it has none.
@@ -23,6 +24,9 @@ type guest struct {
 
 // Face implements [Guest].
 func (g *guest) Face() Face { return g.face }
+
+// Notes implements [Guest].
+func (g *guest) Notes() []string { return g.notes }
 
 // Done implements [Guest].
 func (g *guest) Done() <-chan struct{} { return g.process.ended }

@@ -151,7 +151,7 @@ func (m *qemuMethod) Start(ctx context.Context, job Job) (Guest, error) {
 		return fail(err)
 	}
 	v := &virtual{job: job, plan: plan, said: newOutput(job.Log, "qemu")}
-	v.guest = guest{name: job.System.Name, face: plan.face, workspace: w, quit: v.quit}
+	v.guest = guest{name: job.System.Name, face: plan.face, notes: plan.notes, workspace: w, quit: v.quit}
 	if err := v.start(ctx, m.viewer); err != nil {
 		return fail(errors.Join(err, w.close()))
 	}

@@ -126,7 +126,7 @@ func TestQEMUOnATerminal(t *testing.T) {
 	m, job := virtualJob(t, catalog.QEMU{Args: []string{"-fda", "boot.img"}}, map[string][]byte{"boot.img": echoSector()})
 	log := logTo(&job)
 	g := startVirtual(t, m, job)
-	if g.Face() != FaceTerminal || !strings.Contains(log.text(), "emulated without KVM") {
+	if g.Face() != FaceTerminal || len(g.Notes()) != 1 || !strings.HasPrefix(g.Notes()[0], "emulated without KVM") || !strings.Contains(log.text(), "emulated without KVM") {
 		t.Errorf("face %v, log:\n%s", g.Face(), log.text())
 	}
 	tty := newFakeTerminal(t)

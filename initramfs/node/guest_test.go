@@ -27,6 +27,7 @@ type fake struct {
 	launch.Method // not called
 	face          launch.Face
 	fails         error // of Load
+	notes         []string
 	exit          wire.Exit
 
 	job     launch.Job
@@ -43,6 +44,7 @@ func newFake(face launch.Face, exit wire.Exit) *fake {
 func (f *fake) Load(_ context.Context, job launch.Job) error                  { f.job = job; return f.fails }
 func (f *fake) Start(_ context.Context, job launch.Job) (launch.Guest, error) { return f, nil }
 func (f *fake) Face() launch.Face                                             { return f.face }
+func (f *fake) Notes() []string                                               { return f.notes }
 func (f *fake) Done() <-chan struct{}                                         { return f.ended }
 func (f *fake) Exit() wire.Exit                                               { return f.exit }
 func (f *fake) end()                                                          { f.once.Do(func() { close(f.ended) }) }
@@ -228,8 +230,9 @@ func (p *person) seeTimes(text string, times int) {
 // A guest on the network has no console: its screen is the one that asks, and ends with it.
 func TestRemoteGuest(t *testing.T) {
 	f := newFake(launch.FaceRemote, wire.Exit{})
+	f.notes = []string{"emulated, which is slow", "VNC at 10.0.0.7"}
 	_, p, choices, _ := visiting(t, f, "")
-	p.see("It is shown on the network")
+	p.see("It is shown on the network. Note: emulated, which is slow; VNC at 10.0.0.7.")
 	f.end()
 	p.see("has ended well")
 	p.send("\r")
