@@ -56,7 +56,7 @@ func TestUndionlyByTFTP(t *testing.T) {
 	r.serve()
 	n := r.node(lab.NodeConfig{Name: "bios"})
 	r.interruptIPXE(n)
-	r.enter(n.Console(), "dhcp && chain tftp://"+r.host.IP().String()+"/undionly.kpxe")
+	r.typeLine(n, "dhcp && chain tftp://"+r.host.IP().String()+"/undionly.kpxe")
 	lab.Await(t, r.seeder, toMessage, `undionly\.kpxe`)
 	lab.Await(t, n.Console(), toMessage, `iPXE initialising devices`)
 	lab.AwaitScreen(t, n.Console(), toChooser, `BootTorrent`)

@@ -197,6 +197,6 @@ func TestGuestsOnSerialLines(t *testing.T) {
 	lab.AwaitScreen(t, first.Console(), toGuest, `executed automatically in`)
 	r.must(first.Console().Send("c"))
 	lab.AwaitScreen(t, first.Console(), toMessage, `grub>`)
-	r.enter(first.Console(), "echo typed $root")
+	r.typeLine(first, "echo typed $root")
 	lab.AwaitScreen(t, first.Console(), toMessage, `(?m)^typed (cd|hd)`)
 }
