@@ -56,7 +56,7 @@ func TestUndionlyByTFTP(t *testing.T) {
 	r.serve()
 	n := r.node(lab.NodeConfig{Name: "bios"})
 	r.interruptIPXE(n)
-	r.must(n.Console().SendLine("dhcp && chain tftp://" + r.host.IP().String() + "/undionly.kpxe"))
+	r.typeLine(n, "dhcp && chain tftp://"+r.host.IP().String()+"/undionly.kpxe")
 	lab.Await(t, r.seeder, toMessage, `undionly\.kpxe`)
 	lab.Await(t, n.Console(), toMessage, `iPXE initialising devices`)
 	lab.AwaitScreen(t, n.Console(), toChooser, `BootTorrent`)
@@ -76,4 +76,12 @@ func (r *room) interruptIPXE(n *lab.Node) {
 		}
 	}
 	r.t.Fatal("iPXE does not heed Ctrl-B")
+}
+
+// typeLine types at a boot loader.
+func (r *room) typeLine(n *lab.Node, line string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), toMessage)
+	defer cancel()
+	r.must(n.Console().TypeLine(ctx, line))
 }

@@ -190,6 +190,6 @@ func TestGuestsOnSerialLines(t *testing.T) {
 	lab.AwaitScreen(t, first.Console(), toGuest, `executed automatically in`)
 	r.must(first.Console().Send("c"))
 	lab.AwaitScreen(t, first.Console(), toMessage, `grub>`)
-	r.must(first.Console().Send("echo typed $root" + lab.Enter))
+	r.typeLine(first, "echo typed $root")
 	lab.AwaitScreen(t, first.Console(), toMessage, `(?m)^typed (cd|hd)`)
 }
