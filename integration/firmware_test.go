@@ -77,3 +77,11 @@ func (r *room) interruptIPXE(n *lab.Node) {
 	}
 	r.t.Fatal("iPXE does not heed Ctrl-B")
 }
+
+// typeLine types at a boot loader.
+func (r *room) typeLine(n *lab.Node, line string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), toMessage)
+	defer cancel()
+	r.must(n.Console().TypeLine(ctx, line))
+}
