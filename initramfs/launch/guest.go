@@ -37,7 +37,11 @@ func (g *guest) Exit() report.Exit {
 	case <-g.process.ended:
 		return g.process.exit
 	default:
-		return report.Exit{System: g.name}
+		exit := report.Exit{System: g.name}
+		if g.process.stopped.Load() {
+			exit.Code, exit.Reason = 1, "it was killed and does not end, as it waits for a device; restart this machine"
+		}
+		return exit
 	}
 }
 

@@ -86,7 +86,8 @@ type Guest interface {
 	Done() <-chan struct{}
 	// Exit says how it ended, once it has.
 	Exit() report.Exit
-	// Stop ends it: by asking, and by force when that takes more than a few seconds. It returns when it has ended.
+	// Stop ends it: by asking, and by force when that takes more than a few seconds. It returns when it has ended, or some seconds
+	// later if it can't be, which Exit says then.
 	Stop()
 	// Close ends it if it runs, and gives back what it had mounted or made.
 	Close() error

@@ -301,7 +301,7 @@ func (v *virtual) failed(err error) error {
 	if !errors.Is(err, errQMPGone) {
 		return fmt.Errorf("QEMU did not answer: %w; it said: %s", err, v.said.last("nothing"))
 	}
-	exit := v.process.exit
+	exit := v.Exit()
 	said := v.said.last(exit.Reason)
 	if v.line != nil {
 		said = strings.Join(append(exit.Lines[max(0, len(exit.Lines)-5):], exit.Reason), "; ")
