@@ -22,7 +22,7 @@ const (
 	toChooser = 4 * time.Minute // from power-on
 	toSystem  = 5 * time.Minute // from the choice to the next system's init
 	toMessage = 3 * time.Minute
-	soon      = time.Minute     // what takes a second on an idle machine
+	soon      = time.Minute // what takes a second on an idle machine
 )
 
 // The room's network. The range is what an existing DHCP server hands out.
