@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -79,6 +80,15 @@ func DefaultCache() (string, error) {
 // Build builds the image of o.Site and returns its manifest. On an error what was in DIR/image/ before is untouched.
 // Problems of the site come as [site.Problems].
 func Build(ctx context.Context, o Options) (*Manifest, error) {
+	b, err := newBuild(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	return b.run(ctx)
+}
+
+func newBuild(ctx context.Context, o Options) (*build, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
@@ -94,9 +104,7 @@ func Build(ctx context.Context, o Options) (*Manifest, error) {
 	if !xz.HasTool() {
 		o.Log.Warn("the tool xz is not here; the image gets a fifth larger than with it", "remedy", "apt-get install xz-utils")
 	}
-	b := &build{Options: o, xz: xz, cache: cache{dir: filepath.Join(o.Cache, "parts")}}
-	defer b.close()
-	return b.run(ctx)
+	return &build{Options: o, xz: xz, cache: cache{dir: filepath.Join(o.Cache, "parts")}}, nil
 }
 
 // OptionError is an option that can't be meant so, as opposed to one that turns out wrong.
@@ -157,6 +165,8 @@ type build struct {
 	kernel kernel.Files
 	plan   *commands.Plan
 	set    *drivers.Set
+	// medium is nil unless one is made.
+	medium *medium
 }
 
 func (b *build) close() {
@@ -193,10 +203,21 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 		parts[2], err = b.sitePart(groupCtx)
 		return err
 	})
+	var withStorage *Part
+	if b.medium != nil {
+		group.Go(func() (err error) {
+			withStorage, err = b.storagePart(groupCtx)
+			return err
+		})
+	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return b.write(ctx, parts[:])
+	m, err := b.write(ctx, parts[:])
+	if err != nil || b.medium == nil {
+		return m, err
+	}
+	return m, b.writeMedium(ctx, []*Part{parts[0], withStorage, parts[2]})
 }
 
 func (b *build) findKernel(ctx context.Context) (err error) {
@@ -252,6 +273,20 @@ func (b *build) modulesPart(ctx context.Context) (*Part, error) {
 		return nil, err
 	}
 	b.set = set
+	return b.compressModules(ctx, set)
+}
+
+// storagePart is modulesPart with the drivers that a medium is read by.
+func (b *build) storagePart(ctx context.Context) (*Part, error) {
+	selection := append(slices.Clone(b.Drivers), drivers.Storage)
+	set, err := drivers.Select(b.kernel.Modules, b.kernel.Version, selection, b.Firmware)
+	if err != nil {
+		return nil, err
+	}
+	return b.compressModules(ctx, set)
+}
+
+func (b *build) compressModules(ctx context.Context, set *drivers.Set) (*Part, error) {
 	records := set.Records()
 	content, err := archive.CPIO(records)
 	if err != nil {

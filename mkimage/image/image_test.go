@@ -70,6 +70,30 @@ func TestOptionErrors(t *testing.T) {
 	}
 }
 
+// What a medium lacks is said before anything is built.
+func TestMediumErrors(t *testing.T) {
+	folder := t.TempDir()
+	path := os.Getenv("PATH")
+	for _, c := range []struct {
+		name, path string
+		medium     Medium
+		wrong      string
+	}{
+		{"format", path, Medium{Format: "floppy"}, "choose usb or iso"},
+		{"onto a device", path, Medium{Format: USB, Path: "/dev/null"}, "mkimage flash"},
+		{"onto a folder", path, Medium{Format: USB, Path: folder}, "is not a file"},
+		{"without GRUB", folder, Medium{Format: USB}, "apt-get install"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("PATH", c.path)
+			_, _, err := BuildMedium(t.Context(), Options{Site: t.TempDir(), Source: "../..", Cache: t.TempDir()}, c.medium)
+			if err == nil || !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("error %v, want one with %q", err, c.wrong)
+			}
+		})
+	}
+}
+
 // TestBuildErrors: nothing is written, and what is wrong is said before anything long is begun.
 func TestBuildErrors(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "site")
