@@ -13,7 +13,6 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/discover"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
-	"github.com/boottorrent/boottorrent/initramfs/network"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/seederurl"
 )
@@ -60,7 +59,7 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 		return base, nil
 	}
 	lease := n.lease()
-	answers, err := network.Seeders(limited, lease)
+	answers, err := n.askDHCP(limited, lease)
 	if err != nil {
 		n.Log("seeder: nobody is asked by DHCP: %v", err)
 	}
