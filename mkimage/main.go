@@ -9,7 +9,7 @@
 //
 // Description:
 //
-// DIR is a site directory made by seeder init. The image is written to DIR/image: vmlinuz, initramfs.cpio.xz, and
+// DIR is a site directory made by seeder init. The image is written to DIR/image: vmlinuz, initramfs.img, and
 // manifest.json, which says what they are made of; mkimage usb and mkimage iso make a medium of it besides, for machines that
 // don't boot from the network. Without --kernel the kernel is the distribution's, downloaded by apt
 // into a cache; nothing is installed, and root is not needed.
@@ -56,6 +56,7 @@ type flags struct {
 	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}."`
 	Seeder   string `placeholder:"URL" help:"The seeder, http://ADDRESS:PORT, for nodes that are not told by what boots them."`
 
+	Compress      string `default:"xz" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`
 	CompressLevel int    `default:"9" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
 	Cache         string `placeholder:"DIR" help:"Where kernels and compiled parts are kept. Default: $$XDG_CACHE_HOME/boottorrent."`
 	Source        string `placeholder:"DIR" help:"BootTorrent's source. Default: the checkout in which you or mkimage are."`
@@ -107,7 +108,7 @@ func (f *flags) options(dir string, term terminal) (image.Options, error) {
 	}
 	return image.Options{
 		Site: dir, Kernel: f.Kernel, Modules: f.Modules, UpdateKernel: f.Update, Drivers: selection, Firmware: f.Firmware,
-		Seeder: f.Seeder, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release,
+		Seeder: f.Seeder, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release,
 		Log: slog.New(slog.NewTextHandler(term.Err, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, nil
 }

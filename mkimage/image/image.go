@@ -1,12 +1,13 @@
-// Package image builds phase 1 of a site: DIR/image/ with the kernel (vmlinuz), the initramfs (initramfs.cpio.xz), both in
+// Package image builds phase 1 of a site: DIR/image/ with the kernel (vmlinuz), the initramfs (initramfs.img), both in
 // one UEFI program (boottorrent.efi), and what they are made of (manifest.json).
 //
-// The initramfs is three xz streams one after the other, which the kernel unpacks in this order: the commands, the kernel
+// The initramfs is three streams of xz or zstd one after the other, which the kernel unpacks in this order: the commands, the kernel
 // modules, and the site's part (public key, seeder). The first two are kept in a cache under a hash of all they are made
 // from, so that a change in the site compiles and compresses nothing anew. The same inputs give the same bytes.
 package image
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,7 +30,7 @@ import (
 // Names of the files in DIR/image/.
 const (
 	KernelFile    = "vmlinuz"
-	InitramfsFile = "initramfs.cpio.xz"
+	InitramfsFile = "initramfs.img"
 	// UKIFile is kernel, initramfs and command line in one UEFI program.
 	UKIFile      = "boottorrent.efi"
 	ManifestFile = "manifest.json"
@@ -56,6 +57,8 @@ type Options struct {
 	// Seeder is the seeder's base URL, http://ADDRESS:PORT, for nodes that neither the boot loader nor DHCP tells; may be
 	// empty.
 	Seeder string
+	// Compress is archive.MethodXZ or MethodZstd; xz if empty.
+	Compress string
 	// Level is how much effort goes into compression, archive.MinLevel to archive.MaxLevel; archive.DefaultLevel if 0.
 	Level int
 	// Cache is a folder for kernels and compiled parts; DefaultCache if empty.
@@ -97,14 +100,18 @@ func newBuild(ctx context.Context, o Options) (*build, error) {
 		return nil, &OptionError{fmt.Sprintf("there is no compression level %d: choose one from %d (quick) to %d (small)",
 			o.Level, archive.MinLevel, archive.MaxLevel)}
 	}
-	xz, err := archive.NewXZ(ctx, o.Level)
+	if o.Compress != archive.MethodXZ && o.Compress != archive.MethodZstd {
+		return nil, &OptionError{fmt.Sprintf("there is no compression %q: choose %s (small) or %s (quickly unpacked)",
+			o.Compress, archive.MethodXZ, archive.MethodZstd)}
+	}
+	compressor, err := archive.New(ctx, o.Compress, o.Level)
 	if err != nil {
 		return nil, err
 	}
-	if !xz.HasTool() {
-		o.Log.Warn("the tool xz is not here; the image gets a fifth larger than with it", "remedy", "apt-get install xz-utils")
+	if lacks := compressor.Lacks(); lacks != "" {
+		o.Log.Warn("the tool "+o.Compress+" is not here; the image gets a tenth or more larger than with it", "remedy", "apt-get install "+lacks)
 	}
-	return &build{Options: o, xz: xz, cache: cache{dir: filepath.Join(o.Cache, "parts")}}, nil
+	return &build{Options: o, compressor: compressor, cache: cache{dir: filepath.Join(o.Cache, "parts")}}, nil
 }
 
 // OptionError is an option that can't be meant so, as opposed to one that turns out wrong.
@@ -118,6 +125,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Compress = cmp.Or(o.Compress, archive.MethodXZ)
 	if o.Level == 0 {
 		o.Level = archive.DefaultLevel
 	}
@@ -156,8 +164,8 @@ func checkSeeder(text string) error {
 // build is one run of Build.
 type build struct {
 	Options
-	xz    archive.XZ
-	cache cache
+	compressor archive.Compressor
+	cache      cache
 	// temp is made when it is needed.
 	temp string
 
@@ -244,8 +252,8 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	xz := b.xz.WithX86()
-	key := hash("commands", xz.String(), plan.Key, string(skeleton))
+	compressor := b.compressor.ForCode()
+	key := hash("commands", compressor.String(), plan.Key, string(skeleton))
 	return b.cache.part(CommandsPart, key, func() (*Part, error) {
 		b.Log.Info("compile the node's commands; this takes a minute or more the first time",
 			"commands", len(plan.Names), "go", plan.Go)
@@ -262,7 +270,7 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 			return nil, fmt.Errorf("the source in %s was changed while it was compiled; run mkimage again", b.Source)
 		}
 		b.Log.Info("compress the commands")
-		return newPart(ctx, CommandsPart, xz, append(base, records...))
+		return newPart(ctx, CommandsPart, compressor, append(base, records...))
 	})
 }
 
@@ -292,10 +300,10 @@ func (b *build) compressModules(ctx context.Context, set *drivers.Set) (*Part, e
 	if err != nil {
 		return nil, err
 	}
-	key := hash("modules", b.xz.String(), string(content))
+	key := hash("modules", b.compressor.String(), string(content))
 	return b.cache.part(ModulesPart, key, func() (*Part, error) {
 		b.Log.Info("compress the kernel's modules", "modules", len(set.Modules), "kernel", b.kernel.Version)
-		return newPart(ctx, ModulesPart, b.xz, records)
+		return newPart(ctx, ModulesPart, b.compressor, records)
 	})
 }
 
@@ -319,7 +327,7 @@ func (b *build) sitePart(ctx context.Context) (*Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newPart(ctx, SitePart, b.xz, siteRecords(name, append(content, '\n')))
+	return newPart(ctx, SitePart, b.compressor, siteRecords(name, append(content, '\n')))
 }
 
 func (b *build) tempDir() (string, error) {

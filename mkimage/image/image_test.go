@@ -54,6 +54,7 @@ func TestOptionErrors(t *testing.T) {
 		wrong string
 	}{
 		{"modules alone", Options{Modules: "/lib/modules/1"}, "without a kernel"},
+		{"compression", Options{Compress: "gzip"}, "choose xz (small) or zstd"},
 		{"level", Options{Level: 12}, "no compression level 12"},
 		{"seeder without scheme", Options{Seeder: "10.0.0.1:80"}, "http://ADDRESS:PORT"},
 		{"seeder with path", Options{Seeder: "http://10.0.0.1/x"}, "http://ADDRESS:PORT"},
@@ -144,8 +145,8 @@ func TestCache(t *testing.T) {
 		{"empty", func() {}, "a", 1},
 		{"again", func() {}, "a", 1},
 		{"another key", func() {}, "b", 2},
-		{"damaged", func() { writeTestFile(t, filepath.Join(c.dir, "a.xz"), "made for b") }, "a", 3},
-		{"half gone", func() { os.Remove(filepath.Join(c.dir, "a.xz")) }, "a", 4},
+		{"damaged", func() { writeTestFile(t, filepath.Join(c.dir, "a.stream"), "made for b") }, "a", 3},
+		{"half gone", func() { os.Remove(filepath.Join(c.dir, "a.stream")) }, "a", 4},
 		{"damaged description", func() { writeTestFile(t, filepath.Join(c.dir, "a.json"), "{") }, "a", 5},
 		{"mended", func() {}, "a", 5},
 	} {
@@ -264,12 +265,12 @@ func TestSitePartHasSSHKeys(t *testing.T) {
 	if err := site.Init(dir, "room"); err != nil {
 		t.Fatal(err)
 	}
-	tool, err := archive.NewXZ(t.Context(), archive.MinLevel)
+	tool, err := archive.New(t.Context(), archive.MethodXZ, archive.MinLevel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, keys := range [][]string{nil, {login}} {
-		b := &build{site: &site.Site{Name: "room", Dir: dir, Node: site.Node{SSHKeys: keys}}, xz: tool}
+		b := &build{site: &site.Site{Name: "room", Dir: dir, Node: site.Node{SSHKeys: keys}}, compressor: tool}
 		part, err := b.sitePart(t.Context())
 		if err != nil {
 			t.Fatal(err)

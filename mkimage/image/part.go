@@ -22,7 +22,7 @@ const (
 	SitePart     = "site"
 )
 
-// Part is a part of the initramfs: one cpio archive in one xz stream.
+// Part is a part of the initramfs: one cpio archive in one compressed stream.
 type Part struct {
 	Name string `json:"name"`
 	// Size is in bytes as it is sent, Unpacked as it lies in the node's memory.
@@ -44,12 +44,12 @@ type PartFile struct {
 }
 
 // newPart compresses records.
-func newPart(ctx context.Context, name string, xz archive.XZ, records []cpio.Record) (*Part, error) {
+func newPart(ctx context.Context, name string, compressor archive.Compressor, records []cpio.Record) (*Part, error) {
 	content, err := archive.CPIO(records)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := xz.Compress(ctx, content)
+	stream, err := compressor.Compress(ctx, content)
 	if err != nil {
 		return nil, fmt.Errorf("compress the %s: %w", name, err)
 	}
