@@ -8,20 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/internal/seederurl"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
-
-// DefaultPort is the seeder's HTTP port where only an address is known.
-const DefaultPort = 8080
 
 // probeTimeout is how long one candidate may take to answer: a few lost packets, not a person's patience.
 const probeTimeout = 5 * time.Second
@@ -58,7 +52,7 @@ func Candidates(cmd config.Cmdline, img sitepart.Config, lease network.Lease) []
 			return
 		}
 		c := Candidate{From: from, URL: said}
-		if base, err := BaseURL(said); err != nil {
+		if base, err := seederurl.Base(said); err != nil {
 			c.Err = err
 		} else {
 			c.URL = base
@@ -72,7 +66,7 @@ func Candidates(cmd config.Cmdline, img sitepart.Config, lease network.Lease) []
 	}
 	add("bt.seeder= on the kernel command line", cmd.Seeder)
 	add("built into this image", img.Seeder)
-	if isHTTP(lease.BootFile) {
+	if seederurl.HasScheme(lease.BootFile) {
 		add("DHCP's boot file", lease.BootFile)
 	}
 	if lease.NextServer.IsValid() {
@@ -83,38 +77,6 @@ func Candidates(cmd config.Cmdline, img sitepart.Config, lease network.Lease) []
 		add(from, lease.NextServer.String())
 	}
 	return list
-}
-
-func isHTTP(s string) bool {
-	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
-}
-
-// BaseURL makes the base URL of a seeder of an address, ADDRESS:PORT, or the URL of anything it serves: the host is
-// what counts, since a seeder serves from the root. Without a port it is DefaultPort, unless the URL names a scheme,
-// which has a port of its own.
-func BaseURL(said string) (string, error) {
-	bad := func() (string, error) {
-		return "", fmt.Errorf("%q is no address; write http://ADDRESS:PORT", said)
-	}
-	if a, err := netip.ParseAddr(said); err == nil {
-		return "http://" + net.JoinHostPort(a.String(), strconv.Itoa(DefaultPort)), nil
-	}
-	withScheme := said
-	if !strings.Contains(said, "://") {
-		withScheme = "http://" + said
-	}
-	u, err := url.Parse(withScheme)
-	if err != nil || !isHTTP(withScheme) || u.Hostname() == "" || u.User != nil {
-		return bad()
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return bad()
-		}
-	} else if withScheme != said {
-		u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(DefaultPort))
-	}
-	return u.Scheme + "://" + u.Host, nil
 }
 
 // Find returns the first candidate for which probe, which asks for the catalog, returns nil. tried are all that were
