@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
@@ -40,13 +39,7 @@ func (c mediumCmd) build(ctx context.Context, term terminal, f *flags, format im
 	if err != nil {
 		return err
 	}
-	want := image.Medium{Format: format, Path: c.Output}
-	if c.Conf != "" {
-		if want.Config, err = os.ReadFile(c.Conf); err != nil {
-			return fmt.Errorf("read the medium's configuration: %w", err)
-		}
-	}
-	m, medium, err := image.BuildMedium(ctx, options, want)
+	m, medium, err := image.BuildMedium(ctx, options, image.Medium{Format: format, Path: c.Output, Config: c.Conf})
 	if err := explain(term, err); err != nil {
 		return err
 	}

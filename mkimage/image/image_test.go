@@ -73,7 +73,8 @@ func TestOptionErrors(t *testing.T) {
 
 // What a medium lacks is said before anything is built.
 func TestMediumErrors(t *testing.T) {
-	folder := t.TempDir()
+	folder, conf := t.TempDir(), filepath.Join(t.TempDir(), "my.conf")
+	writeTestFile(t, conf, "# mine\r\ntimeout: soon\r\nsystem: debian\r\ncolour: red\r\n")
 	path := os.Getenv("PATH")
 	for _, c := range []struct {
 		name, path string
@@ -83,6 +84,9 @@ func TestMediumErrors(t *testing.T) {
 		{"format", path, Medium{Format: "floppy"}, "choose usb or iso"},
 		{"onto a device", path, Medium{Format: USB, Path: "/dev/null"}, "mkimage flash"},
 		{"onto a folder", path, Medium{Format: USB, Path: folder}, "is not a file"},
+		{"no configuration", path, Medium{Format: USB, Config: folder + "/none"}, "none"},
+		{"wrong configuration", path, Medium{Format: USB, Config: conf}, conf + ":2: timeout: soon"},
+		{"all that is wrong", path, Medium{Format: USB, Config: conf}, conf + ":4: colour: red"},
 		{"without GRUB", folder, Medium{Format: USB}, "apt-get install"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
