@@ -60,7 +60,7 @@ type flags struct {
 	CompressLevel int    `default:"9" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
 	Cache         string `placeholder:"DIR" help:"Where kernels and compiled parts are kept. Default: $$XDG_CACHE_HOME/boottorrent."`
 	Source        string `placeholder:"DIR" help:"BootTorrent's source. Default: the checkout in which you or mkimage are."`
-	Verbose       bool   `short:"v" help:"List every module and missing firmware."`
+	Verbose       bool   `short:"v" help:"List every module and missing firmware, and what takes how long."`
 }
 
 // buildCmd builds an image.
@@ -85,13 +85,17 @@ func main() { cli.Main(program()) }
 
 // Run builds the image and prints what takes how many bytes.
 func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
-	options, err := f.options(c.Dir, term)
+	var steps steps
+	options, err := f.options(c.Dir, term, &steps)
 	if err != nil {
 		return err
 	}
 	m, err := image.Build(ctx, options)
 	if err := explain(term, err); err != nil {
 		return err
+	}
+	if f.Verbose {
+		steps.print(term.Out)
 	}
 	if err := m.WriteTable(term.Out, f.Verbose); err != nil {
 		return err
@@ -101,14 +105,14 @@ func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
 }
 
 // options are the flags as a package takes them.
-func (f *flags) options(dir string, term terminal) (image.Options, error) {
+func (f *flags) options(dir string, term terminal, s *steps) (image.Options, error) {
 	selection, err := drivers.ParseSelection(f.Drivers)
 	if err != nil {
 		return image.Options{}, cli.UsageError{Err: err}
 	}
 	return image.Options{
 		Site: dir, Kernel: f.Kernel, Modules: f.Modules, UpdateKernel: f.Update, Drivers: selection, Firmware: f.Firmware,
-		Seeder: f.Seeder, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release,
+		Seeder: f.Seeder, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release, Took: s.add,
 		Log: slog.New(slog.NewTextHandler(term.Err, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, nil
 }

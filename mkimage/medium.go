@@ -35,13 +35,17 @@ func (c isoCmd) Run(ctx context.Context, term terminal, f *flags) error {
 }
 
 func (c mediumCmd) build(ctx context.Context, term terminal, f *flags, format image.Format) error {
-	options, err := f.options(c.Dir, term)
+	var steps steps
+	options, err := f.options(c.Dir, term, &steps)
 	if err != nil {
 		return err
 	}
 	m, medium, err := image.BuildMedium(ctx, options, image.Medium{Format: format, Path: c.Output, Config: c.Conf})
 	if err := explain(term, err); err != nil {
 		return err
+	}
+	if f.Verbose {
+		steps.print(term.Out)
 	}
 	if err := m.WriteTable(term.Out, f.Verbose); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -69,6 +70,9 @@ type Options struct {
 	Release string
 	// Log is told what takes time; nobody if nil.
 	Log *slog.Logger
+	// Took is told how long a step took, some of them at the same time as others; nobody if nil. It may be called by several
+	// goroutines.
+	Took func(step string, took time.Duration)
 }
 
 // DefaultCache is the folder boottorrent in the user's cache: $XDG_CACHE_HOME, or ~/.cache.
@@ -124,6 +128,9 @@ func (o Options) withDefaults() (Options, error) {
 	var err error
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Took == nil {
+		o.Took = func(string, time.Duration) {}
 	}
 	o.Compress = cmp.Or(o.Compress, archive.MethodXZ)
 	if o.Level == 0 {
@@ -194,7 +201,7 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 	case made:
 		b.Log.Info("keys are made for this site of the original; keep them", "secret", site.SecretKeyFile, "public", site.PublicKeyFile)
 	}
-	if err := b.findKernel(ctx); err != nil {
+	if err := b.step("find the kernel", func() error { return b.findKernel(ctx) }); err != nil {
 		return nil, err
 	}
 	var parts [3]*Part
@@ -221,11 +228,23 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	m, err := b.write(ctx, parts[:])
+	var m *Manifest
+	err := b.step("write the image", func() (err error) {
+		m, err = b.write(ctx, parts[:])
+		return err
+	})
 	if err != nil || b.medium == nil {
 		return m, err
 	}
-	return m, b.writeMedium(ctx, []*Part{parts[0], withStorage, parts[2]})
+	return m, b.step("make the medium", func() error { return b.writeMedium(ctx, []*Part{parts[0], withStorage, parts[2]}) })
+}
+
+// step does f and tells how long it took.
+func (b *build) step(name string, f func() error) error {
+	began := time.Now()
+	err := f()
+	b.Took(name, time.Since(began))
+	return err
 }
 
 func (b *build) findKernel(ctx context.Context) (err error) {
@@ -242,11 +261,13 @@ func (b *build) findKernel(ctx context.Context) (err error) {
 
 // commandsPart is everything but modules and the site's part.
 func (b *build) commandsPart(ctx context.Context) (*Part, error) {
-	plan, err := commands.List(ctx, b.Source, b.Release)
-	if err != nil {
+	if err := b.step("look at the commands' source", func() (err error) {
+		b.plan, err = commands.List(ctx, b.Source, b.Release)
+		return err
+	}); err != nil {
 		return nil, err
 	}
-	b.plan = plan
+	plan := b.plan
 	base := baseRecords()
 	skeleton, err := archive.CPIO(base)
 	if err != nil {
@@ -261,37 +282,48 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 		if err != nil {
 			return nil, err
 		}
-		records, err := plan.Build(ctx, temp)
+		records, err := plan.Build(ctx, temp, b.Took)
 		if err != nil {
 			return nil, err
 		}
 		// What was compiled must be what the key stands for.
-		if after, err := commands.List(ctx, b.Source, b.Release); err != nil || after.Key != plan.Key {
-			return nil, fmt.Errorf("the source in %s was changed while it was compiled; run mkimage again", b.Source)
+		if err := b.step("look at the source again", func() error {
+			if after, err := commands.List(ctx, b.Source, b.Release); err != nil || after.Key != plan.Key {
+				return fmt.Errorf("the source in %s was changed while it was compiled; run mkimage again", b.Source)
+			}
+			return nil
+		}); err != nil {
+			return nil, err
 		}
 		b.Log.Info("compress the commands")
-		return newPart(ctx, CommandsPart, compressor, append(base, records...))
+		return b.newPart(ctx, CommandsPart, compressor, append(base, records...))
 	})
 }
 
 // modulesPart is the kernel's modules and firmware.
 func (b *build) modulesPart(ctx context.Context) (*Part, error) {
-	set, err := drivers.Select(b.kernel.Modules, b.kernel.Version, b.Drivers, b.Firmware)
-	if err != nil {
+	var err error
+	if b.set, err = b.choose(b.Drivers); err != nil {
 		return nil, err
 	}
-	b.set = set
-	return b.compressModules(ctx, set)
+	return b.compressModules(ctx, b.set)
 }
 
 // storagePart is modulesPart with the drivers that a medium is read by.
 func (b *build) storagePart(ctx context.Context) (*Part, error) {
-	selection := append(slices.Clone(b.Drivers), drivers.Storage)
-	set, err := drivers.Select(b.kernel.Modules, b.kernel.Version, selection, b.Firmware)
+	set, err := b.choose(append(slices.Clone(b.Drivers), drivers.Storage))
 	if err != nil {
 		return nil, err
 	}
 	return b.compressModules(ctx, set)
+}
+
+func (b *build) choose(selection drivers.Selection) (set *drivers.Set, err error) {
+	err = b.step("read the modules", func() error {
+		set, err = drivers.Select(b.kernel.Modules, b.kernel.Version, selection, b.Firmware)
+		return err
+	})
+	return set, err
 }
 
 func (b *build) compressModules(ctx context.Context, set *drivers.Set) (*Part, error) {
@@ -303,7 +335,7 @@ func (b *build) compressModules(ctx context.Context, set *drivers.Set) (*Part, e
 	key := hash("modules", b.compressor.String(), string(content))
 	return b.cache.part(ModulesPart, key, func() (*Part, error) {
 		b.Log.Info("compress the kernel's modules", "modules", len(set.Modules), "kernel", b.kernel.Version)
-		return newPart(ctx, ModulesPart, b.compressor, records)
+		return b.newPart(ctx, ModulesPart, b.compressor, records)
 	})
 }
 
@@ -327,7 +359,7 @@ func (b *build) sitePart(ctx context.Context) (*Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newPart(ctx, SitePart, b.compressor, siteRecords(name, append(content, '\n')))
+	return b.newPart(ctx, SitePart, b.compressor, siteRecords(name, append(content, '\n')))
 }
 
 func (b *build) tempDir() (string, error) {

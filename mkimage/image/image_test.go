@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/u-root/mkuimage/cpio"
 	"github.com/ulikunitz/xz"
@@ -274,7 +275,8 @@ func TestSitePartHasSSHKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, keys := range [][]string{nil, {login}} {
-		b := &build{site: &site.Site{Name: "room", Dir: dir, Node: site.Node{SSHKeys: keys}}, compressor: tool}
+		b := &build{site: &site.Site{Name: "room", Dir: dir, Node: site.Node{SSHKeys: keys}}, compressor: tool,
+			Options: Options{Took: func(string, time.Duration) {}}}
 		part, err := b.sitePart(t.Context())
 		if err != nil {
 			t.Fatal(err)
