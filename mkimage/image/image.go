@@ -37,8 +37,8 @@ const (
 	ManifestFile = "manifest.json"
 )
 
-// MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 20 MiB.
-const MaxSize = 20 << 20
+// MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 16 MiB.
+const MaxSize = 16 << 20
 
 // DefaultFirmware is where distributions install firmware.
 const DefaultFirmware = "/lib/firmware"
