@@ -1,4 +1,4 @@
-// Package seederurl makes the base URL of a seeder of what people, files and DHCP servers say of it.
+// Package seederurl is how a seeder's address is told: as text, of which it makes the base URL, and by DHCP.
 package seederurl
 
 import (
@@ -9,6 +9,10 @@ import (
 	"strconv"
 	"strings"
 )
+
+// VendorClass begins option 60 of phase 1's DHCP messages (RFC 2132, 9.13), to which a seeder answers with its base URL as boot
+// file, and is that option in the answer.
+const VendorClass = "BootTorrent"
 
 // DefaultPort is the seeder's HTTP port where only an address is known.
 const DefaultPort = 8080
