@@ -50,7 +50,8 @@ func (c mediumCmd) build(ctx context.Context, term terminal, f *flags, format im
 	if err := m.WriteTable(term.Out, f.Verbose); err != nil {
 		return err
 	}
-	fmt.Fprintf(term.Out, "\n%s: %d bytes, %.2f MiB, volume %08x\n", medium.Path, medium.Size, float64(medium.Size)/(1<<20), medium.Volume)
+	fmt.Fprintf(term.Out, "\n%s: %d bytes, %.2f MiB, volume %04X-%04X\n", medium.Path, medium.Size, float64(medium.Size)/(1<<20),
+		medium.Volume>>16, medium.Volume&0xffff)
 	if format == image.USB {
 		fmt.Fprintf(term.Out, "Onto a stick with it: mkimage flash %s\n", medium.Path)
 	}
