@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -12,7 +14,7 @@ import (
 )
 
 // A stick with the image of mkimage usb, in a machine with BIOS and in one with UEFI: GRUB and the firmware start phase 1, which
-// finds the seeder and starts a system.
+// finds the seeder, and on its medium the system to start without a person.
 func TestUSBStick(t *testing.T) {
 	bootMedium(t, image.USB, func(path string) lab.Disk { return lab.Disk{Path: path, USB: true} })
 }
@@ -29,8 +31,11 @@ func bootMedium(t *testing.T, format image.Format, insert func(path string) lab.
 	need.File(t, uki.StubFile, "systemd-boot-efi")
 	need.Command(t, "grub-mkimage", "grub-common")
 	need.File(t, "/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin")
-	r := newRoom(t, "default: tiny\ntimeout: -1\nseed_time: 0\n")
-	medium, err := base(t).MakeMedium(t.Context(), format)
+	r := newRoom(t, "timeout: -1\nseed_time: 0\n")
+	// What the site leaves to a person says the medium.
+	conf := filepath.Join(t.TempDir(), "unattended.conf")
+	r.must(os.WriteFile(conf, []byte("system: tiny\r\ntimeout: 5\r\n"), 0o644))
+	medium, err := base(t).MakeMedium(t.Context(), format, "--conf", conf)
 	r.must(err)
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	r.dhcp()
@@ -46,7 +51,6 @@ func bootMedium(t *testing.T, format image.Format, insert func(path string) lab.
 		arrived.Go(func() {
 			lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
 			t.Logf("%s, %s: the chooser is there after %.0f s", format, n.Config.Name, time.Since(began).Seconds())
-			r.must(n.Console().Send(lab.Enter))
 			if mac, _ := r.awaitTiny(n, toSystem); mac != n.Config.NICs[0].MAC {
 				t.Errorf("%s: the system sees the MAC %s", n.Config.Name, mac)
 			}

@@ -9,7 +9,7 @@
 //
 // Description:
 //
-// DIR is a site directory made by seeder init. The image is written to DIR/image: vmlinuz, initramfs.cpio.xz, and
+// DIR is a site directory made by seeder init. The image is written to DIR/image: vmlinuz, initramfs.img, and
 // manifest.json, which says what they are made of; mkimage usb and mkimage iso make a medium of it besides, for machines that
 // don't boot from the network. Without --kernel the kernel is the distribution's, downloaded by apt
 // into a cache; nothing is installed, and root is not needed.
@@ -56,10 +56,11 @@ type flags struct {
 	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}."`
 	Seeder   string `placeholder:"URL" help:"The seeder, http://ADDRESS:PORT, for nodes that are not told by what boots them."`
 
+	Compress      string `default:"xz" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`
 	CompressLevel int    `default:"9" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
 	Cache         string `placeholder:"DIR" help:"Where kernels and compiled parts are kept. Default: $$XDG_CACHE_HOME/boottorrent."`
 	Source        string `placeholder:"DIR" help:"BootTorrent's source. Default: the checkout in which you or mkimage are."`
-	Verbose       bool   `short:"v" help:"List every module and missing firmware."`
+	Verbose       bool   `short:"v" help:"List every module and missing firmware, and what takes how long."`
 }
 
 // buildCmd builds an image.
@@ -84,13 +85,17 @@ func main() { cli.Main(program()) }
 
 // Run builds the image and prints what takes how many bytes.
 func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
-	options, err := f.options(c.Dir, term)
+	var steps steps
+	options, err := f.options(c.Dir, term, &steps)
 	if err != nil {
 		return err
 	}
 	m, err := image.Build(ctx, options)
 	if err := explain(term, err); err != nil {
 		return err
+	}
+	if f.Verbose {
+		steps.print(term.Out)
 	}
 	if err := m.WriteTable(term.Out, f.Verbose); err != nil {
 		return err
@@ -100,14 +105,14 @@ func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
 }
 
 // options are the flags as a package takes them.
-func (f *flags) options(dir string, term terminal) (image.Options, error) {
+func (f *flags) options(dir string, term terminal, s *steps) (image.Options, error) {
 	selection, err := drivers.ParseSelection(f.Drivers)
 	if err != nil {
 		return image.Options{}, cli.UsageError{Err: err}
 	}
 	return image.Options{
 		Site: dir, Kernel: f.Kernel, Modules: f.Modules, UpdateKernel: f.Update, Drivers: selection, Firmware: f.Firmware,
-		Seeder: f.Seeder, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release,
+		Seeder: f.Seeder, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release, Took: s.add,
 		Log: slog.New(slog.NewTextHandler(term.Err, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
@@ -36,24 +35,23 @@ func (c isoCmd) Run(ctx context.Context, term terminal, f *flags) error {
 }
 
 func (c mediumCmd) build(ctx context.Context, term terminal, f *flags, format image.Format) error {
-	options, err := f.options(c.Dir, term)
+	var steps steps
+	options, err := f.options(c.Dir, term, &steps)
 	if err != nil {
 		return err
 	}
-	want := image.Medium{Format: format, Path: c.Output}
-	if c.Conf != "" {
-		if want.Config, err = os.ReadFile(c.Conf); err != nil {
-			return fmt.Errorf("read the medium's configuration: %w", err)
-		}
-	}
-	m, medium, err := image.BuildMedium(ctx, options, want)
+	m, medium, err := image.BuildMedium(ctx, options, image.Medium{Format: format, Path: c.Output, Config: c.Conf})
 	if err := explain(term, err); err != nil {
 		return err
+	}
+	if f.Verbose {
+		steps.print(term.Out)
 	}
 	if err := m.WriteTable(term.Out, f.Verbose); err != nil {
 		return err
 	}
-	fmt.Fprintf(term.Out, "\n%s: %d bytes, %.2f MiB, volume %08x\n", medium.Path, medium.Size, float64(medium.Size)/(1<<20), medium.Volume)
+	fmt.Fprintf(term.Out, "\n%s: %d bytes, %.2f MiB, volume %04X-%04X\n", medium.Path, medium.Size, float64(medium.Size)/(1<<20),
+		medium.Volume>>16, medium.Volume&0xffff)
 	if format == image.USB {
 		fmt.Fprintf(term.Out, "Onto a stick with it: mkimage flash %s\n", medium.Path)
 	}

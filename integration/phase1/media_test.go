@@ -30,8 +30,11 @@ func TestMedia(t *testing.T) {
 	for _, format := range []image.Format{image.USB, image.ISO} {
 		t.Run(string(format), func(t *testing.T) {
 			make := func(conf string) ([]byte, image.MadeMedium) {
-				path := filepath.Join(t.TempDir(), "medium")
-				m, made, err := image.BuildMedium(t.Context(), image.Options{Site: dir}, image.Medium{Format: format, Path: path, Config: []byte(conf)})
+				path, config := filepath.Join(t.TempDir(), "medium"), filepath.Join(t.TempDir(), "conf")
+				if err := os.WriteFile(config, []byte(conf), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				m, made, err := image.BuildMedium(t.Context(), image.Options{Site: dir}, image.Medium{Format: format, Path: path, Config: config})
 				if err != nil {
 					t.Fatal(err)
 				}

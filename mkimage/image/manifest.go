@@ -170,7 +170,7 @@ func (b *build) manifest(ctx context.Context, parts []*Part) *Manifest {
 		Commands: Commands{
 			Names: b.plan.Names, Go: b.plan.Go, Release: b.Release, Revision: revision(ctx, b.Source), Modules: b.plan.Versions,
 		},
-		Parts: parts, Compressor: b.xz.String(),
+		Parts: parts, Compressor: b.compressor.String(),
 	}
 	for _, module := range b.set.Modules {
 		m.Drivers.Modules = append(m.Drivers.Modules, module.Name)

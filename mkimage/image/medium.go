@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/boottorrent/boottorrent/internal/fat"
+	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/uki"
 	"github.com/boottorrent/boottorrent/mkimage/media"
@@ -39,8 +40,8 @@ const MediumArgument = "bt.medium"
 // Medium says which medium to make.
 type Medium struct {
 	Format Format
-	// Config is the boottorrent.conf on it; one in which nothing is set if nil.
-	Config []byte
+	// Config is the file that becomes the boottorrent.conf on it; if empty it gets one in which nothing is set.
+	Config string
 	// Path is the file to write; in DIR/image/ if empty.
 	Path string
 }
@@ -57,6 +58,7 @@ type MadeMedium struct {
 // medium is one in the making.
 type medium struct {
 	Medium
+	conf []byte
 	stub []byte
 	grub *media.GRUB
 	made MadeMedium
@@ -89,10 +91,11 @@ func (b *build) newMedium(want Medium) (*medium, error) {
 	if info, err := os.Stat(want.Path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file; write the medium to one, and that onto a device by: mkimage flash FILE", want.Path)
 	}
-	if want.Config == nil {
-		want.Config = mediafiles.Config()
+	conf, err := readConfig(want.Config)
+	if err != nil {
+		return nil, err
 	}
-	m := &medium{Medium: want}
+	m := &medium{Medium: want, conf: conf}
 	temp, err := b.tempDir()
 	if err != nil {
 		return nil, err
@@ -109,6 +112,29 @@ func (b *build) newMedium(want Medium) (*medium, error) {
 	return m, nil
 }
 
+// readConfig reads the text for the medium and has it checked by who will read it there.
+func readConfig(path string) ([]byte, error) {
+	if path == "" {
+		return mediafiles.Config(), nil
+	}
+	conf, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the medium's configuration: %w", err)
+	}
+	if len(conf) > mediumconf.MaxSize {
+		return nil, fmt.Errorf("%s has %d bytes, %d at most are read on a medium; is it the right file?", path, len(conf), mediumconf.MaxSize)
+	}
+	_, problems := mediumconf.Parse(conf)
+	if len(problems) == 0 {
+		return conf, nil
+	}
+	text := "the medium's configuration is wrong; nothing was written"
+	for _, p := range problems {
+		text += fmt.Sprintf("\n%s:%d: %s: %s; %s", path, p.Line, p.Text, p.What, p.Do)
+	}
+	return nil, errors.New(text)
+}
+
 // writeMedium makes the medium of the parts of its initramfs.
 func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 	m := b.medium
@@ -117,7 +143,7 @@ func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 		return err
 	}
 	im := b.ukiImage(m.stub, vmlinuz, join(parts), b.cmdline())
-	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediafiles.ConfigFile, Data: m.Config}}}
+	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediumconf.Name, Data: m.conf}}}
 	im.Cmdline += fmt.Sprintf(" %s=%08x", MediumArgument, c.Volume)
 	c.Cmdline = im.Cmdline
 	if c.UKI, c.Sections, err = uki.Build(im); err != nil {
@@ -146,7 +172,7 @@ func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 func (m *medium) volume(im uki.Image) uint32 {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %q %q %q ", m.Format, im.Cmdline, im.Release, im.OSRelease)
-	for _, part := range [][]byte{im.Stub, im.Kernel, im.Initrd, m.Config} {
+	for _, part := range [][]byte{im.Stub, im.Kernel, im.Initrd, m.conf} {
 		fmt.Fprintf(h, "%x", sha256.Sum256(part))
 	}
 	return max(1, binary.LittleEndian.Uint32(h.Sum(nil)))

@@ -7,9 +7,6 @@ import (
 	_ "embed"
 )
 
-// ConfigFile is the text's name on a medium.
-const ConfigFile = "boottorrent.conf"
-
 //go:embed boottorrent.conf
 var config []byte
 
