@@ -11,7 +11,7 @@ NODES    ?= 3
 PACKAGES_SEEDER := ipxe xz-utils
 PACKAGES_ROOM   := grub-rescue-pc qemu-system-x86 ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
 PACKAGES_MEDIA  := systemd-boot-efi grub-common grub-pc-bin xorriso
-PACKAGES_TEST   := openssh-client gdisk dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
+PACKAGES_TEST   := zstd openssh-client gdisk dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
 
 export CGO_ENABLED = 0
 

@@ -45,6 +45,8 @@ func TestUEFIHTTPBoot(t *testing.T) {
 	}})
 	lab.Await(t, r.seeder, toChooser, `http://10\.77\.0\.1:8080/boot/boottorrent\.efi`)
 	lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
+	r.must(n.Console().Send(lab.Enter))
+	r.awaitTiny(n, toSystem)
 }
 
 // undionly.kpxe is handed out by our TFTP server to a BIOS machine's PXE stack. QEMU's own ROM is iPXE already and gets
