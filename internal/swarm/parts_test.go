@@ -13,25 +13,6 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-func TestQueueFollowsSpeed(t *testing.T) {
-	for _, c := range []struct {
-		bytesPerSecond int
-		want           int
-	}{
-		{0, 8}, {100_000, 8}, {1_500_000, 9}, {5_000_000, 30}, {15_000_000, 91}, {500_000_000, 128},
-	} {
-		now := time.Unix(1000, 0)
-		q := newQueue(8, now)
-		for range 10 {
-			now = now.Add(100 * time.Millisecond)
-			q.received(c.bytesPerSecond/10, now)
-		}
-		if q.depth != c.want {
-			t.Errorf("at %d bytes/s: %d blocks, want %d", c.bytesPerSecond, q.depth, c.want)
-		}
-	}
-}
-
 func TestMeter(t *testing.T) {
 	var m meter
 	if down, up := m.rates(); down != 0 || up != 0 {

@@ -1,4 +1,4 @@
-package swarm
+package pick
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 // fakeBoard is a node's view of a torrent without a network.
 type fakeBoard struct {
 	here      []bool
-	crowd     []member
+	crowd     []Member
 	preferred []int
 }
 
@@ -16,46 +16,46 @@ func newFakeBoard(pieces int) *fakeBoard { return &fakeBoard{here: make([]bool, 
 
 func (b *fakeBoard) Pieces() int        { return len(b.here) }
 func (b *fakeBoard) Missing(i int) bool { return !b.here[i] }
-func (b *fakeBoard) Crowd() []member    { return b.crowd }
+func (b *fakeBoard) Crowd() []Member    { return b.crowd }
 func (b *fakeBoard) Prefer(i int)       { b.preferred = append(b.preferred, i) }
 
-func id(n byte) peerID {
-	p := peerID([]byte(clientID + "............"))
+func id(n byte) ID {
+	p := ID([]byte("-BN0100-............"))
 	p[19] = n
 	return p
 }
 
 // with returns a member that has the given pieces.
-func with(n byte, shares bool, pieces ...int) member {
-	return member{id: id(n), shares: shares, has: func(i int) bool { return slices.Contains(pieces, i) }}
+func with(n byte, shares bool, pieces ...int) Member {
+	return Member{ID: id(n), Shares: shares, Has: func(i int) bool { return slices.Contains(pieces, i) }}
 }
 
 // order has the picker choose all pieces.
 func order(self byte, b *fakeBoard) []int {
-	return newPicker(id(self), b).choose(b.Pieces(), nil)
+	return New(id(self), b).Choose(b.Pieces(), nil)
 }
 
 func TestPickerKeepsWindow(t *testing.T) {
 	b := newFakeBoard(10)
-	p := newPicker(id(1), b)
-	p.refill(2)
-	p.refill(2)
+	p := New(id(1), b)
+	p.Refill(2)
+	p.Refill(2)
 	if len(b.preferred) != 2 {
 		t.Fatalf("preferred %v, want 2 pieces", b.preferred)
 	}
 	b.here[b.preferred[0]] = true
-	p.refill(2)
+	p.Refill(2)
 	if len(b.preferred) != 3 || b.preferred[2] == b.preferred[0] || b.preferred[2] == b.preferred[1] {
 		t.Fatalf("preferred %v, want one more after a piece arrived", b.preferred)
 	}
-	p.refill(4)
+	p.Refill(4)
 	if len(b.preferred) != 5 {
 		t.Fatalf("preferred %v, want two more in a wider window", b.preferred)
 	}
 	for i := range b.here {
 		b.here[i] = true
 	}
-	p.refill(4)
+	p.Refill(4)
 	if len(b.preferred) != 5 || len(p.preferred) != 0 {
 		t.Errorf("preferred %v, window %v, want nothing more at the end", b.preferred, p.preferred)
 	}
@@ -64,7 +64,7 @@ func TestPickerKeepsWindow(t *testing.T) {
 func TestPickerLeavesWhatOthersHave(t *testing.T) {
 	b := newFakeBoard(4)
 	b.here[0] = true
-	b.crowd = []member{with(2, true, 1), with(3, false, 2)}
+	b.crowd = []Member{with(2, true, 1), with(3, false, 2)}
 	if got := order(1, b); !slices.Equal(got, []int{3}) {
 		t.Errorf("chose %v, want only piece 3, which nobody has", got)
 	}
@@ -130,7 +130,7 @@ func TestPickerStartsApart(t *testing.T) {
 func TestPickerInheritsShares(t *testing.T) {
 	const pieces = 300
 	b := newFakeBoard(pieces)
-	b.crowd = []member{with(0, true), with(2, true)}
+	b.crowd = []Member{with(0, true), with(2, true)}
 	before := order(1, b)
 	b.crowd = b.crowd[:1]
 	after := order(1, b)
@@ -157,7 +157,7 @@ func TestPickerInheritsShares(t *testing.T) {
 func TestPickerIgnoresForeignRanks(t *testing.T) {
 	b := newFakeBoard(100)
 	alone := order(1, b)
-	b.crowd = []member{with(2, false)}
+	b.crowd = []Member{with(2, false)}
 	if got := order(1, b); !slices.Equal(got, alone) {
 		t.Error("a foreign client changed the order")
 	}
@@ -166,10 +166,10 @@ func TestPickerIgnoresForeignRanks(t *testing.T) {
 func BenchmarkPickerRefill(b *testing.B) {
 	board := newFakeBoard(4096)
 	for n := byte(1); n < 32; n++ {
-		board.crowd = append(board.crowd, member{id: id(n), shares: true, has: func(int) bool { return false }})
+		board.crowd = append(board.crowd, Member{ID: id(n), Shares: true, Has: func(int) bool { return false }})
 	}
-	p := newPicker(id(0), board)
+	p := New(id(0), board)
 	for b.Loop() {
-		p.choose(1, nil)
+		p.Choose(1, nil)
 	}
 }
