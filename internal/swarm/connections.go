@@ -7,10 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/anacrolix/torrent"
 	pp "github.com/anacrolix/torrent/peer_protocol"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
 // connections follows every connection by the library's callbacks: it counts what comes from whom, sets the length of
@@ -30,7 +32,7 @@ type connection struct {
 	seeder bool
 	// listen is where the peer takes connections, as far as it told.
 	listen netip.AddrPort
-	queue  queue
+	queue  pick.Queue
 	// most is how many requests the peer is ready to queue (reqq in BEP 10).
 	most int
 }
@@ -50,12 +52,12 @@ func (c *connections) added(pc *torrent.PeerConn) {
 	}
 	addr := remoteAddr(pc)
 	conn := &connection{entry: f, seeder: slices.Contains(c.seeders, addr), most: pc.PeerMaxRequests}
-	least := minNodeQueue
+	least := pick.MinNodeQueue
 	if conn.seeder {
-		least = minSeederQueue
+		least = pick.MinSeederQueue
 	}
-	conn.queue = newQueue(least, time.Now())
-	pc.PeerMaxRequests = min(conn.queue.depth, conn.most)
+	conn.queue = pick.NewQueue(least, time.Now())
+	pc.PeerMaxRequests = min(conn.queue.Depth(), conn.most)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open[pc] = conn
@@ -72,7 +74,7 @@ func (c *connections) handshake(pc *torrent.PeerConn, m *pp.ExtendedHandshakeMes
 	if m.Reqq > 0 {
 		conn.most = m.Reqq
 	}
-	m.Reqq = min(conn.queue.depth, conn.most)
+	m.Reqq = min(conn.queue.Depth(), conn.most)
 	if m.Port > 0 && m.Port < 1<<16 {
 		conn.listen = netip.AddrPortFrom(remoteAddr(pc), uint16(m.Port))
 	}
@@ -96,8 +98,8 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 	} else {
 		conn.entry.nodes.Add(int64(n))
 	}
-	if conn.queue.received(n, now) {
-		pc.PeerMaxRequests = min(conn.queue.depth, conn.most)
+	if conn.queue.Received(n, now) {
+		pc.PeerMaxRequests = min(conn.queue.Depth(), conn.most)
 	}
 }
 
@@ -119,17 +121,17 @@ func (c *connections) connected(f *entry, listen netip.AddrPort) bool {
 	return false
 }
 
-// requested is how many bytes a torrent has asked for at a time on its busiest connection.
-func (c *connections) requested(f *entry) int64 {
+// depth is how many blocks a torrent asks for at a time on its busiest connection.
+func (c *connections) depth(f *entry) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	depth := 0
 	for _, conn := range c.open {
 		if conn.entry == f {
-			depth = max(depth, conn.queue.depth)
+			depth = max(depth, conn.queue.Depth())
 		}
 	}
-	return int64(depth) * blockSize
+	return depth
 }
 
 // remoteAddr is the peer's IPv4 address, or none.
@@ -144,35 +146,38 @@ func remoteAddr(pc *torrent.PeerConn) netip.Addr {
 	return a.Addr().Unmap()
 }
 
-// torrentBoard is the board of a torrent that is being fetched.
+// torrentBoard is the pick.Board of a torrent that is being fetched.
 type torrentBoard struct{ *entry }
 
-// Pieces implements board.
+// Pieces implements pick.Board.
 func (b torrentBoard) Pieces() int { return len(b.store.pieces) }
 
-// Missing implements board.
+// Missing implements pick.Board.
 func (b torrentBoard) Missing(i int) bool { return b.store.missing(i) }
 
-// Prefer implements board.
+// Prefer implements pick.Board.
 func (b torrentBoard) Prefer(i int) { b.torrent.Piece(i).SetPriority(torrent.PiecePriorityHigh) }
 
-// Crowd implements board.
-func (b torrentBoard) Crowd() []member {
+// Crowd implements pick.Board.
+func (b torrentBoard) Crowd() pick.Crowd {
 	crowd, _ := b.peers()
 	return crowd
 }
 
-// peers lists the connected incomplete peers, and whether there is a complete one.
-func (b torrentBoard) peers() (crowd []member, complete bool) {
+// peers is the connected incomplete peers, and whether there is a complete one.
+func (b torrentBoard) peers() (crowd pick.Crowd, complete bool) {
+	var out []*roaring.Bitmap
 	for _, pc := range b.torrent.PeerConns() {
 		has := pc.PeerPieces()
 		if int(has.GetCardinality()) >= b.Pieces() {
 			complete = true
 			continue
 		}
-		crowd = append(crowd, member{
-			id: pc.PeerID, shares: strings.HasPrefix(string(pc.PeerID[:]), clientID), has: has.ContainsInt,
-		})
+		out = append(out, has)
+		if strings.HasPrefix(string(pc.PeerID[:]), clientID) {
+			crowd.Rivals = append(crowd.Rivals, pc.PeerID)
+		}
 	}
+	crowd.Has = roaring.FastOr(out...).ContainsInt
 	return crowd, complete
 }

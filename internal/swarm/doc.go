@@ -9,6 +9,6 @@
 // metainfo, tracker), BEP 6 (fast extension), BEP 10 and 11 (peer exchange), BEP 12 (several trackers), BEP 19 (web
 // seed URLs), BEP 23 (compact peers). Connections are plain TCP over IPv4; encrypted ones are accepted.
 //
-// What is not the library's default, and why, stands where it is: the choice of pieces in picker.go, the length of the
-// request queues in queue.go, finding each other in announce.go, the fallback to HTTP in fallback.go.
+// What is not the library's default, and why, stands where it is: the choice of pieces and the length of the
+// request queues in the package pick, finding each other in announce.go, the fallback to HTTP in fallback.go.
 package swarm

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
 // The fallback to HTTP fetches whole pieces by range requests (RFC 9110) from the folder that a web seed URL names
@@ -31,7 +33,7 @@ type fallback struct {
 	engine *Engine
 	entry  *entry
 	bases  []string
-	picker *picker
+	picker *pick.Picker
 	// patience is how long peers may be silent before pieces they have are fetched as well.
 	patience time.Duration
 	// fail ends the download: nothing can be stored, or what comes is not what the torrent says.
@@ -107,7 +109,7 @@ func (b *fallback) claim() (int, bool) {
 	for i := range b.spoiled {
 		skip[i] = true
 	}
-	for _, i := range b.picker.choose(1, skip) {
+	for _, i := range b.picker.Choose(1, skip) {
 		b.claimed[i] = true
 		return i, true
 	}
@@ -201,7 +203,7 @@ func (b *fallback) fetchRange(ctx context.Context, fileURL string, at int64, dat
 		idle.Reset(idleTimeout)
 		b.entry.http.Add(int64(n))
 	}}
-	if _, err := io.ReadFull(body, data); err != nil {
+	if _, err := io.ReadFull(b.engine.limits.reader(ctx, body), data); err != nil {
 		return fmt.Errorf("get %s: %w", fileURL, causeOf(ctx, err))
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/anacrolix/torrent"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
 // Source is what Fetch fetches, and from where.
@@ -172,8 +173,8 @@ func (d *download) run(ctx context.Context) error {
 // start sets everything going.
 func (d *download) start(ctx context.Context) {
 	e, f := d.engine, d.entry
-	picker := newPicker(e.client.PeerID(), torrentBoard{f})
-	picker.refill(d.window())
+	picker := pick.New(e.client.PeerID(), torrentBoard{f})
+	picker.Refill(d.window())
 	f.torrent.DownloadAll()
 	var infos []torrent.PeerInfo
 	for _, p := range d.src.Peers {
@@ -188,7 +189,7 @@ func (d *download) start(ctx context.Context) {
 }
 
 // pick keeps the picker's window full until ctx ends.
-func (d *download) pick(ctx context.Context, p *picker) {
+func (d *download) pick(ctx context.Context, p *pick.Picker) {
 	ticker := time.NewTicker(200 * time.Millisecond) // peers come and go without a piece being completed
 	defer ticker.Stop()
 	for {
@@ -200,14 +201,13 @@ func (d *download) pick(ctx context.Context, p *picker) {
 		case <-ticker.C:
 		case <-d.entry.store.changed:
 		}
-		p.refill(d.window())
+		p.Refill(d.window())
 	}
 }
 
-// window is the number of pieces to prefer at a time: two, and as many more as the requests to one peer span, or what
-// is beyond the window would be asked for in the library's order.
+// window is the number of pieces to prefer at a time.
 func (d *download) window() int {
-	return 2 + int(d.engine.conns.requested(d.entry)/d.entry.layout.pieceLength)
+	return pick.Window(d.engine.conns.depth(d.entry), d.entry.layout.pieceLength)
 }
 
 // watch notices when nothing comes in, and begins and ends the fallback.
@@ -248,14 +248,7 @@ func (d *download) peersSuffice() bool {
 		return true
 	}
 	for i := range b.Pieces() {
-		if !b.Missing(i) {
-			continue
-		}
-		has := false
-		for _, m := range crowd {
-			has = has || m.has(i)
-		}
-		if !has {
+		if b.Missing(i) && !crowd.Has(i) {
 			return false
 		}
 	}
@@ -270,7 +263,7 @@ func (d *download) beginFallback(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	b := &fallback{
 		engine: e, entry: f, bases: d.src.WebSeeds, patience: d.stallAfter(), fail: d.fail,
-		picker: newPicker(e.client.PeerID(), torrentBoard{f}), claimed: map[int]bool{}, spoiled: map[int]int{},
+		picker: pick.New(e.client.PeerID(), torrentBoard{f}), claimed: map[int]bool{}, spoiled: map[int]int{},
 	}
 	ended := make(chan struct{})
 	go func() {

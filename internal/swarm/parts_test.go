@@ -13,25 +13,6 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-func TestQueueFollowsSpeed(t *testing.T) {
-	for _, c := range []struct {
-		bytesPerSecond int
-		want           int
-	}{
-		{0, 8}, {100_000, 8}, {1_500_000, 9}, {5_000_000, 30}, {15_000_000, 91}, {500_000_000, 128},
-	} {
-		now := time.Unix(1000, 0)
-		q := newQueue(8, now)
-		for range 10 {
-			now = now.Add(100 * time.Millisecond)
-			q.received(c.bytesPerSecond/10, now)
-		}
-		if q.depth != c.want {
-			t.Errorf("at %d bytes/s: %d blocks, want %d", c.bytesPerSecond, q.depth, c.want)
-		}
-	}
-}
-
 func TestMeter(t *testing.T) {
 	var m meter
 	if down, up := m.rates(); down != 0 || up != 0 {
@@ -65,17 +46,17 @@ func TestParseResponse(t *testing.T) {
 		{"<html>", 0, "", "did not answer like a tracker"},
 		{"d8:intervali5e5:peers5:abcdee", 0, "", "did not answer like a tracker"},
 	} {
-		interval, peers, err := parseResponse([]byte(c.body))
+		a, err := parseResponse([]byte(c.body))
 		var got []string
-		for _, p := range peers {
+		for _, p := range a.peers {
 			got = append(got, p.String())
 		}
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%q: got %v, want %q", c.body, err, c.err)
 			}
-		} else if err != nil || interval != c.interval || strings.Join(got, " ") != c.peers {
-			t.Errorf("%q: got %s, %v, %v; want %s, %s", c.body, interval, got, err, c.interval, c.peers)
+		} else if err != nil || a.interval != c.interval || strings.Join(got, " ") != c.peers {
+			t.Errorf("%q: got %s, %v, %v; want %s, %s", c.body, a.interval, got, err, c.interval, c.peers)
 		}
 	}
 }

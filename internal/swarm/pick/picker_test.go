@@ -1,6 +1,8 @@
-package swarm
+package pick
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -16,46 +18,64 @@ func newFakeBoard(pieces int) *fakeBoard { return &fakeBoard{here: make([]bool, 
 
 func (b *fakeBoard) Pieces() int        { return len(b.here) }
 func (b *fakeBoard) Missing(i int) bool { return !b.here[i] }
-func (b *fakeBoard) Crowd() []member    { return b.crowd }
 func (b *fakeBoard) Prefer(i int)       { b.preferred = append(b.preferred, i) }
 
-func id(n byte) peerID {
-	p := peerID([]byte(clientID + "............"))
+// member is an incomplete peer.
+type member struct {
+	id     ID
+	shares bool
+	pieces []int
+}
+
+func (b *fakeBoard) Crowd() Crowd {
+	c := Crowd{Has: func(i int) bool {
+		return slices.ContainsFunc(b.crowd, func(m member) bool { return slices.Contains(m.pieces, i) })
+	}}
+	for _, m := range b.crowd {
+		if m.shares {
+			c.Rivals = append(c.Rivals, m.id)
+		}
+	}
+	return c
+}
+
+func id(n byte) ID {
+	p := ID([]byte("-BN0100-............"))
 	p[19] = n
 	return p
 }
 
 // with returns a member that has the given pieces.
 func with(n byte, shares bool, pieces ...int) member {
-	return member{id: id(n), shares: shares, has: func(i int) bool { return slices.Contains(pieces, i) }}
+	return member{id(n), shares, pieces}
 }
 
 // order has the picker choose all pieces.
 func order(self byte, b *fakeBoard) []int {
-	return newPicker(id(self), b).choose(b.Pieces(), nil)
+	return New(id(self), b).Choose(b.Pieces(), nil)
 }
 
 func TestPickerKeepsWindow(t *testing.T) {
 	b := newFakeBoard(10)
-	p := newPicker(id(1), b)
-	p.refill(2)
-	p.refill(2)
+	p := New(id(1), b)
+	p.Refill(2)
+	p.Refill(2)
 	if len(b.preferred) != 2 {
 		t.Fatalf("preferred %v, want 2 pieces", b.preferred)
 	}
 	b.here[b.preferred[0]] = true
-	p.refill(2)
+	p.Refill(2)
 	if len(b.preferred) != 3 || b.preferred[2] == b.preferred[0] || b.preferred[2] == b.preferred[1] {
 		t.Fatalf("preferred %v, want one more after a piece arrived", b.preferred)
 	}
-	p.refill(4)
+	p.Refill(4)
 	if len(b.preferred) != 5 {
 		t.Fatalf("preferred %v, want two more in a wider window", b.preferred)
 	}
 	for i := range b.here {
 		b.here[i] = true
 	}
-	p.refill(4)
+	p.Refill(4)
 	if len(b.preferred) != 5 || len(p.preferred) != 0 {
 		t.Errorf("preferred %v, window %v, want nothing more at the end", b.preferred, p.preferred)
 	}
@@ -163,13 +183,46 @@ func TestPickerIgnoresForeignRanks(t *testing.T) {
 	}
 }
 
-func BenchmarkPickerRefill(b *testing.B) {
-	board := newFakeBoard(4096)
-	for n := byte(1); n < 32; n++ {
-		board.crowd = append(board.crowd, member{id: id(n), shares: true, has: func(int) bool { return false }})
-	}
-	p := newPicker(id(0), board)
-	for b.Loop() {
-		p.choose(1, nil)
+// TestPickerFollowsTheCrowd has peers come and go at random: the order is that of a picker that never saw another crowd.
+func TestPickerFollowsTheCrowd(t *testing.T) {
+	b := newFakeBoard(200)
+	p := New(id(0), b)
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		b.crowd = nil
+		for n := byte(1); n < 20; n++ {
+			if r.IntN(2) == 0 {
+				b.crowd = append(b.crowd, with(n, r.IntN(4) > 0, int(n)))
+			}
+		}
+		if got, want := p.Choose(200, nil), New(id(0), b).Choose(200, nil); !slices.Equal(got, want) {
+			t.Fatalf("chose %v, want %v", got, want)
+		}
 	}
 }
+
+// BenchmarkChoose is a picker at work near the end of a large image, when all pieces are out: what each piece costs that
+// arrives, with a peer leaving or coming at every other.
+func BenchmarkChoose(b *testing.B) {
+	for _, rivals := range []int{32, 80, 500} {
+		b.Run(fmt.Sprint(rivals), func(b *testing.B) {
+			board := lateBoard{crowd: Crowd{Has: func(int) bool { return true }}}
+			for n := range rivals {
+				board.crowd.Rivals = append(board.crowd.Rivals, ID{8: byte(n >> 8), 9: byte(n)})
+			}
+			all, p := board.crowd.Rivals, New(ID{19: 1}, &board)
+			for n := 0; b.Loop(); n++ {
+				board.crowd.Rivals = all[n/2%2:]
+				p.Choose(1, nil)
+			}
+		})
+	}
+}
+
+// lateBoard misses everything, and the crowd has it.
+type lateBoard struct{ crowd Crowd }
+
+func (*lateBoard) Pieces() int      { return 4096 }
+func (*lateBoard) Missing(int) bool { return true }
+func (*lateBoard) Prefer(int)       {}
+func (b *lateBoard) Crowd() Crowd   { return b.crowd }

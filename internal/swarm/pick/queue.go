@@ -1,0 +1,60 @@
+package pick
+
+import "time"
+
+// BlockSize is what is asked for at a time, in bytes (BEP 3 as it is practised).
+const BlockSize = 16 << 10
+
+// Limits of a connection's request queue, in blocks. In a crowd on slow links queues must be short: what is queued at
+// the seeder is committed. Eight nodes with a window of random pieces took 2.0 times the least possible time with the
+// library's queues, and 1.24 times with 8 blocks. A single node on a fast link needs them deep: with 8 blocks it got
+// 130 MB/s, with 64 it got 240.
+const (
+	MinSeederQueue = 8
+	MinNodeQueue   = 6
+	maxQueue       = 128
+)
+
+const (
+	// queueTime is how much the queue of a connection should hold, measured by what comes out of it. It stands between
+	// the round trip of a LAN with busy machines (some milliseconds: less would leave the link idle) and the 300 ms
+	// that 8 blocks are for a node of a crowd on slow links.
+	queueTime = 100 * time.Millisecond
+	// measureTime is how long a rate is measured.
+	measureTime = 200 * time.Millisecond
+)
+
+// Queue follows one connection's speed with the number of blocks to ask for at a time.
+type Queue struct {
+	least, depth int
+	since        time.Time
+	bytes        int64
+}
+
+// NewQueue returns the queue of a connection that is opened now: least blocks deep, and never less.
+func NewQueue(least int, now time.Time) Queue {
+	return Queue{least: least, depth: least, since: now}
+}
+
+// Depth is the number of blocks to have asked for at a time.
+func (q *Queue) Depth() int { return q.depth }
+
+// Received counts n bytes that have come in and reports whether the depth was computed anew.
+func (q *Queue) Received(n int, now time.Time) bool {
+	q.bytes += int64(n)
+	passed := now.Sub(q.since)
+	if passed < measureTime {
+		return false
+	}
+	blocks := float64(q.bytes) / passed.Seconds() * queueTime.Seconds() / BlockSize
+	q.depth = int(min(max(blocks, float64(q.least)), maxQueue))
+	q.since, q.bytes = now, 0
+	return true
+}
+
+// Window is the number of pieces to prefer at a time: two, and as many more as the requests to one peer span (its
+// deepest queue, in blocks), or what is beyond the window would be asked for in the library's order. The length of a
+// piece is in bytes.
+func Window(depth int, pieceLength int64) int {
+	return 2 + int(int64(depth)*BlockSize/pieceLength)
+}
