@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"time"
 )
@@ -40,6 +41,13 @@ const kvmTime = 2 * time.Second
 
 // kvmUnusable probes KVM once a process: the answer belongs to the machine, and a bad one takes seconds to find.
 var kvmUnusable = sync.OnceValue(func() error {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return fmt.Errorf("no KVM: %w", err)
+	}
+	if !virtualizes(string(info)) {
+		return errors.New("no KVM: this processor does not show virtualization (vmx, svm)")
+	}
 	if f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0); err != nil {
 		return fmt.Errorf("no KVM: %w", err)
 	} else {
@@ -47,12 +55,18 @@ var kvmUnusable = sync.OnceValue(func() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), kvmTime)
 	defer cancel()
-	err := probe(ctx, "kvm")
+	err = probe(ctx, "kvm")
 	if ctx.Err() != nil {
 		return fmt.Errorf("KVM is too slow here: a boot sector that takes 0.2 s elsewhere has not finished after %s", kvmTime)
 	}
 	return err
 })
+
+// virtualizes says whether the text of /proc/cpuinfo has a processor with VMX or SVM. Clouds have a KVM without (pvm), which runs
+// Linux but emulates firmware so far as it knows the instructions: OVMF stops in it.
+func virtualizes(cpuinfo string) bool {
+	return regexp.MustCompile(`(?m)^flags\s*:.*\b(vmx|svm)\b`).MatchString(cpuinfo)
+}
 
 // probe runs a boot sector that asks the BIOS 32 times for disks, as Linux does (arch/x86/boot/edd.c), under an
 // accelerator.

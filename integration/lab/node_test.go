@@ -266,3 +266,16 @@ func TestProbe(t *testing.T) {
 	}
 	fmt.Fprintln(t.Output(), "KVM:", kvmUnusable())
 }
+
+func TestVirtualizes(t *testing.T) {
+	for cpuinfo, want := range map[string]bool{
+		"processor\t: 0\nflags\t\t: fpu vme vmx ssse3\nvmx flags\t: vnmi\n": true,
+		"flags\t\t: fpu svm lahf_lm\n":                                      true,
+		"flags\t\t: fpu svm_lock hypervisor\nmodel name\t: vmx\n":           false,
+		"": false,
+	} {
+		if got := virtualizes(cpuinfo); got != want {
+			t.Errorf("virtualizes(%q) = %v", cpuinfo, got)
+		}
+	}
+}
