@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/anacrolix/torrent"
 	pp "github.com/anacrolix/torrent/peer_protocol"
 
@@ -158,22 +159,25 @@ func (b torrentBoard) Missing(i int) bool { return b.store.missing(i) }
 func (b torrentBoard) Prefer(i int) { b.torrent.Piece(i).SetPriority(torrent.PiecePriorityHigh) }
 
 // Crowd implements pick.Board.
-func (b torrentBoard) Crowd() []pick.Member {
+func (b torrentBoard) Crowd() pick.Crowd {
 	crowd, _ := b.peers()
 	return crowd
 }
 
-// peers lists the connected incomplete peers, and whether there is a complete one.
-func (b torrentBoard) peers() (crowd []pick.Member, complete bool) {
+// peers is the connected incomplete peers, and whether there is a complete one.
+func (b torrentBoard) peers() (crowd pick.Crowd, complete bool) {
+	var out []*roaring.Bitmap
 	for _, pc := range b.torrent.PeerConns() {
 		has := pc.PeerPieces()
 		if int(has.GetCardinality()) >= b.Pieces() {
 			complete = true
 			continue
 		}
-		crowd = append(crowd, pick.Member{
-			ID: pc.PeerID, Shares: strings.HasPrefix(string(pc.PeerID[:]), clientID), Has: has.ContainsInt,
-		})
+		out = append(out, has)
+		if strings.HasPrefix(string(pc.PeerID[:]), clientID) {
+			crowd.Rivals = append(crowd.Rivals, pc.PeerID)
+		}
 	}
+	crowd.Has = roaring.FastOr(out...).ContainsInt
 	return crowd, complete
 }

@@ -248,14 +248,7 @@ func (d *download) peersSuffice() bool {
 		return true
 	}
 	for i := range b.Pieces() {
-		if !b.Missing(i) {
-			continue
-		}
-		has := false
-		for _, m := range crowd {
-			has = has || m.Has(i)
-		}
-		if !has {
+		if b.Missing(i) && !crowd.Has(i) {
 			return false
 		}
 	}

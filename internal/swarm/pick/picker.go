@@ -16,34 +16,44 @@ type Board interface {
 	Pieces() int
 	// Missing reports whether piece i is not here.
 	Missing(i int) bool
-	// Crowd lists the connected peers that have not all pieces either.
-	Crowd() []Member
+	// Crowd is who is connected and has not all pieces either.
+	Crowd() Crowd
 	// Prefer has piece i asked for before others.
 	Prefer(i int)
 }
 
-// Member is an incomplete peer.
-type Member struct {
-	ID ID
-	// Shares says that the peer divides the pieces by the same rule.
-	Shares bool
-	// Has reports whether it has piece i.
+// Crowd is the connected incomplete peers.
+type Crowd struct {
+	// Rivals are those that divide the pieces by the same rule.
+	Rivals []ID
+	// Has reports whether any of the crowd, rival or not, has piece i.
 	Has func(i int) bool
 }
 
 // Picker keeps a window of preferred pieces on a board. Its methods are for one goroutine at a time.
 type Picker struct {
-	self      ID
+	self      uint64
 	board     Board
 	preferred map[int]bool
-	// order holds all pieces, best first, for the rivals it was made for.
-	order  []int
+	// ranked holds all pieces by descending weight here.
+	ranked []int
+	// rivals are the seeds of those the shares were divided with, sorted; above is how many of them have a higher weight
+	// for a piece than this node. Peers come and go one by one, and each changes the count by at most one, which is
+	// less work than to compare with all of them again.
 	rivals []uint64
+	above  []int32
 }
 
 // New returns the picker of the node with the given peer ID. Nothing is preferred before Refill.
 func New(self ID, b Board) *Picker {
-	return &Picker{self: self, board: b, preferred: map[int]bool{}}
+	p := &Picker{self: seed(self), board: b, preferred: map[int]bool{}, above: make([]int32, b.Pieces())}
+	weights := make([]uint64, b.Pieces())
+	p.ranked = make([]int, b.Pieces())
+	for i := range weights {
+		p.ranked[i], weights[i] = i, weight(p.self, i)
+	}
+	slices.SortFunc(p.ranked, func(a, b int) int { return cmp.Compare(weights[b], weights[a]) })
+	return p
 }
 
 // Refill drops pieces that have arrived from the window and fills it up to the given number of pieces. It is called
@@ -63,54 +73,59 @@ func (p *Picker) Refill(window int) {
 	}
 }
 
-// Choose returns up to n missing pieces that no member of the crowd has and that are not in skip, in the picker's order.
+// Choose returns up to n missing pieces that nobody in the crowd has and that are not in skip: first those whose weight
+// is highest here, then the others' shares, both by descending weight. So even nodes which don't see each other yet
+// begin at different pieces, and most likely at such as turn out to be in their share.
 func (p *Picker) Choose(n int, skip map[int]bool) []int {
 	crowd := p.board.Crowd()
-	p.sort(crowd)
-	var pieces []int
-	for _, i := range p.order {
-		if len(pieces) == n {
+	p.divide(crowd.Rivals)
+	var mine, others []int
+	for _, i := range p.ranked {
+		if len(mine) >= n {
 			break
 		}
-		if !skip[i] && p.board.Missing(i) && !slices.ContainsFunc(crowd, func(m Member) bool { return m.Has(i) }) {
-			pieces = append(pieces, i)
+		if p.above[i] > 0 && len(others) >= n || skip[i] || !p.board.Missing(i) || crowd.Has(i) {
+			continue
+		}
+		if p.above[i] == 0 {
+			mine = append(mine, i)
+		} else {
+			others = append(others, i)
 		}
 	}
-	return pieces
+	return append(mine, others[:min(len(others), max(n-len(mine), 0))]...)
 }
 
-// sort puts the pieces in order: first those whose weight is highest here, then the others' shares, both by descending
-// weight. So even nodes which don't see each other yet begin at different pieces, and most likely at such as turn out
-// to be in their share. The order holds until the crowd changes.
-func (p *Picker) sort(crowd []Member) {
-	var rivals []uint64
-	for _, m := range crowd {
-		if m.Shares {
-			rivals = append(rivals, seed(m.ID))
-		}
+// divide brings the shares up to date with who is there.
+func (p *Picker) divide(ids []ID) {
+	now := make([]uint64, len(ids))
+	for k, id := range ids {
+		now[k] = seed(id)
 	}
-	slices.Sort(rivals)
-	if p.order != nil && slices.Equal(rivals, p.rivals) {
-		return
-	}
-	self := seed(p.self)
-	weights, mine := make([]uint64, p.board.Pieces()), make([]bool, p.board.Pieces())
-	p.order, p.rivals = make([]int, p.board.Pieces()), rivals
-	for i := range p.order {
-		w := weight(self, i)
-		p.order[i], weights[i] = i, w
-		mine[i] = !slices.ContainsFunc(rivals, func(r uint64) bool { return weight(r, i) > w })
-	}
-	slices.SortFunc(p.order, func(a, b int) int {
+	slices.Sort(now)
+	old := p.rivals
+	p.rivals = now
+	for len(old) > 0 || len(now) > 0 {
 		switch {
-		case mine[a] == mine[b]:
-			return cmp.Compare(weights[b], weights[a])
-		case mine[a]:
-			return -1
+		case len(now) == 0 || len(old) > 0 && old[0] < now[0]:
+			p.count(old[0], -1)
+			old = old[1:]
+		case len(old) == 0 || now[0] < old[0]:
+			p.count(now[0], 1)
+			now = now[1:]
 		default:
-			return 1
+			old, now = old[1:], now[1:]
 		}
-	})
+	}
+}
+
+// count adds n to above where the rival's weight is higher.
+func (p *Picker) count(rival uint64, n int32) {
+	for i := range p.above {
+		if weight(rival, i) > weight(p.self, i) {
+			p.above[i] += n
+		}
+	}
 }
 
 // seed reduces the random part of a peer ID to 64 bits; the first 8 bytes name the client and are the same everywhere.

@@ -1,6 +1,8 @@
 package pick
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -8,7 +10,7 @@ import (
 // fakeBoard is a node's view of a torrent without a network.
 type fakeBoard struct {
 	here      []bool
-	crowd     []Member
+	crowd     []member
 	preferred []int
 }
 
@@ -16,8 +18,26 @@ func newFakeBoard(pieces int) *fakeBoard { return &fakeBoard{here: make([]bool, 
 
 func (b *fakeBoard) Pieces() int        { return len(b.here) }
 func (b *fakeBoard) Missing(i int) bool { return !b.here[i] }
-func (b *fakeBoard) Crowd() []Member    { return b.crowd }
 func (b *fakeBoard) Prefer(i int)       { b.preferred = append(b.preferred, i) }
+
+// member is an incomplete peer.
+type member struct {
+	id     ID
+	shares bool
+	pieces []int
+}
+
+func (b *fakeBoard) Crowd() Crowd {
+	c := Crowd{Has: func(i int) bool {
+		return slices.ContainsFunc(b.crowd, func(m member) bool { return slices.Contains(m.pieces, i) })
+	}}
+	for _, m := range b.crowd {
+		if m.shares {
+			c.Rivals = append(c.Rivals, m.id)
+		}
+	}
+	return c
+}
 
 func id(n byte) ID {
 	p := ID([]byte("-BN0100-............"))
@@ -26,8 +46,8 @@ func id(n byte) ID {
 }
 
 // with returns a member that has the given pieces.
-func with(n byte, shares bool, pieces ...int) Member {
-	return Member{ID: id(n), Shares: shares, Has: func(i int) bool { return slices.Contains(pieces, i) }}
+func with(n byte, shares bool, pieces ...int) member {
+	return member{id(n), shares, pieces}
 }
 
 // order has the picker choose all pieces.
@@ -64,7 +84,7 @@ func TestPickerKeepsWindow(t *testing.T) {
 func TestPickerLeavesWhatOthersHave(t *testing.T) {
 	b := newFakeBoard(4)
 	b.here[0] = true
-	b.crowd = []Member{with(2, true, 1), with(3, false, 2)}
+	b.crowd = []member{with(2, true, 1), with(3, false, 2)}
 	if got := order(1, b); !slices.Equal(got, []int{3}) {
 		t.Errorf("chose %v, want only piece 3, which nobody has", got)
 	}
@@ -130,7 +150,7 @@ func TestPickerStartsApart(t *testing.T) {
 func TestPickerInheritsShares(t *testing.T) {
 	const pieces = 300
 	b := newFakeBoard(pieces)
-	b.crowd = []Member{with(0, true), with(2, true)}
+	b.crowd = []member{with(0, true), with(2, true)}
 	before := order(1, b)
 	b.crowd = b.crowd[:1]
 	after := order(1, b)
@@ -157,19 +177,52 @@ func TestPickerInheritsShares(t *testing.T) {
 func TestPickerIgnoresForeignRanks(t *testing.T) {
 	b := newFakeBoard(100)
 	alone := order(1, b)
-	b.crowd = []Member{with(2, false)}
+	b.crowd = []member{with(2, false)}
 	if got := order(1, b); !slices.Equal(got, alone) {
 		t.Error("a foreign client changed the order")
 	}
 }
 
-func BenchmarkPickerRefill(b *testing.B) {
-	board := newFakeBoard(4096)
-	for n := byte(1); n < 32; n++ {
-		board.crowd = append(board.crowd, Member{ID: id(n), Shares: true, Has: func(int) bool { return false }})
-	}
-	p := New(id(0), board)
-	for b.Loop() {
-		p.Choose(1, nil)
+// TestPickerFollowsTheCrowd has peers come and go at random: the order is that of a picker that never saw another crowd.
+func TestPickerFollowsTheCrowd(t *testing.T) {
+	b := newFakeBoard(200)
+	p := New(id(0), b)
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		b.crowd = nil
+		for n := byte(1); n < 20; n++ {
+			if r.IntN(2) == 0 {
+				b.crowd = append(b.crowd, with(n, r.IntN(4) > 0, int(n)))
+			}
+		}
+		if got, want := p.Choose(200, nil), New(id(0), b).Choose(200, nil); !slices.Equal(got, want) {
+			t.Fatalf("chose %v, want %v", got, want)
+		}
 	}
 }
+
+// BenchmarkChoose is a picker at work near the end of a large image, when all pieces are out: what each piece costs that
+// arrives, with a peer leaving or coming at every other.
+func BenchmarkChoose(b *testing.B) {
+	for _, rivals := range []int{32, 80, 500} {
+		b.Run(fmt.Sprint(rivals), func(b *testing.B) {
+			board := lateBoard{crowd: Crowd{Has: func(int) bool { return true }}}
+			for n := range rivals {
+				board.crowd.Rivals = append(board.crowd.Rivals, ID{8: byte(n >> 8), 9: byte(n)})
+			}
+			all, p := board.crowd.Rivals, New(ID{19: 1}, &board)
+			for n := 0; b.Loop(); n++ {
+				board.crowd.Rivals = all[n/2%2:]
+				p.Choose(1, nil)
+			}
+		})
+	}
+}
+
+// lateBoard misses everything, and the crowd has it.
+type lateBoard struct{ crowd Crowd }
+
+func (*lateBoard) Pieces() int      { return 4096 }
+func (*lateBoard) Missing(int) bool { return true }
+func (*lateBoard) Prefer(int)       {}
+func (b *lateBoard) Crowd() Crowd   { return b.crowd }
