@@ -15,7 +15,7 @@ PACKAGES_TEST   := openssh-client gdisk dosfstools mtools binutils aria2 minisig
 PACKAGES_BENCH  := iproute2 aria2 python3-libtorrent nginx-light curl
 
 # What `make bench` measures: the rows of the project's table that take minutes, not hours. BENCHFLAGS adds to it.
-BENCH := swarm --scenario equal,server10,quarter,stagger,single,unshaped --nodes 8 --runs 3 --image 32
+BENCH := swarm --scenario equal,server10,quarter,stagger,single,unshaped --nodes 8 --runs 3
 
 export CGO_ENABLED = 0
 

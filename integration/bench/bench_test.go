@@ -48,7 +48,7 @@ func TestLeastTime(t *testing.T) {
 }
 
 func TestScenarios(t *testing.T) {
-	c := choice{nodes: 8, image: 64 << 20, link: 20e6}
+	c := choice{nodes: 8, link: 20e6}
 	for _, p := range presets {
 		s, err := newScenario(p.name, c)
 		if err != nil {
@@ -57,7 +57,7 @@ func TestScenarios(t *testing.T) {
 		if p.server > 0 && s.Server != p.server*20e6 || p.server == 0 && s.Server+s.Link != 0 {
 			t.Errorf("%s: seeder at %g, nodes at %g bit/s", p.name, s.Server, s.Link)
 		}
-		if p.nodes > 0 && s.Nodes != p.nodes || p.image > 0 && s.Image != p.image<<20 {
+		if p.nodes > 0 && s.Nodes != p.nodes || p.image > 0 && s.Image != p.image<<20 || p.image == 0 && s.Image != defaultImage {
 			t.Errorf("%s: %d nodes, %d bytes", p.name, s.Nodes, s.Image)
 		}
 	}

@@ -30,6 +30,8 @@ type place struct {
 	// dir is its own folder. The seeder's is the image's.
 	dir string
 	img *image
+	// profile is a file for a CPU profile of a program that is this one; empty for none.
+	profile string
 }
 
 // dependency is a file that a Debian package brings.
@@ -101,7 +103,7 @@ func self(engine, role string, p place) ([]string, error) {
 	}
 	j := job{
 		Engine: engine, Role: role, Addr: p.addr, Seeder: p.seeder, Dir: p.dir,
-		Torrent: p.img.torrent(), Tracker: trackerURL(p.seeder), System: p.img.system,
+		Torrent: p.img.torrent(), Tracker: trackerURL(p.seeder), System: p.img.system, Profile: p.profile,
 	}
 	b, err := json.Marshal(j)
 	return []string{exe, "peer", string(b)}, err

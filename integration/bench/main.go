@@ -5,6 +5,7 @@
 //
 //	bench swarm [--scenario NAMES] [--nodes N] [--engines NAMES] [--runs N] [--format table|json] [--results DIR]
 //	            [--link MBIT] [--server MBIT] [--stagger TIME] [--image MIB] [--piece KIB] [--skip-missing]
+//	            [--profiles DIR]
 //	bench plot  [--results DIR] [--docs DIR]
 //
 // bench swarm makes a star of network namespaces in this machine (integration/lab): a seeder and N nodes, each with a

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime/pprof"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
@@ -24,6 +25,8 @@ type job struct {
 	Dir, Torrent string
 	Tracker      string
 	System       catalog.System
+	// Profile is a file for a CPU profile; empty for none.
+	Profile string
 }
 
 // goEngine is an engine that runs in this program.
@@ -44,6 +47,11 @@ func peerCommand(ctx context.Context, args []string) error {
 	if err := json.Unmarshal([]byte(args[0]), &j); err != nil {
 		return fmt.Errorf("peer: %w", err)
 	}
+	stop, err := j.profile()
+	if err != nil {
+		return err
+	}
+	defer stop()
 	for _, e := range engines() {
 		g, ok := e.(goEngine)
 		if !ok || e.name() != j.Engine {
@@ -55,6 +63,18 @@ func peerCommand(ctx context.Context, args []string) error {
 		return g.fetch(ctx, j, awaitSignal, func() { fmt.Println(lineDone) })
 	}
 	return fmt.Errorf("peer: no engine %q runs in this program", j.Engine)
+}
+
+// profile begins a CPU profile (for go tool pprof), if one is wanted; stop ends it.
+func (j job) profile() (stop func(), err error) {
+	if j.Profile == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(j.Profile)
+	if err != nil {
+		return nil, err
+	}
+	return pprof.StopCPUProfile, pprof.StartCPUProfile(f)
 }
 
 // awaitSignal says that a node is ready and waits until it may begin.

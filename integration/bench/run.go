@@ -21,6 +21,8 @@ type trial struct {
 	img      *image
 	// dir is for the copies; it is removed afterwards.
 	dir string
+	// profiles is a folder for CPU profiles; empty for none.
+	profiles string
 
 	star   *star
 	seeder *process
@@ -83,6 +85,9 @@ func (t *trial) getReady(ctx context.Context) (err error) {
 
 // start runs a program on a host. The room's end is its end.
 func (t *trial) start(host *lab.Host, at place, args func(place) ([]string, error)) (*process, error) {
+	if t.profiles != "" {
+		at.profile = filepath.Join(t.profiles, fmt.Sprintf("%s-%s-N%d-%s.pprof", t.engine.name(), t.scenario.Name, t.scenario.Nodes, host.Name))
+	}
 	a, err := args(at)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -31,7 +32,7 @@ type preset struct {
 	server float64
 	// stagger spreads the beginnings over this part of the least possible time.
 	stagger float64
-	// image is the size in MiB that it needs; 0 is any.
+	// image is the size in MiB if it is not defaultImage.
 	image int64
 }
 
@@ -43,6 +44,9 @@ var presets = []preset{
 	{name: "single", says: "one node, the seeder's link like its own", nodes: 1, server: 1},
 	{name: "unshaped", says: "one node, as fast as the machine can", nodes: 1, image: 1024},
 }
+
+// defaultImage is the size of an image in bytes.
+const defaultImage = 64 << 20
 
 // budget is how much a processor can take in all nodes together, in bits per second, before it is the limit itself: some
 // 100 Mbit/s for the engine that needs most (SWARM.md: 26 CPU seconds for 8 × 64 MiB on two processors in 20 s).
@@ -67,12 +71,9 @@ func newScenario(name string, c choice) (scenario, error) {
 		return scenario{}, fmt.Errorf("unknown scenario %q: want some of %s", name, strings.Join(known, ", "))
 	}
 	p := presets[i]
-	s := scenario{Name: name, Nodes: c.nodes, Link: c.link, Server: c.server, Stagger: c.stagger, Image: c.image}
+	s := scenario{Name: name, Nodes: c.nodes, Link: c.link, Server: c.server, Stagger: c.stagger, Image: cmp.Or(c.image, p.image<<20, defaultImage)}
 	if p.nodes > 0 {
 		s.Nodes = p.nodes
-	}
-	if p.image > 0 {
-		s.Image = p.image << 20
 	}
 	switch {
 	case p.server == 0:

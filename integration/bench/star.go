@@ -130,6 +130,23 @@ func (st *star) close() error {
 // workDirs is where images and copies are kept: memory, as on a node.
 const workDirs = "/dev/shm"
 
+// warm takes as much memory as the copies of a run need, and gives it back. The first touch of a page by a virtual
+// machine costs its host many times what later ones do: whoever is measured first would pay for all.
+func warm(dir string, size int64) (err error) {
+	f, err := os.Create(filepath.Join(dir, "warm"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	buf := make([]byte, 1<<20)
+	for at := int64(0); at < size; at += int64(len(buf)) {
+		if _, err := f.WriteAt(buf, at); err != nil {
+			return fmt.Errorf("the copies need %d MiB of memory at %s: %w", size>>20, dir, err)
+		}
+	}
+	return nil
+}
+
 // newWorkDir makes a folder in memory and removes what benchmarks that were killed left there.
 func newWorkDir() (string, error) {
 	const prefix = "boottorrent-bench-"

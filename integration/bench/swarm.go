@@ -20,6 +20,7 @@ type options struct {
 	format      string
 	results     string
 	skipMissing bool
+	profiles    string
 }
 
 func parseOptions(args []string) (o options, err error) {
@@ -33,19 +34,25 @@ func parseOptions(args []string) (o options, err error) {
 	link := flags.Float64("link", 0, "speed of a node's link in Mbit/s; 0 for one that leaves the processors time")
 	server := flags.Float64("server", 0, "speed of the seeder's link in Mbit/s; 0 for the scenario's")
 	flags.DurationVar(&o.stagger, "stagger", 0, "spread the nodes' beginnings over this time; 0 for the scenario's")
-	size := flags.Int64("image", 64, "size of the image in MiB; unshaped has 1024")
+	size := flags.Int64("image", 0, "size of the image in MiB; 0 for 64, and 1024 where it is unshaped")
 	piece := flags.Int64("piece", 0, "size of its pieces in KiB; 0 for the project's choice")
 	flags.BoolVar(&o.skipMissing, "skip-missing", false, "leave out engines that are not installed")
+	flags.StringVar(&o.profiles, "profiles", "", "a folder for CPU profiles of boottorrent and anacrolix")
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+			return o, err
+		}
 	}
 	o.scenarios, o.engines = strings.Split(*scenarios, ","), strings.Split(*names, ",")
 	o.link, o.server, o.image, o.piece = *link*1e6, *server*1e6, *size<<20, *piece<<10
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unknown argument %q; see bench swarm --help", flags.Arg(0))
-	case o.nodes < 1 || o.nodes > 200 || o.runs < 1 || *size < 1:
-		return o, errors.New("want 1 to 200 --nodes, and at least 1 for --runs and --image")
+	case o.nodes < 1 || o.nodes > 200 || o.runs < 1 || *size < 0:
+		return o, errors.New("want 1 to 200 --nodes, at least 1 for --runs, and no negative --image")
 	case o.link < 0 || o.server < 0 || o.stagger < 0:
 		return o, errors.New("--link, --server and --stagger cannot be negative")
 	case o.piece != 0 && (o.piece < 16<<10 || o.piece&(o.piece-1) != 0):
@@ -100,9 +107,12 @@ func measureAll(ctx context.Context, o options, chosen []engine, each func(resul
 		if err != nil {
 			return err
 		}
+		if err := warm(dir, s.Image*int64(s.Nodes)); err != nil {
+			return err
+		}
 		for run := range o.runs {
 			for _, e := range chosen {
-				t := &trial{scenario: s, engine: e, img: img, dir: filepath.Join(dir, "nodes")}
+				t := &trial{scenario: s, engine: e, img: img, dir: filepath.Join(dir, "nodes"), profiles: o.profiles}
 				r, err := t.run(ctx)
 				if ctx.Err() != nil {
 					return errors.Join(append(failed, errors.New("interrupted"))...)

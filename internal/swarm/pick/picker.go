@@ -74,17 +74,17 @@ func (p *Picker) Refill(window int) {
 }
 
 // Choose returns up to n missing pieces that nobody in the crowd has and that are not in skip: first those whose weight
-// is highest here, then the others' shares, both by descending weight. So even nodes which don't see each other yet
-// begin at different pieces, and most likely at such as turn out to be in their share.
+// is highest here, by descending weight, then others' ([Picker.steal]). So even nodes which don't see each other yet begin
+// at different pieces, and most likely at such as turn out to be in their share.
 func (p *Picker) Choose(n int, skip map[int]bool) []int {
 	crowd := p.board.Crowd()
 	p.divide(crowd.Rivals)
 	var mine, others []int
 	for _, i := range p.ranked {
 		if len(mine) >= n {
-			break
+			return mine
 		}
-		if p.above[i] > 0 && len(others) >= n || skip[i] || !p.board.Missing(i) || crowd.Has(i) {
+		if skip[i] || !p.board.Missing(i) || crowd.Has(i) {
 			continue
 		}
 		if p.above[i] == 0 {
@@ -93,7 +93,24 @@ func (p *Picker) Choose(n int, skip map[int]bool) []int {
 			others = append(others, i)
 		}
 	}
-	return append(mine, others[:min(len(others), max(n-len(mine), 0))]...)
+	return append(mine, p.steal(n-len(mine), others)...)
+}
+
+// steal chooses up to n of the pieces in other nodes' shares for a node whose own share is done. Shares are not of equal
+// size, so that the first is done when the largest is hardly half done. What its owner fetches meanwhile is fetched from
+// the seeder twice: so a node first takes those for which it is the second by weight (no other node that is done
+// takes them), and of these the one which its owner will come to last.
+func (p *Picker) steal(n int, pieces []int) []int {
+	top := make(map[int]uint64, len(pieces))
+	for _, i := range pieces {
+		for _, r := range p.rivals {
+			top[i] = max(top[i], weight(r, i))
+		}
+	}
+	slices.SortFunc(pieces, func(a, b int) int {
+		return cmp.Or(cmp.Compare(p.above[a], p.above[b]), cmp.Compare(top[a], top[b]))
+	})
+	return pieces[:min(n, len(pieces))]
 }
 
 // divide brings the shares up to date with who is there.
