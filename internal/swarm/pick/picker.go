@@ -96,21 +96,51 @@ func (p *Picker) Choose(n int, skip map[int]bool) []int {
 	return append(mine, p.steal(n-len(mine), others)...)
 }
 
-// steal chooses up to n of the pieces in other nodes' shares for a node whose own share is done. Shares are not of equal
-// size, so that the first is done when the largest is hardly half done. What its owner fetches meanwhile is fetched from
-// the seeder twice: so a node first takes those for which it is the second by weight (no other node that is done
-// takes them), and of these the one which its owner will come to last.
+// steal chooses up to n of the pieces in other nodes' shares, best first, for a node whose own share is done. Shares are not
+// of equal size, so that the first is done when the largest is hardly half done. What its owner fetches meanwhile the
+// seeder sends twice: so a node first takes those for which it is the second by weight (no other node that is done takes
+// them), and of these the one which its owner will come to last. Those that owners have in their windows now it takes only
+// when nothing else is left.
 func (p *Picker) steal(n int, pieces []int) []int {
-	top := make(map[int]uint64, len(pieces))
-	for _, i := range pieces {
-		for _, r := range p.rivals {
-			top[i] = max(top[i], weight(r, i))
-		}
+	if n <= 0 || len(pieces) == 0 {
+		return nil
 	}
-	slices.SortFunc(pieces, func(a, b int) int {
-		return cmp.Or(cmp.Compare(p.above[a], p.above[b]), cmp.Compare(top[a], top[b]))
+	type prize struct {
+		piece       int
+		owner, rank uint64 // the owner's seed, and its weight for the piece
+		busy        bool   // in the owner's window
+	}
+	prizes := make([]prize, len(pieces))
+	for k, i := range pieces {
+		z := prize{piece: i}
+		for _, r := range p.rivals {
+			if w := weight(r, i); w >= z.rank {
+				z.owner, z.rank = r, w
+			}
+		}
+		prizes[k] = z
+	}
+	slices.SortFunc(prizes, func(a, b prize) int { return cmp.Compare(b.rank, a.rank) })
+	ahead := map[uint64]int{}
+	for k := range prizes {
+		z := &prizes[k]
+		z.busy = ahead[z.owner] < minWindow
+		ahead[z.owner]++
+	}
+	slices.SortFunc(prizes, func(a, b prize) int {
+		if a.busy != b.busy {
+			if b.busy {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(p.above[a.piece], p.above[b.piece]), cmp.Compare(a.rank, b.rank))
 	})
-	return pieces[:min(n, len(pieces))]
+	var chosen []int
+	for _, z := range prizes[:min(n, len(prizes))] {
+		chosen = append(chosen, z.piece)
+	}
+	return chosen
 }
 
 // divide brings the shares up to date with who is there.
