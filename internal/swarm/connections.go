@@ -43,6 +43,7 @@ func (c *connections) install(cb *torrent.Callbacks) {
 	cb.ReadExtendedHandshake = c.handshake
 	cb.ReceivedUsefulData = append(cb.ReceivedUsefulData, c.received)
 	cb.PeerConnClosed = c.closed
+	cb.ReadMessage = c.read
 }
 
 func (c *connections) added(pc *torrent.PeerConn) {
@@ -98,8 +99,23 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 	} else {
 		conn.entry.nodes.Add(int64(n))
 	}
-	if conn.queue.Received(n, now) {
-		pc.PeerMaxRequests = min(conn.queue.Depth(), conn.most)
+	conn.queue.Received(n, now)
+	pc.PeerMaxRequests = min(conn.queue.Depth(), conn.most)
+	if conn.seeder && conn.entry.quiet.Load() {
+		pc.PeerMaxRequests = 1 // the others need the seeder more
+	}
+}
+
+// read has the chooser look again when a peer has got what is perhaps held.
+func (c *connections) read(pc *torrent.PeerConn, m *pp.Message) {
+	if m.Type != pp.Have {
+		return
+	}
+	c.mu.Lock()
+	conn := c.open[pc]
+	c.mu.Unlock()
+	if conn != nil && conn.entry.holding.Load() {
+		conn.entry.store.signal()
 	}
 }
 
