@@ -19,6 +19,8 @@ type chooser struct {
 	// held is what the picker wants held, since it last changed at heldAt.
 	held   []int
 	heldAt time.Time
+	// impatient says that what was held did not come out.
+	impatient bool
 }
 
 const (
@@ -53,6 +55,8 @@ func (c *chooser) run(ctx context.Context) {
 }
 
 func (c *chooser) refill(now time.Time) {
+	// What a node has that is complete can be had from there, and there is nothing to wait for.
+	c.picker.Impatient = c.impatient || torrentBoard{c.entry}.seededElsewhere(c.engine.cfg.Seeders)
 	hold := c.picker.Refill(pick.Window(c.engine.conns.depth(c.entry), c.entry.layout.pieceLength))
 	slices.Sort(hold)
 	if !slices.Equal(hold, c.held) {
@@ -60,7 +64,7 @@ func (c *chooser) refill(now time.Time) {
 		c.heldAt = now
 	}
 	if len(hold) > 0 && now.Sub(c.heldAt) > c.patience(now) {
-		c.picker.Impatient = true // from here on: who was too slow once is not waited for again
+		c.impatient = true // from here on: who was too slow once is not waited for again
 	}
 	c.entry.holding.Store(len(hold) > 0)
 	c.entry.quiet.Store(len(hold) > 0 && c.picker.Preferred() == 0)

@@ -180,6 +180,13 @@ func (b torrentBoard) Crowd() pick.Crowd {
 	return crowd
 }
 
+// seededElsewhere reports whether a complete peer is connected that is not one of the seeders.
+func (b torrentBoard) seededElsewhere(seeders []netip.Addr) bool {
+	return slices.ContainsFunc(b.torrent.PeerConns(), func(pc *torrent.PeerConn) bool {
+		return !slices.Contains(seeders, remoteAddr(pc)) && int(pc.PeerPieces().GetCardinality()) >= b.Pieces()
+	})
+}
+
 // peers is the connected incomplete peers, and whether there is a complete one.
 func (b torrentBoard) peers() (crowd pick.Crowd, complete bool) {
 	var out []*roaring.Bitmap

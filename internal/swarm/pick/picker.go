@@ -59,23 +59,25 @@ func New(self ID, b Board) *Picker {
 	return p
 }
 
-// Refill drops pieces that have arrived from the window and fills it up to the given number of pieces. It is called
-// whenever a piece was completed, and now and then because peers come and go.
+// Refill drops pieces from the window that have arrived, or that somebody else has got meanwhile and need not come from the
+// seeder, and fills it up to the given number of pieces. It is called whenever a piece was completed, and now and then
+// because peers come and go.
 //
 // It returns the pieces to hold: others are fetching them from the seeder right now, and there is nothing left to prefer
 // but them. A node that asked for them as well would have the seeder send them twice, and their owners would get them
 // later. They are not to be asked for at all until another call doesn't return them: because somebody has them, because the
 // crowd has changed, or because Impatient is set.
 func (p *Picker) Refill(window int) (hold []int) {
+	crowd := p.board.Crowd()
 	for i := range p.preferred {
-		if !p.board.Missing(i) {
+		if !p.board.Missing(i) || crowd.Has(i) {
 			delete(p.preferred, i)
 		}
 	}
 	if len(p.preferred) >= window {
 		return nil
 	}
-	free, busy := p.choose(window-len(p.preferred), p.preferred)
+	free, busy := p.choose(crowd, window-len(p.preferred), p.preferred)
 	if p.Impatient {
 		free, busy = append(free, busy...), nil
 	}
@@ -93,14 +95,13 @@ func (p *Picker) Preferred() int { return len(p.preferred) }
 // is highest here, by descending weight, then others' ([Picker.steal]). So even nodes which don't see each other yet begin
 // at different pieces, and most likely at such as turn out to be in their share. Last come those that others are at.
 func (p *Picker) Choose(n int, skip map[int]bool) []int {
-	free, busy := p.choose(n, skip)
+	free, busy := p.choose(p.board.Crowd(), n, skip)
 	free = append(free, busy...)
 	return free[:min(n, len(free))]
 }
 
 // choose is Choose, with the pieces apart that others are at; these only if there are fewer than n others.
-func (p *Picker) choose(n int, skip map[int]bool) (free, busy []int) {
-	crowd := p.board.Crowd()
+func (p *Picker) choose(crowd Crowd, n int, skip map[int]bool) (free, busy []int) {
 	p.divide(crowd.Rivals)
 	var others []int
 	for _, i := range p.ranked {
@@ -124,10 +125,15 @@ func (p *Picker) choose(n int, skip map[int]bool) (free, busy []int) {
 	return free, busy
 }
 
+// ownersNext is how many of the pieces left in an owner's share are its own business: its window, and as many as it comes to
+// while another fetches a window.
+const ownersNext = 2 * minWindow
+
 // steal sorts pieces in other nodes' shares, best first, for a node whose own share is done. Shares are not of equal size, so
 // that the first is done when the largest is hardly half done. What its owner fetches meanwhile the seeder sends twice:
 // so a node first takes those for which it is the second by weight (no other node that is done takes them), and of these
-// the one which its owner will come to last. Those that owners have in their windows now are busy.
+// the one which its owner will come to last. Those that owners have in their windows now, or will have before a thief could
+// be done, are busy.
 func (p *Picker) steal(pieces []int) (free, busy []int) {
 	type prize struct {
 		piece       int
@@ -146,7 +152,7 @@ func (p *Picker) steal(pieces []int) (free, busy []int) {
 	ahead := map[uint64]int{}
 	prizes = slices.DeleteFunc(prizes, func(z prize) bool {
 		ahead[z.owner]++
-		if ahead[z.owner] > minWindow {
+		if ahead[z.owner] > ownersNext {
 			return false
 		}
 		busy = append(busy, z.piece)

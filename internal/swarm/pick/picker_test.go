@@ -233,7 +233,7 @@ func TestPickersFetchOnce(t *testing.T) {
 	for _, c := range []struct {
 		nodes, pieces int
 		most          float64 // copies of all
-	}{{4, 256, 1.01}, {8, 256, 1.02}, {16, 256, 1.03}, {16, 1024, 1.01}} {
+	}{{4, 256, 1.01}, {8, 256, 1.02}, {16, 256, 1.04}, {16, 1024, 1.01}} {
 		if copies := fetchAll(c.nodes, c.pieces); copies > c.most {
 			t.Errorf("%d nodes fetched %.3f copies of %d pieces, want at most %.2f", c.nodes, copies, c.pieces, c.most)
 		}
@@ -284,7 +284,7 @@ func TestPickerTakesWhatOwnersDoLast(t *testing.T) {
 	}
 	p := New(id(1), b)
 	all := p.Choose(200, nil)
-	busy := all[len(all)-2*minWindow:] // which the two owners have in their windows
+	busy := all[len(all)-2*ownersNext:] // which the two owners have in their windows, or soon will
 	for _, i := range busy {
 		ahead := 0
 		for _, j := range all {
@@ -292,7 +292,7 @@ func TestPickerTakesWhatOwnersDoLast(t *testing.T) {
 				ahead++
 			}
 		}
-		if ahead >= minWindow {
+		if ahead >= ownersNext {
 			t.Errorf("piece %d comes at the end, and %d others come to its owner's turn before", i, ahead)
 		}
 	}
@@ -321,7 +321,7 @@ func TestPickerHoldsWhatOwnersAreAt(t *testing.T) {
 	var want []int
 	for i := range b.here {
 		o := owner(i, 3)
-		b.here[i] = o == 1 || left[o] == minWindow
+		b.here[i] = o == 1 || left[o] == ownersNext
 		if !b.here[i] {
 			left[o]++
 			want = append(want, i)
