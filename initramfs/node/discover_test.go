@@ -60,6 +60,7 @@ func TestSeveralSeeders(t *testing.T) {
 	go func() { found <- n.Discover(t.Context()) }()
 	p.see("Several seeders answer")
 	p.see(urls[1])
+	p.see("lab, 0 systems")
 	p.send("j\r")
 	if err := <-found; err != nil || n.client().Base != urls[1] {
 		t.Fatalf("found %v, %v, want %s", n.client(), err, urls[1])
