@@ -112,7 +112,7 @@ func TestTypedSeeder(t *testing.T) {
 	n, p := newNode(t, "")
 	urls := p.seeders(n, 1)
 	n.tell()
-	n.Cmdline.ConfSeeder = "http://127.0.0.1:1"
+	n.Cmdline.ConfSeeder, n.Cmdline.Medium = "http://127.0.0.1:1", 1
 	n.Warnings = []string{`boottorrent.conf, line 4: "vlan: 5000": "5000" is no VLAN`}
 	err := n.Discover(t.Context())
 	if err == nil {
@@ -122,6 +122,7 @@ func TestTypedSeeder(t *testing.T) {
 	go func() { did <- n.Problem(t.Context(), boot.Trouble{Step: wire.Discover, Err: err, Attempt: 1}) }()
 	p.see("http://127.0.0.1:1 (seeder: in boottorrent.conf)")
 	p.see("boottorrent.conf, line 4")
+	p.see("to be edited on any PC")
 	p.send("a")
 	p.see("Where is the seeder?")
 	p.send("no address\r")
