@@ -253,7 +253,7 @@ func TestSeedersAreCollected(t *testing.T) {
 				if _, err := network.Write(answer.ToBytes()); err != nil {
 					return
 				}
-				time.Sleep(200 * time.Millisecond) // of the test's own time
+				time.Sleep(100 * time.Millisecond) // of the test's own time
 			}
 		}()
 		got := c.seeders(t.Context(), message)

@@ -16,7 +16,7 @@ import (
 const (
 	askAgain   = 700 * time.Millisecond
 	askWithin  = 2500 * time.Millisecond
-	moreWithin = 500 * time.Millisecond
+	moreWithin = 300 * time.Millisecond
 )
 
 // Seeders asks by DHCP which seeders are in the network of an interface that has an address, from DHCP or otherwise, and returns

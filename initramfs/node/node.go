@@ -75,7 +75,9 @@ type Node struct {
 	stopAccounting func()        // ends what startAccounting began
 	mediumRead     bool
 	typed          string // the seeder's address, by a person
-	reporting      bool
+	// askDHCP is network.Seeders but in tests.
+	askDHCP   func(context.Context, network.Lease) ([]string, error)
+	reporting bool
 
 	// How to reach the seeder and what the node is on the network are known to the goroutines that report and that renew
 	// the lease as well.
@@ -89,7 +91,7 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	n := &Node{Config: cfg, stopKeeping: func() {}, stopAccounting: func() {}}
+	n := &Node{Config: cfg, stopKeeping: func() {}, stopAccounting: func() {}, askDHCP: network.Seeders}
 	if err := n.key.UnmarshalText([]byte(cfg.Image.PublicKey)); err != nil {
 		return nil, fmt.Errorf("the public key in this image is not one (%w); build the image again with mkimage", err)
 	}
