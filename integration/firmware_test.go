@@ -39,12 +39,14 @@ func TestUEFIHTTPBoot(t *testing.T) {
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	r.dhcp()
 	r.serve()
+	began := time.Now()
 	n := r.node(lab.NodeConfig{Name: "http", Firmware: lab.UEFI, Args: []string{
 		"-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n",
 		"-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n",
 	}})
 	lab.Await(t, r.seeder, toChooser, `http://10\.77\.0\.1:8080/boot/boottorrent\.efi`)
 	lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
+	t.Logf("http, uefi: the chooser is there after %.0f s", time.Since(began).Seconds())
 	r.must(n.Console().Send(lab.Enter))
 	r.awaitTiny(n, toSystem)
 }

@@ -41,11 +41,11 @@ func bootMedium(t *testing.T, format image.Format, insert func(path string) lab.
 	r.dhcp()
 	r.serve()
 
+	began := time.Now()
 	var nodes []*lab.Node
 	for name, firmware := range map[string]lab.Firmware{"bios": lab.BIOS, "uefi": lab.UEFI} {
 		nodes = append(nodes, r.node(lab.NodeConfig{Name: name, Firmware: firmware, Disks: []lab.Disk{insert(medium)}}))
 	}
-	began := time.Now()
 	var arrived sync.WaitGroup
 	for _, n := range nodes {
 		arrived.Go(func() {

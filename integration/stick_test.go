@@ -27,13 +27,8 @@ import (
 // command line has phase 1 start itself again, once; it offers both seeders, takes the one that a person chooses, says which
 // line is wrong, and starts a system.
 func TestStickWithWrongLineAndTwoSeeders(t *testing.T) {
-	need.File(t, uki.StubFile, "systemd-boot-efi")
-	need.Command(t, "grub-mkimage", "grub-common")
-	need.File(t, "/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin")
 	r := newRoom(t, "default: tiny\ntimeout: 3\nseed_time: 0\n")
-	medium, err := base(t).MakeMedium(t.Context(), image.USB)
-	r.must(err)
-	stick := edited(t, medium, "# our stick\r\ntimeout: -1\r\nvlan: 5000\r\ncmdline: bt.debug panic=31\r\n")
+	stick := r.stick("# our stick\r\ntimeout: -1\r\nvlan: 5000\r\ncmdline: bt.debug panic=31\r\n")
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	r.dhcp()
 	r.serve()
@@ -54,23 +49,23 @@ func TestStickWithWrongLineAndTwoSeeders(t *testing.T) {
 	}
 }
 
-// edited is a copy of a stick's image with another boottorrent.conf, written as any PC would.
-func edited(t *testing.T, medium, conf string) string {
-	t.Helper()
-	dir := t.TempDir()
-	stick, text := filepath.Join(dir, "stick.img"), filepath.Join(dir, mediumconf.Name)
+// stick makes a stick and edits its boottorrent.conf, as any PC would. It returns the image's path.
+func (r *room) stick(conf string) string {
+	r.t.Helper()
+	need.File(r.t, uki.StubFile, "systemd-boot-efi")
+	need.Command(r.t, "grub-mkimage", "grub-common")
+	need.File(r.t, "/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin")
+	mcopy := need.Command(r.t, "mcopy", "mtools")
+	medium, err := base(r.t).MakeMedium(r.t.Context(), image.USB)
+	r.must(err)
 	content, err := os.ReadFile(medium)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, content := range map[string][]byte{stick: content, text: []byte(conf)} {
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mcopy := need.Command(t, "mcopy", "mtools")
+	r.must(err)
+	dir := r.t.TempDir()
+	stick, text := filepath.Join(dir, "stick.img"), filepath.Join(dir, mediumconf.Name)
+	r.must(os.WriteFile(stick, content, 0o644))
+	r.must(os.WriteFile(text, []byte(conf), 0o644))
 	if said, err := exec.Command(mcopy, "-o", "-i", stick+"@@1M", text, "::"+mediumconf.Name).CombinedOutput(); err != nil {
-		t.Fatalf("edit the stick: %v\n%s", err, said)
+		r.t.Fatalf("edit the stick: %v\n%s", err, said)
 	}
 	return stick
 }
@@ -90,15 +85,18 @@ func (r *room) secondSeeder(address string) *kit.Seeder {
 	return seeder
 }
 
-// No seeder answers by DHCP, and where the kernel command line says, there is none: the screen says what was tried, and a person
-// types the address.
-func TestSeederIsTyped(t *testing.T) {
+// A stick in a network with no seeder that answers by DHCP, and where its boottorrent.conf says, there is none: the screen says
+// what was tried, and a person types the address. The firmware is UEFI, from which the second start of phase 1 must get on, too.
+func TestStickWithoutSeeder(t *testing.T) {
+	need.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 	r := newRoom(t, "default: tiny\ntimeout: 3\nseed_time: 0\ndhcp:\n  mode: \"off\"\n")
+	stick := r.stick("seeder: 10.77.0.99\r\ntimeout: -1\r\ncmdline: panic=32\r\n")
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	r.dhcp()
 	r.serve()
-	n := r.node(r.direct("n1", "bt.seeder=http://10.77.0.99:8080", "bt.timeout=-1"))
-	lab.AwaitScreen(t, n.Console(), toChooser, `(?s)No seeder found.*http://10\.77\.0\.99:8080\s+\(bt\.seeder=.*type its address`)
+	n := r.node(lab.NodeConfig{Name: "stick", Firmware: lab.UEFI, Disks: []lab.Disk{{Path: stick, USB: true}}})
+	lab.Await(t, n.Console(), toChooser, `phase 1 starts again, with the kernel command line: .*panic=32 bt\.medium=[0-9a-f]{8},again`)
+	lab.AwaitScreen(t, n.Console(), toChooser, `(?s)No seeder found.*http://10\.77\.0\.99:8080\s+\(seeder:\s+in\s+boottorrent\.conf.*type its address`)
 	r.must(n.Console().Send("a"))
 	lab.AwaitScreen(t, n.Console(), soon, `(?s)Where is the seeder\?.*10\.77\.0\.99`)
 	r.must(n.Console().Send(r.host.IP().String() + lab.Enter))

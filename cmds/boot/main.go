@@ -8,7 +8,8 @@
 //
 // It loads drivers, brings up the network, finds the seeder, reads and verifies the catalog, shows the chooser on every
 // console, fetches the chosen system from the swarm, seeds it for a while, and starts it. Init runs it at start; from a
-// shell it does the same once more. What it needs to know is on the kernel command line and in /etc/boottorrent/site.json.
+// shell it does the same once more. What it needs to know is on the kernel command line and in /etc/boottorrent/site.json,
+// and on a machine that was started from a stick or disc in boottorrent.conf there.
 //
 // Alt+F2 shows a second console with a shell.
 //

@@ -41,7 +41,9 @@ type Attempt struct {
 // String is one line for the screen.
 func (a Attempt) String() string {
 	if a.Err != nil {
-		return fmt.Sprintf("%s (%s): %v", a.URL, a.From, a.Err)
+		// The client's errors begin with what stands here already.
+		why := strings.TrimPrefix(a.Err.Error(), "the seeder "+a.URL+" does not answer: ")
+		return fmt.Sprintf("%s (%s): %s", a.URL, a.From, why)
 	}
 	return fmt.Sprintf("%s (%s): answers", a.URL, a.From)
 }

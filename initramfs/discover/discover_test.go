@@ -3,6 +3,7 @@ package discover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -97,6 +98,15 @@ func TestAll(t *testing.T) {
 			t.Errorf("they were asked for %s", took)
 		}
 	})
+}
+
+// An attempt is told in one short line.
+func TestAttemptIsShort(t *testing.T) {
+	err := fmt.Errorf("the seeder %s does not answer: %w", "http://10.0.0.1:8080", errors.New("connection refused"))
+	got := Attempt{From: "DHCP", URL: "http://10.0.0.1:8080", Err: err}.String()
+	if want := "http://10.0.0.1:8080 (DHCP): connection refused"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 func TestFind(t *testing.T) {

@@ -221,3 +221,30 @@ func TestRestartWithoutKernel(t *testing.T) {
 		t.Errorf("a file that is no kernel: %v", err)
 	}
 }
+
+// A disk may hold anything.
+func FuzzVolumeOf(f *testing.F) {
+	fileSystem, err := fat.Make([]fat.File{{Path: "boottorrent.conf", Data: []byte("timeout: 5\n")}}, fat.Options{ID: id})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(fileSystem[:8<<10]) // the beginning of the tables
+	disk := make([]byte, 3<<20)
+	if err := gpt.Write(disk, gpt.GUID{1}, []gpt.Partition{{Type: gpt.ESP, First: 40, Last: 6000}}); err != nil {
+		f.Fatal(err)
+	}
+	copy(disk[40*gpt.Sector:], fileSystem)
+	f.Add(disk[:24<<10])
+	f.Fuzz(func(t *testing.T, disk []byte) {
+		v, err := volumeOf(bytes.NewReader(disk), id)
+		if v == nil {
+			return
+		}
+		if err != nil || v.ID != id {
+			t.Errorf("found %08x, %v", v.ID, err)
+		}
+		if text, err := v.ReadFile("boottorrent.conf", 1<<10); err == nil && len(text) > 1<<10 {
+			t.Errorf("%d bytes were read", len(text))
+		}
+	})
+}

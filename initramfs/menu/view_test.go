@@ -40,7 +40,7 @@ const tried = "no seeder answers:\n  http://10.0.0.7:8080 (seeder: in boottorren
 	"check that 'seeder serve' runs there"
 
 func seeders() []Item {
-	return []Item{{Name: "http://10.0.0.1:8080", Description: "3 systems"}, {Name: "http://10.0.0.2:8080", Description: "1 system"}}
+	return []Item{{Name: "http://10.0.0.1:8080", Description: "Room 12, 3 systems"}, {Name: "http://10.0.0.2:8080", Description: "Room 12, 1 system"}}
 }
 
 // noAddress takes anything with a port for an address.

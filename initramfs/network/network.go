@@ -1,6 +1,6 @@
 // Package network connects a node: it brings up every NIC, waits for link, and gets an address.
 //
-// In goes [config.Network], what the kernel command line says; out comes a configured interface as a [Lease]. [Keep]
+// In goes [config.Network], what the kernel command line and the medium say; out comes a configured interface as a [Lease]. [Keep]
 // renews it. Spoken are DHCP (RFC 2131, options of RFC 2132, 3442 and 4578), as a client of plain servers and of a
 // proxyDHCP beside them (PXE 2.1), and 802.1Q.
 package network
@@ -176,7 +176,7 @@ func describe(l Lease) string {
 	if l.Server.IsValid() {
 		parts = append(parts, fmt.Sprintf("from %s for %s", l.Server, leaseTime(l.Duration)))
 	} else {
-		parts = append(parts, "as the kernel command line says")
+		parts = append(parts, "as it is set")
 	}
 	return strings.Join(parts, ", ")
 }

@@ -254,7 +254,7 @@ func (u *upper) none() []string {
 	if len(names) == 0 {
 		names = []string{"none"}
 	}
-	return append(lines, fmt.Sprintf("the kernel command line wants the interface %s, which isn't there; there is %s: "+
+	return append(lines, fmt.Sprintf("the kernel command line or boottorrent.conf wants the interface %s, which isn't there; there is %s: "+
 		"correct it, or leave it out to try them all", u.cfg.Interface, strings.Join(names, ", ")))
 }
 

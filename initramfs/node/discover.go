@@ -13,6 +13,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/discover"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/seederurl"
 )
@@ -63,12 +64,12 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	if err != nil {
 		n.Log("seeder: nobody is asked by DHCP: %v", err)
 	}
-	systems := newCounts()
+	offers := descriptions{texts: map[string]string{}}
 	told := discover.All(limited, discover.Told(answers, lease), func(ctx context.Context, base string) error {
 		// Nobody vouches for who answers DHCP: only a seeder of this site counts.
 		cat, err := (&client.Client{Base: base, Key: n.key}).Catalog(ctx)
 		if err == nil {
-			systems.set(base, len(cat.Systems))
+			offers.set(base, cat)
 		}
 		return err
 	})
@@ -77,7 +78,7 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	if len(answering) == 0 {
 		return "", &discover.NotFoundError{Tried: append(tried, told...)}
 	}
-	return n.chooseSeeder(ctx, answering, systems)
+	return n.chooseSeeder(ctx, answering, offers.texts)
 }
 
 func (n *Node) logAttempts(tried []discover.Attempt) {
@@ -86,37 +87,30 @@ func (n *Node) logAttempts(tried []discover.Attempt) {
 	}
 }
 
-// counts are the numbers of systems of seeders, by URL.
-type counts struct {
-	mu      sync.Mutex
-	systems map[string]int
+// descriptions say what each seeder offers, by URL.
+type descriptions struct {
+	mu    sync.Mutex
+	texts map[string]string
 }
 
-func newCounts() *counts { return &counts{systems: map[string]int{}} }
-
-func (c *counts) set(base string, systems int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.systems[base] = systems
-}
-
-func (c *counts) String(base string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.systems[base] == 1 {
-		return "1 system"
+func (d *descriptions) set(base string, cat *catalog.Catalog) {
+	text := fmt.Sprintf("%s, %d systems", cat.Site, len(cat.Systems))
+	if len(cat.Systems) == 1 {
+		text = cat.Site + ", 1 system"
 	}
-	return fmt.Sprintf("%d systems", c.systems[base])
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.texts[base] = text
 }
 
 // chooseSeeder asks which of several seeders to take, but only once: later it takes the same as long as that one answers.
-func (n *Node) chooseSeeder(ctx context.Context, answering []discover.Attempt, systems *counts) (string, error) {
+func (n *Node) chooseSeeder(ctx context.Context, answering []discover.Attempt, offers map[string]string) (string, error) {
 	var items []menu.Item
 	for _, a := range answering {
 		if c := n.client(); len(answering) == 1 || c != nil && c.Base == a.URL {
 			return a.URL, nil
 		}
-		items = append(items, menu.Item{Name: a.URL, Description: systems.String(a.URL)})
+		items = append(items, menu.Item{Name: a.URL, Description: offers[a.URL]})
 	}
 	final, where, err := n.Consoles.Run(ctx, menu.NewSeeders(n.place(), items, seederTime), nil)
 	if err != nil {

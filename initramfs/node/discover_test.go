@@ -60,6 +60,7 @@ func TestSeveralSeeders(t *testing.T) {
 	go func() { found <- n.Discover(t.Context()) }()
 	p.see("Several seeders answer")
 	p.see(urls[1])
+	p.see("lab, 0 systems")
 	p.send("j\r")
 	if err := <-found; err != nil || n.client().Base != urls[1] {
 		t.Fatalf("found %v, %v, want %s", n.client(), err, urls[1])
@@ -111,7 +112,7 @@ func TestTypedSeeder(t *testing.T) {
 	n, p := newNode(t, "")
 	urls := p.seeders(n, 1)
 	n.tell()
-	n.Cmdline.ConfSeeder = "http://127.0.0.1:1"
+	n.Cmdline.ConfSeeder, n.Cmdline.Medium = "http://127.0.0.1:1", 1
 	n.Warnings = []string{`boottorrent.conf, line 4: "vlan: 5000": "5000" is no VLAN`}
 	err := n.Discover(t.Context())
 	if err == nil {
@@ -121,6 +122,7 @@ func TestTypedSeeder(t *testing.T) {
 	go func() { did <- n.Problem(t.Context(), boot.Trouble{Step: wire.Discover, Err: err, Attempt: 1}) }()
 	p.see("http://127.0.0.1:1 (seeder: in boottorrent.conf)")
 	p.see("boottorrent.conf, line 4")
+	p.see("to be edited on any PC")
 	p.send("a")
 	p.see("Where is the seeder?")
 	p.send("no address\r")

@@ -11,6 +11,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -23,6 +24,9 @@ const (
 // Problem shows what failed on every console and waits for a person, or for the time to try again.
 func (n *Node) Problem(ctx context.Context, t boot.Trouble) boot.Action {
 	title, try := advice(t.Step, t.Err)
+	if n.Cmdline.Medium != 0 && aboutNetwork(t.Step) {
+		try += "\nThe stick or disc has a file for this: ip:, vlan: and seeder: in its " + mediumconf.Name + ", to be edited on any PC."
+	}
 	cause := n.cause(t)
 	n.Log("%s: %s", title, cause)
 	offered := []menu.Action{menu.Retry, menu.Shell, menu.Reboot, menu.PowerOff}
@@ -57,11 +61,14 @@ func (n *Node) cause(t boot.Trouble) string {
 	if lost := n.linkLost(); lost != "" && t.Step != wire.Network {
 		lines = slices.Insert(lines, 0, lost)
 	}
-	if t.Step == wire.Network || canType(t.Step) {
+	if aboutNetwork(t.Step) {
 		lines = append(lines, n.Warnings...)
 	}
 	return strings.Join(lines, "\n")
 }
+
+// aboutNetwork is whether what is set on the kernel command line or in boottorrent.conf may be what a step fails of.
+func aboutNetwork(step wire.Step) bool { return step == wire.Network || canType(step) }
 
 func backoff(attempt int) time.Duration {
 	d := retryFirst

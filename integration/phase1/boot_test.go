@@ -13,14 +13,32 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/mkimage/archive"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
 
 // TestBoot lets a machine start the image, without firmware or network in between, and types into the shell: the kernel
 // unpacks all three parts, PID 1 runs, and a module loads with what it depends on.
 func TestBoot(t *testing.T) {
-	qemu := need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
 	_, dir := build(t)
+	testBoot(t, dir)
+}
+
+// TestBootZstd does so with an image whose parts are compressed by Zstandard.
+func TestBootZstd(t *testing.T) {
+	build(t)
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := site.Init(dir, "room"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := image.Build(t.Context(), image.Options{Site: dir, Compress: archive.MethodZstd, Level: archive.MinLevel}); err != nil {
+		t.Fatal(err)
+	}
+	testBoot(t, dir)
+}
+
+func testBoot(t *testing.T, dir string) {
+	qemu := need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, qemu, "-machine", "q35", "-accel", "tcg,thread=multi", "-m", "512", "-nographic", "-no-reboot",

@@ -128,3 +128,18 @@ func FuzzBuild(f *testing.F) {
 		_, _, _ = Build(Image{Stub: stub, OSRelease: "x", Release: "x", Kernel: []byte("k"), Initrd: []byte("i")})
 	})
 }
+
+// What is read from a medium may be anything.
+func FuzzContent(f *testing.F) {
+	stub, err := os.ReadFile(StubFile)
+	if err == nil {
+		f.Add(stub, ".sdmagic")
+	}
+	f.Add([]byte("MZ"), ".linux")
+	f.Fuzz(func(t *testing.T, image []byte, name string) {
+		content, err := Content(image, name)
+		if err == nil && len(content) > len(image) {
+			t.Errorf("%d bytes of %d", len(content), len(image))
+		}
+	})
+}

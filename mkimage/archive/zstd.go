@@ -7,7 +7,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Zstd compresses for the kernel by Zstandard (RFC 8878): a seventh larger than xz, and unpacked in an eighth of the time.
+// Zstd compresses for the kernel by Zstandard (RFC 8878): a seventh larger than xz, and unpacked in a seventh of the time. For phase 1
+// these are 1.2 MB more and 0.45 s less: one node alone starts sooner with it on any link of more than 22 Mbit/s; a room of
+// nodes that share the seeder's link, if they are fewer than 4 for each 100 Mbit/s of it.
 type Zstd struct {
 	// Level is MinLevel to MaxLevel.
 	Level int
