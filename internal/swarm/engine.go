@@ -43,13 +43,14 @@ type Config struct {
 
 // Engine gives away and fetches torrents. Its methods may be called at the same time.
 type Engine struct {
-	cfg    Config
-	log    *slog.Logger
-	client *torrent.Client
-	http   *http.Client
-	conns  connections
-	limits limits
-	banned banned
+	cfg      Config
+	log      *slog.Logger
+	client   *torrent.Client
+	http     *http.Client
+	conns    connections
+	limits   limits
+	banned   banned
+	patience patience
 
 	// ctx ends with Close; group waits for what runs until then.
 	ctx    context.Context
@@ -100,6 +101,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: cfg.Log, torrents: map[catalog.InfoHash]*entry{}}
 	e.conns.seeders, e.conns.entry = cfg.Seeders, e.entryOf
 	e.limits = newLimits(cfg)
+	e.patience.seeders, e.patience.entry = cfg.Seeders, e.entryOf
 	dialer := &net.Dialer{Timeout: 3 * time.Second}
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
 		dialer.LocalAddr = &net.TCPAddr{IP: a.AsSlice()}
@@ -114,6 +116,7 @@ func New(cfg Config) (*Engine, error) {
 	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: dialer})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.group.Go(e.sample)
+	e.group.Go(e.supervise)
 	return e, nil
 }
 
@@ -179,6 +182,7 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 		c.DownloadRateLimiter = e.limits.down
 	}
 	e.conns.install(&c.Callbacks)
+	e.patience.install(&c.Callbacks)
 	return c
 }
 

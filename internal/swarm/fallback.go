@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -95,8 +96,8 @@ func (b *fallback) work(ctx context.Context) {
 			return
 		}
 		b.engine.log.Debug("fallback to HTTP failed", "system", b.entry.layout.name, "err", err)
-		base++ // perhaps another address of the seeder does
-		sleep(ctx, retry)
+		base++                            // perhaps another address of the seeder does
+		sleep(ctx, retry/2+rand.N(retry)) // a room that was refused together doesn't come again together
 		retry = min(2*retry, maxRetry)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,6 +126,8 @@ func (e *Engine) addrPort() netip.AddrPort {
 // seederAddr is where tests put the seeder.
 const seederAddr = "127.0.0.9"
 
+func seederAddrs() []netip.Addr { return []netip.Addr{netip.MustParseAddr(seederAddr)} }
+
 // newSeeder starts an engine that seeds the sample.
 func newSeeder(t testing.TB, s *sampleSystem, cfg Config) *Engine {
 	t.Helper()
@@ -138,7 +141,7 @@ func newSeeder(t testing.TB, s *sampleSystem, cfg Config) *Engine {
 // newNode starts an engine that knows the seeder's address.
 func newNode(t testing.TB, addr string) *Engine {
 	t.Helper()
-	return newEngine(t, addr, Config{Seeders: []netip.Addr{netip.MustParseAddr(seederAddr)}})
+	return newEngine(t, addr, Config{Seeders: seederAddrs()})
 }
 
 // source is what a node needs to fetch the sample into dir from the seeder.
@@ -152,6 +155,8 @@ type testTracker struct {
 	mu     sync.Mutex
 	peers  []netip.AddrPort
 	events []string
+	// incomplete is what it says of the number of incomplete peers.
+	incomplete int
 }
 
 func newTracker(t testing.TB, peers ...netip.AddrPort) *testTracker {
@@ -181,7 +186,7 @@ func (tr *testTracker) announce(w http.ResponseWriter, r *http.Request) {
 	if !known {
 		tr.peers = append(tr.peers, self)
 	}
-	b, _ := bencode.Marshal(map[string]any{"interval": 5, "peers": string(compact)})
+	b, _ := bencode.Marshal(map[string]any{"interval": 5, "incomplete": tr.incomplete, "peers": string(compact)})
 	_, _ = w.Write(b)
 }
 
@@ -191,8 +196,18 @@ func (tr *testTracker) url() string { return tr.URL + "/announce" }
 type webServer struct {
 	*httptest.Server
 	link *rate.Limiter // in bytes
-	mu   sync.Mutex
-	sent int64
+	// places are as many as are served at a time; nil: everybody is. Others are refused, as the seeder does.
+	places  chan struct{}
+	refused atomic.Int32
+	mu      sync.Mutex
+	sent    int64
+}
+
+// total is the bytes sent so far.
+func (ws *webServer) total() int64 {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.sent
 }
 
 func newWebServer(t testing.TB, s *sampleSystem) *webServer {
@@ -200,6 +215,16 @@ func newWebServer(t testing.TB, s *sampleSystem) *webServer {
 	prefix := catalog.WebSeedPath(s.system.InfoHash)
 	files := http.StripPrefix(prefix, http.FileServer(http.Dir(s.dir)))
 	ws.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ws.places != nil {
+			select {
+			case ws.places <- struct{}{}:
+				defer func() { <-ws.places }()
+			default:
+				ws.refused.Add(1)
+				http.Error(w, "come again", http.StatusServiceUnavailable)
+				return
+			}
+		}
 		files.ServeHTTP(&countingWriter{w, ws}, r)
 	}))
 	t.Cleanup(ws.Close)

@@ -1,0 +1,115 @@
+package swarm
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestStayingHelps compares rooms whose nodes arrive one after another, each when the one before has half: in one they
+// leave as soon as they have everything, in the other when nobody they know of lacks anything (until: swarm).
+func TestStayingHelps(t *testing.T) {
+	s := newSample(t, 256<<10, 8<<20)
+	const nodes = 4
+	at, atCopies := staggered(t, s, nodes, 20, false)
+	by, byCopies := staggered(t, s, nodes, 30, true)
+	t.Logf("leaving at once: %.2f s a node on average, %.2f copies from the seeder", at.Seconds(), atCopies)
+	t.Logf("leaving when nobody lacks anything: %.2f s, %.2f copies", by.Seconds(), byCopies)
+	if byCopies >= atCopies {
+		t.Errorf("the seeder sent %.2f copies, and %.2f when everybody left at once", byCopies, atCopies)
+	}
+}
+
+// staggered returns how long nodes took on average, and how many copies the seeder sent. All links carry 4 MiB/s.
+func staggered(t *testing.T, s *sampleSystem, nodes, subnet int, stay bool) (time.Duration, float64) {
+	t.Helper()
+	const link = 4 << 20
+	seeder := newEngine(t, seederAddr, Config{UploadLimit: link})
+	if _, err := seeder.Seed(s.torrent, s.dir); err != nil {
+		t.Fatal(err)
+	}
+	tracker := newTracker(t, seeder.addrPort())
+	var room sync.WaitGroup
+	var mu sync.Mutex
+	var sum time.Duration
+	for i := range nodes {
+		node := newEngine(t, fmt.Sprintf("127.0.%d.%d", subnet, 1+i), Config{
+			UploadLimit: link, DownloadLimit: link, Seeders: seederAddrs(),
+		})
+		src := s.source(t.TempDir())
+		src.Trackers = []string{tracker.url()}
+		half := make(chan struct{})
+		var once sync.Once
+		room.Go(func() {
+			began := time.Now()
+			if err := node.Fetch(t.Context(), src, func(st Stats) {
+				if 2*st.Done >= st.Size {
+					once.Do(func() { close(half) })
+				}
+			}); err != nil {
+				t.Errorf("node %d: %v", i, err)
+				once.Do(func() { close(half) })
+			}
+			mu.Lock()
+			sum += time.Since(began)
+			mu.Unlock()
+			for stay && node.Leechers(s.system.InfoHash) > 0 {
+				sleep(context.Background(), 20*time.Millisecond)
+			}
+			_ = node.Close()
+		})
+		<-half
+	}
+	room.Wait()
+	st, _ := seeder.Stats(s.system.InfoHash)
+	_ = seeder.Close()
+	return sum / time.Duration(nodes), float64(st.Uploaded) / float64(s.system.Size)
+}
+
+// BenchmarkOddPeer measures how much longer a room of four takes when one more peer claims to have everything and
+// answers late or never: the time of the last node, in seconds. The tracker names it to everybody.
+func BenchmarkOddPeer(b *testing.B) {
+	const link = 4 << 20
+	s := newSample(b, 256<<10, 64<<20)
+	for name, answer := range map[string]func(*oddPeer) func(int, int) []byte{
+		"none": nil,
+		"mute": func(p *oddPeer) func(int, int) []byte { return p.never },
+		"1kB":  func(p *oddPeer) func(int, int) []byte { return p.slowly(1000) },
+		"20kB": func(p *oddPeer) func(int, int) []byte { return p.slowly(20_000) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			var took time.Duration
+			for i := range b.N {
+				seeder := newSeeder(b, s, Config{UploadLimit: link})
+				tracker := newTracker(b, seeder.addrPort())
+				if answer != nil {
+					p := newOddPeer(b, fmt.Sprintf("127.0.40.%d", 200+i%50), s, everything, nil)
+					p.answer = answer(p)
+					tracker.peers = append(tracker.peers, p.addrPort())
+				}
+				began := time.Now()
+				var room sync.WaitGroup
+				var engines []*Engine
+				for n := range 4 {
+					node := newNode(b, fmt.Sprintf("127.0.40.%d", 1+n))
+					engines = append(engines, node)
+					src := s.source(b.TempDir())
+					src.Trackers = []string{tracker.url()}
+					room.Go(func() {
+						if err := node.Fetch(b.Context(), src, nil); err != nil {
+							b.Error(err)
+						}
+					})
+				}
+				room.Wait()
+				took += time.Since(began)
+				for _, e := range append(engines, seeder) {
+					_ = e.Close()
+				}
+			}
+			b.ReportMetric(took.Seconds()/float64(b.N), "s/room")
+		})
+	}
+}

@@ -1,0 +1,218 @@
+package swarm
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/anacrolix/torrent"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// A peer that takes requests and answers late or never keeps pieces from being completed, and what isn't complete can't
+// be given on: of four nodes with one mute peer among them the last took 15 to 25 % longer. The library gives such
+// requests to others only when those have run out of their own. So each connection is compared with the others of its
+// torrent: one that is far slower gets one request at a time, and one that is silent while the others bring data is
+// closed and not opened again for a while. What makes a connection slow in a crowd makes all slow, which is why nothing
+// here is compared with the clock alone. The seeder is never left: what it fails to bring is the fallback's matter.
+
+const (
+	// patienceTick is how often connections are compared.
+	patienceTick = 250 * time.Millisecond
+	// leastSilence is for how long a peer may be silent in any case. A few lost packets in a row are a second.
+	leastSilence = 1500 * time.Millisecond
+	// silentBlocks is how many of an ordinary peer's blocks a peer may be silent for.
+	silentBlocks = 8
+	// slowBlocks is how many times an ordinary peer's time a block may take; below leastSlow none is slow.
+	slowBlocks = 4
+	leastSlow  = 300 * time.Millisecond
+	// memory is what a tick leaves of the earlier ones: some 2.5 s are remembered.
+	memory = 0.9
+	// A silent peer is left alone for this long, and each time twice as long as before.
+	firstAbsence, lastAbsence = 5 * time.Second, time.Minute
+)
+
+// patience watches how long peers take.
+type patience struct {
+	seeders []netip.Addr
+	entry   func(catalog.InfoHash) *entry
+
+	mu     sync.Mutex
+	peers  map[*torrent.Peer]*watched
+	absent map[netip.Addr]absence
+}
+
+// watched is a connection.
+type watched struct {
+	conn   *torrent.PeerConn
+	addr   netip.Addr
+	entry  *entry
+	seeder bool
+	pace
+}
+
+// pace is how fast a connection answers.
+type pace struct {
+	// waiting is the number of unanswered requests, got that of blocks since the last tick.
+	waiting, got int
+	// silent is the number of ticks since the last block in which requests waited while others brought data.
+	silent int
+	// busy is for how long requests waited, blocks how many were answered; both fade.
+	busy   time.Duration
+	blocks float64
+	// slow is told to the connection at its next block.
+	slow bool
+}
+
+// absence is how long a peer is left alone, and until when.
+type absence struct {
+	length time.Duration
+	until  time.Time
+}
+
+func (p *patience) install(cb *torrent.Callbacks) {
+	p.peers, p.absent = map[*torrent.Peer]*watched{}, map[netip.Addr]absence{}
+	cb.PeerConnAdded = append(cb.PeerConnAdded, p.added)
+	cb.PeerClosed = append(cb.PeerClosed, p.closed)
+	cb.SentRequest = append(cb.SentRequest, func(ev torrent.PeerRequestEvent) { p.count(ev.Peer, 1) })
+	cb.DeletedRequest = append(cb.DeletedRequest, func(ev torrent.PeerRequestEvent) { p.count(ev.Peer, -1) })
+	cb.ReceivedUsefulData = append(cb.ReceivedUsefulData, p.received)
+}
+
+func (p *patience) added(pc *torrent.PeerConn) {
+	f := p.entry(catalog.InfoHash(pc.Torrent().InfoHash()))
+	if f == nil {
+		return
+	}
+	addr := remoteAddr(pc)
+	if p.leaves(addr) {
+		go func() { _ = pc.Close() }() // the library's lock is held here
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.peers[&pc.Peer] = &watched{conn: pc, addr: addr, entry: f, seeder: slices.Contains(p.seeders, addr)}
+}
+
+func (p *patience) closed(peer *torrent.Peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.peers, peer)
+}
+
+func (p *patience) count(peer *torrent.Peer, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w := p.peers[peer]; w != nil {
+		w.waiting += n
+	}
+}
+
+func (p *patience) received(ev torrent.ReceivedUsefulDataEvent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w := p.peers[ev.Peer]; w != nil {
+		w.got++
+		if w.slow {
+			w.conn.PeerMaxRequests = 1
+		}
+	}
+}
+
+// leaves reports whether a peer is left alone now.
+func (p *patience) leaves(a netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Now().Before(p.absent[a].until)
+}
+
+// supervise compares the connections until the engine is closed.
+func (e *Engine) supervise() {
+	ticker := time.NewTicker(patienceTick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case now := <-ticker.C:
+			for w, length := range e.patience.check(now) {
+				e.log.Info("a peer takes requests and does not answer: it is left alone for a while", "peer", w.addr, "system", w.entry.layout.name, "for", length)
+				_ = w.conn.Close()
+			}
+		}
+	}
+}
+
+// check returns the connections to close, and for how long their peers are left alone.
+func (p *patience) check(now time.Time) map[*watched]time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	torrents := map[*entry][]*watched{}
+	for _, w := range p.peers {
+		torrents[w.entry] = append(torrents[w.entry], w)
+	}
+	silent := map[*watched]time.Duration{}
+	for _, peers := range torrents {
+		paces := make([]*pace, len(peers))
+		for i, w := range peers {
+			paces[i] = &w.pace
+		}
+		ordinary := compare(paces)
+		for _, w := range peers {
+			if !w.seeder && w.pace.judge(ordinary) {
+				a := p.absent[w.addr]
+				a.length = min(max(2*a.length, firstAbsence), lastAbsence)
+				a.until = now.Add(a.length)
+				p.absent[w.addr], silent[w] = a, a.length
+			}
+		}
+	}
+	return silent
+}
+
+// compare takes up a tick and returns how long an ordinary connection takes for a block: the median; 0 if none brought any.
+func compare(all []*pace) time.Duration {
+	total := 0
+	for _, c := range all {
+		total += c.got
+	}
+	var times []time.Duration
+	for _, c := range all {
+		c.tick(total - c.got)
+		if c.blocks > 0.5 {
+			times = append(times, c.perBlock())
+		}
+	}
+	if len(times) == 0 {
+		return 0
+	}
+	slices.Sort(times)
+	return times[(len(times)-1)/2]
+}
+
+// tick takes up what came since the last one, here and from others.
+func (c *pace) tick(others int) {
+	c.busy, c.blocks = time.Duration(memory*float64(c.busy)), memory*c.blocks+float64(c.got)
+	if c.waiting > 0 || c.got > 0 {
+		c.busy += patienceTick
+	}
+	switch {
+	case c.got > 0:
+		c.silent = 0
+	case c.waiting > 0 && others > 0:
+		c.silent++
+	}
+	c.got = 0
+}
+
+func (c *pace) perBlock() time.Duration { return time.Duration(float64(c.busy) / c.blocks) }
+
+// judge reports whether the connection has been silent for too long, and notes whether it is slow.
+func (c *pace) judge(ordinary time.Duration) bool {
+	if c.blocks > 0.5 {
+		c.slow = ordinary > 0 && c.perBlock() > max(leastSlow, slowBlocks*ordinary)
+	}
+	return time.Duration(c.silent)*patienceTick >= max(leastSilence, silentBlocks*ordinary)
+}

@@ -1,0 +1,74 @@
+package swarm
+
+import (
+	"testing"
+	"time"
+)
+
+// second is what a connection does in each tick of a second: blocks that come, and whether requests wait.
+type second struct {
+	got     [4]int
+	waiting int
+}
+
+// TestPatience plays rooms second by second and looks which connections are taken for silent and for slow.
+func TestPatience(t *testing.T) {
+	fast, crowd := second{[4]int{30, 30, 30, 30}, 8}, second{[4]int{1, 2, 1, 2}, 6}
+	sparse := second{[4]int{0, 0, 1, 0}, 6}
+	mute, idle, slow := second{waiting: 3}, second{}, second{[4]int{0, 1, 0, 0}, 6}
+	for name, c := range map[string]struct {
+		room []second
+		// silent is the second by whose end the last one is, 0 for never; slow whether it is after five.
+		silent int
+		slow   bool
+	}{
+		"mute among fast ones":              {[]second{fast, fast, fast, mute}, 2, false},
+		"mute in a crowd":                   {[]second{crowd, crowd, crowd, mute}, 2, false},
+		"mute where all wait long":          {[]second{sparse, sparse, sparse, mute}, 0, false},
+		"mute, and nobody else":             {[]second{mute}, 0, false},
+		"everybody is silent (machine, us)": {[]second{mute, mute, mute}, 0, false},
+		"nothing is asked of it":            {[]second{fast, fast, idle}, 0, false},
+		"slow among fast ones":              {[]second{fast, fast, fast, slow}, 0, true},
+		"slow among slow ones":              {[]second{slow, sparse, slow}, 0, false},
+		"one seeder only":                   {[]second{slow}, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			room := make([]*pace, len(c.room))
+			for i := range room {
+				room[i] = &pace{waiting: c.room[i].waiting}
+			}
+			last, silent := room[len(room)-1], 0
+			for s := 1; s <= 5 && silent == 0; s++ {
+				for tick := range 4 {
+					for i := range room {
+						room[i].got = c.room[i].got[tick]
+					}
+					if ordinary := compare(room); last.judge(ordinary) {
+						silent = s
+					}
+				}
+			}
+			if silent != c.silent || last.slow != c.slow {
+				t.Errorf("silent in second %d, slow %v; want %d, %v (%s a block)", silent, last.slow, c.silent, c.slow, last.perBlock())
+			}
+		})
+	}
+}
+
+func TestAbsencesGrow(t *testing.T) {
+	e := newEngine(t, "127.0.4.1", Config{})
+	now := time.Now()
+	w := &watched{addr: e.addrPort().Addr(), entry: &entry{}}
+	e.patience.mu.Lock()
+	e.patience.peers[nil] = w
+	e.patience.mu.Unlock()
+	for _, want := range []time.Duration{5, 10, 20, 40, 60, 60} {
+		w.silent = 1000
+		if got := e.patience.check(now)[w]; got != want*time.Second {
+			t.Errorf("left alone for %s, want %s", got, want*time.Second)
+		}
+	}
+	if !e.patience.leaves(w.addr) {
+		t.Error("it is not left alone")
+	}
+}
