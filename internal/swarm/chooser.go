@@ -67,7 +67,6 @@ func (c *chooser) refill(now time.Time) {
 		c.impatient = true // from here on: who was too slow once is not waited for again
 	}
 	c.entry.holding.Store(len(hold) > 0)
-	c.entry.quiet.Store(len(hold) > 0 && c.picker.Preferred() == 0)
 }
 
 // hold has the library ask for the pieces held so far again, and not for the given ones.

@@ -66,8 +66,8 @@ type entry struct {
 	torrent *torrent.Torrent
 	counters
 	trouble troubles
-	// holding says that pieces are held (chooser), quiet that there is nothing to ask the seeder for that no other node has.
-	holding, quiet atomic.Bool
+	// holding says that pieces are held (chooser).
+	holding atomic.Bool
 
 	// ctx ends when the torrent is removed.
 	ctx    context.Context
