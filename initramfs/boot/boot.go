@@ -63,7 +63,8 @@ type Steps interface {
 	// been stopped already.
 	Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (Choice, error)
 	Fetch(ctx context.Context, sys catalog.System) error
-	Seed(ctx context.Context, sys catalog.System, seconds int) error
+	// Seed gives the system to others for as long as the rule says.
+	Seed(ctx context.Context, sys catalog.System, rule catalog.Seeding) error
 	// Launch starts the system. One that takes the machine over never comes back but with an error; of one that ran beside
 	// this program and has ended Launch returns what follows: Start, Choose, Reboot or PowerOff.
 	Launch(ctx context.Context, sys catalog.System) (Choice, error)
@@ -185,7 +186,7 @@ func (s *sequence) withSystem(ctx context.Context, step report.Step) (report.Ste
 	case report.Fetch:
 		return report.Seed, Start, s.steps.Fetch(ctx, sys)
 	case report.Seed:
-		return report.Launch, Start, s.steps.Seed(ctx, sys, s.cat.Defaults.SeedTime)
+		return report.Launch, Start, s.steps.Seed(ctx, sys, s.cat.Defaults.Leaving())
 	}
 	return s.launch(ctx, sys)
 }

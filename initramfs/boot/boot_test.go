@@ -51,8 +51,8 @@ func (s *script) Choose(_ context.Context, _ *catalog.Catalog, wait bool) (Choic
 func (s *script) Fetch(_ context.Context, sys catalog.System) error {
 	return s.step("fetch " + sys.Name)
 }
-func (s *script) Seed(_ context.Context, sys catalog.System, seconds int) error {
-	return s.step(fmt.Sprintf("seed %s %d", sys.Name, seconds))
+func (s *script) Seed(_ context.Context, sys catalog.System, rule catalog.Seeding) error {
+	return s.step(fmt.Sprintf("seed %s %d", sys.Name, rule.Limit))
 }
 func (s *script) Launch(_ context.Context, sys catalog.System) (Choice, error) {
 	if err := s.step("launch " + sys.Name); err != nil {

@@ -36,6 +36,9 @@ type TransferMsg struct {
 	Fallback bool
 	// SeedLeft is how long the node will go on seeding, in the phase Seed.
 	SeedLeft time.Duration
+	// SeedUntil says what the node waits for in the phase Seed, if it isn't the time alone; SeedLeft is then the most it will
+	// wait.
+	SeedUntil string
 	// Note is a line to show, such as what is waited for.
 	Note string
 }

@@ -102,6 +102,9 @@ func (t Transfer) amount() string {
 	s := t.state
 	switch s.Phase {
 	case Seed:
+		if until := clean(s.SeedUntil); until != "" {
+			return "All " + Size(s.Size) + " are here; " + until + "."
+		}
 		return "All " + Size(s.Size) + " are here and right; other nodes fetch from this one."
 	case Launch:
 		return "Handing over to the new system ..."
@@ -117,6 +120,8 @@ func (t Transfer) amount() string {
 func (t Transfer) timeLeft() string {
 	s := t.state
 	switch {
+	case s.Phase == Seed && s.SeedUntil != "":
+		return "at most " + Clock(s.SeedLeft)
 	case s.Phase == Seed:
 		return Clock(s.SeedLeft) + " left"
 	case s.Phase == Fetch && s.Down > 0 && s.Size > s.Done:

@@ -115,6 +115,8 @@ func TestViews(t *testing.T) {
 	sizes := []tea.WindowSizeMsg{{Width: 80, Height: 24}, {Width: 100, Height: 37}, {Width: 40, Height: 12}, {Width: 40, Height: 10}, {Width: 128, Height: 48}}
 	seeding := fetching()
 	seeding.Phase, seeding.Done, seeding.SeedLeft = Seed, seeding.Size, 20*time.Second
+	swarming := seeding
+	swarming.SeedLeft, swarming.SeedUntil = 4*time.Minute, "3 nodes are still fetching it"
 	fallback := fetching()
 	fallback.Fallback, fallback.FromHTTP, fallback.Note = true, 3<<20, "Waiting for a peer since 0:35."
 	checking := fetching()
@@ -162,6 +164,7 @@ func TestViews(t *testing.T) {
 		"fetch-fallback":  {NewTransfer(place, "x"), []any{fallback, "c"}},
 		"check":           {NewTransfer(place, "x"), []any{checking}},
 		"seed":            {NewTransfer(place, "x"), []any{seeding, func() TransferMsg { s := seeding; s.SeedLeft = 8 * time.Second; return s }()}},
+		"seed-swarm":      {NewTransfer(place, "x"), []any{swarming}},
 		"launch":          {NewTransfer(place, "x"), []any{launching}},
 		"guest":           {NewGuest(place, "Rescue disc", "It is on the screen of this machine.", true), []any{running, "q"}},
 		"guest-remote":    {NewGuest(place, "Rescue disc", "Its screen is on the network, at 10.0.0.17:5900 (VNC).", false), []any{running}},

@@ -19,6 +19,7 @@ func (n *Node) startEngine() error {
 	own := n.lease().Addr.Addr()
 	n.engine, err = swarm.New(swarm.Config{
 		Listen: netip.AddrPortFrom(own, n.Port), Seeders: []netip.Addr{seeder}, Log: n.slog(),
+		UploadLimit: n.catalog.Limits.Upload, DownloadLimit: n.catalog.Limits.Download,
 	})
 	if err != nil {
 		return fmt.Errorf("start BitTorrent on %s: %w", own, err)

@@ -291,7 +291,7 @@ func (v *visit) after() (choice boot.Choice, next string) {
 
 // seedOn gives the system to others until somebody presses a key.
 func (v *visit) seedOn(ctx context.Context) error {
-	err := v.Seed(ctx, v.sys, forEver)
+	err := v.Seed(ctx, v.sys, catalog.Seeding{Until: catalog.UntilTime, Limit: forEver})
 	if errors.Is(err, boot.ErrCancelled) {
 		return nil
 	}

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -61,6 +63,7 @@ func (n *Node) account(s swarm.Stats) {
 	n.Report.Set(func(r *wire.Report) {
 		r.Percent = 100 * float64(s.Done) / float64(max(s.Size, 1))
 		r.Down, r.Up, r.Peers = s.Down, s.Up, s.Peers
+		r.Fallback, r.Banned = s.Fallback, addresses(s.Banned[:min(len(s.Banned), wire.BannedPeers)])
 		r.FromSeeder, r.FromNodes, r.FromHTTP, r.Uploaded = s.FromSeeder, s.FromNodes, s.FromHTTP, s.Uploaded
 	})
 }
@@ -77,7 +80,18 @@ func message(phase menu.Phase, sys catalog.System, s swarm.Stats) menu.TransferM
 	if phase == menu.Fetch && s.Down == 0 {
 		m.Note = s.Trouble // as long as something comes, it need not worry anybody
 	}
+	if m.Note == "" && len(s.Banned) > 0 {
+		m.Note = "Wrong data came from " + strings.Join(addresses(s.Banned), ", ") + ": no longer asked."
+	}
 	return m
+}
+
+// addresses are for the report.
+func addresses(all []netip.Addr) (texts []string) {
+	for _, a := range all {
+		texts = append(texts, a.String())
+	}
+	return texts
 }
 
 // summary is what stays on the console of a download.

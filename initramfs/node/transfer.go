@@ -116,37 +116,6 @@ func (n *Node) linkLost() string {
 	return l.Interface + " has lost its link or its address: is the cable plugged in?"
 }
 
-// forEver is a number of seconds that nobody waits for.
-const forEver = 100 * 365 * 24 * 3600
-
-// Seed gives the system to others for some seconds, or until somebody presses a key.
-func (n *Node) Seed(ctx context.Context, sys catalog.System, seconds int) error {
-	if seconds <= 0 || n.engine == nil {
-		return nil
-	}
-	end := time.Now().Add(time.Duration(seconds) * time.Second)
-	return n.withScreen(ctx, sys, func(ctx context.Context, show func(menu.TransferMsg)) error {
-		tick := time.NewTicker(time.Second / 2)
-		defer tick.Stop()
-		for left := time.Until(end); left > 0; left = time.Until(end) {
-			if s, ok := n.engine.Stats(sys.InfoHash); ok {
-				n.account(s)
-				m := message(menu.Seed, sys, s)
-				if m.SeedLeft = left; seconds == forEver {
-					m.SeedLeft, m.Note = 0, "Until somebody presses a key."
-				}
-				show(m)
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-tick.C:
-			}
-		}
-		return nil
-	})
-}
-
 // dir is the folder that holds the system's folder.
 func (n *Node) dir(sys catalog.System) string { return filepath.Join(n.Systems, sys.InfoHash.String()) }
 

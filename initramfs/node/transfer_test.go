@@ -153,13 +153,13 @@ func TestFetchAndSeed(t *testing.T) {
 	p.see("System tiny")
 
 	ended := make(chan error, 1)
-	go func() { ended <- n.Seed(t.Context(), s.system, 3600) }()
+	go func() { ended <- n.Seed(t.Context(), s.system, catalog.Seeding{Until: catalog.UntilTime, Limit: 3600}) }()
 	p.see("Giving away System tiny")
 	p.send(" ")
 	if err := result(t, ended); err != nil {
 		t.Error(err)
 	}
-	if err := n.Seed(t.Context(), s.system, 0); err != nil {
+	if err := n.Seed(t.Context(), s.system, catalog.Seeding{}); err != nil {
 		t.Errorf("no time to seed: %v", err)
 	}
 

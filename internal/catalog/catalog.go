@@ -26,6 +26,8 @@ type Catalog struct {
 	Site     string    `json:"site"`
 	Created  time.Time `json:"created"`
 	Defaults Defaults  `json:"defaults"`
+	// Limits are for each node; nodes older than the field don't know of any.
+	Limits Limits `json:"limits,omitzero"`
 	// Trackers are the announce URLs (BEP 3), one for each address the seeder serves on.
 	Trackers []string `json:"trackers"`
 	// HTTP are the base URLs, without a slash at the end, below which the paths of this package are found: the
@@ -44,7 +46,10 @@ type Defaults struct {
 	// Timeout is in seconds: 0 starts System without showing the chooser, negative waits for a person.
 	Timeout int `json:"timeout"`
 	// SeedTime is how long, in seconds, a node that has everything goes on seeding before it starts the system.
+	// It is what nodes older than Seed know; see [Defaults.Leaving].
 	SeedTime int `json:"seed_time"`
+	// Seed is another rule for leaving than SeedTime; the zero value is none.
+	Seed Seeding `json:"seed,omitzero"`
 }
 
 // System is one thing a node can start.
@@ -262,7 +267,7 @@ func (c *Catalog) Validate() error {
 	if d := c.Defaults.System; d != "" && !names[d] {
 		bad("the default system %q is not in the list", d)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Defaults.Seed.validate(), c.Limits.validate())...)
 }
 
 func (s *System) validate() error {

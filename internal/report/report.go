@@ -70,6 +70,11 @@ type Report struct {
 	FromHTTP   int64 `json:"from_http"`
 	Uploaded   int64 `json:"uploaded"`
 
+	// Fallback says that pieces are fetched by HTTP at this time, as BitTorrent brings nothing.
+	Fallback bool `json:"fallback,omitempty"`
+	// Banned are the addresses of peers that sent this node wrong data: at most [BannedPeers].
+	Banned []string `json:"banned,omitempty"`
+
 	// Exit is how the last system that ran beside phase 1 ended; nil before.
 	Exit *Exit `json:"exit,omitempty"`
 	// HostKey is the fingerprint of the node's SSH server ("SHA256:…", as ssh-keygen -l shows it); empty if it has none.
@@ -93,6 +98,9 @@ type Exit struct {
 	// Lines are the last of its output, without control characters: at most [ExitLines] of at most [ExitWidth] bytes.
 	Lines []string `json:"lines,omitempty"`
 }
+
+// BannedPeers is how many peers Report.Banned names.
+const BannedPeers = 16
 
 // Limits of Exit.Lines.
 const (

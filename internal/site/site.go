@@ -36,6 +36,7 @@ type Site struct {
 	Ports    Ports
 	Log      Log
 	Node     Node
+	Limits   Limits
 	// Original says that the site is one of the original BootTorrent (Boottorrent.yaml, version 0).
 	Original bool
 	// Systems are sorted by title, then name.
@@ -109,6 +110,14 @@ type Node struct {
 	Cmdline string
 	// SSHKeys are lines in the form of authorized_keys (sshd(8)), for nodes' images.
 	SSHKeys []string
+}
+
+// Limits bounds what distribution takes of the links, in bytes per second; 0 is no limit.
+type Limits struct {
+	// Seeder bounds what the seeder sends of systems, by BitTorrent and by HTTP together.
+	Seeder int64
+	// Node is for each node.
+	Node catalog.Limits
 }
 
 // System is one checked folder below oss/.

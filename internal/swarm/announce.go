@@ -44,17 +44,18 @@ func (e *Engine) announce(f *entry, trackerURL string) {
 	told, retry, completed := 0, minRetry, f.completed
 	event := "started"
 	for f.ctx.Err() == nil {
-		interval, peers, err := e.askTracker(f.ctx, announceTimeout, f, trackerURL, event)
+		answer, err := e.askTracker(f.ctx, announceTimeout, f, trackerURL, event)
 		if f.ctx.Err() != nil {
 			break
 		}
 		f.trouble.set("tracker "+trackerURL, err)
-		pause := interval
+		pause := answer.interval
 		if err != nil {
 			e.log.Debug("announce failed", "tracker", trackerURL, "system", f.layout.name, "err", err)
 			pause, retry = retry, min(2*retry, maxRetry)
 		} else {
-			e.dial(f, peers)
+			e.dial(f, answer.peers)
+			f.told.set(trackerURL, answer, time.Now())
 			told, retry, event = told+1, minRetry, ""
 			if told == 1 {
 				pause = min(pause, soon)
@@ -71,22 +72,29 @@ func (e *Engine) announce(f *entry, trackerURL string) {
 		}
 	}
 	if told > 0 {
-		_, _, _ = e.askTracker(context.Background(), stopTimeout, f, trackerURL, "stopped")
+		_, _ = e.askTracker(context.Background(), stopTimeout, f, trackerURL, "stopped")
 	}
 }
 
-// askTracker announces an event ("" for none) and returns how long to wait before the next announce.
-func (e *Engine) askTracker(ctx context.Context, timeout time.Duration, f *entry, trackerURL, event string) (time.Duration, []netip.AddrPort, error) {
+// answer is what a tracker says: how long to wait before the next announce, peers, and how many of all lack something.
+type answer struct {
+	interval   time.Duration
+	peers      []netip.AddrPort
+	incomplete int
+}
+
+// askTracker announces an event ("" for none).
+func (e *Engine) askTracker(ctx context.Context, timeout time.Duration, f *entry, trackerURL, event string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	u, err := url.Parse(trackerURL)
 	if err != nil {
-		return 0, nil, err
+		return answer{}, err
 	}
 	u.RawQuery = e.announceQuery(f, event).Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return 0, nil, err
+		return answer{}, err
 	}
 	req.Header.Set("User-Agent", userAgent)
 	resp, err := e.http.Do(req)
@@ -95,15 +103,15 @@ func (e *Engine) askTracker(ctx context.Context, timeout time.Duration, f *entry
 		if ue := (*url.Error)(nil); errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return 0, nil, err
+		return answer{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	if err != nil {
-		return 0, nil, err
+		return answer{}, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return 0, nil, fmt.Errorf("it answered %s", resp.Status)
+		return answer{}, fmt.Errorf("it answered %s", resp.Status)
 	}
 	return parseResponse(body)
 }
@@ -126,14 +134,15 @@ func (e *Engine) announceQuery(f *entry, event string) url.Values {
 	return q
 }
 
-// parseResponse reads a tracker's answer (BEP 3, BEP 23): the interval, within our bounds, and the IPv4 peers.
-func parseResponse(body []byte) (time.Duration, []netip.AddrPort, error) {
+// parseResponse reads a tracker's answer (BEP 3, BEP 23): the interval, within our bounds, the IPv4 peers, and the number
+// of incomplete ones as most trackers give it; 0 if it doesn't.
+func parseResponse(body []byte) (answer, error) {
 	var r tracker.HttpResponse
 	if err := bencode.Unmarshal(body, &r); err != nil {
-		return 0, nil, fmt.Errorf("it did not answer like a tracker: %w", err)
+		return answer{}, fmt.Errorf("it did not answer like a tracker: %w", err)
 	}
 	if r.FailureReason != "" {
-		return 0, nil, fmt.Errorf("it answered %q", r.FailureReason)
+		return answer{}, fmt.Errorf("it answered %q", r.FailureReason)
 	}
 	var peers []netip.AddrPort
 	for _, p := range r.Peers.List {
@@ -143,7 +152,7 @@ func parseResponse(body []byte) (time.Duration, []netip.AddrPort, error) {
 		}
 	}
 	interval := time.Duration(r.Interval) * time.Second
-	return min(max(interval, minInterval), maxInterval), peers, nil
+	return answer{min(max(interval, minInterval), maxInterval), peers, max(0, int(r.Incomplete))}, nil
 }
 
 // dial connects to those peers which are not connected yet. With all pieces here there is no need: who lacks some dials.

@@ -30,7 +30,7 @@ type Config struct {
 	Listen netip.AddrPort
 	// Seeders are the addresses of the seeder, by which a node counts what it gets from it. Empty on the seeder.
 	Seeders []netip.Addr
-	// UploadLimit and DownloadLimit bound BitTorrent payload in bytes per second; 0 is no limit.
+	// UploadLimit and DownloadLimit bound payload in bytes per second, that of the fallback to HTTP too; 0 is no limit.
 	UploadLimit, DownloadLimit int64
 	// MaxPeers is the number of connections per torrent; 0 is 500 on the seeder and 80 on a node.
 	MaxPeers int
@@ -48,6 +48,8 @@ type Engine struct {
 	client *torrent.Client
 	http   *http.Client
 	conns  connections
+	limits limits
+	banned banned
 
 	// ctx ends with Close; group waits for what runs until then.
 	ctx    context.Context
@@ -66,6 +68,7 @@ type entry struct {
 	torrent *torrent.Torrent
 	counters
 	trouble troubles
+	told    told
 	// holding says that pieces are held (chooser).
 	holding atomic.Bool
 
@@ -96,6 +99,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, log: cfg.Log, torrents: map[catalog.InfoHash]*entry{}}
 	e.conns.seeders, e.conns.entry = cfg.Seeders, e.entryOf
+	e.limits = newLimits(cfg)
 	dialer := &net.Dialer{Timeout: 3 * time.Second}
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
 		dialer.LocalAddr = &net.TCPAddr{IP: a.AsSlice()}
@@ -168,11 +172,11 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 	c.MaxUnverifiedBytes = 0
 	// Read ahead for each connection, in bytes; 1 MiB for each of 80 connections is too much for a small node.
 	c.MaxAllocPeerRequestDataPerConn = 256 << 10
-	if n := e.cfg.UploadLimit; n > 0 {
-		c.UploadRateLimiter = rate.NewLimiter(rate.Limit(n), 64<<10)
+	if e.limits.up != nil {
+		c.UploadRateLimiter = e.limits.up
 	}
-	if n := e.cfg.DownloadLimit; n > 0 {
-		c.DownloadRateLimiter = rate.NewLimiter(rate.Limit(n), 256<<10)
+	if e.limits.down != nil {
+		c.DownloadRateLimiter = e.limits.down
 	}
 	e.conns.install(&c.Callbacks)
 	return c
@@ -299,7 +303,7 @@ func (e *Engine) stats(f *entry) Stats {
 	s := Stats{
 		Size: f.layout.size(), Done: f.torrent.BytesCompleted(), Peers: library.ActivePeers,
 		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
-		Uploaded: library.BytesWrittenData.Int64(), Trouble: f.trouble.String(),
+		Uploaded: library.BytesWrittenData.Int64(), Trouble: f.trouble.String(), Banned: e.banned.list(),
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -317,6 +321,7 @@ func (e *Engine) sample() {
 		case <-e.ctx.Done():
 			return
 		case now := <-ticker.C:
+			e.nameBanned()
 			for _, f := range e.entries() {
 				library := f.torrent.Stats() // not under our lock: the library has its own
 				e.mu.Lock()

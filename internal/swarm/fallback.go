@@ -203,7 +203,7 @@ func (b *fallback) fetchRange(ctx context.Context, fileURL string, at int64, dat
 		idle.Reset(idleTimeout)
 		b.entry.http.Add(int64(n))
 	}}
-	if _, err := io.ReadFull(body, data); err != nil {
+	if _, err := io.ReadFull(b.engine.limits.reader(ctx, body), data); err != nil {
 		return fmt.Errorf("get %s: %w", fileURL, causeOf(ctx, err))
 	}
 	return nil

@@ -179,13 +179,14 @@ func FuzzCheckMetainfo(f *testing.F) {
 func FuzzParseResponse(f *testing.F) {
 	f.Add([]byte("d8:intervali5e5:peers6:\x7f\x00\x00\x01\x1a\xe1e"))
 	f.Add([]byte("d8:intervali5e5:peersld2:ip9:127.0.0.14:porti6881eeee"))
+	f.Add([]byte("d10:incompletei-7e8:intervali5e5:peers0:e"))
 	f.Add([]byte("d14:failure reason4:nopee"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		interval, peers, err := parseResponse(b)
-		if err == nil && (interval < minInterval || interval > maxInterval) {
-			t.Errorf("interval %s", interval)
+		a, err := parseResponse(b)
+		if err == nil && (a.interval < minInterval || a.interval > maxInterval || a.incomplete < 0) {
+			t.Errorf("interval %s, %d incomplete", a.interval, a.incomplete)
 		}
-		for _, p := range peers {
+		for _, p := range a.peers {
 			if !p.Addr().Is4() || p.Port() == 0 {
 				t.Errorf("peer %s", p)
 			}

@@ -46,17 +46,17 @@ func TestParseResponse(t *testing.T) {
 		{"<html>", 0, "", "did not answer like a tracker"},
 		{"d8:intervali5e5:peers5:abcdee", 0, "", "did not answer like a tracker"},
 	} {
-		interval, peers, err := parseResponse([]byte(c.body))
+		a, err := parseResponse([]byte(c.body))
 		var got []string
-		for _, p := range peers {
+		for _, p := range a.peers {
 			got = append(got, p.String())
 		}
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%q: got %v, want %q", c.body, err, c.err)
 			}
-		} else if err != nil || interval != c.interval || strings.Join(got, " ") != c.peers {
-			t.Errorf("%q: got %s, %v, %v; want %s, %s", c.body, interval, got, err, c.interval, c.peers)
+		} else if err != nil || a.interval != c.interval || strings.Join(got, " ") != c.peers {
+			t.Errorf("%q: got %s, %v, %v; want %s, %s", c.body, a.interval, got, err, c.interval, c.peers)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,8 @@ type Stats struct {
 	Fallback bool
 	// Verifying says that all pieces are here and the files' SHA-256 sums are being computed.
 	Verifying bool
+	// Banned are peers of this engine that sent wrong data and are not spoken to any more.
+	Banned []netip.Addr
 	// Trouble is the last thing that went wrong and has not gone right since, in words; empty if nothing.
 	Trouble string
 }

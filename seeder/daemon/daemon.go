@@ -119,7 +119,7 @@ func (d *daemon) assemble(st *store.Store) {
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: registry.ReportHandler(), Nodes: registry.ListHandler(),
 		NodeLog:  logs.Handler(),
-		NodeList: registry.List,
+		NodeList: registry.List, Limit: d.sockets.engine.UploadLimiter(),
 	})
 	d.publish = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,

@@ -70,6 +70,7 @@ func needRestart(running, changed *site.Site) (keys []string) {
 		{"dhcp", running.DHCP, changed.DHCP},
 		{"ports", running.Ports, changed.Ports},
 		{"log", running.Log, changed.Log},
+		{"limits.seeder", running.Limits.Seeder, changed.Limits.Seeder},
 	} {
 		switch {
 		case reflect.DeepEqual(k.old, k.new):

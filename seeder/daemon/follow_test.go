@@ -103,6 +103,8 @@ func TestNeedRestart(t *testing.T) {
 		{"", "name: other\ndefault: one\ntimeout: 1\nseed_time: 2\nnode: {consoles: [tty0]}\n", ""},
 		{plain, reserved, "dhcp"},
 		{"", "ports: {http: 81}\nserve: {interfaces: [eth0]}\ndhcp: {mode: off}\nlog: {format: json}\n", "serve dhcp ports log"},
+		{"", "seed: {until: swarm}\nlimits: {node: {upload: 1 MB/s}}\n", ""},
+		{"limits: {seeder: {upload: 2 MB/s}}\n", "limits: {seeder: {upload: 1 MB/s}}\n", "limits.seeder"},
 	} {
 		if got := strings.Join(needRestart(load(c.running), load(c.changed)), " "); got != c.want {
 			t.Errorf("from\n%sto\n%sneeds a restart for %q, want %q", c.running, c.changed, got, c.want)

@@ -88,7 +88,7 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 func (p *publisher) catalog(s *site.Site, versions []store.Version, runtimes []runtimeVersion) *catalog.Catalog {
 	cat := &catalog.Catalog{
 		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second),
-		Defaults: s.Defaults, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
+		Defaults: s.Defaults, Limits: s.Limits.Node, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
 	}
 	for _, v := range versions {
 		cat.Systems = append(cat.Systems, v.System)

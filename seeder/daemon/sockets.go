@@ -78,7 +78,9 @@ func (d *daemon) listenTorrent(s *sockets) (err error) {
 	if len(d.on) == 1 {
 		addr = d.on[0].Addr.Addr()
 	}
-	s.engine, err = swarm.New(swarm.Config{Listen: netip.AddrPortFrom(addr, d.Site.Ports.Torrent), Log: d.Log})
+	s.engine, err = swarm.New(swarm.Config{
+		Listen: netip.AddrPortFrom(addr, d.Site.Ports.Torrent), UploadLimit: d.Site.Limits.Seeder, Log: d.Log,
+	})
 	if err != nil {
 		return listenError("BitTorrent", d.Site.Where("ports.torrent"), err)
 	}

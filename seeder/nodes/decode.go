@@ -48,7 +48,18 @@ func decode(body io.Reader) (report.Report, error) {
 		*s = printable(*s, limit)
 	}
 	rep.HostKey = printable(rep.HostKey, 64)
+	rep.Banned = decodeAddresses(rep.Banned)
 	return rep, decodeExit(rep.Exit)
+}
+
+// decodeAddresses keeps what is an address.
+func decodeAddresses(texts []string) (kept []string) {
+	for _, text := range texts[:min(len(texts), report.BannedPeers)] {
+		if a, err := netip.ParseAddr(text); err == nil {
+			kept = append(kept, a.Unmap().WithZone("").String())
+		}
+	}
+	return kept
 }
 
 // decodeExit checks how a system is said to have ended; nil is none.

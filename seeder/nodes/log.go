@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"reflect"
+	"slices"
 
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -33,7 +34,8 @@ func logSteps(log *slog.Logger, old, rep report.Report) {
 	}
 }
 
-// logNews logs what a report says beside steps that the one before did not: how a system ended, and the node's SSH host key.
+// logNews logs what a report says beside steps that the one before did not: how a system ended, the fallback to HTTP,
+// peers that send wrong data, and the node's SSH host key.
 func logNews(log *slog.Logger, old, rep report.Report) {
 	if e := rep.Exit; e != nil && !reflect.DeepEqual(e, old.Exit) {
 		last := ""
@@ -46,6 +48,14 @@ func logNews(log *slog.Logger, old, rep report.Report) {
 		}
 		logStep(log, level, "node: system ended", rep, rep.Step, slog.String("ended", e.System), slog.Int("code", e.Code),
 			slog.String("reason", e.Reason), slog.String("last_line", last))
+	}
+	if rep.Fallback && !old.Fallback {
+		logStep(log, slog.LevelWarn, "node: BitTorrent brings it nothing: it fetches by HTTP", rep, rep.Step)
+	}
+	for _, peer := range rep.Banned {
+		if !slices.Contains(old.Banned, peer) {
+			logStep(log, slog.LevelWarn, "node: a peer sent it wrong data", rep, rep.Step, slog.String("peer", peer))
+		}
 	}
 	if rep.HostKey != "" && rep.HostKey != old.HostKey {
 		logStep(log, slog.LevelInfo, "node: SSH server", rep, rep.Step, slog.String("host_key", rep.HostKey))

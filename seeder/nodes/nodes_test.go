@@ -175,6 +175,26 @@ level=INFO msg="node: SSH server"` + node + `host_key=SHA256:abc[2J
 	}
 }
 
+// What goes wrong in a node's swarm is logged when it begins, and what is no address is not kept.
+func TestSwarmTrouble(t *testing.T) {
+	r := newRegistry()
+	rep := report.Report{MAC: "52:54:00:00:00:01", IP: "10.0.0.7", Step: report.Fetch, State: report.Running, Fallback: true,
+		Banned: []string{"10.0.0.9", "\x1b[2J", "::ffff:10.0.0.8"}}
+	r.report(t, rep)
+	r.report(t, rep)
+	rep.Fallback = false
+	r.report(t, rep)
+	log := r.log.String()
+	for _, want := range []string{"fetches by HTTP", "peer=10.0.0.9", "peer=10.0.0.8"} {
+		if strings.Count(log, want) != 1 {
+			t.Errorf("want %q once in\n%s", want, log)
+		}
+	}
+	if got := r.list(t)[0]; got.Fallback || !slices.Equal(got.Banned, []string{"10.0.0.9", "10.0.0.8"}) {
+		t.Errorf("listed is %+v", got)
+	}
+}
+
 func TestBounded(t *testing.T) {
 	r := newRegistry()
 	for i := range maxNodes + 10 {

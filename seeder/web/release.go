@@ -188,6 +188,9 @@ func (s *Server) serveSystemFile(w http.ResponseWriter, r *http.Request, t *torr
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("ETag", etag(f.SHA256))
+	if s.cfg.Limit != nil {
+		w = &limitedResponse{w, r.Context(), s.cfg.Limit}
+	}
 	http.ServeContent(w, r, "", time.Time{}, file)
 }
 

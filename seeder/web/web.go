@@ -20,6 +20,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -52,6 +54,9 @@ type Config struct {
 	// MaxFallback is how many downloads below /systems/ go on at one time, 8 if zero. Others are told to come again
 	// (503): HTTP is for nodes that BitTorrent doesn't serve, and must not take the seed's bandwidth.
 	MaxFallback int
+	// Limit bounds what is sent below /systems/, in bytes; nil: nothing does. It is the seed's own limit, so that both
+	// together keep to it.
+	Limit *rate.Limiter
 	// Site is the site's name, for the page until there is a release.
 	Site string
 }

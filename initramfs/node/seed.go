@@ -1,0 +1,57 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// forEver is a number of seconds that nobody waits for.
+const forEver = 100 * 365 * 24 * 3600
+
+// Seed gives the system to others for as long as the rule says, or until somebody presses a key.
+func (n *Node) Seed(ctx context.Context, sys catalog.System, rule catalog.Seeding) error {
+	if rule.Limit <= 0 || n.engine == nil {
+		return nil
+	}
+	leave := newLeaving(rule, sys.Size, time.Now())
+	return n.withScreen(ctx, sys, func(ctx context.Context, show func(menu.TransferMsg)) error {
+		tick := time.NewTicker(time.Second / 2)
+		defer tick.Stop()
+		for {
+			now := time.Now()
+			s, ok := n.engine.Stats(sys.InfoHash)
+			given := n.demand(sys, s.Uploaded)
+			if leave.over(now, given) {
+				n.Log("gave away %s of %s in %.0f s: %s", menu.Size(s.Uploaded), sys.Title, now.Sub(leave.began).Seconds(), leave.why)
+				return nil
+			}
+			if ok {
+				n.account(s)
+				m := message(menu.Seed, sys, s)
+				m.SeedLeft, m.SeedUntil = leave.left(now), leave.until(now, given)
+				if rule.Limit == forEver {
+					m.SeedLeft, m.Note = 0, "Until somebody presses a key."
+				}
+				show(m)
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-tick.C:
+			}
+		}
+	})
+}
+
+// demand is what the swarm wants of a system, and of its runtime, which is given away with it.
+func (n *Node) demand(sys catalog.System, uploaded int64) demand {
+	d := demand{Uploaded: uploaded, Leechers: n.engine.Leechers(sys.InfoHash)}
+	if r, ok := n.runtime(sys); ok {
+		s, _ := n.engine.Stats(r.InfoHash)
+		d.Runtime, d.Leechers = s.Uploaded, max(d.Leechers, n.engine.Leechers(r.InfoHash))
+	}
+	return d
+}

@@ -1,0 +1,123 @@
+package site
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+const (
+	// defaultSeedLimit is in seconds: about what a large system takes on a slow network.
+	defaultSeedLimit = 300
+	// minRate, in bytes per second, is what a limit is at least: below it downloads would be taken for broken ones.
+	minRate = 64 << 10
+)
+
+// readSeeding reads the section seed. It is zero for the rule time, which catalogs have always had.
+func readSeeding(m *mapping) catalog.Seeding {
+	s := catalog.Seeding{
+		Until: m.oneOf("until", catalog.UntilTime, catalog.UntilTime, catalog.UntilSwarm, catalog.UntilRatio),
+		Ratio: m.ratio("ratio", 1),
+		Limit: m.integer("limit", defaultSeedLimit, 0, math.MaxInt32),
+	}
+	m.done()
+	switch s.Until {
+	case catalog.UntilTime:
+		return catalog.Seeding{}
+	case catalog.UntilSwarm:
+		s.Ratio = 0
+	}
+	return s
+}
+
+// ratio reads a number above zero, with or without decimals.
+func (m *mapping) ratio(key string, absent float64) float64 {
+	const most = 1000
+	n := m.value(key)
+	if n == nil {
+		return absent
+	}
+	do := "write a number such as 1 or 1.5, without quotes"
+	var v float64
+	switch n := n.(type) {
+	case *ast.FloatNode:
+		v = n.Value
+	case *ast.IntegerNode:
+		v, _ = strconv.ParseFloat(fmt.Sprint(n.Value), 64) // int64 or uint64
+	default:
+		m.wrongType(n, key, "a number", do)
+		return absent
+	}
+	if !(v > 0 && v <= most) {
+		m.check.problem(m.place(key), fmt.Sprintf("%s%s is not above 0 and at most %d", m.path, key, most), do)
+		return absent
+	}
+	return v
+}
+
+// readLimits reads the section limits.
+func readLimits(m *mapping, l *Limits) {
+	seeder := m.mapping("seeder")
+	l.Seeder = seeder.rate("upload")
+	seeder.done()
+	node := m.mapping("node")
+	l.Node = catalog.Limits{Upload: node.rate("upload"), Download: node.rate("download")}
+	node.done()
+	m.done()
+}
+
+// rate reads a number of bits or bytes per second with its unit; 0 if it is absent or empty.
+func (m *mapping) rate(key string) int64 {
+	const do = `write a number and its unit, such as "100 Mbit/s" or "12 MB/s"; empty is no limit`
+	n := m.value(key)
+	if n == nil {
+		return 0
+	}
+	if kind(n) != "text" {
+		m.wrongType(n, key, "a speed with its unit", do)
+		return 0
+	}
+	t, ok := m.textOf(key, n)
+	if !ok || t.value == "" {
+		return 0
+	}
+	rate, ok := parseRate(t.value)
+	switch {
+	case !ok:
+		m.check.problem(t.place, fmt.Sprintf("%s%s: %q is no speed", m.path, key, t.value), do)
+		return 0
+	case rate < minRate:
+		m.check.problem(t.place, fmt.Sprintf("%s%s: %s is less than anything can be done with", m.path, key, t.value),
+			`write at least "64 KiB/s"`)
+		return 0
+	}
+	return rate
+}
+
+var rateForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)(?:/s)?$`)
+
+// rateUnits are in bytes per second. A letter's case tells bits from bytes nowhere: bits are written out.
+var rateUnits = map[string]float64{
+	"kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8,
+	"kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9,
+	"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+}
+
+// parseRate returns the bytes per second that a text such as "100 Mbit/s" speaks of.
+func parseRate(s string) (int64, bool) {
+	m := rateForm.FindStringSubmatch(s)
+	if m == nil {
+		return 0, false
+	}
+	unit, known := rateUnits[m[2]]
+	v, err := strconv.ParseFloat(m[1], 64)
+	if v *= unit; !known || err != nil || v >= math.MaxInt64 {
+		return 0, false
+	}
+	return int64(v), true
+}

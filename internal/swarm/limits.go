@@ -1,0 +1,54 @@
+package swarm
+
+import (
+	"context"
+	"io"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// upBurst and downBurst are what may go at once, in bytes: more than a block, or none could ever go.
+	upBurst   = 64 << 10
+	downBurst = 256 << 10
+)
+
+// limits are an engine's; nil is none.
+type limits struct{ up, down *rate.Limiter }
+
+func newLimits(cfg Config) (l limits) {
+	if n := cfg.UploadLimit; n > 0 {
+		l.up = rate.NewLimiter(rate.Limit(n), upBurst)
+	}
+	if n := cfg.DownloadLimit; n > 0 {
+		l.down = rate.NewLimiter(rate.Limit(n), downBurst)
+	}
+	return l
+}
+
+// UploadLimiter counts, in bytes, what the engine sends; nil if it has no limit. Who takes from it as well shares the
+// limit: the seeder's HTTP server.
+func (e *Engine) UploadLimiter() *rate.Limiter { return e.limits.up }
+
+// reader reads from r no faster than the limit for what comes in.
+func (l limits) reader(ctx context.Context, r io.Reader) io.Reader {
+	if l.down == nil {
+		return r
+	}
+	return &limitedReader{ctx, r, l.down}
+}
+
+type limitedReader struct {
+	ctx     context.Context
+	r       io.Reader
+	limiter *rate.Limiter
+}
+
+// Read implements io.Reader.
+func (r *limitedReader) Read(b []byte) (int, error) {
+	n, err := r.r.Read(b[:min(len(b), r.limiter.Burst())])
+	if wait := r.limiter.WaitN(r.ctx, n); wait != nil {
+		return n, wait
+	}
+	return n, err
+}
