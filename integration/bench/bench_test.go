@@ -175,9 +175,9 @@ func TestBench(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	need.Root(t)
 	need.Command(t, "ip", "iproute2")
-	s := scenario{Name: "equal", Nodes: 2, Link: 1e6, Server: 1e6, Image: 4 << 20}
+	s := scenario{Name: "equal", Nodes: 2, Link: 1e6, Server: 1e6, Image: 4 << 20, Piece: 256 << 10}
 	dir := t.TempDir()
-	img, err := makeImage(filepath.Join(dir, "seeder"), s.Image, 0, trackerURL(addr(0)))
+	img, err := makeImage(filepath.Join(dir, "seeder"), s.Image, s.Piece, trackerURL(addr(0)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (aria2) node(p place) ([]string, error) {
 	return gate(`exec aria2c "$@"`, aria2Args(p, "--on-bt-download-complete="+hook)...), nil
 }
 
-// libtorrent is libtorrent-rasterbar with its default settings: what qBittorrent and Deluge are built on.
+// libtorrent is libtorrent-rasterbar, by TCP, with otherwise default settings: what qBittorrent and Deluge are built on.
 type libtorrent struct{}
 
 //go:embed libtorrent.py

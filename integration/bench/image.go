@@ -29,11 +29,8 @@ type image struct {
 	system catalog.System
 }
 
-// makeImage writes an image below dir. A piece length of 0 is the one the project would choose.
+// makeImage writes an image below dir.
 func makeImage(dir string, size, pieceLength int64, announce string) (*image, error) {
-	if pieceLength == 0 {
-		pieceLength = swarm.PieceLength(size)
-	}
 	img := &image{dir: dir, size: size}
 	if err := os.MkdirAll(filepath.Join(dir, imageFolder), 0o755); err != nil {
 		return nil, err

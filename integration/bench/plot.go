@@ -74,7 +74,7 @@ func newest(reports []report) []result {
 func (r result) rank() []float64 {
 	return []float64{
 		float64(slices.IndexFunc(presets, func(p preset) bool { return p.name == r.Name })), float64(r.Nodes), r.Link, r.Server,
-		float64(r.Image), float64(r.Stagger), float64(slices.IndexFunc(engines(), func(e engine) bool { return e.name() == r.Engine })), float64(r.Run),
+		float64(r.Image), float64(r.Piece), float64(r.Stagger), float64(slices.IndexFunc(engines(), func(e engine) bool { return e.name() == r.Engine })), float64(r.Run),
 	}
 }
 

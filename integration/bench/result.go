@@ -32,7 +32,6 @@ type result struct {
 	CPUSeederSeconds float64 `json:"cpu_seeder_s"`
 	// RSSPeakMiB is the most memory that any node had resident. What an engine maps of the image is in it.
 	RSSPeakMiB float64 `json:"rss_peak_mib"`
-	PieceBytes int64   `json:"piece_bytes"`
 	// CPUIdle and CPUSteal are shares of all processors during the run, CPUIdleLeast that of the busiest second.
 	CPUIdle      float64 `json:"cpu_idle"`
 	CPUIdleLeast float64 `json:"cpu_idle_least"`

@@ -118,7 +118,7 @@ func (t *trial) measure(ctx context.Context) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r = result{Engine: t.engine.name(), scenario: t.scenario, PieceBytes: t.img.system.PieceLength}
+	r = result{Engine: t.engine.name(), scenario: t.scenario}
 	r.setTimes(times, t.scenario.bound())
 	r.setLoad(load)
 	r.SeederCopies = round(float64(after-before) / float64(t.img.size))

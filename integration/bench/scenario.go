@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
 // scenario is a room and what happens in it.
@@ -21,6 +23,8 @@ type scenario struct {
 	Stagger time.Duration `json:"stagger_ns"`
 	// Image is the size of the image, in bytes.
 	Image int64 `json:"image_bytes"`
+	// Piece is the size of its pieces, in bytes.
+	Piece int64 `json:"piece_bytes"`
 }
 
 // preset is a row of the project's table.
@@ -57,7 +61,7 @@ type choice struct {
 	nodes        int
 	link, server float64 // bits per second
 	stagger      time.Duration
-	image        int64 // bytes
+	image, piece int64 // bytes
 }
 
 // newScenario returns a preset with the caller's choices.
@@ -75,6 +79,7 @@ func newScenario(name string, c choice) (scenario, error) {
 	if p.nodes > 0 {
 		s.Nodes = p.nodes
 	}
+	s.Piece = cmp.Or(c.piece, swarm.PieceLength(s.Image))
 	switch {
 	case p.server == 0:
 		s.Link, s.Server = 0, 0
@@ -136,7 +141,7 @@ func (s scenario) String() string {
 	if s.Link > 0 {
 		links = fmt.Sprintf("links of %s, seeder %s Mbit/s", trim(s.Link/1e6), trim(s.Server/1e6))
 	}
-	text := fmt.Sprintf("%s, N=%d, %d MiB, %s", s.Name, s.Nodes, s.Image>>20, links)
+	text := fmt.Sprintf("%s, N=%d, %d MiB in pieces of %d KiB, %s", s.Name, s.Nodes, s.Image>>20, s.Piece>>10, links)
 	if s.Stagger > 0 {
 		text += fmt.Sprintf(", arrivals over %.1f s", s.Stagger.Seconds())
 	}

@@ -15,7 +15,6 @@ import (
 type options struct {
 	scenarios, engines []string
 	choice
-	piece       int64
 	runs        int
 	format      string
 	results     string
@@ -103,7 +102,7 @@ func measureAll(ctx context.Context, o options, chosen []engine, each func(resul
 		if err != nil {
 			return err
 		}
-		img, err := makeImage(filepath.Join(dir, "seeder"), s.Image, o.piece, trackerURL(addr(0)))
+		img, err := makeImage(filepath.Join(dir, "seeder"), s.Image, s.Piece, trackerURL(addr(0)))
 		if err != nil {
 			return err
 		}

@@ -27,9 +27,10 @@ const (
 	// refillTime is how often the picker looks at the crowd, as peers come and go without a piece being completed.
 	refillTime = 200 * time.Millisecond
 	// A held piece is waited for while of all that are held one comes out every patienceTime, or in the time in which
-	// patiencePieces came out on average so far, whichever is longer.
-	patienceTime   = 2 * time.Second
-	patiencePieces = 16
+	// patiencePieces came out on average so far, whichever is longer: that is how long a node that has gone silent can keep
+	// the others waiting, once.
+	patienceTime   = 500 * time.Millisecond
+	patiencePieces = 8
 )
 
 func newChooser(e *Engine, f *entry) *chooser {
@@ -67,7 +68,6 @@ func (c *chooser) refill(now time.Time) {
 		c.impatient = true // from here on: who was too slow once is not waited for again
 	}
 	c.entry.holding.Store(len(hold) > 0)
-	c.entry.quiet.Store(len(hold) > 0 && c.picker.Preferred() == 0)
 }
 
 // hold has the library ask for the pieces held so far again, and not for the given ones.

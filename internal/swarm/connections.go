@@ -101,9 +101,6 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 	}
 	conn.queue.Received(n, now)
 	pc.PeerMaxRequests = min(conn.queue.Depth(), conn.most)
-	if conn.seeder && conn.entry.quiet.Load() {
-		pc.PeerMaxRequests = 1 // the others need the seeder more
-	}
 }
 
 // read has the chooser look again when a peer has got what is perhaps held.

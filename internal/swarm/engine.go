@@ -70,8 +70,8 @@ type entry struct {
 	counters
 	trouble troubles
 	told    told
-	// holding says that pieces are held (chooser), quiet that there is nothing to ask the seeder for that no other node has.
-	holding, quiet atomic.Bool
+	// holding says that pieces are held (chooser).
+	holding atomic.Bool
 
 	// ctx ends when the torrent is removed.
 	ctx    context.Context

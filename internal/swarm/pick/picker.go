@@ -88,9 +88,6 @@ func (p *Picker) Refill(window int) (hold []int) {
 	return busy
 }
 
-// Preferred is the number of pieces in the window.
-func (p *Picker) Preferred() int { return len(p.preferred) }
-
 // Choose returns up to n missing pieces that nobody in the crowd has and that are not in skip: first those whose weight
 // is highest here, by descending weight, then others' ([Picker.steal]). So even nodes which don't see each other yet begin
 // at different pieces, and most likely at such as turn out to be in their share. Last come those that others are at.
