@@ -84,7 +84,7 @@ func roomTime(t *testing.T, dir string, c lab.Cable) time.Duration {
 	defer r.Close()
 	var hosts []*lab.Host
 	for i := range nodes + 1 {
-		h, err := r.Host(fmt.Sprintf("h%d", i), lab.Wire(c))
+		h, err := r.Host(fmt.Sprintf("h%d", i), lab.Wire(c), lab.Addr(fmt.Sprintf("10.77.0.%d/24", 1+i)))
 		if err != nil {
 			t.Fatal(err)
 		}
