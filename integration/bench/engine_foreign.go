@@ -18,7 +18,7 @@ func (aria2) port() uint16        { return btPort }
 func aria2Args(p place, more ...string) []string {
 	return append([]string{
 		"--no-conf", "--dir=" + p.dir, fmt.Sprintf("--listen-port=%d", btPort), "--enable-dht=false", "--bt-enable-lpd=false",
-		"--file-allocation=none", "--summary-interval=0", "--console-log-level=warn", "--seed-ratio=0.0", "--allow-overwrite=true",
+		"--file-allocation=none", "--summary-interval=0", "--show-console-readout=false", "--console-log-level=warn", "--seed-ratio=0.0", "--allow-overwrite=true",
 		"--all-proxy=", "--no-netrc", p.img.torrent(),
 	}, more...)
 }
@@ -28,9 +28,10 @@ func (aria2) seeder(p place) ([]string, error) {
 }
 
 func (aria2) node(p place) ([]string, error) {
-	// It runs a program when a download is complete; that is the only way to learn the moment.
+	// It runs a program when a download is complete; that is the only way to learn the moment. What aria2 prints itself need
+	// not end with its line.
 	hook := filepath.Join(p.dir, "complete.sh")
-	if err := os.WriteFile(hook, []byte("#!/bin/sh\necho DONE\n"), 0o755); err != nil {
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\nprintf '\\nDONE\\n'\n"), 0o755); err != nil {
 		return nil, err
 	}
 	return gate(`exec aria2c "$@"`, aria2Args(p, "--on-bt-download-complete="+hook)...), nil
