@@ -11,11 +11,15 @@ NODES    ?= 3
 PACKAGES_SEEDER := ipxe xz-utils
 PACKAGES_ROOM   := grub-rescue-pc qemu-system-x86 ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
 PACKAGES_MEDIA  := systemd-boot-efi grub-common grub-pc-bin xorriso
-PACKAGES_TEST   := openssh-client gdisk dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
+PACKAGES_TEST   := zstd openssh-client gdisk dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli nginx-light
+PACKAGES_BENCH  := iproute2 aria2 python3-libtorrent nginx-light curl
+
+# What `make bench` measures: the rows of the project's table that take minutes, not hours. BENCHFLAGS adds to it.
+BENCH := swarm --scenario equal,server10,quarter,stagger,single,unshaped --nodes 8 --runs 3
 
 export CGO_ENABLED = 0
 
-.PHONY: help build install demo test unit room lint fuzz deps deps-demo clean
+.PHONY: help build install demo test unit room bench lint fuzz deps deps-demo deps-bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +44,11 @@ room: ## machines that boot from real firmware up, in network namespaces of this
 	$(SUDO) env PATH="$$PATH" CI="$$CI" GOCACHE="$$($(GO) env GOCACHE)" GOMODCACHE="$$($(GO) env GOMODCACHE)" CGO_ENABLED=0 \
 		$(GO) test -p 1 -timeout 60m $(ROOMFLAGS) ./integration/...
 
+bench: deps-bench ## measure the swarm beside aria2, libtorrent and HTTP; BENCHFLAGS="--nodes 16" for another room
+	@mkdir -p bin
+	$(GO) build -o bin/bench ./integration/bench
+	$(SUDO) bin/bench $(BENCH) $(BENCHFLAGS)
+
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
@@ -51,7 +60,8 @@ fuzz: ## every fuzz target for ten seconds each
 
 deps: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_MEDIA) $(PACKAGES_ROOM) $(PACKAGES_TEST)
 deps-demo: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_ROOM)
-deps deps-demo:
+deps-bench: PACKAGES = $(PACKAGES_BENCH)
+deps deps-demo deps-bench:
 	@missing=; for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \

@@ -45,6 +45,8 @@ func TestUEFIHTTPBoot(t *testing.T) {
 	}})
 	lab.Await(t, r.seeder, toChooser, `http://10\.77\.0\.1:8080/boot/boottorrent\.efi`)
 	lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
+	r.must(n.Console().Send(lab.Enter))
+	r.awaitTiny(n, toSystem)
 }
 
 // undionly.kpxe is handed out by our TFTP server to a BIOS machine's PXE stack. QEMU's own ROM is iPXE already and gets
@@ -56,7 +58,7 @@ func TestUndionlyByTFTP(t *testing.T) {
 	r.serve()
 	n := r.node(lab.NodeConfig{Name: "bios"})
 	r.interruptIPXE(n)
-	r.must(n.Console().SendLine("dhcp && chain tftp://" + r.host.IP().String() + "/undionly.kpxe"))
+	r.typeLine(n, "dhcp && chain tftp://"+r.host.IP().String()+"/undionly.kpxe")
 	lab.Await(t, r.seeder, toMessage, `undionly\.kpxe`)
 	lab.Await(t, n.Console(), toMessage, `iPXE initialising devices`)
 	lab.AwaitScreen(t, n.Console(), toChooser, `BootTorrent`)
@@ -76,4 +78,12 @@ func (r *room) interruptIPXE(n *lab.Node) {
 		}
 	}
 	r.t.Fatal("iPXE does not heed Ctrl-B")
+}
+
+// typeLine types at a boot loader.
+func (r *room) typeLine(n *lab.Node, line string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), toMessage)
+	defer cancel()
+	r.must(n.Console().TypeLine(ctx, line))
 }

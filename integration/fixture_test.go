@@ -22,7 +22,7 @@ const (
 	toChooser = 4 * time.Minute // from power-on
 	toSystem  = 5 * time.Minute // from the choice to the next system's init
 	toMessage = 3 * time.Minute
-	soon      = 30 * time.Second
+	soon      = time.Minute // what takes a second on an idle machine
 )
 
 // The room's network. The range is what an existing DHCP server hands out.
@@ -137,7 +137,7 @@ func (r *room) node(c lab.NodeConfig) *lab.Node {
 // direct is a machine that starts phase 1 without firmware's help, for tests of what comes after.
 func (r *room) direct(name string, args ...string) lab.NodeConfig {
 	return lab.NodeConfig{
-		Name: name, Kernel: r.site.Path("image", "vmlinuz"), Initrd: r.site.Path("image", "initramfs.cpio.xz"),
+		Name: name, Kernel: r.site.Path("image", "vmlinuz"), Initrd: r.site.Path("image", "initramfs.img"),
 		Cmdline: strings.Join(append([]string{"console=tty0 console=ttyS0,115200 loglevel=5 panic=30"}, args...), " "),
 	}
 }

@@ -21,12 +21,14 @@ import (
 const toGuest = 5 * time.Minute
 
 // A program with arguments and an exit code, seen in the report; then, as it says, a floppy disk under QEMU, whose picture is the
-// node's picture and whom the node's keys reach; left and quit by a person, and at last a system by kexec.
+// node's picture and whom the node's keys reach, with a shell on the console beside it; left and quit by a person. At last a program
+// that a system by kexec follows.
 func TestGuestsOfOneNode(t *testing.T) {
 	r := newRoom(t, "default: tool\ntimeout: 60\nseed_time: 0\n")
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	r.must(r.site.AddProber(t.Context(), "tool", "386", "binargs: -exit 3 -write data one \"two words\" {{.MAC}}\nafter: floppy\n"))
 	r.must(os.WriteFile(r.site.Path("oss", "tool", "data"), []byte("what others get"), 0o644))
+	r.must(r.site.AddProber(t.Context(), "before", "amd64", "binargs: -exit 0\nafter: tiny\n"))
 	r.must(r.site.AddSystem("floppy", "dispname: A floppy disk\nmethod: bin-qemu-x86_64\nargs: -fda test.img\n",
 		map[string][]byte{"test.img": floppy.Echo()}))
 	r.dhcp()
@@ -49,6 +51,7 @@ func TestGuestsOfOneNode(t *testing.T) {
 	r.must(c.Send(lab.Enter)) // goes on at once
 	lab.Await(t, c, toGuest, `A floppy disk runs on tty0`)
 	plain := r.sameFloppy(n, began)
+	r.secondConsole(n, plain)
 
 	// Whoever sits at the keyboard gets out again, and back in.
 	r.must(n.SendKeys(t.Context(), "ctrl-alt-backspace"))
@@ -60,9 +63,13 @@ func TestGuestsOfOneNode(t *testing.T) {
 	lab.AwaitScreen(t, c, soon, `A floppy disk is running`)
 	r.must(c.Send("qq"))
 	lab.AwaitScreen(t, c, toMessage, `(?s)A floppy disk.*Prober.*Tiny`)
-	r.must(c.Send("/tiny"))
+	r.must(c.Send("/before"))
+	lab.AwaitScreen(t, c, soon, `1 of 1`)
 	r.must(c.Send(lab.Enter))
 	r.must(c.Send(lab.Enter))
+	lab.Await(t, c, toGuest, `PROBER amd64 args=\[\]`)
+	lab.AwaitScreen(t, c, soon, `(?s)Prober \(before\) has ended well.*Tiny system`)
+	r.must(c.Send(lab.Enter)) // goes on at once
 	r.awaitTiny(n, toSystem)
 }
 
@@ -171,7 +178,8 @@ func TestGuestsOnSerialLines(t *testing.T) {
 	lab.Await(t, first.Console(), toChooser+toGuest, `Scribbler runs on ttyS0`)
 	lab.Await(t, first.Console(), toGuest, floppy.Scribbled)
 
-	// The seeder may give the second one next to nothing: what it gets, it gets from the node that scribbles.
+	// The seeder can give the second one next to nothing: what it gets, it gets from the node that scribbles.
+	r.must(r.host.SetRates(t.Context(), 0, slowLink))
 	second := r.node(config("second"))
 	lab.Await(t, second.Console(), toChooser+toGuest, `fetched Scribbler: .* from the seeder, .* from other nodes`)
 	if node := r.reports()[second.Config.NICs[0].MAC]; node.FromNodes < size/4 {
@@ -190,6 +198,6 @@ func TestGuestsOnSerialLines(t *testing.T) {
 	lab.AwaitScreen(t, first.Console(), toGuest, `executed automatically in`)
 	r.must(first.Console().Send("c"))
 	lab.AwaitScreen(t, first.Console(), toMessage, `grub>`)
-	r.must(first.Console().Send("echo typed $root" + lab.Enter))
+	r.typeLine(first, "echo typed $root")
 	lab.AwaitScreen(t, first.Console(), toMessage, `(?m)^typed (cd|hd)`)
 }

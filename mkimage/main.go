@@ -4,12 +4,14 @@
 // Synopsis:
 //
 //	mkimage DIR [--kernel FILE --modules DIR] [--drivers common|all|LIST] [--seeder URL]
+//	mkimage usb|iso DIR [-o FILE] [--conf FILE]
 //	mkimage flash FILE [DEVICE] [--force]
 //
 // Description:
 //
-// DIR is a site directory made by seeder init. The image is written to DIR/image: vmlinuz, initramfs.cpio.xz, and
-// manifest.json, which says what they are made of. Without --kernel the kernel is the distribution's, downloaded by apt
+// DIR is a site directory made by seeder init. The image is written to DIR/image: vmlinuz, initramfs.img, and
+// manifest.json, which says what they are made of; mkimage usb and mkimage iso make a medium of it besides, for machines that
+// don't boot from the network. Without --kernel the kernel is the distribution's, downloaded by apt
 // into a cache; nothing is installed, and root is not needed.
 //
 // Exit codes: 0 the image is built, 1 it is not, 2 the command line is wrong.
@@ -35,6 +37,8 @@ import (
 // commandLine is the command line. The flags belong to building, and stand here so that mkimage --help shows them.
 type commandLine struct {
 	Build      buildCmd                  `cmd:"" default:"withargs" help:"Build the image of a site. The word build can be left out: mkimage DIR."`
+	USB        usbCmd                    `cmd:"" name:"usb" help:"Build it, and the image of a USB stick that starts it on machines with BIOS and with UEFI."`
+	ISO        isoCmd                    `cmd:"" name:"iso" help:"The same as a CD image, for virtual machines and management processors."`
 	Flash      flashCmd                  `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
 
@@ -52,10 +56,11 @@ type flags struct {
 	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}."`
 	Seeder   string `placeholder:"URL" help:"The seeder, http://ADDRESS:PORT, for nodes that are not told by what boots them."`
 
+	Compress      string `default:"xz" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`
 	CompressLevel int    `default:"9" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
 	Cache         string `placeholder:"DIR" help:"Where kernels and compiled parts are kept. Default: $$XDG_CACHE_HOME/boottorrent."`
 	Source        string `placeholder:"DIR" help:"BootTorrent's source. Default: the checkout in which you or mkimage are."`
-	Verbose       bool   `short:"v" help:"List every module and missing firmware."`
+	Verbose       bool   `short:"v" help:"List every module and missing firmware, and what takes how long."`
 }
 
 // buildCmd builds an image.
@@ -80,15 +85,40 @@ func main() { cli.Main(program()) }
 
 // Run builds the image and prints what takes how many bytes.
 func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
+	var steps steps
+	options, err := f.options(c.Dir, term, &steps)
+	if err != nil {
+		return err
+	}
+	m, err := image.Build(ctx, options)
+	if err := explain(term, err); err != nil {
+		return err
+	}
+	if f.Verbose {
+		steps.print(term.Out)
+	}
+	if err := m.WriteTable(term.Out, f.Verbose); err != nil {
+		return err
+	}
+	fmt.Fprintf(term.Out, "\n%s\n", filepath.Join(c.Dir, site.ImageDir))
+	return nil
+}
+
+// options are the flags as a package takes them.
+func (f *flags) options(dir string, term terminal, s *steps) (image.Options, error) {
 	selection, err := drivers.ParseSelection(f.Drivers)
 	if err != nil {
-		return cli.UsageError{Err: err}
+		return image.Options{}, cli.UsageError{Err: err}
 	}
-	log := slog.New(slog.NewTextHandler(term.Err, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
-	m, err := image.Build(ctx, image.Options{
-		Site: c.Dir, Kernel: f.Kernel, Modules: f.Modules, UpdateKernel: f.Update, Drivers: selection, Firmware: f.Firmware,
-		Seeder: f.Seeder, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release, Log: log,
-	})
+	return image.Options{
+		Site: dir, Kernel: f.Kernel, Modules: f.Modules, UpdateKernel: f.Update, Drivers: selection, Firmware: f.Firmware,
+		Seeder: f.Seeder, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release, Took: s.add,
+		Log: slog.New(slog.NewTextHandler(term.Err, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+	}, nil
+}
+
+// explain shows a site's problems, and tells options that can't be meant so from failures.
+func explain(term terminal, err error) error {
 	if problems := (site.Problems)(nil); errors.As(err, &problems) {
 		fmt.Fprintln(term.Err, problems)
 		return fmt.Errorf("the site has problems: %d", len(problems))
@@ -96,14 +126,7 @@ func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
 	if errors.As(err, new(*image.OptionError)) {
 		return cli.UsageError{Err: err}
 	}
-	if err != nil {
-		return err
-	}
-	if err := m.WriteTable(term.Out, f.Verbose); err != nil {
-		return err
-	}
-	fmt.Fprintf(term.Out, "\n%s\n", filepath.Join(c.Dir, site.ImageDir))
-	return nil
+	return err
 }
 
 // withoutTime leaves the time out of messages: who builds an image sees when they come.

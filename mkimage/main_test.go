@@ -26,6 +26,10 @@ func TestExitCodes(t *testing.T) {
 		{"seeder", []string{empty, "--seeder", "here"}, cli.ExitUsage, "", "http://ADDRESS:PORT"},
 		{"level", []string{empty, "--compress-level", "10"}, cli.ExitUsage, "", "no compression level 10"},
 		{"not a site", []string{empty}, cli.ExitFailed, "", "boottorrent.yaml"},
+		{"usb", []string{"usb", "--help"}, cli.ExitOK, "boottorrent.img", ""},
+		{"iso", []string{"iso", "--help"}, cli.ExitOK, "boottorrent.iso", ""},
+		{"usb without a site", []string{"usb"}, cli.ExitUsage, "", "<dir>"},
+		{"no configuration", []string{"usb", empty, "--conf", "/no/such"}, cli.ExitFailed, "", "/no/such"},
 		{"not a source", []string{empty, "--source", empty}, cli.ExitFailed, "", "is not a checkout"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

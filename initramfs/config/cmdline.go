@@ -107,6 +107,8 @@ func (p *parser) parameter(a param) {
 		p.out.System = a.value
 	case "bt.timeout":
 		p.timeout(a.value)
+	case "bt.medium":
+		p.medium(a.value)
 	case "bt.shell":
 		p.flag(a, &p.out.Shell)
 	case "bt.debug":
@@ -114,7 +116,7 @@ func (p *parser) parameter(a param) {
 	default:
 		if strings.HasPrefix(a.name, "bt.") {
 			p.warn("%s is not known; there are bt.seeder=URL, bt.system=NAME, bt.timeout=SECONDS, bt.interface=NAME, "+
-				"bt.vlan=ID, bt.shell and bt.debug", a.name)
+				"bt.vlan=ID, bt.shell and bt.debug; bt.medium= is mkimage's", a.name)
 		}
 	}
 }
@@ -139,6 +141,18 @@ func (p *parser) timeout(value string) {
 		return
 	}
 	p.out.Timeout = &n
+}
+
+// medium reads the serial number of the medium's FAT file system, in eight hexadecimal digits, and the word again behind a
+// comma.
+func (p *parser) medium(value string) {
+	digits, word, marked := strings.Cut(value, ",")
+	n, err := strconv.ParseUint(digits, 16, 32)
+	if err != nil || n == 0 || len(digits) != 8 || marked && word != again {
+		p.warn("bt.medium=%s is ignored: it is for mkimage, which writes the volume's number there; make the medium again", value)
+		return
+	}
+	p.out.Medium, p.out.Again = uint32(n), marked
 }
 
 // bootif reads pxelinux's BOOTIF=01-aa-bb-cc-dd-ee-ff: ARP's hardware type in hexadecimal, then the address. iPXE's
@@ -204,12 +218,14 @@ func (p *parser) ip(value string) {
 	fields := strings.Split(value, ":")
 	if len(fields) == 1 && !strings.ContainsAny(value, "./") {
 		if p.autoconf(value, value) {
+			clean.DHCP = true
 			*n, p.ipDevice = clean, ""
 		}
 		return
 	}
 	if len(fields) == 2 && p.isAutoconf(fields[1]) && !strings.Contains(fields[0], ".") {
 		// dracut's ip=INTERFACE:dhcp.
+		clean.DHCP = true
 		*n, p.ipDevice = clean, fields[0]
 		return
 	}
@@ -225,7 +241,7 @@ func (p *parser) ip(value string) {
 	if len(fields) > 6 && !parsed.Static.IsValid() && !p.autoconf(fields[6], value) {
 		return
 	}
-	parsed.MAC, parsed.VLAN = n.MAC, n.VLAN
+	parsed.MAC, parsed.VLAN, parsed.DHCP = n.MAC, n.VLAN, !parsed.Static.IsValid()
 	*n, p.ipDevice = parsed, device
 }
 

@@ -8,21 +8,28 @@ type Cmdline struct {
 	// Seeder is bt.seeder=URL. ConfSeeder is what boottorrent.conf on the medium says.
 	Seeder, ConfSeeder string
 	// System is bt.system=NAME: the default system, instead of the catalog's. Timeout is bt.timeout=SECONDS, instead of
-	// the catalog's; nil if absent.
-	System  string
-	Timeout *int
+	// the catalog's; nil if absent. ConfSystem says that System is what boottorrent.conf says.
+	System     string
+	ConfSystem bool
+	Timeout    *int
 	// Shell is bt.shell: start a shell before the boot. Debug is bt.debug: log more.
 	Shell, Debug bool
 	// Consoles are the values of console=, such as ttyS0,115200, in their order.
 	Consoles []string
-	Network  Network
+	// Medium is bt.medium=XXXXXXXX: the serial number of the FAT file system of the stick or disc that phase 1 was started
+	// from; 0 if it came by network. Again says that phase 1 has started itself again with what boottorrent.conf there adds
+	// to the kernel command line.
+	Medium  uint32
+	Again   bool
+	Network Network
 }
 
 // Network is the part of the command line that configures the network.
 type Network struct {
 	// Static is ip=ADDRESS::GATEWAY:NETMASK:HOSTNAME:INTERFACE:none[:DNS0[:DNS1]] (the kernel's nfsroot.rst form) or
-	// ip=ADDRESS/PREFIX; zero when ip= is absent or says dhcp.
+	// ip=ADDRESS/PREFIX; zero when ip= is absent or asks for DHCP, which DHCP tells apart.
 	Static   netip.Prefix
+	DHCP     bool
 	Gateway  netip.Addr
 	DNS      []netip.Addr
 	Hostname string

@@ -27,6 +27,8 @@ func TestParseCmdline(t *testing.T) {
 		{"nothing of ours", "BOOT_IMAGE=vmlinuz console=ttyS0,115200 quiet root=/dev/sda1", Cmdline{Consoles: []string{"ttyS0,115200"}}},
 		{"all of bt.", "bt.seeder=http://10.0.0.1:8080 bt.system=debian bt.timeout=-1 bt.shell bt.debug",
 			Cmdline{Seeder: "http://10.0.0.1:8080", System: "debian", Timeout: seconds(-1), Shell: true, Debug: true}},
+		{"a medium", "bt.medium=b0071234", Cmdline{Medium: 0xb0071234}},
+		{"a medium's second start", "bt.medium=b0071234 quiet bt.medium=b0071234,again", Cmdline{Medium: 0xb0071234, Again: true}},
 		{"flags with values", "bt.shell=0 bt.debug=1", Cmdline{Debug: true}},
 		{"the last counts", "bt.system=a bt.system=b", Cmdline{System: "b"}},
 		{"quotes around the value", `bt.system="Debian 12" bt.shell`, Cmdline{System: "Debian 12", Shell: true}},
@@ -40,12 +42,12 @@ func TestParseCmdline(t *testing.T) {
 		{"interface by name", "bt.interface=eth1", Cmdline{Network: Network{Interface: "eth1"}}},
 		{"interface by MAC", "bt.interface=AA-BB-CC-DD-EE-FF", Cmdline{Network: Network{Interface: "aa:bb:cc:dd:ee:ff"}}},
 
-		{"ip=dhcp", "ip=dhcp", Cmdline{}},
-		{"ip=on", "ip=on", Cmdline{}},
-		{"ip=any", "ip=any", Cmdline{}},
-		{"dhcp on one interface, kernel's way", "ip=:::::eth1:dhcp", Cmdline{Network: Network{Interface: "eth1"}}},
-		{"dhcp on one interface, dracut's way", "ip=eth1:dhcp", Cmdline{Network: Network{Interface: "eth1"}}},
-		{"dhcp with a name to ask for", "ip=::::node7::on", Cmdline{Network: Network{Hostname: "node7"}}},
+		{"ip=dhcp", "ip=dhcp", Cmdline{Network: Network{DHCP: true}}},
+		{"ip=on", "ip=on", Cmdline{Network: Network{DHCP: true}}},
+		{"ip=any", "ip=any", Cmdline{Network: Network{DHCP: true}}},
+		{"dhcp on one interface, kernel's way", "ip=:::::eth1:dhcp", Cmdline{Network: Network{DHCP: true, Interface: "eth1"}}},
+		{"dhcp on one interface, dracut's way", "ip=eth1:dhcp", Cmdline{Network: Network{DHCP: true, Interface: "eth1"}}},
+		{"dhcp with a name to ask for", "ip=::::node7::on", Cmdline{Network: Network{DHCP: true, Hostname: "node7"}}},
 		{"short", "ip=10.1.2.3/24", Cmdline{Network: Network{Static: prefix("10.1.2.3/24")}}},
 		{"nfsroot.rst's form", "ip=10.1.2.3::10.1.2.1:255.255.255.0:node7:eth1:none:10.1.2.1:9.9.9.9", Cmdline{Network: full}},
 		{"with an NTP server", "ip=10.1.2.3::10.1.2.1:255.255.255.0:node7:eth1:off:10.1.2.1:9.9.9.9:10.1.2.1", Cmdline{Network: full}},
@@ -56,7 +58,7 @@ func TestParseCmdline(t *testing.T) {
 		{"no gateway as zeroes", "ip=10.1.2.3::0.0.0.0:255.255.0.0", Cmdline{Network: Network{Static: prefix("10.1.2.3/16")}}},
 		{"ip= after the others", "vlan=5 BOOTIF=01-aa-bb-cc-dd-ee-ff ip=10.1.2.3/24",
 			Cmdline{Network: Network{Static: prefix("10.1.2.3/24"), VLAN: 5, MAC: "aa:bb:cc:dd:ee:ff"}}},
-		{"the last ip= counts", "ip=10.1.2.3::::n:eth1 ip=dhcp", Cmdline{}},
+		{"the last ip= counts", "ip=10.1.2.3::::n:eth1 ip=dhcp", Cmdline{Network: Network{DHCP: true}}},
 
 		{"vlan=ID", "vlan=12", Cmdline{Network: Network{VLAN: 12}}},
 		{"bt.vlan=ID", "bt.vlan=4094", Cmdline{Network: Network{VLAN: 4094}}},
@@ -64,7 +66,7 @@ func TestParseCmdline(t *testing.T) {
 		{"vlan=NAME.ID:NAME", "vlan=eth0.0012:eth0", Cmdline{Network: Network{VLAN: 12, Interface: "eth0"}}},
 		{"dracut's vlan=vlanID:NAME", "vlan=vlan12:eth0", Cmdline{Network: Network{VLAN: 12, Interface: "eth0"}}},
 		{"all name one interface", "vlan=eth1.5:eth1 bt.interface=eth1 ip=:::::eth1:dhcp",
-			Cmdline{Network: Network{VLAN: 5, Interface: "eth1"}}},
+			Cmdline{Network: Network{DHCP: true, VLAN: 5, Interface: "eth1"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, warnings := ParseCmdline(tt.line)
@@ -86,6 +88,9 @@ func TestParseCmdlineWarns(t *testing.T) {
 	}{
 		{"bt.sytem=debian", "bt.system=NAME", Cmdline{}},
 		{"bt.timeout=10s", "write whole seconds", Cmdline{}},
+		{"bt.medium=b007", "make the medium again", Cmdline{}},
+		{"bt.medium=00000000", "make the medium again", Cmdline{}},
+		{"bt.medium=b0071234,twice", "make the medium again", Cmdline{}},
 		{"bt.shell=please", "write bt.shell", Cmdline{}},
 		{"BOOTIF=eth0", "BOOTIF=01-aa-bb-cc-dd-ee-ff", Cmdline{}},
 		{"vlan=0", "from 1 to 4094", Cmdline{}},
@@ -100,7 +105,7 @@ func TestParseCmdlineWarns(t *testing.T) {
 		{"ip=10.1.2.3::10.1.2.1:255.0.255.0", `netmask "255.0.255.0"`, Cmdline{}},
 		{"ip=10.1.2.3::10.1.2.1:24", `netmask "24"`, Cmdline{}},
 		{"ip=[fd00::1]::[fd00::2]:64::eth0:none", "only IPv4", Cmdline{}},
-		{"bt.interface=eth1 ip=:::::eth0:dhcp", "eth1 is used", Cmdline{Network: Network{Interface: "eth1"}}},
+		{"bt.interface=eth1 ip=:::::eth0:dhcp", "eth1 is used", Cmdline{Network: Network{DHCP: true, Interface: "eth1"}}},
 	} {
 		t.Run(tt.line, func(t *testing.T) {
 			got, warnings := ParseCmdline(tt.line)

@@ -1,27 +1,24 @@
 // Package discover finds the seeder.
 //
-// In goes what the kernel command line, the image and DHCP say; out comes the base URL of a seeder that answers.
-// [Candidates] puts what was said in order, [Find] tries one after the other.
+// In goes what a person, the kernel command line, the medium, the image and DHCP say; out comes the base URL of a seeder that
+// answers. [Named] and [Told] put what was said in order; [Find] tries one after the other, [All] all at once.
 package discover
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"net/url"
-	"strconv"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/internal/mediumconf"
+	"github.com/boottorrent/boottorrent/internal/seederurl"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
-
-// DefaultPort is the seeder's HTTP port where only an address is known.
-const DefaultPort = 8080
 
 // probeTimeout is how long one candidate may take to answer: a few lost packets, not a person's patience.
 const probeTimeout = 5 * time.Second
@@ -49,72 +46,72 @@ func (a Attempt) String() string {
 	return fmt.Sprintf("%s (%s): answers", a.URL, a.From)
 }
 
-// Candidates lists where the seeder may be, in the order to try: where the kernel command line says, where the image
-// says, where DHCP says. Each URL is there once.
-func Candidates(cmd config.Cmdline, img sitepart.Config, lease network.Lease) []Candidate {
-	var list []Candidate
-	add := func(from, said string) {
-		if said == "" {
-			return
-		}
-		c := Candidate{From: from, URL: said}
-		if base, err := BaseURL(said); err != nil {
-			c.Err = err
-		} else {
-			c.URL = base
-		}
-		for _, known := range list {
-			if known.URL == c.URL {
-				return
-			}
-		}
-		list = append(list, c)
+// Named lists where people say that the seeder is, in the order to try: what was typed at the console, which may be nothing, what
+// the kernel command line says, boottorrent.conf on the medium, and the image. Each URL is there once.
+func Named(typed string, cmd config.Cmdline, img sitepart.Config) []Candidate {
+	var l list
+	l.add("typed at the console", typed)
+	l.add("bt.seeder= on the kernel command line", cmd.Seeder)
+	l.add("seeder: in "+mediumconf.Name, cmd.ConfSeeder)
+	l.add("built into this image", img.Seeder)
+	return l
+}
+
+// Told lists where the network says that the seeder is: the seeders that answered DHCP, and what came with the lease. A next
+// server is there only if nothing better is: it is where a DHCP server's boot files are, which may be anywhere.
+func Told(answers []string, lease network.Lease) []Candidate {
+	var l list
+	for _, base := range answers {
+		l.add("DHCP", base)
 	}
-	add("bt.seeder= on the kernel command line", cmd.Seeder)
-	add("built into this image", img.Seeder)
-	if isHTTP(lease.BootFile) {
-		add("DHCP's boot file", lease.BootFile)
+	if seederurl.HasScheme(lease.BootFile) {
+		l.add("DHCP's boot file", lease.BootFile)
 	}
-	if lease.NextServer.IsValid() {
+	if lease.NextServer.IsValid() && len(l) == 0 {
 		from := "DHCP's next server"
 		if !lease.Server.IsValid() {
 			from = "the boot server in ip= on the kernel command line"
 		}
-		add(from, lease.NextServer.String())
+		l.add(from, lease.NextServer.String())
 	}
-	return list
+	return l
 }
 
-func isHTTP(s string) bool {
-	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
+// list is one of candidates in the making.
+type list []Candidate
+
+func (l *list) add(from, said string) {
+	if said == "" {
+		return
+	}
+	c := Candidate{From: from, URL: said}
+	if base, err := seederurl.Base(said); err != nil {
+		c.Err = err
+	} else {
+		c.URL = base
+	}
+	if !slices.ContainsFunc(*l, func(known Candidate) bool { return known.URL == c.URL }) {
+		*l = append(*l, c)
+	}
 }
 
-// BaseURL makes the base URL of a seeder of an address, ADDRESS:PORT, or the URL of anything it serves: the host is
-// what counts, since a seeder serves from the root. Without a port it is DefaultPort, unless the URL names a scheme,
-// which has a port of its own.
-func BaseURL(said string) (string, error) {
-	bad := func() (string, error) {
-		return "", fmt.Errorf("%q is no address; write http://ADDRESS:PORT", said)
-	}
-	if a, err := netip.ParseAddr(said); err == nil {
-		return "http://" + net.JoinHostPort(a.String(), strconv.Itoa(DefaultPort)), nil
-	}
-	withScheme := said
-	if !strings.Contains(said, "://") {
-		withScheme = "http://" + said
-	}
-	u, err := url.Parse(withScheme)
-	if err != nil || !isHTTP(withScheme) || u.Hostname() == "" || u.User != nil {
-		return bad()
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return bad()
+// All asks all candidates at once and returns how each fared, in their order.
+func All(ctx context.Context, candidates []Candidate, probe func(ctx context.Context, base string) error) []Attempt {
+	tried := make([]Attempt, len(candidates))
+	var asking sync.WaitGroup
+	for i, c := range candidates {
+		tried[i] = Attempt(c)
+		if c.Err == nil {
+			asking.Go(func() { tried[i].Err = probeOne(ctx, c.URL, probe) })
 		}
-	} else if withScheme != said {
-		u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(DefaultPort))
 	}
-	return u.Scheme + "://" + u.Host, nil
+	asking.Wait()
+	return tried
+}
+
+// Answering are those of several attempts that succeeded.
+func Answering(tried []Attempt) []Attempt {
+	return slices.DeleteFunc(slices.Clone(tried), func(a Attempt) bool { return a.Err != nil })
 }
 
 // Find returns the first candidate for which probe, which asks for the catalog, returns nil. tried are all that were
@@ -130,7 +127,7 @@ func Find(ctx context.Context, candidates []Candidate, probe func(ctx context.Co
 			return c.URL, tried, nil
 		}
 	}
-	return "", tried, notFound(tried)
+	return "", tried, &NotFoundError{Tried: tried}
 }
 
 func probeOne(ctx context.Context, base string, probe func(ctx context.Context, base string) error) error {
@@ -149,21 +146,18 @@ type NotFoundError struct {
 	Tried []Attempt
 }
 
-func notFound(tried []Attempt) error { return &NotFoundError{Tried: tried} }
-
 // Error lists what was tried, one a line, and says what to do.
 func (e *NotFoundError) Error() string {
 	if len(e.Tried) == 0 {
-		return "nobody says where the seeder is: the kernel command line has no bt.seeder=, none was built into this image, " +
-			"and DHCP names no boot server; add bt.seeder=http://ADDRESS:PORT to the kernel command line, or run the seeder " +
-			"with dhcp: mode: proxy in this network"
+		return "nobody says where the seeder is: the kernel command line has no bt.seeder=, " + mediumconf.Name + " no seeder:, none " +
+			"was built into this image, and DHCP names no boot server; type its address, or run the seeder with dhcp: mode: " +
+			"proxy in this network"
 	}
 	lines := []string{"no seeder answers:"}
 	for _, a := range e.Tried {
 		lines = append(lines, "  "+a.String())
 	}
-	lines = append(lines, "check that 'seeder serve' runs there and that no firewall is between, or give another with "+
-		"bt.seeder=http://ADDRESS:PORT on the kernel command line")
+	lines = append(lines, "check that 'seeder serve' runs there and that no firewall is between, or type another address")
 	return strings.Join(lines, "\n")
 }
 

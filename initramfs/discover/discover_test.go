@@ -8,80 +8,93 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
-func TestCandidates(t *testing.T) {
+func lines(candidates []Candidate) (all []string) {
+	for _, c := range candidates {
+		all = append(all, c.URL+" ("+c.From+")")
+	}
+	return all
+}
+
+// What a person types counts first, then the kernel command line, the medium, the image.
+func TestNamed(t *testing.T) {
+	for _, tt := range []struct {
+		name, typed, cmd, conf, img string
+		want                        []string
+	}{
+		{"nobody says", "", "", "", "", nil},
+		{"all say", "10.0.0.6", "http://10.0.0.9:80", "http://10.0.0.7:8080", "http://10.0.0.8:8080", []string{
+			"http://10.0.0.6:8080 (typed at the console)",
+			"http://10.0.0.9:80 (bt.seeder= on the kernel command line)",
+			"http://10.0.0.7:8080 (seeder: in boottorrent.conf)",
+			"http://10.0.0.8:8080 (built into this image)",
+		}},
+		{"all say the same", "", "10.0.0.1", "http://10.0.0.1:8080", "http://10.0.0.1:8080/",
+			[]string{"http://10.0.0.1:8080 (bt.seeder= on the kernel command line)"}},
+		{"nonsense is kept, to be told", "", "ftp://x", "", "", []string{"ftp://x (bt.seeder= on the kernel command line)"}},
+	} {
+		got := lines(Named(tt.typed, config.Cmdline{Seeder: tt.cmd, ConfSeeder: tt.conf}, sitepart.Config{Seeder: tt.img}))
+		if !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got  %q\nwant %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestTold(t *testing.T) {
 	server := netip.MustParseAddr("10.0.0.1")
 	for _, tt := range []struct {
-		name  string
-		cmd   string
-		img   string
-		lease network.Lease
-		want  []string
+		name    string
+		answers []string
+		lease   network.Lease
+		want    []string
 	}{
-		{"nobody says", "", "", network.Lease{}, nil},
-		{"all say", "http://10.0.0.9:80", "http://10.0.0.8:8080",
-			network.Lease{Server: server, NextServer: netip.MustParseAddr("10.0.0.7"), BootFile: "http://10.0.0.6:81/boot/boot.ipxe"},
-			[]string{
-				"http://10.0.0.9:80 (bt.seeder= on the kernel command line)",
-				"http://10.0.0.8:8080 (built into this image)",
-				"http://10.0.0.6:81 (DHCP's boot file)",
-				"http://10.0.0.7:8080 (DHCP's next server)",
-			}},
-		{"all say the same", "10.0.0.1", "http://10.0.0.1:8080/",
-			network.Lease{Server: server, NextServer: server, BootFile: "http://10.0.0.1:8080"},
-			[]string{"http://10.0.0.1:8080 (bt.seeder= on the kernel command line)"}},
-		{"a boot file that is no URL", "", "", network.Lease{Server: server, NextServer: server, BootFile: "undionly.kpxe"},
+		{"nobody", nil, network.Lease{}, nil},
+		{"two seeders", []string{"http://10.0.0.1:8080", "http://10.0.0.2:8080"},
+			network.Lease{Server: server, NextServer: netip.MustParseAddr("10.0.0.7"), BootFile: "http://10.0.0.2:8080"},
+			[]string{"http://10.0.0.1:8080 (DHCP)", "http://10.0.0.2:8080 (DHCP)"}},
+		{"with the lease only", nil, network.Lease{Server: server, NextServer: server, BootFile: "http://10.0.0.6:81/boot/boot.ipxe"},
+			[]string{"http://10.0.0.6:81 (DHCP's boot file)"}},
+		{"a boot file that is no URL", nil, network.Lease{Server: server, NextServer: server, BootFile: "undionly.kpxe"},
 			[]string{"http://10.0.0.1:8080 (DHCP's next server)"}},
-		{"a boot server in ip=", "", "", network.Lease{NextServer: server},
+		{"a boot server in ip=", nil, network.Lease{NextServer: server},
 			[]string{"http://10.0.0.1:8080 (the boot server in ip= on the kernel command line)"}},
-		{"nonsense is kept, to be told", "ftp://x", "", network.Lease{},
-			[]string{"ftp://x (bt.seeder= on the kernel command line)"}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var got []string
-			for _, c := range Candidates(config.Cmdline{Seeder: tt.cmd}, sitepart.Config{Seeder: tt.img}, tt.lease) {
-				got = append(got, c.URL+" ("+c.From+")")
-			}
-			if !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("got  %q\nwant %q", got, tt.want)
-			}
-		})
-	}
-}
-
-func TestBaseURL(t *testing.T) {
-	for said, want := range map[string]string{
-		"10.0.0.1":                        "http://10.0.0.1:8080",
-		"10.0.0.1:80":                     "http://10.0.0.1:80",
-		"seeder.lab":                      "http://seeder.lab:8080",
-		"http://10.0.0.1":                 "http://10.0.0.1",
-		"http://10.0.0.1:8080/":           "http://10.0.0.1:8080",
-		"https://seeder/boot/boot.ipxe?x": "https://seeder",
-		"fd00::1":                         "http://[fd00::1]:8080",
-		"":                                "", "ftp://x": "", "http://": "", "http://x:0": "", "http://x:99999": "", "a b": "", "http://u:p@x": "",
-	} {
-		got, err := BaseURL(said)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("BaseURL(%q) = %q, %v; want %q", said, got, err, want)
+		if got := lines(Told(tt.answers, tt.lease)); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got  %q\nwant %q", tt.name, got, tt.want)
 		}
 	}
 }
 
-func FuzzBaseURL(f *testing.F) {
-	f.Add("http://10.0.0.1:8080/boot/boot.ipxe")
-	f.Add("[::1]:80")
-	f.Fuzz(func(t *testing.T, said string) {
-		base, err := BaseURL(said)
-		if err != nil {
-			return
+// All are asked at once, and those that answer keep their order.
+func TestAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dark := errors.New("dark")
+		began := time.Now()
+		tried := All(t.Context(), []Candidate{{URL: "slow"}, {URL: "dark"}, {URL: "bad", Err: dark}, {URL: "quick"}, {URL: "hangs"}},
+			func(ctx context.Context, base string) error {
+				switch base {
+				case "slow":
+					time.Sleep(4 * time.Second)
+				case "dark":
+					return dark
+				case "hangs":
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return nil
+			})
+		answering := Answering(tried)
+		if len(tried) != 5 || len(answering) != 2 || answering[0].URL != "slow" || answering[1].URL != "quick" {
+			t.Errorf("of %v answer %v", tried, answering)
 		}
-		if again, err := BaseURL(base); err != nil || again != base {
-			t.Errorf("BaseURL(%q) = %q, and of that %q, %v", said, base, again, err)
+		if took := time.Since(began); took > probeTimeout {
+			t.Errorf("they were asked for %s", took)
 		}
 	})
 }
@@ -112,7 +125,7 @@ func TestFind(t *testing.T) {
 	if err == nil || len(tried) != 4 || !errors.Is(err, errRefused) {
 		t.Fatalf("nobody answers: %v, %v", tried, err)
 	}
-	for _, want := range []string{"nonsense (a): is no address", "http://10.0.0.3:8080 (d): connection refused", "seeder serve", "bt.seeder="} {
+	for _, want := range []string{"nonsense (a): is no address", "http://10.0.0.3:8080 (d): connection refused", "seeder serve", "type another address"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q:\n%v", want, err)
 		}

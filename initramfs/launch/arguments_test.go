@@ -50,6 +50,10 @@ func TestArguments(t *testing.T) {
 		{"KVM or TCG", "-machine pc,accel=kvm:tcg", "", poor,
 			"-machine pc,accel=kvm:tcg" + named + " -cpu max,la57=off -m MEM" + nic + serial + firmwre, FaceTerminal, ""},
 		{"a window", "-display gtk -full-screen -cdrom d", "", rich, "-cdrom d" + named + kvm + " -m MEM" + nic + screen + firmwre, FaceScreen, "no windows on a node"},
+		{"no graphics, as the original has it", "-nographic -hda d", "", rich,
+			"-nographic -hda d" + named + kvm + " -m MEM" + nic + " -display none -machine graphics=off" + firmwre, FaceTerminal, ""},
+		{"a serial line nobody sees", "-serial stdio -hda d", "", rich, "-serial stdio -hda d" + named + kvm + " -m MEM" + nic + screen + firmwre, FaceScreen, ""},
+		{"in the background", "-daemonize -hda d", "", rich, "-hda d" + named + kvm + " -m MEM" + nic + screen + firmwre, FaceScreen, "the node watches QEMU itself"},
 		{"a mouse of its own", "-usb -device usb-mouse", "", rich, "-usb -device usb-mouse" + named + kvm + " -m MEM" + nic +
 			" -display none -vnc unix:/s/screen -monitor none" + firmwre, FaceScreen, ""},
 		{"another machine", "-M microvm -kernel k", "", rich, "-M microvm -kernel k" + named + " -accel kvm -m MEM -snapshot -display none -vnc unix:/s/screen -monitor none" + firmwre, FaceScreen, ""},

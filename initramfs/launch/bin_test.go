@@ -260,6 +260,18 @@ func TestBinLeavesNobodyBehind(t *testing.T) {
 	}
 }
 
+// A process that waits for a device can't be killed: it is told of, rather than waited for.
+func TestGuestThatDoesNotEnd(t *testing.T) {
+	g := &guest{name: "stuck", process: &process{ended: make(chan struct{})}}
+	if e := g.Exit(); e.System != "stuck" || e.Code != 0 || e.Reason != "" {
+		t.Errorf("as long as it runs: %+v", e)
+	}
+	g.process.stopped.Store(true) // as stop leaves it
+	if e := g.Exit(); e.System != "stuck" || e.Code != 1 || !strings.Contains(e.Reason, "does not end") {
+		t.Errorf("%+v", e)
+	}
+}
+
 func TestParseStat(t *testing.T) {
 	for stat, want := range map[string]string{
 		"7 (sh) S 1 7 5 0 -1":       "7 5 true",

@@ -11,6 +11,7 @@ import (
 type guest struct {
 	name      string
 	face      Face
+	notes     []string
 	process   *process
 	workspace *workspace
 	// line is the guest's terminal; nil if it has none.
@@ -24,6 +25,9 @@ type guest struct {
 // Face implements [Guest].
 func (g *guest) Face() Face { return g.face }
 
+// Notes implements [Guest].
+func (g *guest) Notes() []string { return g.notes }
+
 // Done implements [Guest].
 func (g *guest) Done() <-chan struct{} { return g.process.ended }
 
@@ -33,7 +37,11 @@ func (g *guest) Exit() report.Exit {
 	case <-g.process.ended:
 		return g.process.exit
 	default:
-		return report.Exit{System: g.name}
+		exit := report.Exit{System: g.name}
+		if g.process.stopped.Load() {
+			exit.Code, exit.Reason = 1, "it was killed and does not end, as it waits for a device; restart this machine"
+		}
+		return exit
 	}
 }
 

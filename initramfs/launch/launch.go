@@ -75,6 +75,8 @@ type Method interface {
 type Guest interface {
 	// Face is how a person sees it.
 	Face() Face
+	// Notes are what a person should know of it: what is different from what was asked for, or from what may be expected.
+	Notes() []string
 	// Attach connects it with a console until the guest ends or ctx does, which are both no error, or until the person
 	// there presses the keys that leave it: ErrLeft. It may be attached again; meanwhile the guest goes on, and what a
 	// terminal would have shown is kept for the next Attach as far as it is recent. With FaceScreen the
@@ -84,7 +86,8 @@ type Guest interface {
 	Done() <-chan struct{}
 	// Exit says how it ended, once it has.
 	Exit() report.Exit
-	// Stop ends it: by asking, and by force when that takes more than a few seconds. It returns when it has ended.
+	// Stop ends it: by asking, and by force when that takes more than a few seconds. It returns when it has ended, or some seconds
+	// later if it can't be, which Exit says then.
 	Stop()
 	// Close ends it if it runs, and gives back what it had mounted or made.
 	Close() error

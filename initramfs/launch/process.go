@@ -27,6 +27,8 @@ const (
 	// giveUpTime is how long a killed process may take to go before it is left alone: one that waits for a device can't be
 	// killed.
 	giveUpTime = 5 * time.Second
+	// killTime is how long a process that was killed is waited for, with what it leaves behind: longer than endSession needs.
+	killTime = 2 * giveUpTime
 	// oomScore makes the kernel kill a guest before it kills the node's own programs when memory runs out (proc(5),
 	// oom_score_adj: what is added, in thousandths of the memory).
 	oomScore = 500
@@ -102,7 +104,7 @@ func outcome(state *os.ProcessState, err error) (code int, reason string) {
 }
 
 // stop asks the process to end, by a function or, if that is nil, by signals to its process group, kills it with its session
-// if it does not, and returns when it has ended.
+// if it does not, and returns when it has ended. One that can't be killed is left alone: whoever waits for it would wait for ever.
 func (p *process) stop(ask func()) {
 	if ask == nil {
 		ask = p.terminate
@@ -116,7 +118,7 @@ func (p *process) stop(ask func()) {
 	ask()
 	if !p.within(askTime) {
 		p.signal(unix.SIGKILL)
-		<-p.ended
+		p.within(killTime)
 	}
 }
 

@@ -151,7 +151,7 @@ func (m *qemuMethod) Start(ctx context.Context, job Job) (Guest, error) {
 		return fail(err)
 	}
 	v := &virtual{job: job, plan: plan, said: newOutput(job.Log, "qemu")}
-	v.guest = guest{name: job.System.Name, face: plan.face, workspace: w, quit: v.quit}
+	v.guest = guest{name: job.System.Name, face: plan.face, notes: plan.notes, workspace: w, quit: v.quit}
 	if err := v.start(ctx, m.viewer); err != nil {
 		return fail(errors.Join(err, w.close()))
 	}
@@ -301,7 +301,7 @@ func (v *virtual) failed(err error) error {
 	if !errors.Is(err, errQMPGone) {
 		return fmt.Errorf("QEMU did not answer: %w; it said: %s", err, v.said.last("nothing"))
 	}
-	exit := v.process.exit
+	exit := v.Exit()
 	said := v.said.last(exit.Reason)
 	if v.line != nil {
 		said = strings.Join(append(exit.Lines[max(0, len(exit.Lines)-5):], exit.Reason), "; ")

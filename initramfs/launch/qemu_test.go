@@ -126,7 +126,7 @@ func TestQEMUOnATerminal(t *testing.T) {
 	m, job := virtualJob(t, catalog.QEMU{Args: []string{"-fda", "boot.img"}}, map[string][]byte{"boot.img": echoSector()})
 	log := logTo(&job)
 	g := startVirtual(t, m, job)
-	if g.Face() != FaceTerminal || !strings.Contains(log.text(), "emulated without KVM") {
+	if g.Face() != FaceTerminal || len(g.Notes()) != 1 || !strings.HasPrefix(g.Notes()[0], "emulated without KVM") || !strings.Contains(log.text(), "emulated without KVM") {
 		t.Errorf("face %v, log:\n%s", g.Face(), log.text())
 	}
 	tty := newFakeTerminal(t)
@@ -147,6 +147,30 @@ func TestQEMUOnATerminal(t *testing.T) {
 	}
 	if exit := g.Exit(); exit.System != "guest" || exit.Reason != "ended by this node" {
 		t.Errorf("%+v", exit)
+	}
+}
+
+// Arguments of the original's sites about how a guest is shown: a real QEMU takes them beside the node's own.
+func TestQEMUTakesOldArguments(t *testing.T) {
+	for args, want := range map[string]Face{
+		"-nographic -fda boot.img": FaceTerminal, "-sdl -full-screen -daemonize -serial stdio -fda boot.img": FaceScreen,
+		"-display none -monitor stdio -fda boot.img": FaceScreen,
+	} {
+		m, job := virtualJob(t, catalog.QEMU{Args: strings.Fields(args)}, map[string][]byte{"boot.img": echoSector()})
+		job.Framebuffer = true
+		g := startVirtual(t, m, job)
+		if g.Face() != want {
+			t.Errorf("%s: face %v", args, g.Face())
+		}
+		if want == FaceTerminal {
+			tty := newFakeTerminal(t)
+			attached(t, g, tty)
+			tty.wait(t, "READY")
+		}
+		g.Stop()
+		if exit := g.Exit(); exit.Reason != "ended by this node" {
+			t.Errorf("%s: it had ended before: %+v", args, exit)
+		}
 	}
 }
 

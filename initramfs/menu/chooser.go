@@ -60,7 +60,9 @@ type Chooser struct {
 	filtering bool
 	filter    textinput.Model
 	message   string // what the last key could not do
-	choice    Choice
+	// heading is the line above the list, doing what the countdown says of the default.
+	heading, doing string
+	choice         Choice
 }
 
 type chooserKeys struct {
@@ -95,6 +97,7 @@ func newChooserKeys() chooserKeys {
 func NewChooser(config ChooserConfig) Chooser {
 	c := Chooser{
 		base: newBase(config.Place), keys: newChooserKeys(), filter: newInput(),
+		heading: "Choose a system", doing: "Starting",
 		items: slices.Clone(config.Items), deflt: config.Default, notices: slices.Clone(config.Notices),
 	}
 	for i, item := range c.items {

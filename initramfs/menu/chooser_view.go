@@ -2,6 +2,7 @@ package menu
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/bubbles/key"
@@ -37,16 +38,7 @@ func (c Chooser) fullHelp() [][]key.Binding {
 // status is what stands above the keys: the question, the message or the countdown, after as many notices as fit.
 func (c Chooser) status(width int) []string {
 	p := c.paint
-	notices := c.notices
-	most := 3
-	if c.compact() {
-		most = 1
-	}
-	notices = notices[max(0, len(notices)-most):]
-	var lines []string
-	for _, notice := range notices {
-		lines = append(lines, p.warn.Render(p.fit("! "+clean(notice), width)))
-	}
+	lines := c.noticeLines(width)
 	switch {
 	case c.asked == "r":
 		return append(lines, p.warn.Render("Press r again to reboot."))
@@ -55,7 +47,31 @@ func (c Chooser) status(width int) []string {
 	case c.message != "":
 		return append(lines, p.fail.Render(p.fit(c.message, width)))
 	case c.count.running:
-		return append(lines, c.count.line(p, "Starting "+p.fit(c.defaultTitle(), width/3)+" in", width))
+		return append(lines, c.count.line(p, c.doing+" "+p.fit(c.defaultTitle(), width/3)+" in", width))
+	}
+	return lines
+}
+
+// noticeLines are as many of the last notices as fit, whole ones where there is room, since what to do stands at their end.
+func (c Chooser) noticeLines(width int) []string {
+	p := c.paint
+	most := 6
+	if c.compact() {
+		most = 1
+	}
+	var lines []string
+	for _, notice := range slices.Backward(c.notices) {
+		text := wrap("! "+notice, width)
+		if len(lines)+len(text) > most {
+			if len(lines) > 0 {
+				break
+			}
+			text = []string{p.fit("! "+clean(notice), width)}
+		}
+		for i, line := range text {
+			text[i] = p.warn.Render(line)
+		}
+		lines = append(text, lines...)
 	}
 	return lines
 }
@@ -125,7 +141,7 @@ func (c Chooser) listTitle(shown []Item, width int) string {
 	if c.filtering {
 		return p.spread(p.key.Render("/ ")+showInput(c.filter, p, width-12), position, width)
 	}
-	return p.spread(p.title.Render("Choose a system"), position, width)
+	return p.spread(p.title.Render(c.heading), position, width)
 }
 
 // item draws one item: marker, title and size; below, if there is room, what it is or why it can't be had.

@@ -1,6 +1,6 @@
 // Package menu holds the screens of a node: the chooser of systems ([Chooser]), the progress of a download
-// ([Transfer]), what to do about a failure ([Problem]), about a system that runs beside this program ([Guest]) and after it
-// ([Ended]).
+// ([Transfer]), what to do about a failure ([Problem]), which seeder to take ([NewSeeders]) and where it is ([Address]),
+// about a system that runs beside this program ([Guest]) and after it ([Ended]).
 //
 // Each screen is a tea.Model (github.com/charmbracelet/bubbletea) that is a plain value: in go messages (keys,
 // tea.WindowSizeMsg, [Look], [Tick], [LogLine] and, for Transfer, [TransferMsg]), out come a view that fits the
@@ -70,11 +70,13 @@ const (
 	Shell
 	Reboot
 	PowerOff
+	// Type asks for the seeder's address.
+	Type
 )
 
 // String names the action for logs.
 func (a Action) String() string {
-	names := [...]string{"none", "start", "retry", "other", "shell", "reboot", "poweroff"}
+	names := [...]string{"none", "start", "retry", "other", "shell", "reboot", "poweroff", "type"}
 	if a < 0 || int(a) >= len(names) {
 		return "unknown"
 	}
@@ -87,4 +89,5 @@ var (
 	_ tea.Model = Problem{}
 	_ tea.Model = Guest{}
 	_ tea.Model = Ended{}
+	_ tea.Model = Address{}
 )

@@ -21,12 +21,13 @@ type Problem struct {
 
 type problemKeys struct {
 	commonKeys
-	Retry, Other, Shell, Reboot, PowerOff key.Binding
+	Retry, Other, Type, Shell, Reboot, PowerOff key.Binding
 }
 
 // NewProblem makes the screen: title is what failed ("No address by DHCP"), cause why, try what the person can do;
 // line breaks in cause and try are kept. After retryIn it answers Retry by itself, unless a key was pressed; with a
-// retryIn of 0 or less it waits for a person. The actions are those offered; none means all but Other.
+// retryIn of 0 or less it waits for a person. The actions are those offered; none means all but Other
+// and Type.
 func NewProblem(title, cause, try string, retryIn time.Duration, actions ...Action) Problem {
 	if len(actions) == 0 {
 		actions = []Action{Retry, Shell, Reboot, PowerOff}
@@ -37,6 +38,7 @@ func NewProblem(title, cause, try string, retryIn time.Duration, actions ...Acti
 			commonKeys: newCommonKeys(),
 			Retry:      bind("enter", "retry", "enter", "t", "ctrl+j"),
 			Other:      bind("o", "other system", "o"),
+			Type:       bind("a", "type its address", "a"),
 			Shell:      bind("s", "shell", "s"),
 			Reboot:     bind("r", "reboot", "r"),
 			PowerOff:   bind("p", "power off", "p"),
@@ -44,6 +46,7 @@ func NewProblem(title, cause, try string, retryIn time.Duration, actions ...Acti
 	}
 	p.keys.Retry.SetEnabled(slices.Contains(actions, Retry))
 	p.keys.Other.SetEnabled(slices.Contains(actions, Other))
+	p.keys.Type.SetEnabled(slices.Contains(actions, Type))
 	p.keys.Shell.SetEnabled(slices.Contains(actions, Shell))
 	p.keys.Reboot.SetEnabled(slices.Contains(actions, Reboot))
 	p.keys.PowerOff.SetEnabled(slices.Contains(actions, PowerOff))
@@ -103,6 +106,8 @@ func (p Problem) press(msg tea.KeyMsg) Problem {
 		p.action = Retry
 	case key.Matches(msg, p.keys.Other):
 		p.action = Other
+	case key.Matches(msg, p.keys.Type):
+		p.action = Type
 	case key.Matches(msg, p.keys.Shell):
 		p.action = Shell
 	case key.Matches(msg, p.keys.Reboot):
@@ -126,7 +131,7 @@ func (p Problem) confirm(k string, action Action) Problem {
 // View implements tea.Model.
 func (p Problem) View() string {
 	k := p.keys
-	actions := []key.Binding{k.Retry, k.Other, k.Shell, k.Reboot, k.PowerOff}
+	actions := []key.Binding{k.Retry, k.Other, k.Type, k.Shell, k.Reboot, k.PowerOff}
 	width, _ := p.columns()
 	return p.view(page{body: p.body, status: p.status(width), short: append(actions, k.Help),
 		full: [][]key.Binding{actions, {k.Machine, k.Log}}})

@@ -70,6 +70,8 @@ func TestProblem(t *testing.T) {
 		"t":                 {all, []any{"t"}, Retry, true},
 		"other":             {all, []any{"o"}, Other, true},
 		"no other":          {nil, []any{"o"}, None, false},
+		"an address":        {[]Action{Retry, Type}, []any{"a"}, Type, true},
+		"no address":        {all, []any{"a"}, None, false},
 		"shell":             {all, []any{"s"}, Shell, true},
 		"reboot":            {all, []any{"rr"}, Reboot, true},
 		"reboot once":       {all, []any{"r"}, None, false},
@@ -142,6 +144,46 @@ func TestUnits(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestSeeders(t *testing.T) {
+	for name, tt := range map[string]struct {
+		play []any
+		want Choice
+	}{
+		"left alone":           {[]any{0 * time.Second, 10 * time.Second}, Choice{Action: Start, System: "http://10.0.0.1:8080"}},
+		"not yet":              {[]any{0 * time.Second, 9 * time.Second}, Choice{}},
+		"the second":           {[]any{0 * time.Second, "<down><enter>"}, Choice{Action: Start, System: "http://10.0.0.2:8080", ByPerson: true}},
+		"nothing but a seeder": {[]any{0 * time.Second, "srrpp", time.Hour}, Choice{}},
+	} {
+		m, quit := play(NewSeeders(place, seeders(), 10), tt.play...)
+		if got := m.(Chooser).Choice(); got != tt.want || quit != (tt.want.Action != None) {
+			t.Errorf("%s: %+v, quit %v, want %+v", name, got, quit, tt.want)
+		}
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for name, tt := range map[string]struct {
+		play []any
+		want string
+		quit bool
+	}{
+		"typed":                {[]any{0 * time.Second, "10.0.0.1:8080<enter>"}, "10.0.0.1:8080", true},
+		"mistyped":             {[]any{0 * time.Second, "10:<bs>.1:9<enter>"}, "10.1:9", true},
+		"wrong":                {[]any{0 * time.Second, "10.0.0.1<enter>"}, "", false},
+		"wrong, then right":    {[]any{0 * time.Second, "10.0.0.1<enter>:80<enter>"}, "10.0.0.1:80", true},
+		"back":                 {[]any{0 * time.Second, "10.0.0.1:80<esc>"}, "", true},
+		"nobody is there":      {[]any{0 * time.Second, 2 * time.Minute}, "", true},
+		"somebody still types": {[]any{0 * time.Second, 110 * time.Second, "1", 130 * time.Second}, "", false},
+		"and then goes":        {[]any{0 * time.Second, 110 * time.Second, "1", 230 * time.Second}, "", true},
+		"letters are no keys":  {[]any{0 * time.Second, "srpil?:<enter>"}, "srpil?:", true},
+	} {
+		m, quit := play(NewAddress(place, tried, noAddress), tt.play...)
+		if got := m.(Address).Answer(); got != tt.want || quit != tt.quit {
+			t.Errorf("%s: %q, quit %v, want %q, %v", name, got, quit, tt.want, tt.quit)
 		}
 	}
 }

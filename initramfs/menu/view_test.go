@@ -36,6 +36,21 @@ func items() []Item {
 	}
 }
 
+const tried = "no seeder answers:\n  http://10.0.0.7:8080 (seeder: in boottorrent.conf): no route to host\n" +
+	"check that 'seeder serve' runs there"
+
+func seeders() []Item {
+	return []Item{{Name: "http://10.0.0.1:8080", Description: "3 systems"}, {Name: "http://10.0.0.2:8080", Description: "1 system"}}
+}
+
+// noAddress takes anything with a port for an address.
+func noAddress(text string) error {
+	if !strings.Contains(text, ":") {
+		return fmt.Errorf("%q is no address; write http://ADDRESS:PORT", text)
+	}
+	return nil
+}
+
 func many(n int) []Item {
 	var all []Item
 	for i := range n {
@@ -107,6 +122,7 @@ func TestViews(t *testing.T) {
 	launching := fetching()
 	launching.Phase = Launch
 	config := ChooserConfig{Place: place, Items: items(), Default: "debian", Timeout: 10}
+	unfound := NewProblem("No seeder found", tried, "Is the seeder running?", 5*time.Second, Retry, Type, Shell, Reboot, PowerOff).At(place)
 	noticed := config
 	noticed.Default = "big"
 	noticed.Notices = []string{"eth1 (8086:10d3): no driver for it in this image."}
@@ -120,29 +136,38 @@ func TestViews(t *testing.T) {
 		output = append(output, fmt.Sprintf("block %d is bad", i))
 	}
 
+	wrongLine := config
+	wrongLine.Notices = []string{`boottorrent.conf, line 12: "ip: 10.0.0.7": the network's size is missing; write ip: ADDRESS/PREFIX, as in ip: 10.0.0.17/24, or ip: dhcp`}
+
 	for name, screen := range map[string]struct {
 		model tea.Model
 		play  []any
 	}{
-		"chooser":        {NewChooser(config), []any{0 * time.Second, 3 * time.Second}},
-		"chooser-moved":  {NewChooser(config), []any{0 * time.Second, "jj"}},
-		"chooser-filter": {NewChooser(config), []any{0 * time.Second, "/de"}},
-		"chooser-many":   {NewChooser(ChooserConfig{Place: place, Items: many(40), Timeout: -1}), []any{"<pgdn><pgdn>"}},
-		"chooser-none":   {NewChooser(ChooserConfig{Place: place}), nil},
-		"chooser-notice": {NewChooser(noticed), []any{"r"}},
-		"machine":        {NewChooser(config), []any{"i"}},
-		"help":           {NewChooser(config), []any{"?"}},
-		"log":            {NewChooser(config), []any{LogLine("dhcp: eth0: \x1b[31moffer\x1b[m of 10.0.0.17\n"), LogLine("catalog: verified"), "l"}},
-		"fetch":          {NewTransfer(place, "x"), []any{fetching()}},
-		"fetch-fallback": {NewTransfer(place, "x"), []any{fallback, "c"}},
-		"check":          {NewTransfer(place, "x"), []any{checking}},
-		"seed":           {NewTransfer(place, "x"), []any{seeding, func() TransferMsg { s := seeding; s.SeedLeft = 8 * time.Second; return s }()}},
-		"launch":         {NewTransfer(place, "x"), []any{launching}},
-		"guest":          {NewGuest(place, "Rescue disc", "It is on the screen of this machine.", true), []any{running, "q"}},
-		"guest-remote":   {NewGuest(place, "Rescue disc", "Its screen is on the network, at 10.0.0.17:5900 (VNC).", false), []any{running}},
-		"ended":          {NewEnded(place, "Disk check", "with exit code 3", false, output, "Debian 12 installer"), []any{0 * time.Second, 4 * time.Second}},
-		"ended-well":     {NewEnded(place, "Disk check", "well", true, nil, "the menu"), []any{0 * time.Second, "x"}},
-		"problem":        {problem, []any{0 * time.Second, 12 * time.Second}},
+		"chooser-conf":    {NewChooser(wrongLine), []any{0 * time.Second}},
+		"seeders":         {NewSeeders(place, seeders(), 10), []any{0 * time.Second, 3 * time.Second}},
+		"seeders-moved":   {NewSeeders(place, seeders(), 10), []any{0 * time.Second, "<down>sr"}},
+		"problem-address": {unfound, []any{0 * time.Second, 2 * time.Second}},
+		"address":         {NewAddress(place, tried, noAddress), []any{0 * time.Second, "10.0.0.1:8080"}},
+		"address-wrong":   {NewAddress(place, tried, noAddress), []any{0 * time.Second, "10.0.0<enter>"}},
+		"chooser":         {NewChooser(config), []any{0 * time.Second, 3 * time.Second}},
+		"chooser-moved":   {NewChooser(config), []any{0 * time.Second, "jj"}},
+		"chooser-filter":  {NewChooser(config), []any{0 * time.Second, "/de"}},
+		"chooser-many":    {NewChooser(ChooserConfig{Place: place, Items: many(40), Timeout: -1}), []any{"<pgdn><pgdn>"}},
+		"chooser-none":    {NewChooser(ChooserConfig{Place: place}), nil},
+		"chooser-notice":  {NewChooser(noticed), []any{"r"}},
+		"machine":         {NewChooser(config), []any{"i"}},
+		"help":            {NewChooser(config), []any{"?"}},
+		"log":             {NewChooser(config), []any{LogLine("dhcp: eth0: \x1b[31moffer\x1b[m of 10.0.0.17\n"), LogLine("catalog: verified"), "l"}},
+		"fetch":           {NewTransfer(place, "x"), []any{fetching()}},
+		"fetch-fallback":  {NewTransfer(place, "x"), []any{fallback, "c"}},
+		"check":           {NewTransfer(place, "x"), []any{checking}},
+		"seed":            {NewTransfer(place, "x"), []any{seeding, func() TransferMsg { s := seeding; s.SeedLeft = 8 * time.Second; return s }()}},
+		"launch":          {NewTransfer(place, "x"), []any{launching}},
+		"guest":           {NewGuest(place, "Rescue disc", "It is on the screen of this machine.", true), []any{running, "q"}},
+		"guest-remote":    {NewGuest(place, "Rescue disc", "Its screen is on the network, at 10.0.0.17:5900 (VNC).", false), []any{running}},
+		"ended":           {NewEnded(place, "Disk check", "with exit code 3", false, output, "Debian 12 installer"), []any{0 * time.Second, 4 * time.Second}},
+		"ended-well":      {NewEnded(place, "Disk check", "well", true, nil, "the menu"), []any{0 * time.Second, "x"}},
+		"problem":         {problem, []any{0 * time.Second, 12 * time.Second}},
 	} {
 		for lookName, look := range map[string]Look{"vga": vga, "serial": serial} {
 			t.Run(name+"-"+lookName, func(t *testing.T) {

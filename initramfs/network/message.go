@@ -14,6 +14,8 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
+
+	"github.com/boottorrent/boottorrent/internal/seederurl"
 )
 
 // identity is what a node says of itself in every message.
@@ -25,9 +27,6 @@ type identity struct {
 	hostname string
 }
 
-// vendorClass begins option 60, by which a seeder's proxyDHCP knows a node in phase 1.
-const vendorClass = "BootTorrent:"
-
 // options are added to each message.
 func (id identity) options() []dhcpv4.Modifier {
 	mods := []dhcpv4.Modifier{
@@ -36,7 +35,7 @@ func (id identity) options() []dhcpv4.Modifier {
 		// iPXE sends the hardware type and address, as RFC 2132, 9.14 suggests; a ROM that sends none is known by its
 		// hardware address, which servers also find in this.
 		dhcpv4.WithOption(dhcpv4.OptClientIdentifier(append([]byte{byte(iana.HWTypeEthernet)}, id.mac...))),
-		dhcpv4.WithOption(dhcpv4.OptClassIdentifier(vendorClass + runtime.GOARCH)),
+		dhcpv4.WithOption(dhcpv4.OptClassIdentifier(seederurl.VendorClass + ":" + runtime.GOARCH)),
 		dhcpv4.WithOption(dhcpv4.OptMaxMessageSize(maxMessage)),
 		dhcpv4.WithOption(dhcpv4.OptParameterRequestList(
 			dhcpv4.OptionSubnetMask, dhcpv4.OptionClasslessStaticRoute, dhcpv4.OptionRouter, dhcpv4.OptionDomainNameServer,

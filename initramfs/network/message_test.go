@@ -5,11 +5,15 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"github.com/boottorrent/boottorrent/internal/seederurl"
 )
 
 var testMAC = net.HardwareAddr{0x52, 0x54, 0, 0x12, 0x34, 0x56}
@@ -196,6 +200,91 @@ func FuzzReply(f *testing.F) {
 		}
 		if strings.ContainsAny(l.Domain+l.Hostname, " \n\x00") {
 			t.Errorf("names %q and %q", l.Domain, l.Hostname)
+		}
+	})
+}
+
+// What a seeder answers in either mode is taken, and no other server's answer.
+func TestSeederIn(t *testing.T) {
+	class := dhcpv4.WithOption(dhcpv4.OptClassIdentifier("BootTorrent"))
+	for name, tt := range map[string]struct {
+		reply *dhcpv4.DHCPv4
+		want  string
+	}{
+		"a seeder":             {reply(t, dhcpv4.MessageTypeAck, class, file("http://10.0.0.2:8080")), "http://10.0.0.2:8080"},
+		"an offer":             {reply(t, dhcpv4.MessageTypeOffer, class, file("http://10.0.0.2:8080")), ""},
+		"another server":       {reply(t, dhcpv4.MessageTypeAck, file("http://10.0.0.2/boot.ipxe")), ""},
+		"no URL":               {reply(t, dhcpv4.MessageTypeAck, class, file("undionly.kpxe")), ""},
+		"a URL without a host": {reply(t, dhcpv4.MessageTypeAck, class, file("http://:80")), ""},
+	} {
+		if base, ok := seederIn(tt.reply); base != tt.want || ok != (tt.want != "") {
+			t.Errorf("%s: %q, %v, want %q", name, base, ok, tt.want)
+		}
+	}
+}
+
+// With one lost message and a second seeder that is slower, both are found.
+func TestSeedersAreCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, network := net.Pipe()
+		c := converse(packets{node}, nil, identity{mac: testMAC})
+		defer c.Close()
+		defer network.Close()
+		message := c.id.inform(Lease{Addr: netip.MustParsePrefix("10.0.0.7/24")})
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			asked := make([]byte, maxMessage)
+			for range 2 { // the first one is lost
+				n, err := network.Read(asked)
+				if err != nil {
+					return
+				}
+				asked = asked[:n]
+			}
+			p, err := dhcpv4.FromBytes(asked)
+			if err != nil || !p.ClientIPAddr.Equal(net.IP{10, 0, 0, 7}) || p.MessageType() != dhcpv4.MessageTypeInform {
+				t.Errorf("asked %v, %v", p, err)
+				return
+			}
+			class := dhcpv4.WithOption(dhcpv4.OptClassIdentifier("BootTorrent"))
+			for _, url := range []string{"http://10.0.0.3:8080", "http://10.0.0.3:8080", "http://10.0.0.2:8080"} {
+				answer := reply(t, dhcpv4.MessageTypeAck, class, file(url), dhcpv4.WithTransactionID(p.TransactionID))
+				if _, err := network.Write(answer.ToBytes()); err != nil {
+					return
+				}
+				time.Sleep(100 * time.Millisecond) // of the test's own time
+			}
+		}()
+		got := c.seeders(t.Context(), message)
+		if want := []string{"http://10.0.0.2:8080", "http://10.0.0.3:8080"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		<-answered
+	})
+}
+
+// packets makes a packet connection of a pipe, which keeps messages apart.
+type packets struct{ net.Conn }
+
+func (p packets) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, err := p.Read(b)
+	return n, nil, err
+}
+
+func (p packets) WriteTo(b []byte, _ net.Addr) (int, error) { return p.Write(b) }
+
+func FuzzSeederIn(f *testing.F) {
+	class := dhcpv4.WithOption(dhcpv4.OptClassIdentifier("BootTorrent"))
+	f.Add(reply(f, dhcpv4.MessageTypeAck, class, file("http://10.0.0.2:8080")).ToBytes())
+	f.Add(reply(f, dhcpv4.MessageTypeAck, class, file("https://[fd00::1]/x")).ToBytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, ok := parseReply(b, testMAC)
+		if !ok {
+			return
+		}
+		if base, ok := seederIn(p); ok && (!seederurl.HasScheme(base) || strings.ContainsAny(base, " \n\x00\x1b")) {
+			t.Errorf("believed %q", base)
 		}
 	})
 }

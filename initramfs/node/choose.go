@@ -65,12 +65,12 @@ func (n *Node) items(cat *catalog.Catalog) []menu.Item {
 	return items
 }
 
-// notices are what the kernel command line says and was not followed in.
+// notices are what the kernel command line and boottorrent.conf say and was not followed in.
 func (n *Node) notices(cat *catalog.Catalog) []string {
 	notices := slices.Clone(n.Warnings)
 	if name := n.Cmdline.System; name != "" {
 		if _, ok := cat.System(name); !ok {
-			notices = append(notices, missing(name))
+			notices = append(notices, n.missing())
 		}
 	}
 	return notices

@@ -78,6 +78,13 @@ func (p *person) all() string {
 	return p.read.String()
 }
 
+// forget makes see wait for what is shown from now on.
+func (p *person) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.read.Reset()
+}
+
 // see waits until the console has shown a text.
 func (p *person) see(text string) {
 	p.t.Helper()

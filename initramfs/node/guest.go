@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -146,9 +147,17 @@ func (v *visit) shown() string {
 	case v.trouble != nil:
 		return fmt.Sprintf("It could not be shown: %v", v.trouble)
 	case v.guest.Face() == launch.FaceRemote:
-		return "It is shown on the network; the log (l) says where."
+		return noted("It is shown on the network.", v.guest.Notes())
 	}
-	return fmt.Sprintf("It is on %s, where %s leaves it.", where, keys)
+	return noted(fmt.Sprintf("It is on %s, where %s leaves it.", where, keys), v.guest.Notes())
+}
+
+// noted is a text with notes behind it.
+func noted(text string, notes []string) string {
+	if len(notes) == 0 {
+		return text
+	}
+	return text + " Note: " + strings.Join(notes, "; ") + "."
 }
 
 // ask shows what is given away meanwhile, and asks what to do. It returns 0 when the guest has ended.

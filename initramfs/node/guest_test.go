@@ -27,6 +27,7 @@ type fake struct {
 	launch.Method // not called
 	face          launch.Face
 	fails         error // of Load
+	notes         []string
 	exit          wire.Exit
 
 	job     launch.Job
@@ -43,6 +44,7 @@ func newFake(face launch.Face, exit wire.Exit) *fake {
 func (f *fake) Load(_ context.Context, job launch.Job) error                  { f.job = job; return f.fails }
 func (f *fake) Start(_ context.Context, job launch.Job) (launch.Guest, error) { return f, nil }
 func (f *fake) Face() launch.Face                                             { return f.face }
+func (f *fake) Notes() []string                                               { return f.notes }
 func (f *fake) Done() <-chan struct{}                                         { return f.ended }
 func (f *fake) Exit() wire.Exit                                               { return f.exit }
 func (f *fake) end()                                                          { f.once.Do(func() { close(f.ended) }) }
@@ -174,6 +176,44 @@ func TestGuestIsLeft(t *testing.T) {
 	}
 }
 
+// Somebody ends a guest and lets the node go on giving its system away, until a key is pressed.
+func TestGuestIsQuitAndGivenAway(t *testing.T) {
+	s := newSeeder(t)
+	n, p := newNode(t, s.url)
+	n.setLease(network.Lease{Interface: "lo", Addr: netip.MustParsePrefix("127.0.0.1/8")})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := n.Fetch(ctx, s.system); err != nil {
+		t.Fatal(err)
+	}
+	f := newFake(launch.FaceTerminal, wire.Exit{})
+	choices := make(chan boot.Choice, 1)
+	go func() {
+		choice, err := n.host(t.Context(), f, s.system)
+		if err != nil {
+			t.Error(err)
+		}
+		choices <- choice
+	}()
+	p.see("THE GUEST")
+	p.send("x")
+	p.see("is running")
+	p.send("ee")
+	p.see("Giving away System tiny")
+	p.see("Until somebody presses a key")
+	if !f.stopped || n.Report.Snapshot().Exit == nil {
+		t.Errorf("stopped %v, reported %+v", f.stopped, n.Report.Snapshot().Exit)
+	}
+	if _, ok := n.engine.Stats(s.system.InfoHash); !ok {
+		t.Error("nothing is given away")
+	}
+	p.send(" ")
+	if got := await(t, choices); got != (boot.Choice{Action: boot.Choose}) {
+		t.Errorf("then %+v", got)
+	}
+	n.stopEngine()
+}
+
 // seeTimes waits until the console has shown a text so many times.
 func (p *person) seeTimes(text string, times int) {
 	p.t.Helper()
@@ -190,8 +230,9 @@ func (p *person) seeTimes(text string, times int) {
 // A guest on the network has no console: its screen is the one that asks, and ends with it.
 func TestRemoteGuest(t *testing.T) {
 	f := newFake(launch.FaceRemote, wire.Exit{})
+	f.notes = []string{"emulated, which is slow", "VNC at 10.0.0.7"}
 	_, p, choices, _ := visiting(t, f, "")
-	p.see("It is shown on the network")
+	p.see("It is shown on the network. Note: emulated, which is slow; VNC at 10.0.0.7.")
 	f.end()
 	p.see("has ended well")
 	p.send("\r")

@@ -20,12 +20,12 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/console"
-	"github.com/boottorrent/boottorrent/initramfs/discover"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/initramfs/ship"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 	"github.com/boottorrent/boottorrent/internal/swarm"
@@ -45,7 +45,7 @@ type Config struct {
 	// Log writes one line for a person, on every console and to the kernel's log.
 	Log     func(format string, args ...any)
 	Cmdline config.Cmdline
-	// Warnings are about mistakes on the kernel command line.
+	// Warnings are about mistakes on the kernel command line and in boottorrent.conf, for the screens.
 	Warnings []string
 	Image    sitepart.Config
 	Facts    hardware.Facts
@@ -73,7 +73,11 @@ type Node struct {
 	console        string        // the one somebody last chose on
 	stopKeeping    func()        // ends the lease's renewal
 	stopAccounting func()        // ends what startAccounting began
-	reporting      bool
+	mediumRead     bool
+	typed          string // the seeder's address, by a person
+	// askDHCP is network.Seeders but in tests.
+	askDHCP   func(context.Context, network.Lease) ([]string, error)
+	reporting bool
 
 	// How to reach the seeder and what the node is on the network are known to the goroutines that report and that renew
 	// the lease as well.
@@ -87,7 +91,7 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	n := &Node{Config: cfg, stopKeeping: func() {}, stopAccounting: func() {}}
+	n := &Node{Config: cfg, stopKeeping: func() {}, stopAccounting: func() {}, askDHCP: network.Seeders}
 	if err := n.key.UnmarshalText([]byte(cfg.Image.PublicKey)); err != nil {
 		return nil, fmt.Errorf("the public key in this image is not one (%w); build the image again with mkimage", err)
 	}
@@ -109,6 +113,7 @@ func (n *Node) Hardware(ctx context.Context) error {
 	for _, device := range hardware.Undriven() {
 		n.say(device.String())
 	}
+	n.readMedium(ctx)
 	return nil
 }
 
@@ -165,31 +170,6 @@ func (n *Node) setLease(l network.Lease) {
 	})
 }
 
-// Discover finds the seeder.
-func (n *Node) Discover(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, discoverDeadline)
-	defer cancel()
-	probe := func(ctx context.Context, base string) error {
-		return (&client.Client{Base: base, Key: n.key}).Probe(ctx)
-	}
-	base, tried, err := discover.Find(limited, discover.Candidates(n.Cmdline, n.Image, n.lease()), probe)
-	if err != nil {
-		return err // which lists them
-	}
-	for _, t := range tried {
-		n.Log("seeder: %s", t)
-	}
-	n.found.Store(&client.Client{Base: base, Key: n.key})
-	if !n.reporting && !n.ByHand { // of this boot, boot reports
-		n.reporting = true
-		go n.Report.Run(ctx, poster{n})
-		if n.Shipper != nil {
-			go n.Shipper.Run(ctx, logPoster{n})
-		}
-	}
-	return n.save()
-}
-
 // client speaks to the seeder; nil before one was found.
 func (n *Node) client() *client.Client { return n.found.Load() }
 
@@ -218,7 +198,7 @@ func (n *Node) override(cat *catalog.Catalog) *catalog.Catalog {
 		if _, ok := c.System(name); ok {
 			c.Defaults.System = name
 		} else {
-			n.Log("%s", missing(name))
+			n.Log("%s", n.missing())
 		}
 	}
 	if n.Cmdline.Timeout != nil {
@@ -227,9 +207,13 @@ func (n *Node) override(cat *catalog.Catalog) *catalog.Catalog {
 	return &c
 }
 
-// missing says that the kernel command line names a system that isn't there.
-func missing(name string) string {
-	return fmt.Sprintf("bt.system=%s is ignored: the catalog has no system of that name", name)
+// missing says that the system somebody set for this machine isn't there.
+func (n *Node) missing() string {
+	where := "bt.system="
+	if n.Cmdline.ConfSystem {
+		where = mediumconf.Name + ": system: "
+	}
+	return fmt.Sprintf("%s%s is ignored: the catalog has no system of that name", where, n.Cmdline.System)
 }
 
 // seeder is the address the seeder was found at.

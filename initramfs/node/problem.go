@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
@@ -22,24 +23,44 @@ const (
 // Problem shows what failed on every console and waits for a person, or for the time to try again.
 func (n *Node) Problem(ctx context.Context, t boot.Trouble) boot.Action {
 	title, try := advice(t.Step, t.Err)
-	cause := t.Err.Error()
-	if lost := n.linkLost(); lost != "" && t.Step != wire.Network {
-		cause = lost + "\n" + cause
-	}
+	cause := n.cause(t)
 	n.Log("%s: %s", title, cause)
 	offered := []menu.Action{menu.Retry, menu.Shell, menu.Reboot, menu.PowerOff}
 	if t.CanChoose {
 		offered = slices.Insert(offered, 1, menu.Other)
 	}
-	m := menu.NewProblem(title, cause, try, backoff(t.Attempt), offered...).At(n.place())
-	final, where, err := n.Consoles.Run(ctx, m, nil)
-	if err != nil {
-		n.Log("the screen failed: %v", err)
-		sleep(ctx, backoff(t.Attempt))
-		return boot.Retry
+	if canType(t.Step) {
+		offered = append(offered, menu.Type)
 	}
-	n.typedAt(where)
-	return action(final.(menu.Problem).Action())
+	for {
+		m := menu.NewProblem(title, cause, try, backoff(t.Attempt), offered...).At(n.place())
+		final, where, err := n.Consoles.Run(ctx, m, nil)
+		if err != nil {
+			n.Log("the screen failed: %v", err)
+			sleep(ctx, backoff(t.Attempt))
+			return boot.Retry
+		}
+		n.typedAt(where)
+		chosen := final.(menu.Problem).Action()
+		switch {
+		case chosen != menu.Type:
+			return action(chosen)
+		case n.typeSeeder(ctx, cause):
+			return boot.Retry
+		}
+	}
+}
+
+// cause is why a step failed, with what may be behind it: a cable, or a line in the medium's configuration that is not followed.
+func (n *Node) cause(t boot.Trouble) string {
+	lines := []string{t.Err.Error()}
+	if lost := n.linkLost(); lost != "" && t.Step != wire.Network {
+		lines = slices.Insert(lines, 0, lost)
+	}
+	if t.Step == wire.Network || canType(t.Step) {
+		lines = append(lines, n.Warnings...)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func backoff(attempt int) time.Duration {
@@ -74,7 +95,7 @@ func advice(step wire.Step, err error) (title, try string) {
 	case wire.Network:
 		return "No network", "Check the cable, the switch's port and the DHCP server. A card without a driver needs mkimage --drivers."
 	case wire.Discover:
-		return "No seeder found", "Is the seeder running? Is its port open in its firewall? bt.seeder=http://ADDRESS:PORT on the kernel command line names it."
+		return "No seeder found", "Is the seeder running? Is its port open in its firewall? If it is elsewhere, press a and type its address, or name it: bt.seeder=http://ADDRESS:PORT on the kernel command line."
 	case wire.Catalog:
 		return "The catalog could not be read", "Is the seeder still running? See its log; check the site with 'seeder check'."
 	case wire.Fetch:

@@ -80,13 +80,13 @@ func newProgram() *program {
 
 func (p *program) add(bytes ...byte) { p.code = append(p.code, bytes...) }
 
-// say prints the text at an offset, first on the screen and, a fifth of a second later, to the serial port: a BIOS without a
-// screen shows there what is on it, up to four ticks of its clock late, and the two must not mix.
+// say prints the text at an offset, first on the screen and, two fifths of a second later, to the serial port: a BIOS without a
+// screen shows there what is on it, up to four ticks of its clock late (220 ms), and the two must not mix.
 func (p *program) say(at int) {
 	p.call(showAt, at)
 	p.add(
 		0xb4, 0x86, // mov ah, 0x86
-		0xb9, 0x03, 0x00, 0xba, 0x40, 0x0d, // mov cx, 3; mov dx, 0x0d40: 200,000 microseconds
+		0xb9, 0x06, 0x00, 0xba, 0x80, 0x1a, // mov cx, 6; mov dx, 0x1a80: 400,000 microseconds
 		0xcd, 0x15, // int 0x15
 	)
 	p.call(sendAt, at)

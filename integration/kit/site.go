@@ -9,6 +9,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/integration/tiny"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/mkimage/image"
 )
 
 // Site is a site directory.
@@ -28,6 +29,12 @@ func (s *Site) Configure(yaml string) error {
 // MakeImage builds phase 1 with `mkimage`.
 func (s *Site) MakeImage(ctx context.Context, args ...string) error {
 	return s.Kit.run(ctx, s.Kit.Mkimage, append([]string{s.Dir}, args...)...)
+}
+
+// MakeMedium builds a medium with `mkimage usb` or `mkimage iso`, and phase 1 with it, and returns the medium's path.
+func (s *Site) MakeMedium(ctx context.Context, format image.Format, args ...string) (string, error) {
+	path := s.Path(site.ImageDir, "boottorrent."+string(format))
+	return path, s.Kit.run(ctx, s.Kit.Mkimage, append([]string{string(format), s.Dir, "-o", path}, args...)...)
 }
 
 // ShareImage takes phase 1 and the keys from another site, so that it need not be built again. Nodes then trust both.

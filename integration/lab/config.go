@@ -59,8 +59,8 @@ type NIC struct {
 // Disk is a disk of a node, a raw image.
 type Disk struct {
 	Path string
-	// USB makes it a USB stick instead of a virtio disk.
-	USB bool
+	// USB makes it a USB stick instead of a virtio disk, CD a disc in a drive.
+	USB, CD bool
 	// Writable lets the node change the file. Otherwise what it writes is forgotten when it ends.
 	Writable bool
 }

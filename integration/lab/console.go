@@ -134,8 +134,19 @@ func (c *Console) Send(keys string) error {
 	return nil
 }
 
-// SendLine types a line and Enter.
-func (c *Console) SendLine(line string) error { return c.Send(line + Enter) }
+// TypeLine types a line as a person does, who looks at what he types: each character when the one before has been echoed; then
+// Enter. Of a line that comes at once a boot loader that polls a UART of 16 bytes loses a part.
+func (c *Console) TypeLine(ctx context.Context, line string) error {
+	for _, r := range line {
+		if err := c.Send(string(r)); err != nil {
+			return err
+		}
+		if _, err := c.Expect(ctx, regexp.QuoteMeta(string(r))); err != nil {
+			return fmt.Errorf("type %q: %w", line, err)
+		}
+	}
+	return c.Send(Enter)
+}
 
 // Attach writes to w all that the console has shown so far, as it came, and then what follows, until detach is called
 // or w fails. W must not block for long: the node waits for it.

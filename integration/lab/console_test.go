@@ -32,11 +32,32 @@ func TestScreen(t *testing.T) {
 		t.Errorf("the terminal answered %q, want %q", got, want)
 	}
 	typed.Reset()
-	if err := c.SendLine("ls" + Down); err != nil {
+	if err := c.Send("ls" + Down); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := typed.String(), "ls\x1b[B\r"; got != want {
+	if got, want := typed.String(), "ls\x1b[B"; got != want {
 		t.Errorf("typed %q, want %q", got, want)
+	}
+}
+
+// Nothing is typed before what was typed is echoed.
+func TestTypeLine(t *testing.T) {
+	typed, keys := io.Pipe()
+	c := newConsole("node n1", discard{io.Discard}, keys)
+	done := make(chan error)
+	go func() { done <- c.TypeLine(t.Context(), "a b") }()
+	b := make([]byte, 8)
+	for _, want := range []string{"a", " ", "b", "\r"} {
+		n, err := typed.Read(b)
+		if got := string(b[:n]); err != nil || got != want {
+			t.Fatalf("typed %q, want %q: %v", got, want, err)
+		}
+		if _, err := io.WriteString(c, want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

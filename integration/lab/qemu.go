@@ -87,12 +87,18 @@ func diskArgs(disks []Disk) []string {
 	var args []string
 	for i, d := range disks {
 		drive := fmt.Sprintf("if=none,id=disk%d,format=raw,file=%s", i, escape(d.Path))
-		if !d.Writable {
+		switch {
+		case d.CD:
+			drive += ",media=cdrom,readonly=on"
+		case !d.Writable:
 			drive += ",snapshot=on"
 		}
 		args = append(args, "-drive", drive)
 		model := "virtio-blk-pci"
-		if d.USB {
+		switch {
+		case d.CD:
+			model = fmt.Sprintf("ide-cd,bus=ide.%d", i) // of q35's AHCI controller, which has six
+		case d.USB:
 			args = append(args, "-device", fmt.Sprintf("qemu-xhci,id=usb%d", i))
 			model = fmt.Sprintf("usb-storage,bus=usb%d.0", i)
 		}

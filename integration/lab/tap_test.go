@@ -37,13 +37,16 @@ func TestTapSpeed(t *testing.T) {
 	}
 	defer tap.Close()
 
-	up := received(t, host, func(until time.Time) error { return sendFrames(tap, until) })
-	assertRate(t, "from the node", up, 20e6)
-	down, err := receiveBroadcasts(t, tap, host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	assertRate(t, "to the node", down, 40e6)
+	assertRate(t, "from the node", 20e6, func() float64 {
+		return received(t, host, func(until time.Time) error { return sendFrames(tap, until) })
+	})
+	assertRate(t, "to the node", 40e6, func() float64 {
+		down, err := receiveBroadcasts(t, tap, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return down
+	})
 
 	if err := node.SetForwarding(t.Context(), 0, false); err != nil {
 		t.Fatal(err)
@@ -57,12 +60,19 @@ func TestTapSpeed(t *testing.T) {
 	}
 }
 
-func assertRate(t *testing.T, what string, got, want float64) {
+// assertRate measures up to three times: where something else has the processors, what waited before the measurement comes in it. A cable
+// of another speed has it each time.
+func assertRate(t *testing.T, what string, want float64, measure func() float64) {
 	t.Helper()
-	t.Logf("%s: %.1f Mbit/s of frames", what, got/1e6)
-	if math.Abs(got/want-1) > 0.10 {
-		t.Errorf("%s: %.1f Mbit/s, want %.0f within 10 %%", what, got/1e6, want/1e6)
+	var got float64
+	for range 3 {
+		got = measure()
+		t.Logf("%s: %.1f Mbit/s of frames", what, got/1e6)
+		if math.Abs(got/want-1) <= 0.10 {
+			return
+		}
 	}
+	t.Errorf("%s: %.1f Mbit/s, want %.0f within 10 %%", what, got/1e6, want/1e6)
 }
 
 // sendFrames broadcasts full-sized frames of the protocol number for experiments (IEEE 802, 0x88b5), as fast as it can.

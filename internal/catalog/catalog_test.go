@@ -6,12 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"aead.dev/minisign"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/boottorrent/boottorrent/internal/need"
 )
@@ -56,8 +56,8 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(example(), got); diff != "" {
-		t.Errorf("what was opened differs from what was encoded (-want +got):\n%s", diff)
+	if want := example(); !reflect.DeepEqual(got, want) {
+		t.Errorf("what was opened differs from what was encoded:\n%+v\n%+v", got, want)
 	}
 }
 

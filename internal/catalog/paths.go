@@ -6,11 +6,11 @@ import "net/url"
 const (
 	PathCatalog   = "/catalog.json"
 	PathSignature = "/catalog.json.minisig"
-	// PathBoot is the folder of vmlinuz, initramfs.cpio.xz, boot.ipxe and the boot loaders. Kernel and initramfs are served
+	// PathBoot is the folder of vmlinuz, initramfs.img, boot.ipxe and the boot loaders. Kernel and initramfs are served
 	// in a folder named by their content too, see [BootPath].
 	PathBoot   = "/boot/"
 	PathKernel = PathBoot + "vmlinuz"
-	PathInitrd = PathBoot + "initramfs.cpio.xz"
+	PathInitrd = PathBoot + "initramfs.img"
 	PathScript = PathBoot + "boot.ipxe"
 	// PathUKI is kernel, initramfs and command line in one UEFI program.
 	PathUKI = PathBoot + "boottorrent.efi"

@@ -63,6 +63,9 @@ func checkQEMU(c *checker, f *folder, at place, args []string) {
 		if i+1 < len(args) {
 			value = args[i+1]
 		}
+		if c.original && toleratedOfOriginal(c, at, option, value) {
+			continue
+		}
 		if do, no := refused[option]; no {
 			c.problem(at, fmt.Sprintf("args: %s can't be used on a node", arg), do)
 			continue
@@ -83,6 +86,28 @@ func checkQEMU(c *checker, f *folder, at place, args []string) {
 			}
 		}
 	}
+}
+
+// windows are the kinds of -display that are a window on a desktop.
+var windows = []string{"gtk", "sdl", "curses", "spice-app", "dbus", "egl-headless", "default"}
+
+// toleratedOfOriginal reports whether an argument that new sites may not have is taken in one of the original, which is served as it
+// is: nodes leave out what there is no desktop for (initramfs/launch, arguments.go), and know -nographic.
+func toleratedOfOriginal(c *checker, at place, option, value string) bool {
+	kind, _, _ := strings.Cut(value, ",")
+	switch {
+	case option == "-nographic", option == "-display" && kind == "none":
+	case option == "-display" && slices.Contains(windows, kind):
+		c.warning(at, fmt.Sprintf("args: -display %s has no effect on a node", value), "it can stay: the guest's screen is the node's")
+	case slices.Contains([]string{"-sdl", "-curses", "-full-screen", "-daemonize"}, option):
+		c.warning(at, fmt.Sprintf("args: %s has no effect on a node", option), "it can stay: the guest's screen is the node's")
+	case slices.Contains(onStdio, option) && strings.Contains(value, "stdio"):
+		c.warning(at, fmt.Sprintf("args: on a node with a screen, what %s %s shows is in the node's log, and nobody can type there", option, value),
+			"it can stay; with display: serial instead, the guest's serial line is shown in the screen's place")
+	default:
+		return false
+	}
+	return true
 }
 
 // checkQEMUFile reports a file that is not in the folder. What has a protocol (nbd:, http:, fat:) is QEMU's own business.

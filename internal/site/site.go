@@ -19,7 +19,7 @@ const (
 	SystemFile    = "config.yaml"
 	PublicKeyFile = "boottorrent.pub"
 	SecretKeyFile = "boottorrent.key"
-	// ImageDir holds what mkimage builds: vmlinuz, initramfs.cpio.xz, manifest.json.
+	// ImageDir holds what mkimage builds: vmlinuz, initramfs.img, manifest.json.
 	ImageDir = "image"
 	// StateDir holds what the seeder may make again but would rather keep: hashes, stored versions, leases.
 	StateDir = ".boottorrent"

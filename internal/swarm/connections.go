@@ -43,6 +43,7 @@ func (c *connections) install(cb *torrent.Callbacks) {
 	cb.ReadExtendedHandshake = c.handshake
 	cb.ReceivedUsefulData = append(cb.ReceivedUsefulData, c.received)
 	cb.PeerConnClosed = c.closed
+	cb.ReadMessage = c.read
 }
 
 func (c *connections) added(pc *torrent.PeerConn) {
@@ -98,8 +99,23 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 	} else {
 		conn.entry.nodes.Add(int64(n))
 	}
-	if conn.queue.Received(n, now) {
-		pc.PeerMaxRequests = min(conn.queue.Depth(), conn.most)
+	conn.queue.Received(n, now)
+	pc.PeerMaxRequests = min(conn.queue.Depth(), conn.most)
+	if conn.seeder && conn.entry.quiet.Load() {
+		pc.PeerMaxRequests = 1 // the others need the seeder more
+	}
+}
+
+// read has the chooser look again when a peer has got what is perhaps held.
+func (c *connections) read(pc *torrent.PeerConn, m *pp.Message) {
+	if m.Type != pp.Have {
+		return
+	}
+	c.mu.Lock()
+	conn := c.open[pc]
+	c.mu.Unlock()
+	if conn != nil && conn.entry.holding.Load() {
+		conn.entry.store.signal()
 	}
 }
 
@@ -162,6 +178,13 @@ func (b torrentBoard) Prefer(i int) { b.torrent.Piece(i).SetPriority(torrent.Pie
 func (b torrentBoard) Crowd() pick.Crowd {
 	crowd, _ := b.peers()
 	return crowd
+}
+
+// seededElsewhere reports whether a complete peer is connected that is not one of the seeders.
+func (b torrentBoard) seededElsewhere(seeders []netip.Addr) bool {
+	return slices.ContainsFunc(b.torrent.PeerConns(), func(pc *torrent.PeerConn) bool {
+		return !slices.Contains(seeders, remoteAddr(pc)) && int(pc.PeerPieces().GetCardinality()) >= b.Pieces()
+	})
 }
 
 // peers is the connected incomplete peers, and whether there is a complete one.

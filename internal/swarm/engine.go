@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -65,6 +66,8 @@ type entry struct {
 	torrent *torrent.Torrent
 	counters
 	trouble troubles
+	// holding says that pieces are held (chooser), quiet that there is nothing to ask the seeder for that no other node has.
+	holding, quiet atomic.Bool
 
 	// ctx ends when the torrent is removed.
 	ctx    context.Context

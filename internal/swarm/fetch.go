@@ -173,8 +173,8 @@ func (d *download) run(ctx context.Context) error {
 // start sets everything going.
 func (d *download) start(ctx context.Context) {
 	e, f := d.engine, d.entry
-	picker := pick.New(e.client.PeerID(), torrentBoard{f})
-	picker.Refill(d.window())
+	chooser := newChooser(e, f)
+	chooser.refill(time.Now())
 	f.torrent.DownloadAll()
 	var infos []torrent.PeerInfo
 	for _, p := range d.src.Peers {
@@ -184,30 +184,8 @@ func (d *download) start(ctx context.Context) {
 	for _, url := range d.src.Trackers {
 		f.background.Go(func() { e.announce(f, url) })
 	}
-	f.background.Go(func() { d.pick(ctx, picker) })
+	f.background.Go(func() { chooser.run(ctx) })
 	d.heardAt = time.Now()
-}
-
-// pick keeps the picker's window full until ctx ends.
-func (d *download) pick(ctx context.Context, p *pick.Picker) {
-	ticker := time.NewTicker(200 * time.Millisecond) // peers come and go without a piece being completed
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.entry.torrent.Complete().On():
-			return
-		case <-ticker.C:
-		case <-d.entry.store.changed:
-		}
-		p.Refill(d.window())
-	}
-}
-
-// window is the number of pieces to prefer at a time.
-func (d *download) window() int {
-	return pick.Window(d.engine.conns.depth(d.entry), d.entry.layout.pieceLength)
 }
 
 // watch notices when nothing comes in, and begins and ends the fallback.

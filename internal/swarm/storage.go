@@ -29,7 +29,7 @@ type store struct {
 	pieces []piece
 	// readOnly is a seeder's store.
 	readOnly bool
-	// changed gets a value when a piece was completed.
+	// changed gets a value when a piece was completed, here or (while some are held) elsewhere.
 	changed chan struct{}
 }
 
@@ -260,11 +260,16 @@ func (p *piece) WriteAt(b []byte, at int64) (n int, err error) {
 // MarkComplete implements storage.PieceImpl.
 func (p *piece) MarkComplete() error {
 	p.state.Store(complete)
+	p.store.signal()
+	return nil
+}
+
+// signal says that something has changed; several signals may become one.
+func (s *store) signal() {
 	select {
-	case p.store.changed <- struct{}{}:
+	case s.changed <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // MarkNotComplete implements storage.PieceImpl.

@@ -96,66 +96,72 @@ func TestCPIORefusesTwoOfAName(t *testing.T) {
 	}
 }
 
-// TestXZ lets the xz tool read what either compressor made: several streams in one file, with the only integrity check
-// that the kernel knows.
-func TestXZ(t *testing.T) {
-	tool := need.Command(t, "xz", "xz-utils")
-	ctx := context.Background()
-	with, err := NewXZ(ctx, DefaultLevel)
+// TestStreams lets the tools read what either compressor made: several streams in one file, of xz with the only integrity
+// check that the kernel knows, of zstd with no window larger than it takes.
+func TestStreams(t *testing.T) {
+	need.Command(t, "xz", "xz-utils")
+	need.Command(t, "zstd", "zstd")
+	xz, err := New(t.Context(), MethodXZ, DefaultLevel)
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile(tool)
+	zstd, err := New(t.Context(), MethodZstd, DefaultLevel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		name string
-		xz   XZ
+		name, tool string
+		compressor Compressor
 	}{
-		{"tool", with},
-		{"tool, x86", with.WithX86()},
-		{"Go", XZ{Level: DefaultLevel}},
+		{"xz", "xz", xz},
+		{"xz for code", "xz", xz.ForCode()},
+		{"xz in Go", "xz", XZ{Level: DefaultLevel}},
+		{"zstd", "zstd", zstd},
+		{"zstd in Go", "zstd", Zstd{Level: DefaultLevel}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			var file, want bytes.Buffer
-			for _, b := range [][]byte{program, []byte("small"), {}} {
-				stream, err := c.xz.Compress(ctx, b)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(stream)%4 != 0 {
-					t.Errorf("a stream of %d bytes: the next would not start at a multiple of 4", len(stream))
-				}
-				file.Write(stream)
-				want.Write(b)
-			}
-			path := filepath.Join(t.TempDir(), "initramfs.xz")
-			if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			got, err := exec.Command(tool, "-dc", path).Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got, want.Bytes()) {
-				t.Error("xz unpacks something else")
-			}
-			list, err := exec.Command(tool, "--robot", "--list", path).Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if f := strings.Fields(string(list)); !slices.Contains(f, "CRC32") {
-				t.Errorf("the integrity check is not CRC32: %s", list)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { testStreams(t, c.tool, c.compressor) })
+	}
+}
+
+func testStreams(t *testing.T, tool string, c Compressor) {
+	program, err := os.ReadFile(need.Command(t, tool, tool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file, want bytes.Buffer
+	for _, b := range [][]byte{bytes.Repeat(program, 9<<20/len(program)+1), []byte("small"), {}} {
+		stream, err := c.Compress(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.Write(stream)
+		want.Write(b)
+	}
+	path := filepath.Join(t.TempDir(), "initramfs."+tool)
+	if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// The kernel's limit for zstd is a window of 8 MiB (lib/decompress_unzstd.c).
+	got, err := exec.Command(tool, "--memory=65MiB", "-dc", path).Output()
+	if tool == "zstd" {
+		got, err = exec.Command(tool, "--memory=8MiB", "-dc", path).Output()
+	}
+	if err != nil || !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("%s unpacks something else: %v", tool, err)
+	}
+	if tool != "xz" {
+		return
+	}
+	list, err := exec.Command(tool, "--robot", "--list", path).Output()
+	if f := strings.Fields(string(list)); err != nil || !slices.Contains(f, "CRC32") {
+		t.Errorf("the integrity check is not CRC32: %s, %v", list, err)
 	}
 }
 
 // TestXZIgnoresEnvironment: the xz tool reads options from variables, which would make images differ.
 func TestXZIgnoresEnvironment(t *testing.T) {
 	need.Command(t, "xz", "xz-utils")
-	xz, err := NewXZ(context.Background(), DefaultLevel)
+	xz, err := New(t.Context(), MethodXZ, DefaultLevel)
 	if err != nil {
 		t.Fatal(err)
 	}

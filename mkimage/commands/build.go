@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/u-root/gobusybox/src/pkg/bb"
 	"github.com/u-root/gobusybox/src/pkg/golang"
@@ -31,8 +32,9 @@ const versionPackage = Module + "/internal/version"
 const godebug = "//go:debug default=go%s\n\npackage main\n"
 
 // Build compiles the commands and returns them as records: bbin/bb, bbin/NAME for each, init and bin/sh. It takes a minute
-// or more unless Go's build cache has most of it. temp is an empty folder for what comes and goes.
-func (p *Plan) Build(ctx context.Context, temp string) ([]cpio.Record, error) {
+// or more unless Go's build cache has most of it. temp is an empty folder for what comes and goes. took, if not nil, is told how long
+// which step took.
+func (p *Plan) Build(ctx context.Context, temp string, took func(step string, took time.Duration)) ([]cpio.Record, error) {
 	env := golang.Default(golang.DisableCGO(), golang.WithGOROOT(p.goroot), golang.WithGOOS("linux"),
 		golang.WithGOARCH(arch), golang.WithWorkingDir(p.source), golang.WithBuildTag(tags...))
 	var messages []string
@@ -43,7 +45,7 @@ func (p *Plan) Build(ctx context.Context, temp string) ([]cpio.Record, error) {
 	err := uimage.Create(log,
 		uimage.WithReplaceEnv(env),
 		uimage.WithTempDir(temp),
-		uimage.WithCommands(nil, &busybox{ctx: ctx, language: p.language, release: p.release}, p.packages...),
+		uimage.WithCommands(nil, &busybox{ctx: ctx, language: p.language, release: p.release, took: took}, p.packages...),
 		uimage.WithInit("init"),
 		uimage.WithShell(Shell),
 		uimage.WithSkipLDD(),
@@ -70,6 +72,14 @@ func (p *Plan) Build(ctx context.Context, temp string) ([]cpio.Record, error) {
 type busybox struct {
 	ctx               context.Context
 	language, release string
+	took              func(step string, took time.Duration)
+}
+
+// step tells how long it took since began.
+func (b *busybox) step(name string, began time.Time) {
+	if b.took != nil {
+		b.took(name, time.Since(began))
+	}
 }
 
 // DefaultBinaryDir implements builder.Builder.
@@ -79,6 +89,7 @@ func (*busybox) DefaultBinaryDir() string { return binaries }
 func (b *busybox) Build(log *llog.Logger, files *initramfs.Files, opts builder.Opts) error {
 	// gobusybox writes all sources into a GOPATH, the commands' main packages changed into libraries.
 	gopath := filepath.Join(opts.TempDir, "go")
+	began := time.Now()
 	err := bb.BuildBusybox(log.AtLevel(slog.LevelInfo), &bb.Opts{
 		Env: opts.Env, GenSrcDir: gopath, CommandPaths: opts.Packages, GenerateOnly: true,
 	})
@@ -90,9 +101,12 @@ func (b *busybox) Build(log *llog.Logger, files *initramfs.Files, opts builder.O
 		return err
 	}
 	program := filepath.Join(opts.TempDir, "bb")
+	b.step("make one program of the commands", began)
+	began = time.Now()
 	if err := b.compile(opts.Env, gopath, mainDir, program); err != nil {
 		return err
 	}
+	b.step("go build", began)
 	// The records outlive the folder.
 	content, err := os.ReadFile(program)
 	if err != nil {

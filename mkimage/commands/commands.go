@@ -75,6 +75,10 @@ var fromURoot = []string{
 	uroot + "exp/modprobe",
 }
 
+// Go's linker leaves out methods that nobody calls, unless something reachable looks methods up by a name or number unknown to it
+// (reflect.Type.Method, MethodByName): then all exported ones of all types stay, which is a fifth of the program. So a module that
+// does such a thing is replaced in go.mod, or not used; -ldflags=-dumpdep shows what does, as "<ReflectMethod>".
+
 // tags are Go build tags. noboltdb leaves out a database of the torrent library, which internal/swarm has no use for.
 var tags = []string{"noboltdb"}
 

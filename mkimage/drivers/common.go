@@ -54,9 +54,8 @@ var commonNetwork = []string{
 	"atlantic", // 139
 
 	// Older desktop boards
-	"forcedeth",    // 36
-	"jme",          // 27
-	"via_velocity", // 23
+	"forcedeth", // 36
+	"jme",       // 27
 
 	// Servers
 	"be2net",    // 85
@@ -69,8 +68,6 @@ var commonNetwork = []string{
 	"vmxnet3",      // 37
 	"hv_netvsc",    // 56
 	"xen_netfront", // 24
-	"ena",          // 63
-	"gve",          // 47
 
 	// USB adapters and docking stations
 	"r8152",        // 57
@@ -83,19 +80,33 @@ var commonNetwork = []string{
 	"smsc95xx",     // 19
 	"lan78xx",      // 38
 	"aqc111",       // 13
-	"rtl8150",      // 10
-	"dm9601",       // 9
 	"sr9700",       // 8
-	"mcs7830",      // 8
 	"ch9200",       // 6
 	"rndis_host",   // 9
 }
 
 // Not in commonNetwork, as too rare for their bytes: qede (445: FastLinQ), cxgb4 (277: Chelsio), nfp (261: Netronome),
 // sfc (189: Solarflare), qlcnic (165), stmmac with dwmac-intel (147: Intel's embedded processors), amd_xgbe (94), bna (91),
-// netxen_nic (60), niu (50), mana (48: Azure, which boots from no network), lan743x (40), myri10ge (32); what is older than
-// 2010: 8139too, 8139cp, e100, skge, atl1, atl1e, b44, sis900, via_rhine, pcnet32; thunderbolt_net (170). USB sticks
-// (usb_storage, sd_mod, vfat: 270) have no use yet in a system that came by network. Graphics drivers are not needed.
+// netxen_nic (60), niu (50), lan743x (40), myri10ge (32); ena (63), gve (47) and mana (48), of clouds where nothing boots from a
+// network or a stick; what is older than 2010: 8139too, 8139cp, e100, skge, atl1, atl1e, b44, sis900, via_rhine, via_velocity,
+// pcnet32, and the USB adapters rtl8150, dm9601 and mcs7830; thunderbolt_net (170). Graphics drivers are not needed.
+
+// storage are the drivers by which the medium can be read that phase 1 was started from: a stick, a CD, the virtual CD of a
+// machine's management processor, a disk of a virtual machine. They are on the media only: what came by network has no
+// use for them. File systems need none, phase 1 reads FAT by itself. 350 KB in all.
+var storage = []string{
+	"usb_storage", // with scsi_mod
+	"uas",         // USB sticks of 2012 and later, and disks in cases
+	"sd_mod",      // disks, sticks
+	"sr_mod",      // CDs, with cdrom
+	"ahci",        // with libata
+	"ata_piix",    // older and virtual machines
+	"virtio_blk",  // virtual machines
+	"virtio_scsi",
+	"hv_storvsc", // Hyper-V
+	"vmw_pvscsi", // VMware
+	"xen_blkfront",
+}
 
 // allNetwork are the folders and modules of --drivers all.
 var allNetwork = []string{

@@ -12,6 +12,8 @@ const (
 	Common = "common"
 	// All is every Ethernet driver of the kernel.
 	All = "all"
+	// Storage are the drivers of what phase 1 is started from where it does not come by network.
+	Storage = "storage"
 )
 
 // Selection names what is wanted: the keywords Common and All, and modules by name. USB, keyboards and VLANs come with
@@ -92,6 +94,13 @@ func (c *selecting) addWord(word string) error {
 		return nil
 	case All:
 		return c.addAll()
+	case Storage:
+		for _, name := range storage {
+			if err := c.addKnown(name); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if !c.tree.has(word) && !c.tree.isBuiltin(word) {
 		hint := "ls " + c.tree.dir + "/kernel/drivers/net/ethernet shows what there is"

@@ -16,7 +16,7 @@ import (
 // keep is how many parts the cache holds; each has some 5 MB.
 const keep = 16
 
-// cache keeps parts in a folder: KEY.xz, the stream, and KEY.json, the Part. A part that is not whole is no part.
+// cache keeps parts in a folder: KEY.stream, the stream, and KEY.json, the Part. A part that is not whole is no part.
 type cache struct{ dir string }
 
 // part returns the part of a key, which it makes if it isn't there.
@@ -44,7 +44,7 @@ func (c cache) get(key string) (*Part, error) {
 	if err := json.Unmarshal(b, p); err != nil {
 		return nil, err
 	}
-	if p.stream, err = os.ReadFile(filepath.Join(c.dir, key+".xz")); err != nil {
+	if p.stream, err = os.ReadFile(filepath.Join(c.dir, key+".stream")); err != nil {
 		return nil, err
 	}
 	if hash(string(p.stream)) != p.SHA256 {
@@ -63,7 +63,7 @@ func (c cache) put(key string, p *Part) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(c.dir, key+".xz"), p.stream); err != nil {
+	if err := writeFile(filepath.Join(c.dir, key+".stream"), p.stream); err != nil {
 		return err
 	}
 	if err := writeFile(filepath.Join(c.dir, key+".json"), b); err != nil {
@@ -91,7 +91,7 @@ func (c cache) prune() error {
 	}
 	slices.SortFunc(parts, func(a, b part) int { return cmp.Or(b.used.Compare(a.used), cmp.Compare(a.key, b.key)) })
 	for _, p := range parts[min(keep, len(parts)):] {
-		for _, ending := range []string{".json", ".xz"} {
+		for _, ending := range []string{".json", ".stream"} {
 			if err := os.Remove(filepath.Join(c.dir, p.key+ending)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}

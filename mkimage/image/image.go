@@ -1,12 +1,13 @@
-// Package image builds phase 1 of a site: DIR/image/ with the kernel (vmlinuz), the initramfs (initramfs.cpio.xz), both in
+// Package image builds phase 1 of a site: DIR/image/ with the kernel (vmlinuz), the initramfs (initramfs.img), both in
 // one UEFI program (boottorrent.efi), and what they are made of (manifest.json).
 //
-// The initramfs is three xz streams one after the other, which the kernel unpacks in this order: the commands, the kernel
+// The initramfs is three streams of xz or zstd one after the other, which the kernel unpacks in this order: the commands, the kernel
 // modules, and the site's part (public key, seeder). The first two are kept in a cache under a hash of all they are made
 // from, so that a change in the site compiles and compresses nothing anew. The same inputs give the same bytes.
 package image
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,14 +31,14 @@ import (
 // Names of the files in DIR/image/.
 const (
 	KernelFile    = "vmlinuz"
-	InitramfsFile = "initramfs.cpio.xz"
+	InitramfsFile = "initramfs.img"
 	// UKIFile is kernel, initramfs and command line in one UEFI program.
 	UKIFile      = "boottorrent.efi"
 	ManifestFile = "manifest.json"
 )
 
-// MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 20 MiB.
-const MaxSize = 20 << 20
+// MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 16 MiB.
+const MaxSize = 16 << 20
 
 // DefaultFirmware is where distributions install firmware.
 const DefaultFirmware = "/lib/firmware"
@@ -55,6 +58,8 @@ type Options struct {
 	// Seeder is the seeder's base URL, http://ADDRESS:PORT, for nodes that neither the boot loader nor DHCP tells; may be
 	// empty.
 	Seeder string
+	// Compress is archive.MethodXZ or MethodZstd; xz if empty.
+	Compress string
 	// Level is how much effort goes into compression, archive.MinLevel to archive.MaxLevel; archive.DefaultLevel if 0.
 	Level int
 	// Cache is a folder for kernels and compiled parts; DefaultCache if empty.
@@ -65,6 +70,9 @@ type Options struct {
 	Release string
 	// Log is told what takes time; nobody if nil.
 	Log *slog.Logger
+	// Took is told how long a step took, some of them at the same time as others; nobody if nil. It may be called by several
+	// goroutines.
+	Took func(step string, took time.Duration)
 }
 
 // DefaultCache is the folder boottorrent in the user's cache: $XDG_CACHE_HOME, or ~/.cache.
@@ -79,6 +87,15 @@ func DefaultCache() (string, error) {
 // Build builds the image of o.Site and returns its manifest. On an error what was in DIR/image/ before is untouched.
 // Problems of the site come as [site.Problems].
 func Build(ctx context.Context, o Options) (*Manifest, error) {
+	b, err := newBuild(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	return b.run(ctx)
+}
+
+func newBuild(ctx context.Context, o Options) (*build, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
@@ -87,16 +104,18 @@ func Build(ctx context.Context, o Options) (*Manifest, error) {
 		return nil, &OptionError{fmt.Sprintf("there is no compression level %d: choose one from %d (quick) to %d (small)",
 			o.Level, archive.MinLevel, archive.MaxLevel)}
 	}
-	xz, err := archive.NewXZ(ctx, o.Level)
+	if o.Compress != archive.MethodXZ && o.Compress != archive.MethodZstd {
+		return nil, &OptionError{fmt.Sprintf("there is no compression %q: choose %s (small) or %s (quickly unpacked)",
+			o.Compress, archive.MethodXZ, archive.MethodZstd)}
+	}
+	compressor, err := archive.New(ctx, o.Compress, o.Level)
 	if err != nil {
 		return nil, err
 	}
-	if !xz.HasTool() {
-		o.Log.Warn("the tool xz is not here; the image gets a fifth larger than with it", "remedy", "apt-get install xz-utils")
+	if lacks := compressor.Lacks(); lacks != "" {
+		o.Log.Warn("the tool "+o.Compress+" is not here; the image gets a tenth or more larger than with it", "remedy", "apt-get install "+lacks)
 	}
-	b := &build{Options: o, xz: xz, cache: cache{dir: filepath.Join(o.Cache, "parts")}}
-	defer b.close()
-	return b.run(ctx)
+	return &build{Options: o, compressor: compressor, cache: cache{dir: filepath.Join(o.Cache, "parts")}}, nil
 }
 
 // OptionError is an option that can't be meant so, as opposed to one that turns out wrong.
@@ -110,6 +129,10 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Took == nil {
+		o.Took = func(string, time.Duration) {}
+	}
+	o.Compress = cmp.Or(o.Compress, archive.MethodXZ)
 	if o.Level == 0 {
 		o.Level = archive.DefaultLevel
 	}
@@ -148,8 +171,8 @@ func checkSeeder(text string) error {
 // build is one run of Build.
 type build struct {
 	Options
-	xz    archive.XZ
-	cache cache
+	compressor archive.Compressor
+	cache      cache
 	// temp is made when it is needed.
 	temp string
 
@@ -157,6 +180,8 @@ type build struct {
 	kernel kernel.Files
 	plan   *commands.Plan
 	set    *drivers.Set
+	// medium is nil unless one is made.
+	medium *medium
 }
 
 func (b *build) close() {
@@ -176,7 +201,7 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 	case made:
 		b.Log.Info("keys are made for this site of the original; keep them", "secret", site.SecretKeyFile, "public", site.PublicKeyFile)
 	}
-	if err := b.findKernel(ctx); err != nil {
+	if err := b.step("find the kernel", func() error { return b.findKernel(ctx) }); err != nil {
 		return nil, err
 	}
 	var parts [3]*Part
@@ -193,10 +218,33 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 		parts[2], err = b.sitePart(groupCtx)
 		return err
 	})
+	var withStorage *Part
+	if b.medium != nil {
+		group.Go(func() (err error) {
+			withStorage, err = b.storagePart(groupCtx)
+			return err
+		})
+	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return b.write(ctx, parts[:])
+	var m *Manifest
+	err := b.step("write the image", func() (err error) {
+		m, err = b.write(ctx, parts[:])
+		return err
+	})
+	if err != nil || b.medium == nil {
+		return m, err
+	}
+	return m, b.step("make the medium", func() error { return b.writeMedium(ctx, []*Part{parts[0], withStorage, parts[2]}) })
+}
+
+// step does f and tells how long it took.
+func (b *build) step(name string, f func() error) error {
+	began := time.Now()
+	err := f()
+	b.Took(name, time.Since(began))
+	return err
 }
 
 func (b *build) findKernel(ctx context.Context) (err error) {
@@ -213,18 +261,20 @@ func (b *build) findKernel(ctx context.Context) (err error) {
 
 // commandsPart is everything but modules and the site's part.
 func (b *build) commandsPart(ctx context.Context) (*Part, error) {
-	plan, err := commands.List(ctx, b.Source, b.Release)
-	if err != nil {
+	if err := b.step("look at the commands' source", func() (err error) {
+		b.plan, err = commands.List(ctx, b.Source, b.Release)
+		return err
+	}); err != nil {
 		return nil, err
 	}
-	b.plan = plan
+	plan := b.plan
 	base := baseRecords()
 	skeleton, err := archive.CPIO(base)
 	if err != nil {
 		return nil, err
 	}
-	xz := b.xz.WithX86()
-	key := hash("commands", xz.String(), plan.Key, string(skeleton))
+	compressor := b.compressor.ForCode()
+	key := hash("commands", compressor.String(), plan.Key, string(skeleton))
 	return b.cache.part(CommandsPart, key, func() (*Part, error) {
 		b.Log.Info("compile the node's commands; this takes a minute or more the first time",
 			"commands", len(plan.Names), "go", plan.Go)
@@ -232,35 +282,60 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 		if err != nil {
 			return nil, err
 		}
-		records, err := plan.Build(ctx, temp)
+		records, err := plan.Build(ctx, temp, b.Took)
 		if err != nil {
 			return nil, err
 		}
 		// What was compiled must be what the key stands for.
-		if after, err := commands.List(ctx, b.Source, b.Release); err != nil || after.Key != plan.Key {
-			return nil, fmt.Errorf("the source in %s was changed while it was compiled; run mkimage again", b.Source)
+		if err := b.step("look at the source again", func() error {
+			if after, err := commands.List(ctx, b.Source, b.Release); err != nil || after.Key != plan.Key {
+				return fmt.Errorf("the source in %s was changed while it was compiled; run mkimage again", b.Source)
+			}
+			return nil
+		}); err != nil {
+			return nil, err
 		}
 		b.Log.Info("compress the commands")
-		return newPart(ctx, CommandsPart, xz, append(base, records...))
+		return b.newPart(ctx, CommandsPart, compressor, append(base, records...))
 	})
 }
 
 // modulesPart is the kernel's modules and firmware.
 func (b *build) modulesPart(ctx context.Context) (*Part, error) {
-	set, err := drivers.Select(b.kernel.Modules, b.kernel.Version, b.Drivers, b.Firmware)
+	var err error
+	if b.set, err = b.choose(b.Drivers); err != nil {
+		return nil, err
+	}
+	return b.compressModules(ctx, b.set)
+}
+
+// storagePart is modulesPart with the drivers that a medium is read by.
+func (b *build) storagePart(ctx context.Context) (*Part, error) {
+	set, err := b.choose(append(slices.Clone(b.Drivers), drivers.Storage))
 	if err != nil {
 		return nil, err
 	}
-	b.set = set
+	return b.compressModules(ctx, set)
+}
+
+func (b *build) choose(selection drivers.Selection) (set *drivers.Set, err error) {
+	err = b.step("read the modules", func() error {
+		set, err = drivers.Select(b.kernel.Modules, b.kernel.Version, selection, b.Firmware)
+		return err
+	})
+	return set, err
+}
+
+func (b *build) compressModules(ctx context.Context, set *drivers.Set) (*Part, error) {
 	records := set.Records()
 	content, err := archive.CPIO(records)
 	if err != nil {
 		return nil, err
 	}
-	key := hash("modules", b.xz.String(), string(content))
+	key := hash("modules", b.compressor.String(), string(content))
 	return b.cache.part(ModulesPart, key, func() (*Part, error) {
 		b.Log.Info("compress the kernel's modules", "modules", len(set.Modules), "kernel", b.kernel.Version)
-		return newPart(ctx, ModulesPart, b.xz, records)
+		return b.newPart(ctx, ModulesPart, b.compressor, records)
 	})
 }
 
@@ -284,7 +359,7 @@ func (b *build) sitePart(ctx context.Context) (*Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newPart(ctx, SitePart, b.xz, siteRecords(name, append(content, '\n')))
+	return b.newPart(ctx, SitePart, b.compressor, siteRecords(name, append(content, '\n')))
 }
 
 func (b *build) tempDir() (string, error) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/u-root/mkuimage/cpio"
 	"github.com/ulikunitz/xz"
@@ -54,6 +55,7 @@ func TestOptionErrors(t *testing.T) {
 		wrong string
 	}{
 		{"modules alone", Options{Modules: "/lib/modules/1"}, "without a kernel"},
+		{"compression", Options{Compress: "gzip"}, "choose xz (small) or zstd"},
 		{"level", Options{Level: 12}, "no compression level 12"},
 		{"seeder without scheme", Options{Seeder: "10.0.0.1:80"}, "http://ADDRESS:PORT"},
 		{"seeder with path", Options{Seeder: "http://10.0.0.1/x"}, "http://ADDRESS:PORT"},
@@ -65,6 +67,34 @@ func TestOptionErrors(t *testing.T) {
 			var option *OptionError
 			if !errors.As(err, &option) || !strings.Contains(err.Error(), c.wrong) {
 				t.Errorf("error %v, want an OptionError with %q", err, c.wrong)
+			}
+		})
+	}
+}
+
+// What a medium lacks is said before anything is built.
+func TestMediumErrors(t *testing.T) {
+	folder, conf := t.TempDir(), filepath.Join(t.TempDir(), "my.conf")
+	writeTestFile(t, conf, "# mine\r\ntimeout: soon\r\nsystem: debian\r\ncolour: red\r\n")
+	path := os.Getenv("PATH")
+	for _, c := range []struct {
+		name, path string
+		medium     Medium
+		wrong      string
+	}{
+		{"format", path, Medium{Format: "floppy"}, "choose usb or iso"},
+		{"onto a device", path, Medium{Format: USB, Path: "/dev/null"}, "mkimage flash"},
+		{"onto a folder", path, Medium{Format: USB, Path: folder}, "is not a file"},
+		{"no configuration", path, Medium{Format: USB, Config: folder + "/none"}, "none"},
+		{"wrong configuration", path, Medium{Format: USB, Config: conf}, conf + ":2: timeout: soon"},
+		{"all that is wrong", path, Medium{Format: USB, Config: conf}, conf + ":4: colour: red"},
+		{"without GRUB", folder, Medium{Format: USB}, "apt-get install"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("PATH", c.path)
+			_, _, err := BuildMedium(t.Context(), Options{Site: t.TempDir(), Source: "../..", Cache: t.TempDir()}, c.medium)
+			if err == nil || !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("error %v, want one with %q", err, c.wrong)
 			}
 		})
 	}
@@ -120,8 +150,8 @@ func TestCache(t *testing.T) {
 		{"empty", func() {}, "a", 1},
 		{"again", func() {}, "a", 1},
 		{"another key", func() {}, "b", 2},
-		{"damaged", func() { writeTestFile(t, filepath.Join(c.dir, "a.xz"), "made for b") }, "a", 3},
-		{"half gone", func() { os.Remove(filepath.Join(c.dir, "a.xz")) }, "a", 4},
+		{"damaged", func() { writeTestFile(t, filepath.Join(c.dir, "a.stream"), "made for b") }, "a", 3},
+		{"half gone", func() { os.Remove(filepath.Join(c.dir, "a.stream")) }, "a", 4},
 		{"damaged description", func() { writeTestFile(t, filepath.Join(c.dir, "a.json"), "{") }, "a", 5},
 		{"mended", func() {}, "a", 5},
 	} {
@@ -240,12 +270,13 @@ func TestSitePartHasSSHKeys(t *testing.T) {
 	if err := site.Init(dir, "room"); err != nil {
 		t.Fatal(err)
 	}
-	tool, err := archive.NewXZ(t.Context(), archive.MinLevel)
+	tool, err := archive.New(t.Context(), archive.MethodXZ, archive.MinLevel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, keys := range [][]string{nil, {login}} {
-		b := &build{site: &site.Site{Name: "room", Dir: dir, Node: site.Node{SSHKeys: keys}}, xz: tool}
+		b := &build{site: &site.Site{Name: "room", Dir: dir, Node: site.Node{SSHKeys: keys}}, compressor: tool,
+			Options: Options{Took: func(string, time.Duration) {}}}
 		part, err := b.sitePart(t.Context())
 		if err != nil {
 			t.Fatal(err)

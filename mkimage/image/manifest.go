@@ -98,14 +98,11 @@ func (m *Manifest) Part(name string) *Part {
 
 // write writes the image. Each file is moved into place when all are written, the manifest last.
 func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
-	vmlinuz, err := os.ReadFile(b.kernel.Vmlinuz)
+	vmlinuz, err := b.readKernel()
 	if err != nil {
-		return nil, fmt.Errorf("read the kernel: %w", err)
+		return nil, err
 	}
-	var initramfs bytes.Buffer
-	for _, p := range parts {
-		initramfs.Write(p.stream)
-	}
+	initramfs := join(parts)
 	runtime, names, err := b.runtimeModules()
 	if err != nil {
 		return nil, err
@@ -113,13 +110,13 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	m := b.manifest(ctx, parts)
 	m.Drivers.Runtime = names
 	m.Files = []File{
-		file(KernelFile, vmlinuz), file(InitramfsFile, initramfs.Bytes()),
+		file(KernelFile, vmlinuz), file(InitramfsFile, initramfs),
 	}
-	uki, err := b.unified(vmlinuz, initramfs.Bytes())
+	uki, err := b.unified(vmlinuz, initramfs)
 	if err != nil {
 		return nil, err
 	}
-	outputs := []output{{KernelFile, vmlinuz}, {InitramfsFile, initramfs.Bytes()}, {qemuruntime.ImageModules, runtime}}
+	outputs := []output{{KernelFile, vmlinuz}, {InitramfsFile, initramfs}, {qemuruntime.ImageModules, runtime}}
 	if uki != nil {
 		f := file(UKIFile, uki)
 		m.UKI, outputs = &f, append(outputs, output{UKIFile, uki})
@@ -141,6 +138,23 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	return m, nil
 }
 
+func (b *build) readKernel() ([]byte, error) {
+	vmlinuz, err := os.ReadFile(b.kernel.Vmlinuz)
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel: %w", err)
+	}
+	return vmlinuz, nil
+}
+
+// join makes an initramfs of its parts.
+func join(parts []*Part) []byte {
+	var initramfs bytes.Buffer
+	for _, p := range parts {
+		initramfs.Write(p.stream)
+	}
+	return initramfs.Bytes()
+}
+
 func file(name string, content []byte) File {
 	return File{Name: name, Size: int64(len(content)), SHA256: hash(string(content))}
 }
@@ -156,7 +170,7 @@ func (b *build) manifest(ctx context.Context, parts []*Part) *Manifest {
 		Commands: Commands{
 			Names: b.plan.Names, Go: b.plan.Go, Release: b.Release, Revision: revision(ctx, b.Source), Modules: b.plan.Versions,
 		},
-		Parts: parts, Compressor: b.xz.String(),
+		Parts: parts, Compressor: b.compressor.String(),
 	}
 	for _, module := range b.set.Modules {
 		m.Drivers.Modules = append(m.Drivers.Modules, module.Name)

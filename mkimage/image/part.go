@@ -22,7 +22,7 @@ const (
 	SitePart     = "site"
 )
 
-// Part is a part of the initramfs: one cpio archive in one xz stream.
+// Part is a part of the initramfs: one cpio archive in one compressed stream.
 type Part struct {
 	Name string `json:"name"`
 	// Size is in bytes as it is sent, Unpacked as it lies in the node's memory.
@@ -44,17 +44,23 @@ type PartFile struct {
 }
 
 // newPart compresses records.
-func newPart(ctx context.Context, name string, xz archive.XZ, records []cpio.Record) (*Part, error) {
+func (b *build) newPart(ctx context.Context, name string, compressor archive.Compressor, records []cpio.Record) (*Part, error) {
 	content, err := archive.CPIO(records)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := xz.Compress(ctx, content)
-	if err != nil {
+	var stream []byte
+	if err := b.step("compress the "+name, func() (err error) {
+		stream, err = compressor.Compress(ctx, content)
+		return err
+	}); err != nil {
 		return nil, fmt.Errorf("compress the %s: %w", name, err)
 	}
 	p := &Part{Name: name, Size: int64(len(stream)), Unpacked: int64(len(content)), SHA256: hash(string(stream)), stream: stream}
-	p.Files, err = weigh(records, p.Size)
+	err = b.step("weigh the files of the "+name, func() error {
+		p.Files, err = weigh(records, p.Size)
+		return err
+	})
 	return p, err
 }
 

@@ -16,17 +16,19 @@ func (b *build) unified(vmlinuz, initramfs []byte) ([]byte, error) {
 		b.Log.Warn("no image for UEFI HTTP boot is made", "because", err)
 		return nil, nil
 	}
-	image, _, err := uki.Build(b.ukiImage(stub, vmlinuz, initramfs))
+	image, _, err := uki.Build(b.ukiImage(stub, vmlinuz, initramfs, b.cmdline()))
 	return image, err
 }
 
-func (b *build) ukiImage(stub, vmlinuz, initramfs []byte) uki.Image {
+func (b *build) ukiImage(stub, vmlinuz, initramfs []byte, cmdline string) uki.Image {
 	return uki.Image{
-		Stub: stub, Kernel: vmlinuz, Initrd: initramfs, Release: b.kernel.Version,
-		Cmdline:   strings.Join(b.site.Node.Arguments(), " "),
+		Stub: stub, Kernel: vmlinuz, Initrd: initramfs, Release: b.kernel.Version, Cmdline: cmdline,
 		OSRelease: osRelease(b.Release, b.site.Name),
 	}
 }
+
+// cmdline is phase 1's kernel command line when no boot script says another.
+func (b *build) cmdline() string { return strings.Join(b.site.Node.Arguments(), " ") }
 
 // osRelease is what boot menus show of the image (os-release(5)).
 func osRelease(release, site string) string {

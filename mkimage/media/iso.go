@@ -16,19 +16,29 @@ const (
 	isoGRUB = "boot/grub.img"
 )
 
+// xorriso is the tool that makes ISO images.
+const xorriso = "xorriso"
+
+// CheckISO says what to install if ISO images can't be made here.
+func CheckISO() error {
+	if _, err := exec.LookPath(xorriso); err != nil {
+		return fmt.Errorf("%s, which makes ISO images, is missing: apt-get install xorriso", xorriso)
+	}
+	return nil
+}
+
 // ISO writes an ISO image (ECMA-119) to path that starts as a CD or DVD by BIOS and UEFI (El Torito), and as a disk when it is
 // written on one: it has a partition table over the same bytes. g makes its way for BIOS; the rest does xorriso, which must
 // be installed.
 func (c Contents) ISO(ctx context.Context, g *GRUB, path string) error {
-	tool, err := exec.LookPath("xorriso")
-	if err != nil {
-		return fmt.Errorf("xorriso, which makes ISO images, is missing: apt-get install xorriso")
+	if err := CheckISO(); err != nil {
+		return err
 	}
 	tree := filepath.Join(g.temp, "iso")
 	if err := c.tree(ctx, g, tree); err != nil {
 		return fmt.Errorf("make an ISO image: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, tool, "-as", "mkisofs", "-quiet", "-o", path,
+	cmd := exec.CommandContext(ctx, xorriso, "-as", "mkisofs", "-quiet", "-o", path,
 		"-V", strings.ToUpper(c.Label), "-r", "-J", "-joliet-long",
 		"--modification-date="+made.Format("20060102150405")+"00", "--set_all_file_dates", made.Format("20060102150405")+"00",
 		"-b", isoGRUB, "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "--grub2-boot-info",

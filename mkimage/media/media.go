@@ -105,7 +105,7 @@ func (c Contents) script(before string) string {
 		return "missing"
 	}
 	return before + "loopback uki /" + bootFile + "\n" +
-		"linux16 " + part(".linux") + " " + c.Cmdline + "\n" +
+		"linux16 " + part(".linux") + " " + grubWords(c.Cmdline) + "\n" +
 		"initrd16 " + part(".initrd") + "\n" +
 		"boot\n" +
 		"echo This medium is damaged, or not for this machine. It restarts in a minute.\n" +

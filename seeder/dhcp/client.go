@@ -8,6 +8,8 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
+
+	"github.com/boottorrent/boottorrent/internal/seederurl"
 )
 
 // kind is what sort of program asks.
@@ -32,9 +34,9 @@ func (k kind) String() string {
 
 // Vendor classes (option 60) by which boot clients are known, and which replies to them carry.
 const (
-	classPXE    = "PXEClient"   // PXE 2.1, chapter 2
-	classHTTP   = "HTTPClient"  // UEFI 2.10, section 24.7
-	classPhase1 = "BootTorrent" // ours
+	classPXE    = "PXEClient"  // PXE 2.1, chapter 2
+	classHTTP   = "HTTPClient" // UEFI 2.10, section 24.7
+	classPhase1 = seederurl.VendorClass
 )
 
 // client is what a request says about the program that sent it.

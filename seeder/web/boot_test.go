@@ -95,7 +95,7 @@ func TestScriptLeadsToOneImage(t *testing.T) {
 	if got := fetch(paths[1]); got != "200 initramfs" {
 		t.Errorf("initramfs before it is replaced: %s", got)
 	}
-	write(t, filepath.Join(s.dir, "image/initramfs.cpio.xz"), "new initramfs")
+	write(t, filepath.Join(s.dir, "image/initramfs.img"), "new initramfs")
 	for _, path := range paths {
 		if got := fetch(path); got != "404 the image was replaced; load /boot/boot.ipxe again" {
 			t.Errorf("%s after the image was replaced: %s", path, got)

@@ -36,7 +36,7 @@ const (
 type Config struct {
 	// Log receives each request at debug level, and each fetch of the kernel and the initramfs at info level.
 	Log *slog.Logger
-	// ImageDir is the folder of what mkimage builds: vmlinuz and initramfs.cpio.xz.
+	// ImageDir is the folder of what mkimage builds: vmlinuz and initramfs.img.
 	ImageDir string
 	// Loaders are the paths of boot loaders by the names under which they are found below /boot/.
 	Loaders map[string]string

@@ -34,7 +34,7 @@ func newSite(t testing.TB, change func(*Config)) *site {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"image/vmlinuz": "kernel", "image/initramfs.cpio.xz": "initramfs", "ipxe/snponly.signed": "efi loader",
+		"image/vmlinuz": "kernel", "image/initramfs.img": "initramfs", "ipxe/snponly.signed": "efi loader",
 		"ipxe/undionly.kpxe": "bios loader", "oss/tiny/vmlinuz": "tiny kernel", "oss/tiny/sub/a b%c": "tiny file",
 		"oss/tiny/changed": "was longer", "oss/tiny/config.yaml": secret, "secret": secret, "oss/other/secret": secret,
 	} {
@@ -141,7 +141,7 @@ func TestPaths(t *testing.T) {
 		"elsewhere":             {"/elsewhere", 404, "/ shows what there is", ""},
 		"missing loader":        {"/boot/gone.efi", 404, "install the package", ""},
 		"a loader that is none": {"/boot/dir.efi", 500, "see its log", ""},
-		"unknown boot file":     {"/boot/passwd", 404, "vmlinuz, initramfs.cpio.xz, boottorrent.efi, boot.ipxe, dir.efi", ""},
+		"unknown boot file":     {"/boot/passwd", 404, "vmlinuz, initramfs.img, boottorrent.efi, boot.ipxe, dir.efi", ""},
 		"other content":         {catalog.BootPath("vmlinuz", sha("initramfs")), 404, "the image was replaced", ""},
 		"loader by content":     {catalog.BootPath("undionly.kpxe", sha("bios loader")), 404, "no such boot file", ""},
 		"boot folder":           {"/boot/", 404, "no such boot file", ""},

@@ -35,7 +35,7 @@ type Params struct {
 	// Base is the seeder's base URL as the node reaches it, http://10.0.0.1:8080, without a slash at the end.
 	Base string
 	// Kernel and Initrd are the paths of phase 1's kernel and initramfs below Base (catalog.BootPath); those of whatever
-	// is there at the time if empty. The initramfs must be called initramfs.cpio.xz in its folder.
+	// is there at the time if empty. The initramfs must be called initramfs.img in its folder.
 	Kernel, Initrd string
 	// Site is the site's name, for the screen.
 	Site string
@@ -47,7 +47,7 @@ type Params struct {
 // script: control characters in any value (a newline starts a new command), iPXE's own tokens among the kernel
 // arguments, a Base that is no http URL.
 func Script(p Params) ([]byte, error) {
-	p.Kernel, p.Initrd = cmp.Or(p.Kernel, "/boot/vmlinuz"), cmp.Or(p.Initrd, "/boot/initramfs.cpio.xz")
+	p.Kernel, p.Initrd = cmp.Or(p.Kernel, "/boot/vmlinuz"), cmp.Or(p.Initrd, "/boot/initramfs.img")
 	args, errs := arguments(p.Args)
 	if err := checkBase(p.Base); err != nil {
 		errs = append(errs, err)

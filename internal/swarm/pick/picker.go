@@ -32,6 +32,9 @@ type Crowd struct {
 
 // Picker keeps a window of preferred pieces on a board. Its methods are for one goroutine at a time.
 type Picker struct {
+	// Impatient takes also what others seem to be at: nothing has come of it for too long.
+	Impatient bool
+
 	self      uint64
 	board     Board
 	preferred map[int]bool
@@ -56,44 +59,112 @@ func New(self ID, b Board) *Picker {
 	return p
 }
 
-// Refill drops pieces that have arrived from the window and fills it up to the given number of pieces. It is called
-// whenever a piece was completed, and now and then because peers come and go.
-func (p *Picker) Refill(window int) {
+// Refill drops pieces from the window that have arrived, or that somebody else has got meanwhile and need not come from the
+// seeder, and fills it up to the given number of pieces. It is called whenever a piece was completed, and now and then
+// because peers come and go.
+//
+// It returns the pieces to hold: others are fetching them from the seeder right now, and there is nothing left to prefer
+// but them. A node that asked for them as well would have the seeder send them twice, and their owners would get them
+// later. They are not to be asked for at all until another call doesn't return them: because somebody has them, because the
+// crowd has changed, or because Impatient is set.
+func (p *Picker) Refill(window int) (hold []int) {
+	crowd := p.board.Crowd()
 	for i := range p.preferred {
-		if !p.board.Missing(i) {
+		if !p.board.Missing(i) || crowd.Has(i) {
 			delete(p.preferred, i)
 		}
 	}
 	if len(p.preferred) >= window {
-		return
+		return nil
 	}
-	for _, i := range p.Choose(window-len(p.preferred), p.preferred) {
+	free, busy := p.choose(crowd, window-len(p.preferred), p.preferred)
+	if p.Impatient {
+		free, busy = append(free, busy...), nil
+	}
+	for _, i := range free[:min(len(free), window-len(p.preferred))] {
 		p.preferred[i] = true
 		p.board.Prefer(i)
 	}
+	return busy
 }
 
+// Preferred is the number of pieces in the window.
+func (p *Picker) Preferred() int { return len(p.preferred) }
+
 // Choose returns up to n missing pieces that nobody in the crowd has and that are not in skip: first those whose weight
-// is highest here, then the others' shares, both by descending weight. So even nodes which don't see each other yet
-// begin at different pieces, and most likely at such as turn out to be in their share.
+// is highest here, by descending weight, then others' ([Picker.steal]). So even nodes which don't see each other yet begin
+// at different pieces, and most likely at such as turn out to be in their share. Last come those that others are at.
 func (p *Picker) Choose(n int, skip map[int]bool) []int {
-	crowd := p.board.Crowd()
+	free, busy := p.choose(p.board.Crowd(), n, skip)
+	free = append(free, busy...)
+	return free[:min(n, len(free))]
+}
+
+// choose is Choose, with the pieces apart that others are at; these only if there are fewer than n others.
+func (p *Picker) choose(crowd Crowd, n int, skip map[int]bool) (free, busy []int) {
 	p.divide(crowd.Rivals)
-	var mine, others []int
+	var others []int
 	for _, i := range p.ranked {
-		if len(mine) >= n {
-			break
+		if len(free) >= n {
+			return free, nil
 		}
-		if p.above[i] > 0 && len(others) >= n || skip[i] || !p.board.Missing(i) || crowd.Has(i) {
+		if skip[i] || !p.board.Missing(i) || crowd.Has(i) {
 			continue
 		}
 		if p.above[i] == 0 {
-			mine = append(mine, i)
+			free = append(free, i)
 		} else {
 			others = append(others, i)
 		}
 	}
-	return append(mine, others[:min(len(others), max(n-len(mine), 0))]...)
+	stolen, busy := p.steal(others)
+	free = append(free, stolen...)
+	if len(free) >= n {
+		return free[:n], nil
+	}
+	return free, busy
+}
+
+// ownersNext is how many of the pieces left in an owner's share are its own business: its window, and as many as it comes to
+// while another fetches a window.
+const ownersNext = 2 * minWindow
+
+// steal sorts pieces in other nodes' shares, best first, for a node whose own share is done. Shares are not of equal size, so
+// that the first is done when the largest is hardly half done. What its owner fetches meanwhile the seeder sends twice:
+// so a node first takes those for which it is the second by weight (no other node that is done takes them), and of these
+// the one which its owner will come to last. Those that owners have in their windows now, or will have before a thief could
+// be done, are busy.
+func (p *Picker) steal(pieces []int) (free, busy []int) {
+	type prize struct {
+		piece       int
+		owner, rank uint64 // the owner's seed, and its weight for the piece
+	}
+	prizes := make([]prize, len(pieces))
+	for k, i := range pieces {
+		prizes[k].piece = i
+		for _, r := range p.rivals {
+			if w := weight(r, i); w >= prizes[k].rank {
+				prizes[k].owner, prizes[k].rank = r, w
+			}
+		}
+	}
+	slices.SortFunc(prizes, func(a, b prize) int { return cmp.Compare(b.rank, a.rank) })
+	ahead := map[uint64]int{}
+	prizes = slices.DeleteFunc(prizes, func(z prize) bool {
+		ahead[z.owner]++
+		if ahead[z.owner] > ownersNext {
+			return false
+		}
+		busy = append(busy, z.piece)
+		return true
+	})
+	slices.SortFunc(prizes, func(a, b prize) int {
+		return cmp.Or(cmp.Compare(p.above[a.piece], p.above[b.piece]), cmp.Compare(a.rank, b.rank))
+	})
+	for _, z := range prizes {
+		free = append(free, z.piece)
+	}
+	return free, busy
 }
 
 // divide brings the shares up to date with who is there.

@@ -226,3 +226,119 @@ func (*lateBoard) Pieces() int      { return 4096 }
 func (*lateBoard) Missing(int) bool { return true }
 func (*lateBoard) Prefer(int)       {}
 func (b *lateBoard) Crowd() Crowd   { return b.crowd }
+
+// TestPickersFetchOnce has a room fetch everything from the seeder, one piece at a time. Only what nodes whose share is done
+// take of the others' can be fetched twice.
+func TestPickersFetchOnce(t *testing.T) {
+	for _, c := range []struct {
+		nodes, pieces int
+		most          float64 // copies of all
+	}{{4, 256, 1.01}, {8, 256, 1.02}, {16, 256, 1.04}, {16, 1024, 1.01}} {
+		if copies := fetchAll(c.nodes, c.pieces); copies > c.most {
+			t.Errorf("%d nodes fetched %.3f copies of %d pieces, want at most %.2f", c.nodes, copies, c.pieces, c.most)
+		}
+	}
+}
+
+// fetchAll runs rounds in which every node takes a piece from the seeder, which is everybody's afterwards, until no piece is
+// missing. It returns how many copies were taken.
+func fetchAll(nodes, pieces int) (copies float64) {
+	boards, pickers := make([]*fakeBoard, nodes), make([]*Picker, nodes)
+	for n := range boards {
+		boards[n] = newFakeBoard(pieces)
+		for other := range nodes {
+			if other != n {
+				boards[n].crowd = append(boards[n].crowd, with(byte(other), true))
+			}
+		}
+		pickers[n] = New(id(byte(n)), boards[n])
+	}
+	taken := 0
+	for left := pieces; left > 0; {
+		var chosen []int
+		for n, p := range pickers {
+			boards[n].preferred = nil
+			p.Refill(1)
+			chosen = append(chosen, boards[n].preferred...)
+		}
+		taken += len(chosen)
+		for _, i := range chosen {
+			if !boards[0].here[i] {
+				left--
+			}
+			for _, b := range boards {
+				b.here[i] = true
+			}
+		}
+	}
+	return float64(taken) / float64(pieces)
+}
+
+// TestPickerTakesWhatOwnersDoLast has a node whose share is done take pieces of which it is the second by weight, from the
+// end of their owners' orders, and what the owners are at now only in the end.
+func TestPickerTakesWhatOwnersDoLast(t *testing.T) {
+	b := newFakeBoard(200)
+	b.crowd = []member{with(0, true), with(2, true)}
+	for i := range b.here {
+		b.here[i] = owner(i, 3) == 1
+	}
+	p := New(id(1), b)
+	all := p.Choose(200, nil)
+	busy := all[len(all)-2*ownersNext:] // which the two owners have in their windows, or soon will
+	for _, i := range busy {
+		ahead := 0
+		for _, j := range all {
+			if o := owner(i, 3); owner(j, 3) == o && weight(seed(id(o)), j) > weight(seed(id(o)), i) {
+				ahead++
+			}
+		}
+		if ahead >= ownersNext {
+			t.Errorf("piece %d comes at the end, and %d others come to its owner's turn before", i, ahead)
+		}
+	}
+	all = all[:len(all)-len(busy)]
+	second := 0
+	for second < len(all) && p.above[all[second]] == 1 {
+		second++
+	}
+	if second == 0 || second == len(all) || slices.ContainsFunc(all[second:], func(i int) bool { return p.above[i] == 1 }) {
+		t.Fatalf("%d of %d pieces of which it is the second come first", second, len(all))
+	}
+	for k := 1; k < second; k++ {
+		before, after := all[k-1], all[k]
+		if weight(seed(id(owner(before, 3))), before) > weight(seed(id(owner(after, 3))), after) {
+			t.Errorf("piece %d comes before %d, though its owner comes to it earlier", before, after)
+		}
+	}
+}
+
+// TestPickerHoldsWhatOwnersAreAt has nothing left but what is in the windows of two others: it is left to them, unless
+// they are too slow, and until they are gone.
+func TestPickerHoldsWhatOwnersAreAt(t *testing.T) {
+	b := newFakeBoard(200)
+	b.crowd = []member{with(0, true), with(2, true)}
+	left := map[byte]int{}
+	var want []int
+	for i := range b.here {
+		o := owner(i, 3)
+		b.here[i] = o == 1 || left[o] == ownersNext
+		if !b.here[i] {
+			left[o]++
+			want = append(want, i)
+		}
+	}
+	p := New(id(1), b)
+	hold := p.Refill(2)
+	slices.Sort(hold)
+	if !slices.Equal(hold, want) || len(b.preferred) > 0 {
+		t.Errorf("holds %v, prefers %v; want %v held", hold, b.preferred, want)
+	}
+	p.Impatient = true
+	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 {
+		t.Errorf("impatient it holds %v and prefers %v", hold, b.preferred)
+	}
+	p, b.preferred, b.crowd = New(id(1), b), nil, nil
+	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 {
+		t.Errorf("alone it holds %v and prefers %v", hold, b.preferred)
+	}
+}

@@ -52,9 +52,13 @@ func (q *Queue) Received(n int, now time.Time) bool {
 	return true
 }
 
+// minWindow is the least number of pieces to prefer at a time. With one, the seeder's connection falls idle while a piece
+// that has come in is hashed.
+const minWindow = 2
+
 // Window is the number of pieces to prefer at a time: two, and as many more as the requests to one peer span (its
 // deepest queue, in blocks), or what is beyond the window would be asked for in the library's order. The length of a
 // piece is in bytes.
 func Window(depth int, pieceLength int64) int {
-	return 2 + int(int64(depth)*BlockSize/pieceLength)
+	return minWindow + int(int64(depth)*BlockSize/pieceLength)
 }

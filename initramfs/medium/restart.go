@@ -1,0 +1,70 @@
+package medium
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/u-root/u-root/pkg/boot/kexec"
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/uki"
+)
+
+// Restart starts the medium's kernel and initramfs with another command line (kexec_file_load(2)). It comes back only with an
+// error.
+func (m *Medium) Restart(cmdline string) error {
+	return m.restart(cmdline, kexec.FileLoad, kexec.Reboot)
+}
+
+func (m *Medium) restart(cmdline string, load func(kernel, initrd *os.File, cmdline string) error, reboot func() error) error {
+	kernel, initrd, err := m.system()
+	if err != nil {
+		return fmt.Errorf("the medium %s: %w", m.Device, err)
+	}
+	defer kernel.Close()
+	defer initrd.Close()
+	if err := load(kernel, initrd, cmdline); err != nil {
+		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EKEYREJECTED) || errors.Is(err, unix.ENOKEY) {
+			return fmt.Errorf("%w: with Secure Boot the kernel must be one that the distribution has signed", err)
+		}
+		return err
+	}
+	unix.Sync()
+	if err := reboot(); err != nil {
+		return fmt.Errorf("the kernel did not hand over: %w", err)
+	}
+	return errors.New("the kernel did not hand over and gave no reason")
+}
+
+// system returns the medium's kernel and initramfs as files in memory.
+func (m *Medium) system() (kernel, initrd *os.File, err error) {
+	image, err := m.volume.ReadFile(bootFile, maxBootFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	if kernel, err = section(image, ".linux"); err != nil {
+		return nil, nil, err
+	}
+	if initrd, err = section(image, ".initrd"); err != nil {
+		return nil, nil, errors.Join(err, kernel.Close())
+	}
+	return kernel, initrd, nil
+}
+
+// section copies a section of a unified kernel image into a file in memory (memfd_create(2)).
+func section(image []byte, name string) (*os.File, error) {
+	content, err := uki.Content(image, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", bootFile, err)
+	}
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make a file in memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.Write(content); err != nil {
+		return nil, errors.Join(fmt.Errorf("copy %s into memory: %w", name, err), f.Close())
+	}
+	return f, nil
+}

@@ -1,0 +1,179 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/initramfs/discover"
+	"github.com/boottorrent/boottorrent/initramfs/menu"
+	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/seederurl"
+)
+
+const (
+	// seederTime is how long the choice between several seeders waits for a person, in seconds.
+	seederTime = 10
+	// nameDeadline is how long a seeder's name may take to be resolved. It was resolved just before, to ask it.
+	nameDeadline = 10 * time.Second
+)
+
+// Discover finds the seeder.
+func (n *Node) Discover(ctx context.Context) error {
+	base, err := n.findSeeder(ctx)
+	if err != nil {
+		return err // which lists what was tried
+	}
+	limited, cancel := context.WithTimeout(ctx, nameDeadline)
+	defer cancel()
+	if base, err = numeric(limited, base); err != nil {
+		return err
+	}
+	n.found.Store(&client.Client{Base: base, Key: n.key})
+	if !n.reporting && !n.ByHand { // of this boot, boot reports
+		n.reporting = true
+		go n.Report.Run(ctx, poster{n})
+		if n.Shipper != nil {
+			go n.Shipper.Run(ctx, logPoster{n})
+		}
+	}
+	return n.save()
+}
+
+// findSeeder tries where people say that the seeder is, one after the other, and if none answers there, what DHCP tells.
+func (n *Node) findSeeder(ctx context.Context) (string, error) {
+	limited, cancel := context.WithTimeout(ctx, discoverDeadline)
+	defer cancel()
+	probe := func(ctx context.Context, base string) error {
+		return (&client.Client{Base: base, Key: n.key}).Probe(ctx)
+	}
+	base, tried, err := discover.Find(limited, discover.Named(n.typed, n.Cmdline, n.Image), probe)
+	n.logAttempts(tried)
+	if err == nil {
+		return base, nil
+	}
+	lease := n.lease()
+	answers, err := n.askDHCP(limited, lease)
+	if err != nil {
+		n.Log("seeder: nobody is asked by DHCP: %v", err)
+	}
+	systems := newCounts()
+	told := discover.All(limited, discover.Told(answers, lease), func(ctx context.Context, base string) error {
+		// Nobody vouches for who answers DHCP: only a seeder of this site counts.
+		cat, err := (&client.Client{Base: base, Key: n.key}).Catalog(ctx)
+		if err == nil {
+			systems.set(base, len(cat.Systems))
+		}
+		return err
+	})
+	n.logAttempts(told)
+	answering := discover.Answering(told)
+	if len(answering) == 0 {
+		return "", &discover.NotFoundError{Tried: append(tried, told...)}
+	}
+	return n.chooseSeeder(ctx, answering, systems)
+}
+
+func (n *Node) logAttempts(tried []discover.Attempt) {
+	for _, t := range tried {
+		n.Log("seeder: %s", t)
+	}
+}
+
+// counts are the numbers of systems of seeders, by URL.
+type counts struct {
+	mu      sync.Mutex
+	systems map[string]int
+}
+
+func newCounts() *counts { return &counts{systems: map[string]int{}} }
+
+func (c *counts) set(base string, systems int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.systems[base] = systems
+}
+
+func (c *counts) String(base string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.systems[base] == 1 {
+		return "1 system"
+	}
+	return fmt.Sprintf("%d systems", c.systems[base])
+}
+
+// chooseSeeder asks which of several seeders to take, but only once: later it takes the same as long as that one answers.
+func (n *Node) chooseSeeder(ctx context.Context, answering []discover.Attempt, systems *counts) (string, error) {
+	var items []menu.Item
+	for _, a := range answering {
+		if c := n.client(); len(answering) == 1 || c != nil && c.Base == a.URL {
+			return a.URL, nil
+		}
+		items = append(items, menu.Item{Name: a.URL, Description: systems.String(a.URL)})
+	}
+	final, where, err := n.Consoles.Run(ctx, menu.NewSeeders(n.place(), items, seederTime), nil)
+	if err != nil {
+		n.Log("seeder: the screen failed, the first one is taken: %v", err)
+		return answering[0].URL, nil
+	}
+	n.typedAt(where)
+	chosen := final.(menu.Chooser).Choice()
+	if chosen.System == "" { // ended from outside
+		return "", context.Cause(ctx)
+	}
+	by := "nobody chose"
+	if chosen.ByPerson {
+		by = "somebody chose it"
+	}
+	n.Log("seeder: %d answer, %s is taken (%s)", len(answering), chosen.System, by)
+	return chosen.System, nil
+}
+
+// typeSeeder asks a person for the seeder's address, and says whether one was typed.
+func (n *Node) typeSeeder(ctx context.Context, tried string) bool {
+	check := func(text string) error {
+		_, err := seederurl.Base(text)
+		return err
+	}
+	final, where, err := n.Consoles.Run(ctx, menu.NewAddress(n.place(), tried, check), nil)
+	if err != nil {
+		n.Log("the screen failed: %v", err)
+		return false
+	}
+	n.typedAt(where)
+	text := final.(menu.Address).Answer()
+	if text == "" {
+		return false
+	}
+	n.typed = text
+	n.Log("seeder: somebody typed %s", text)
+	return true
+}
+
+// canType is whether another seeder may be what mends a failed step.
+func canType(step wire.Step) bool { return step == wire.Discover || step == wire.Catalog }
+
+// numeric returns a seeder's base URL with its address instead of its name: peers are known by address. That of a seeder behind
+// https, whose certificate has the name, stays.
+func numeric(ctx context.Context, base string) (string, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", fmt.Errorf("the seeder's URL: %w", err)
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil || u.Scheme != "http" {
+		return base, nil
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", u.Hostname())
+	if err != nil {
+		return "", fmt.Errorf("the address of the seeder %s: %w; give the address instead of the name", base, err)
+	}
+	u.Host = net.JoinHostPort(addrs[0].Unmap().String(), cmp.Or(u.Port(), "80"))
+	return u.String(), nil
+}

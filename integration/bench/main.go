@@ -1,0 +1,53 @@
+// Bench measures how long a room needs for one image, with this project's BitTorrent engine and with what else one might
+// take, side by side.
+//
+// Synopsis:
+//
+//	bench swarm [--scenario NAMES] [--nodes N] [--engines NAMES] [--runs N] [--format table|json] [--results DIR]
+//	            [--link MBIT] [--server MBIT] [--stagger TIME] [--image MIB] [--piece KIB] [--skip-missing]
+//	            [--profiles DIR]
+//	bench plot  [--results DIR] [--docs DIR]
+//
+// bench swarm makes a star of network namespaces in this machine (integration/lab): a seeder and N nodes, each with a
+// cable of its own to one switch, shaped in both directions. All nodes begin at once, or spread over --stagger; every
+// copy is verified by its SHA-256. It needs root. Results are printed, and kept as JSON in the folder --results.
+//
+// bench plot makes the tables and pictures of docs/benchmark.md from all results kept.
+//
+// `make bench` installs what is needed and measures the rows of the project's table.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New("say what to do: swarm or plot; see bench swarm --help")
+	}
+	switch args[0] {
+	case "swarm":
+		return swarmCommand(ctx, args[1:])
+	case "plot":
+		return plotCommand(args[1:])
+	case "peer":
+		return peerCommand(ctx, args[1:])
+	}
+	return fmt.Errorf("unknown command %q: want swarm or plot", args[0])
+}

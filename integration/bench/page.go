@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+const pageHead = `# How long a room needs
+
+Made by ` + "`go run ./integration/bench plot`" + ` from the data in integration/bench/results; don't edit it. To measure: ` + "`make bench`" + `.
+
+A star of network namespaces in one machine: a seeder and N nodes, each with a cable of its own to one switch, shaped in both
+directions. All nodes begin at once (or spread over the time given) and know only the tracker, HTTP clients the server. The image is
+random bytes; every copy was verified by its SHA-256. Figures are medians over the runs.
+
+- **T_min** = max(F/S, F/d, N·F/(S+N·u)) is the least time possible if data were a fluid: F is the image's size, S the seeder's link, d and u
+  a node's. **Ratio** is the time of the last node over it. With arrivals spread, each node's time counts from its own start, and its
+  bound is that of a node alone, max(F/S, F/d).
+- **Copies** is the bytes that left the seeder's card, headers included, over the image's size.
+- **CPU s** is of all programs together; **CPU s/GB** for each 10⁹ bytes that nodes received, seeder included.
+- **MiB** is the most memory a node had resident, what it maps of the image included.
+- boottorrent is done when it has verified the files' SHA-256, too; the others when they have every piece (SHA-1), HTTP when it has every byte.
+`
+
+// writePage writes the documentation's page.
+func writePage(path string, reports []report, groups []group) error {
+	var b bytes.Buffer
+	b.WriteString(pageHead)
+	var machines []string
+	for _, r := range reports {
+		if m := r.Machine.String(); !slices.Contains(machines, m) {
+			machines = append(machines, m)
+		}
+	}
+	fmt.Fprintf(&b, "\nMeasured on: %s; last on %s.\n", strings.Join(machines, "; "), reports[len(reports)-1].Time.UTC().Format("2006-01-02"))
+	name, limited := "", false
+	for _, g := range groups {
+		if g.scenario.Name != name {
+			name = g.scenario.Name
+			fmt.Fprintf(&b, "\n## %s: %s\n\n![%s](%s)\n", name, title(name), title(name), picture(name))
+		}
+		fmt.Fprintf(&b, "\n%s:\n\n", g.scenario)
+		writeRow(&b, heads)
+		writeRow(&b, slices.Repeat([]string{"---"}, len(heads)))
+		for _, row := range g.rows {
+			writeRow(&b, row.cells())
+			limited = limited || row.limited > 0
+		}
+	}
+	if limited {
+		b.WriteString("\n" + limitNote + ".\n")
+	}
+	return os.WriteFile(path, b.Bytes(), 0o644)
+}
+
+func writeRow(b *bytes.Buffer, cells []string) {
+	fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+}

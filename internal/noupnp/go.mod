@@ -1,0 +1,5 @@
+module github.com/anacrolix/upnp
+
+go 1.26.0
+
+require github.com/anacrolix/log v0.17.1-0.20251118025802-918f1157b7bb

@@ -1,0 +1,91 @@
+package swarm
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/anacrolix/torrent"
+
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
+)
+
+// chooser has the library ask for what a picker chooses: preferred pieces before others, held pieces not at all.
+type chooser struct {
+	engine *Engine
+	entry  *entry
+	picker *pick.Picker
+	began  time.Time
+	// held is what the picker wants held, since it last changed at heldAt.
+	held   []int
+	heldAt time.Time
+	// impatient says that what was held did not come out.
+	impatient bool
+}
+
+const (
+	// refillTime is how often the picker looks at the crowd, as peers come and go without a piece being completed.
+	refillTime = 200 * time.Millisecond
+	// A held piece is waited for while of all that are held one comes out every patienceTime, or in the time in which
+	// patiencePieces came out on average so far, whichever is longer.
+	patienceTime   = 2 * time.Second
+	patiencePieces = 16
+)
+
+func newChooser(e *Engine, f *entry) *chooser {
+	return &chooser{engine: e, entry: f, picker: pick.New(e.client.PeerID(), torrentBoard{f}), began: time.Now()}
+}
+
+// run keeps the window full until all is here or ctx ends.
+func (c *chooser) run(ctx context.Context) {
+	ticker := time.NewTicker(refillTime)
+	defer ticker.Stop()
+	complete := c.entry.torrent.Complete().On()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-complete:
+			return
+		case <-ticker.C:
+		case <-c.entry.store.changed:
+		}
+		c.refill(time.Now())
+	}
+}
+
+func (c *chooser) refill(now time.Time) {
+	// What a node has that is complete can be had from there, and there is nothing to wait for.
+	c.picker.Impatient = c.impatient || torrentBoard{c.entry}.seededElsewhere(c.engine.cfg.Seeders)
+	hold := c.picker.Refill(pick.Window(c.engine.conns.depth(c.entry), c.entry.layout.pieceLength))
+	slices.Sort(hold)
+	if !slices.Equal(hold, c.held) {
+		c.hold(hold)
+		c.heldAt = now
+	}
+	if len(hold) > 0 && now.Sub(c.heldAt) > c.patience(now) {
+		c.impatient = true // from here on: who was too slow once is not waited for again
+	}
+	c.entry.holding.Store(len(hold) > 0)
+	c.entry.quiet.Store(len(hold) > 0 && c.picker.Preferred() == 0)
+}
+
+// hold has the library ask for the pieces held so far again, and not for the given ones.
+func (c *chooser) hold(pieces []int) {
+	for _, i := range c.held {
+		if !slices.Contains(pieces, i) && c.entry.store.missing(i) {
+			c.entry.torrent.Piece(i).SetPriority(torrent.PiecePriorityNormal)
+		}
+	}
+	for _, i := range pieces {
+		if !slices.Contains(c.held, i) {
+			c.entry.torrent.Piece(i).SetPriority(torrent.PiecePriorityNone)
+		}
+	}
+	c.held = pieces
+}
+
+func (c *chooser) patience(now time.Time) time.Duration {
+	average := now.Sub(c.began) / time.Duration(len(c.entry.store.pieces))
+	return max(patienceTime, patiencePieces*average)
+}

@@ -1,0 +1,210 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/internal/fat"
+	"github.com/boottorrent/boottorrent/internal/mediumconf"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/uki"
+	"github.com/boottorrent/boottorrent/mkimage/media"
+	mediafiles "github.com/boottorrent/boottorrent/templates/media"
+)
+
+// Format is a kind of medium.
+type Format string
+
+// The formats, as they are named on the command line.
+const (
+	// USB is the image of a disk, ISO that of a CD, which starts from a disk as well.
+	USB Format = "usb"
+	ISO Format = "iso"
+)
+
+// Names of media in DIR/image/.
+var mediumFiles = map[Format]string{USB: "boottorrent.img", ISO: "boottorrent.iso"}
+
+// mediumLabel is the name of a medium's file system.
+const mediumLabel = "BOOTTORRENT"
+
+// MediumArgument is the kernel argument, behind it "=" and eight hexadecimal digits, that tells phase 1 the serial number of
+// the FAT file system it was started from.
+const MediumArgument = "bt.medium"
+
+// Medium says which medium to make.
+type Medium struct {
+	Format Format
+	// Config is the file that becomes the boottorrent.conf on it; if empty it gets one in which nothing is set.
+	Config string
+	// Path is the file to write; in DIR/image/ if empty.
+	Path string
+}
+
+// MadeMedium is a medium that was made.
+type MadeMedium struct {
+	Path string
+	// Size is in bytes.
+	Size int64
+	// Volume is the serial number of its FAT file system, made of all that is on it.
+	Volume uint32
+}
+
+// medium is one in the making.
+type medium struct {
+	Medium
+	conf []byte
+	stub []byte
+	grub *media.GRUB
+	made MadeMedium
+}
+
+// BuildMedium builds the image of o.Site as [Build] does, and a medium to start it from. What it lacks for that it says before
+// anything is built or written. The same inputs give the same bytes.
+func BuildMedium(ctx context.Context, o Options, want Medium) (*Manifest, MadeMedium, error) {
+	b, err := newBuild(ctx, o)
+	if err != nil {
+		return nil, MadeMedium{}, err
+	}
+	defer b.close()
+	if b.medium, err = b.newMedium(want); err != nil {
+		return nil, MadeMedium{}, err
+	}
+	m, err := b.run(ctx)
+	return m, b.medium.made, err
+}
+
+// newMedium checks all that can be checked before.
+func (b *build) newMedium(want Medium) (*medium, error) {
+	name, ok := mediumFiles[want.Format]
+	if !ok {
+		return nil, &OptionError{fmt.Sprintf("there is no medium %q: choose %s or %s", want.Format, USB, ISO)}
+	}
+	if want.Path == "" {
+		want.Path = filepath.Join(b.Site, site.ImageDir, name)
+	}
+	if info, err := os.Stat(want.Path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file; write the medium to one, and that onto a device by: mkimage flash FILE", want.Path)
+	}
+	conf, err := readConfig(want.Config)
+	if err != nil {
+		return nil, err
+	}
+	m := &medium{Medium: want, conf: conf}
+	temp, err := b.tempDir()
+	if err != nil {
+		return nil, err
+	}
+	if m.stub, err = uki.ReadStub(); err != nil {
+		return nil, err
+	}
+	if m.grub, err = media.NewGRUB(temp); err != nil {
+		return nil, err
+	}
+	if want.Format == ISO {
+		return m, media.CheckISO()
+	}
+	return m, nil
+}
+
+// readConfig reads the text for the medium and has it checked by who will read it there.
+func readConfig(path string) ([]byte, error) {
+	if path == "" {
+		return mediafiles.Config(), nil
+	}
+	conf, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the medium's configuration: %w", err)
+	}
+	if len(conf) > mediumconf.MaxSize {
+		return nil, fmt.Errorf("%s has %d bytes, %d at most are read on a medium; is it the right file?", path, len(conf), mediumconf.MaxSize)
+	}
+	_, problems := mediumconf.Parse(conf)
+	if len(problems) == 0 {
+		return conf, nil
+	}
+	text := "the medium's configuration is wrong; nothing was written"
+	for _, p := range problems {
+		text += fmt.Sprintf("\n%s:%d: %s: %s; %s", path, p.Line, p.Text, p.What, p.Do)
+	}
+	return nil, errors.New(text)
+}
+
+// writeMedium makes the medium of the parts of its initramfs.
+func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
+	m := b.medium
+	vmlinuz, err := b.readKernel()
+	if err != nil {
+		return err
+	}
+	im := b.ukiImage(m.stub, vmlinuz, join(parts), b.cmdline())
+	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediumconf.Name, Data: m.conf}}}
+	im.Cmdline += fmt.Sprintf(" %s=%08x", MediumArgument, c.Volume)
+	c.Cmdline = im.Cmdline
+	if c.UKI, c.Sections, err = uki.Build(im); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(m.Path), 0o755); err != nil {
+		return fmt.Errorf("write the medium: %w", err)
+	}
+	if m.Format == ISO {
+		err = m.writeISO(ctx, c)
+	} else {
+		err = m.writeDisk(ctx, c)
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(m.Path)
+	if err != nil {
+		return fmt.Errorf("write the medium: %w", err)
+	}
+	m.made = MadeMedium{Path: m.Path, Size: info.Size(), Volume: c.Volume}
+	return nil
+}
+
+// volume is the serial number for a medium with this image, never 0.
+func (m *medium) volume(im uki.Image) uint32 {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %q %q %q ", m.Format, im.Cmdline, im.Release, im.OSRelease)
+	for _, part := range [][]byte{im.Stub, im.Kernel, im.Initrd, m.conf} {
+		fmt.Fprintf(h, "%x", sha256.Sum256(part))
+	}
+	return max(1, binary.LittleEndian.Uint32(h.Sum(nil)))
+}
+
+func (m *medium) writeDisk(ctx context.Context, c media.Contents) error {
+	disk, err := c.Disk(ctx, m.grub)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(m.Path, disk); err != nil {
+		return fmt.Errorf("write the medium: %w", err)
+	}
+	return nil
+}
+
+// writeISO has the image written beside its place and moves it there.
+func (m *medium) writeISO(ctx context.Context, c media.Contents) (err error) {
+	temp, err := writeTemp(m.Path, nil)
+	if err != nil {
+		return fmt.Errorf("write the medium: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temp))
+		}
+	}()
+	if err := c.ISO(ctx, m.grub, temp); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, m.Path); err != nil {
+		return fmt.Errorf("write the medium: %w", err)
+	}
+	return nil
+}
