@@ -35,12 +35,19 @@ type node struct {
 	blocks       int64 // that came in
 	wasted       int64 // of those, that were here already
 	deep         [maxDepth]uint16
-	deepest      int // no connection has been asked for more blocks than this
-	pieceLength  int64
-	has, known   set // pieces here, and those that others know of
-	want         set // pieces missing that have blocks not asked for
-	partial      set // pieces missing that have blocks here
-	high         set // pieces that the picker prefers
+	told         int // pieces that others know of
+	elsewhere    int // complete peers besides the seeder
+	hold         []int
+	heldAt       time.Duration
+	held         set
+	impatient    bool // what was held did not come out
+	holding      bool // pieces are held
+	quiet        bool // there is nothing to ask the seeder for that nobody else has
+	deepest      int  // no connection has been asked for more blocks than this
+	has, known   set  // pieces here, and those that others know of
+	want         set  // pieces missing that have blocks not asked for
+	partial      set  // pieces missing that have blocks here
+	high         set  // pieces that the picker prefers
 	unasked      []uint64
 	missing      []uint64
 	availability []uint16 // of each piece, among the incomplete peers
@@ -71,8 +78,8 @@ func newNode(index int, s *Scenario) *node {
 	n := s.pieces()
 	d := &node{
 		index: int32(index), rack: int32(index % s.Racks), left: n, limit: s.Conns,
-		upload: newLink(s.Link), download: newLink(s.Link), rivalsStale: true, pieceLength: s.PieceLength,
-		has: newSet(n), known: newSet(n), want: newSet(n), partial: newSet(n), high: newSet(n),
+		upload: newLink(s.Link), download: newLink(s.Link), rivalsStale: true,
+		has: newSet(n), known: newSet(n), want: newSet(n), partial: newSet(n), high: newSet(n), held: newSet(n),
 		unasked: make([]uint64, n), missing: make([]uint64, n), availability: make([]uint16, n),
 	}
 	for i := range n {
@@ -117,21 +124,15 @@ func (d *node) Crowd() pick.Crowd {
 	return pick.Crowd{Rivals: d.rivals, Has: func(i int) bool { return d.availability[i] > 0 }}
 }
 
-// refill has the picker fill its window, as internal/swarm does.
-func (d *node) refill() {
-	depth := 0
-	for _, p := range d.pipes {
-		depth = max(depth, p.depth.Depth())
-	}
-	d.picker.Refill(pick.Window(depth, d.pieceLength))
-}
+// knownAll reports whether the others know that it has all.
+func (d *node) knownAll() bool { return d.seeder || d.complete && d.told == len(d.missing) }
 
 // next is the piece of which the library would ask u for a block first: by priority, pieces that were begun,
 // availability and index.
 func (d *node) next(u *node) (piece int, ok bool) {
 	piece, class, least := -1, 4, uint16(0)
 	for w := range d.want {
-		all := d.want[w] & u.known[w]
+		all := d.want[w] & u.known[w] &^ d.held[w]
 		if all == 0 {
 			continue
 		}
@@ -187,7 +188,7 @@ func (d *node) count(p *pipe, by int) {
 	}
 }
 
-// to returns the pipe from u to here, if they are connected.
+// fromPeer returns the pipe from u to here, if they are connected.
 func (d *node) fromPeer(u *node) *pipe {
 	for _, p := range d.pipes {
 		if p.from == u {

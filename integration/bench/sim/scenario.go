@@ -77,9 +77,9 @@ func (s *Scenario) pieces() int { return int((s.Size + s.PieceLength - 1) / s.Pi
 // blocks is how many a piece has.
 func (s *Scenario) blocks() int { return int(s.PieceLength / blockSize) }
 
-// TMin is the least time in which all nodes can have the image, as a fluid (SWARM.md) and with uplinks: a rack gets the
+// Least is the least time in which all nodes can have the image, as a fluid (SWARM.md) and with uplinks: a rack gets the
 // image at least once through its uplink, and what its n nodes need comes from there and from themselves.
-func (s *Scenario) TMin() time.Duration {
+func (s *Scenario) Least() time.Duration {
 	f, n, seeder, node := float64(s.pieces())*float64(s.PieceLength)*8, float64(s.Nodes), float64(s.Seeder), float64(s.Link)
 	t := max(f/seeder, f/node, n*f/(seeder+n*node))
 	if up := float64(s.Uplink); up > 0 {
@@ -87,31 +87,4 @@ func (s *Scenario) TMin() time.Duration {
 		t = max(t, f/up, in*f/(up+in*node))
 	}
 	return time.Duration(t * float64(time.Second))
-}
-
-// Result is how a run went. The names are those of the results of real runs, as far as both have them.
-type Result struct {
-	Scenario
-	Engine string `json:"engine"`
-	// TFirst, TMedian and TLast are when a node had the image, from the start of the first, and TMin the bound; seconds.
-	TFirst  float64 `json:"t_first"`
-	TMedian float64 `json:"t_median"`
-	TLast   float64 `json:"t_last"`
-	TMinS   float64 `json:"t_min"`
-	// Ratio is TLast / TMin.
-	Ratio float64 `json:"ratio"`
-	// SeederCopies and UplinkCopies are what the seeder sent, and what a rack took from outside on average, in images.
-	SeederCopies float64 `json:"seeder_copies"`
-	UplinkCopies float64 `json:"uplink_copies"`
-	// Announces is how many the tracker got, AnnouncesPeak the most within a second.
-	Announces     int `json:"announces"`
-	AnnouncesPeak int `json:"announces_peak_per_s"`
-	// SeederPeers is the most connections the seeder had, SeederRefused how often it turned a node away.
-	SeederPeers   int `json:"seeder_peers"`
-	SeederRefused int `json:"seeder_refused"`
-	// Waste is the part of what came in that had come already.
-	Waste float64 `json:"waste"`
-	// Events and WallS are the work of the simulation: events, and seconds of real time.
-	Events int64   `json:"events"`
-	WallS  float64 `json:"wall_s"`
 }
