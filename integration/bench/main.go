@@ -7,12 +7,15 @@
 //	            [--link MBIT] [--server MBIT] [--stagger TIME] [--image MIB] [--piece KIB] [--skip-missing]
 //	            [--profiles DIR]
 //	bench plot  [--results DIR] [--docs DIR]
+//	bench sim   [--nodes N] [--racks N] [--uplink MBIT] ...
 //
 // bench swarm makes a star of network namespaces in this machine (integration/lab): a seeder and N nodes, each with a
 // cable of its own to one switch, shaped in both directions. All nodes begin at once, or spread over --stagger; every
 // copy is verified by its SHA-256. It needs root. Results are printed, and kept as JSON in the folder --results.
 //
 // bench plot makes the tables and pictures of docs/benchmark.md from all results kept.
+//
+// bench sim simulates rooms that are too large for this machine (package sim).
 //
 // `make bench` installs what is needed and measures the rows of the project's table.
 package main
@@ -25,6 +28,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/boottorrent/boottorrent/integration/bench/sim"
 )
 
 func main() {
@@ -39,15 +44,17 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: swarm or plot; see bench swarm --help")
+		return errors.New("say what to do: swarm, plot or sim; see bench swarm --help")
 	}
 	switch args[0] {
 	case "swarm":
 		return swarmCommand(ctx, args[1:])
 	case "plot":
 		return plotCommand(args[1:])
+	case "sim":
+		return sim.Command(args[1:], os.Stdout)
 	case "peer":
 		return peerCommand(ctx, args[1:])
 	}
-	return fmt.Errorf("unknown command %q: want swarm or plot", args[0])
+	return fmt.Errorf("unknown command %q: want swarm, plot or sim", args[0])
 }

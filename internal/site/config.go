@@ -45,6 +45,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 
 	readDHCP(m.mapping("dhcp"), s)
 	readPorts(m.mapping("ports"), &s.Ports)
+	s.Racks = readRacks(m)
 
 	log := m.mapping("log")
 	s.Log.Level = log.oneOf("level", "info", "debug", "info", "warn", "error")

@@ -34,9 +34,11 @@ type Site struct {
 	Defaults catalog.Defaults
 	DHCP     DHCP
 	Ports    Ports
-	Log      Log
-	Node     Node
-	Limits   Limits
+	// Racks are IPv4 subnets whose machines share an uplink.
+	Racks  []netip.Prefix
+	Log    Log
+	Node   Node
+	Limits Limits
 	// Original says that the site is one of the original BootTorrent (Boottorrent.yaml, version 0).
 	Original bool
 	// Systems are sorted by title, then name.

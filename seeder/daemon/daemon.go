@@ -110,7 +110,7 @@ func (d *daemon) assemble(st *store.Store) {
 		d.base = append(d.base, base)
 		announce = append(announce, base+catalog.PathAnnounce)
 	}
-	track := tracker.New(tracker.Config{Seeds: d.seedAt, Log: d.Log})
+	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
 	registry := nodes.New(d.Log, time.Now)
 	registry.Names = d.hostname
 	logs := nodelog.New(filepath.Join(d.state, LogDir), d.Log, time.Now)

@@ -69,6 +69,7 @@ func needRestart(running, changed *site.Site) (keys []string) {
 		{"serve", running.Serve, changed.Serve},
 		{"dhcp", running.DHCP, changed.DHCP},
 		{"ports", running.Ports, changed.Ports},
+		{"racks", running.Racks, changed.Racks},
 		{"log", running.Log, changed.Log},
 		{"limits.seeder", running.Limits.Seeder, changed.Limits.Seeder},
 	} {

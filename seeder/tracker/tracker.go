@@ -38,6 +38,9 @@ type Config struct {
 	// local address (zero if unknown). The seed is the first of the peers given to every incomplete peer, needs no
 	// announce and counts as one complete peer in answers. Nil, or a zero result: no such seed.
 	Seeds func(local netip.Addr) netip.AddrPort
+	// Racks are subnets whose machines share an uplink. A client in one of them is told mostly of others in the same one.
+	// Empty: whom it is told of is left to chance.
+	Racks []netip.Prefix
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 	// Log receives every announce at debug level; nothing is logged if nil.
@@ -149,7 +152,7 @@ func (t *Tracker) announce(a announce) (ans answer, ok bool) {
 			want--
 		}
 	}
-	ans.peers = s.choose(want, a.complete, func(p *peer) bool {
+	ans.peers = s.chooseByRack(want, a.complete, t.rackOf(a.addr.Addr()), func(p *peer) bool {
 		isAsker := p.addr == a.addr || p.id == a.peerID
 		// A client on the seeder's own machine can't be reached from elsewhere by the address it came from.
 		unreachable := p.addr.Addr().IsLoopback() && !a.addr.Addr().IsLoopback()

@@ -1,0 +1,43 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
+)
+
+// What follows is internal/swarm's chooser, for a node of the simulation; its times are the same.
+const (
+	refillTime     = 200 * time.Millisecond
+	patienceTime   = 500 * time.Millisecond
+	patiencePieces = 8
+)
+
+// refill has the picker fill its window, and holds what it wants held.
+func (r *room) refill(d *node) {
+	depth := 0
+	for _, p := range d.pipes {
+		depth = max(depth, p.depth.Depth())
+	}
+	d.picker.Impatient = d.impatient || d.elsewhere > 0
+	hold := d.picker.Refill(pick.Window(depth, r.PieceLength))
+	slices.Sort(hold)
+	if !slices.Equal(hold, d.hold) {
+		released := d.hold
+		d.hold, d.heldAt = hold, r.now
+		clear(d.held)
+		for _, i := range hold {
+			d.held.add(i)
+		}
+		for _, i := range released {
+			if !d.held.has(i) && !d.has.has(i) {
+				r.fillAll(d, i)
+			}
+		}
+	}
+	if len(hold) > 0 && r.now-d.heldAt > max(patienceTime, patiencePieces*(r.now-d.started)/time.Duration(r.pieces())) {
+		d.impatient = true
+	}
+	d.holding = len(hold) > 0
+}

@@ -1,0 +1,145 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// small is a room that takes some milliseconds.
+func small(nodes int) Scenario {
+	s := Default()
+	s.Nodes, s.Size, s.Seeder, s.Link = nodes, 16<<20, 30e6, 30e6
+	return s
+}
+
+func run(t *testing.T, s Scenario) Result {
+	t.Helper()
+	r, err := Run(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestOneNodeTakesTheLink(t *testing.T) {
+	if r := run(t, small(1)); r.Ratio < 1 || r.Ratio > 1.05 || r.SeederCopies != 1 {
+		t.Errorf("ratio %.3f, %.2f copies, want 1.00 to 1.05 and 1", r.Ratio, r.SeederCopies)
+	}
+}
+
+func TestNodesShare(t *testing.T) {
+	r := run(t, small(8))
+	if r.Ratio < 1 || r.Ratio > 1.5 || r.SeederCopies < 1 || r.SeederCopies > 1.5 {
+		t.Errorf("ratio %.2f, %.2f copies, want both from 1 to 1.5", r.Ratio, r.SeederCopies)
+	}
+	if r.TFirst > r.TMedian || r.TMedian > r.TLast {
+		t.Errorf("first %.1f, median %.1f, last %.1f s", r.TFirst, r.TMedian, r.TLast)
+	}
+}
+
+func TestSameSeedSameRun(t *testing.T) {
+	s := small(40)
+	s.Racks, s.Uplink, s.Conns, s.SeederConns = 4, 30e6, 10, 12 // connections are refused and replaced
+	a, b := run(t, s), run(t, s)
+	a.WallS, b.WallS = 0, 0
+	if a != b {
+		t.Errorf("two runs:\n%+v\n%+v", a, b)
+	}
+	s.Seed++
+	if c := run(t, s); c.TLast == a.TLast {
+		t.Errorf("another seed, the same end: %.6f s", c.TLast)
+	}
+}
+
+// TestUplinkIsTheLimit has a rack's uplink bound what the rack can have.
+func TestUplinkIsTheLimit(t *testing.T) {
+	s := small(20)
+	s.Racks, s.Uplink = 2, 3e6
+	r := run(t, s)
+	if r.Ratio < 1 || r.TLast < float64(s.Size*8)/3e6 {
+		t.Errorf("all had it after %.1f s through %d bit/s", r.TLast, s.Uplink)
+	}
+	s.Near, s.Far = 60, 2
+	if known := run(t, s); known.UplinkCopies >= r.UplinkCopies {
+		t.Errorf("a tracker that knows the racks: %.1f copies through an uplink, %.1f without", known.UplinkCopies, r.UplinkCopies)
+	}
+}
+
+func TestTrackerKnowsRacks(t *testing.T) {
+	s := small(40)
+	s.Racks, s.Near, s.Far = 4, 5, 2
+	r := newRoom(&s)
+	for _, d := range r.nodes[1:] {
+		d.announced = 1
+		r.tracker.announce(d, 0)
+	}
+	d := r.nodes[7]
+	d.announced = 2
+	peers := r.tracker.announce(d, 1500*time.Millisecond)
+	near := 0
+	for _, i := range peers[1:] {
+		if r.nodes[i].rack == d.rack {
+			near++
+		}
+	}
+	slices.Sort(peers)
+	if near != 5 || len(peers) != 8 || len(slices.Compact(peers)) != 8 || peers[0] != 0 || slices.Contains(peers, 7) {
+		t.Errorf("told of %v, %d of them near, want the seeder, 5 near and 2 others", peers, near)
+	}
+	if r.tracker.announces != 41 || !slices.Equal(r.tracker.perSecond, []int{40, 1}) {
+		t.Errorf("%d announces, %v a second", r.tracker.announces, r.tracker.perSecond)
+	}
+}
+
+func TestLeast(t *testing.T) {
+	s := Scenario{Nodes: 40, Racks: 2, Size: 10e6, PieceLength: 10e6, Seeder: 80e6, Link: 80e6}
+	for uplink, want := range map[int64]time.Duration{0: time.Second, 40e6: 2 * time.Second, 400e6: time.Second} {
+		s.Uplink = uplink
+		if got := s.Least(); got != want {
+			t.Errorf("uplinks of %d bit/s: %s, want %s", uplink, got, want)
+		}
+	}
+}
+
+func TestImpossibleScenarios(t *testing.T) {
+	for want, change := range map[string]func(*Scenario){
+		"racks":       func(s *Scenario) { s.Racks = 9 },
+		"blocks":      func(s *Scenario) { s.PieceLength = 2 << 20 },
+		"speed":       func(s *Scenario) { s.Link = 0 },
+		"connections": func(s *Scenario) { s.Numwant = 0 },
+	} {
+		s := small(8)
+		change(&s)
+		if _, err := Run(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want something about %s", err, want)
+		}
+	}
+}
+
+func TestClock(t *testing.T) {
+	var c clock
+	for k := range 1000 {
+		c.add(event{at: time.Duration(k * 7919 % 1000)})
+	}
+	for k := range 1000 {
+		if e, ok := c.next(); !ok || e.at != time.Duration(k) || c.now != e.at {
+			t.Fatalf("event %d is at %d", k, e.at)
+		}
+	}
+	if _, ok := c.next(); ok {
+		t.Error("an event too many")
+	}
+}
+
+func TestCommand(t *testing.T) {
+	var out strings.Builder
+	dir := t.TempDir()
+	if err := Command([]string{"--nodes", "4", "--image", "4", "--runs", "2", "--scenario", "x", "--results", dir}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(out.String(), "\n"); lines != 3 {
+		t.Errorf("%d lines, want a head and two runs:\n%s", lines, out.String())
+	}
+}
