@@ -7,7 +7,7 @@ import (
 
 // Where racks are known, a client gets at most nearPeers of its own rack and farPeers of others: connections are shared out
 // evenly over those a client is told of, and what crosses an uplink is what is scarce. A thousand nodes in 20 racks, with
-// a tenth of what the rack's nodes have as its uplink, took half the time of a choice by chance
+// an uplink a fifth of what a rack's nodes have together, took half the time of a choice by chance
 // (integration/bench/sim). A client in a small rack gets more far ones, up to fewPeers in all.
 const (
 	nearPeers = 60
