@@ -136,10 +136,9 @@ func TestNewestResults(t *testing.T) {
 func TestBench(t *testing.T) {
 	need.Root(t)
 	need.Command(t, "ip", "iproute2")
-	need.Command(t, "curl", "curl")
-	need.File(t, "/usr/sbin/nginx", "nginx-light")
+	need.Command(t, "aria2c", "aria2")
 	results, docs := t.TempDir(), t.TempDir()
-	err := run(t.Context(), []string{"swarm", "--engines", "boottorrent,http", "--nodes", "2", "--image", "1", "--link", "40",
+	err := run(t.Context(), []string{"swarm", "--engines", "boottorrent,aria2", "--nodes", "2", "--image", "1", "--link", "40",
 		"--runs", "1", "--stagger", "50ms", "--format", "json", "--results", results})
 	if err != nil {
 		t.Fatal(err)

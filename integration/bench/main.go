@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string) error {
 	case "plot":
 		return plotCommand(args[1:])
 	case "sim":
-		return sim.Command(args[1:], os.Stdout)
+		return sim.Command(ctx, args[1:], os.Stdout)
 	case "peer":
 		return peerCommand(ctx, args[1:])
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -15,7 +16,7 @@ import (
 //
 //	bench sim [--scenario NAME] [--nodes N] [--racks N] [--seeder MBIT] [--link MBIT] [--uplink MBIT] [--image MIB]
 //	          [--piece KIB] [--near N --far N] [--conns N] [--spread TIME] [--delay TIME] [--runs N] [--results DIR]
-func Command(args []string, out io.Writer) error {
+func Command(ctx context.Context, args []string, out io.Writer) error {
 	s := Default()
 	flags := flag.NewFlagSet("bench sim", flag.ContinueOnError)
 	flags.StringVar(&s.Name, "scenario", "", "name of the scenario in the results")
@@ -41,7 +42,7 @@ func Command(args []string, out io.Writer) error {
 	if *results != "" && s.Name == "" {
 		return errors.New("--results needs a --scenario to name the file by")
 	}
-	all, err := repeat(s, *runs)
+	all, err := repeat(ctx, s, *runs)
 	if err != nil {
 		return err
 	}
@@ -53,11 +54,11 @@ func Command(args []string, out io.Writer) error {
 	return table(out, all)
 }
 
-func repeat(s Scenario, runs int) ([]Result, error) {
+func repeat(ctx context.Context, s Scenario, runs int) ([]Result, error) {
 	var all []Result
 	for run := range runs {
 		s.Seed = uint64(run + 1)
-		r, err := Run(s)
+		r, err := Run(ctx, s)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -28,8 +29,11 @@ type room struct {
 // rack is the two directions of a rack's uplink.
 type rack struct{ out, in link }
 
+// lookEvery is after how many events a run looks whether it was interrupted.
+const lookEvery = 10_000
+
 // Run simulates a scenario to the end. It is an error if not all nodes get the image within an hour of virtual time.
-func Run(s Scenario) (Result, error) {
+func Run(ctx context.Context, s Scenario) (Result, error) {
 	if err := s.check(); err != nil {
 		return Result{}, fmt.Errorf("simulate %q: %w", s.Name, err)
 	}
@@ -39,6 +43,9 @@ func Run(s Scenario) (Result, error) {
 		e, ok := r.next()
 		if !ok || e.at > time.Hour {
 			return Result{}, fmt.Errorf("simulate %q: %d of %d nodes have not got the image after %s", s.Name, r.left, s.Nodes, r.now)
+		}
+		if r.events%lookEvery == 0 && ctx.Err() != nil {
+			return Result{}, fmt.Errorf("simulate %q: %w", s.Name, context.Cause(ctx))
 		}
 		r.events++
 		r.handle(e)

@@ -16,7 +16,7 @@ func small(nodes int) Scenario {
 
 func run(t *testing.T, s Scenario) Result {
 	t.Helper()
-	r, err := Run(s)
+	r, err := Run(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestImpossibleScenarios(t *testing.T) {
 	} {
 		s := small(8)
 		change(&s)
-		if _, err := Run(s); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Run(t.Context(), s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want something about %s", err, want)
 		}
 	}
@@ -136,7 +136,7 @@ func TestClock(t *testing.T) {
 func TestCommand(t *testing.T) {
 	var out strings.Builder
 	dir := t.TempDir()
-	if err := Command([]string{"--nodes", "4", "--image", "4", "--runs", "2", "--scenario", "x", "--results", dir}, &out); err != nil {
+	if err := Command(t.Context(), []string{"--nodes", "4", "--image", "4", "--runs", "2", "--scenario", "x", "--results", dir}, &out); err != nil {
 		t.Fatal(err)
 	}
 	if lines := strings.Count(out.String(), "\n"); lines != 3 {
