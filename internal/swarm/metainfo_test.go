@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestPieceLength(t *testing.T) {
 	for _, c := range []struct{ size, want int64 }{
-		{0, 256 << 10}, {64 << 20, 256 << 10}, {512<<20 - 1, 256 << 10}, {512 << 20, 256 << 10}, {1<<30 - 1, 256 << 10},
+		{0, 128 << 10}, {64 << 20, 128 << 10}, {512<<20 - 1, 128 << 10}, {512 << 20, 256 << 10}, {1<<30 - 1, 256 << 10},
 		{1 << 30, 512 << 10}, {3 << 30, 1 << 20}, {4 << 30, 2 << 20}, {8 << 30, 4 << 20}, {100 << 30, 4 << 20},
 	} {
 		if got := PieceLength(c.size); got != c.want {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -117,14 +118,17 @@ func entries(t *testing.T, s *Store) (names []string) {
 	return names
 }
 
+// piece is the length of the pieces of small systems, in bytes.
+var piece = int(swarm.PieceLength(0))
+
 var sizes = map[string][]int{
 	"one small file":       {1},
-	"one piece":            {256 << 10},
-	"a piece and a byte":   {256<<10 + 1},
+	"one piece":            {piece},
+	"a piece and a byte":   {piece + 1},
 	"across a boundary":    {300 << 10, 300 << 10, 5},
 	"many in a piece":      {10, 20, 30, 0, 40},
 	"empty ones first":     {0, 0, 7},
-	"empty ones last":      {256 << 10, 0, 0},
+	"empty ones last":      {piece, 0, 0},
 	"many pieces":          {3<<20 + 17, 1, 2<<20 - 17},
 	"more than all blocks": {20 << 20},
 }
@@ -146,7 +150,7 @@ func TestSums(t *testing.T) {
 
 			want := catalog.System{
 				Name: "tiny", Title: "The tiny", Description: "text", Arch: "amd64", Hidden: true, Launch: sys.Launch,
-				InfoHash: v.System.InfoHash, PieceLength: 256 << 10, Size: int64(len(all)),
+				InfoHash: v.System.InfoHash, PieceLength: int64(piece), Size: int64(len(all)),
 			}
 			for _, f := range files {
 				sum := sha256.Sum256(f.body)
@@ -160,8 +164,8 @@ func TestSums(t *testing.T) {
 				t.Fatalf("not in the index: %v", err)
 			}
 			var pieces []byte
-			for from := 0; from < len(all); from += 256 << 10 {
-				sum := sha1.Sum(all[from:min(len(all), from+256<<10)])
+			for from := 0; from < len(all); from += piece {
+				sum := sha1.Sum(all[from:min(len(all), from+piece)])
 				pieces = append(pieces, sum[:]...)
 			}
 			if !bytes.Equal(r.Pieces, pieces) {
