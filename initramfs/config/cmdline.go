@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/mediumconf"
 )
 
 // cmdlinePath is where the kernel shows the command line it was started with (proc(5)).
@@ -107,7 +109,7 @@ func (p *parser) parameter(a param) {
 		p.out.System = a.value
 	case "bt.timeout":
 		p.timeout(a.value)
-	case "bt.medium":
+	case mediumconf.Argument:
 		p.medium(a.value)
 	case "bt.shell":
 		p.flag(a, &p.out.Shell)

@@ -55,7 +55,7 @@ func (c Cmdline) Added(text string, conf mediumconf.Config) (string, error) {
 	if c.Again || len(words) == 1 {
 		return "", nil
 	}
-	line := strings.Join(append(words, fmt.Sprintf("bt.medium=%08x,%s", c.Medium, again)), " ")
+	line := strings.Join(append(words, fmt.Sprintf("%s=%08x,%s", mediumconf.Argument, c.Medium, again)), " ")
 	if len(line) > MaxCmdline {
 		return "", fmt.Errorf("the kernel command line would have %d bytes, and a kernel takes %d: shorten cmdline: in %s",
 			len(line), MaxCmdline, mediumconf.Name)

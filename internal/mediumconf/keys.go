@@ -169,8 +169,8 @@ func (p *parser) cmdline(value string) string {
 		return "a double quote is not closed"
 	}
 	for _, word := range strings.Fields(value) {
-		if strings.HasPrefix(strings.Trim(word, `"`), "bt.medium") {
-			return "bt.medium is not for people"
+		if strings.HasPrefix(strings.Trim(word, `"`), Argument) {
+			return Argument + " is not for people"
 		}
 		if word == "--" {
 			return "what follows -- is not for the kernel"

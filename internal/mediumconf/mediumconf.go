@@ -34,6 +34,10 @@ const (
 	MaxSize = 64 << 10
 )
 
+// Argument is the kernel argument, behind it "=" and eight hexadecimal digits, by which mkimage tells phase 1 the serial
+// number of the FAT file system that it is started from, and so where the file is.
+const Argument = "bt.medium"
+
 // Config is what the file says. What it doesn't say is zero.
 type Config struct {
 	// Seeder is the base URL of the seeder, http://ADDRESS:PORT.

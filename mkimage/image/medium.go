@@ -33,10 +33,6 @@ var mediumFiles = map[Format]string{USB: "boottorrent.img", ISO: "boottorrent.is
 // mediumLabel is the name of a medium's file system.
 const mediumLabel = "BOOTTORRENT"
 
-// MediumArgument is the kernel argument, behind it "=" and eight hexadecimal digits, that tells phase 1 the serial number of
-// the FAT file system it was started from.
-const MediumArgument = "bt.medium"
-
 // Medium says which medium to make.
 type Medium struct {
 	Format Format
@@ -144,7 +140,7 @@ func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 	}
 	im := b.ukiImage(m.stub, vmlinuz, join(parts), b.cmdline())
 	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediumconf.Name, Data: m.conf}}}
-	im.Cmdline += fmt.Sprintf(" %s=%08x", MediumArgument, c.Volume)
+	im.Cmdline += fmt.Sprintf(" %s=%08x", mediumconf.Argument, c.Volume)
 	c.Cmdline = im.Cmdline
 	if c.UKI, c.Sections, err = uki.Build(im); err != nil {
 		return err
