@@ -54,6 +54,9 @@ func newStar(ctx context.Context, s scenario) (*star, error) {
 			st.nodes = append(st.nodes, host)
 		}
 	}
+	if err := room.Introduce(append(st.nodes, st.seeder)...); err != nil {
+		return nil, errors.Join(err, room.Close())
+	}
 	return st, nil
 }
 

@@ -20,8 +20,13 @@ type Cable struct {
 	VLAN int
 }
 
-// queue is how many bytes wait at each end of a cable before packets are dropped: a small switch's buffer for a port.
-const queue = 256 << 10
+const (
+	// queue is how many bytes wait at the switch before packets are dropped: a small switch's buffer for a port.
+	queue = 256 << 10
+	// hostQueue is how many packets wait at the other end: Linux's txqueuelen for Ethernet. There is next to no loss there, as
+	// the kernel lets a connection have only some packets in it (TCP small queues).
+	hostQueue = 1000
+)
 
 // connect lays a cable from the switch to an interface in ns, and returns the name of the switch's port.
 func (r *Room) connect(ns namespace, dev string, c Cable) (port string, err error) {
@@ -46,7 +51,15 @@ func (r *Room) connect(ns namespace, dev string, c Cable) (port string, err erro
 	if err := r.sw.shape(r.ctx, port, c.Down); err != nil {
 		return "", err
 	}
-	return port, ns.shape(r.ctx, dev, c.Up)
+	return port, ns.shapeHost(r.ctx, dev, c.Up)
+}
+
+// shapeHost limits what leaves a host through dev.
+func (ns namespace) shapeHost(ctx context.Context, dev string, rate float64) error {
+	if err := ns.shape(ctx, dev, rate); err != nil || rate == 0 {
+		return err
+	}
+	return ns.tc(ctx, fmt.Sprintf("qdisc replace dev %s parent 1: pfifo limit %d", dev, hostQueue))
 }
 
 // shape limits what leaves through dev.
@@ -57,5 +70,5 @@ func (ns namespace) shape(ctx context.Context, dev string, rate float64) error {
 	// The bucket holds what passes in a millisecond (tc-tbf(8): at least rate/HZ), and some full-sized packets.
 	burst := max(20_000, int(rate/8/1000))
 	limit := max(queue, 2*burst)
-	return ns.tc(ctx, fmt.Sprintf("qdisc replace dev %s root tbf rate %.0fbit burst %d limit %d", dev, rate, burst, limit))
+	return ns.tc(ctx, fmt.Sprintf("qdisc replace dev %s root handle 1: tbf rate %.0fbit burst %d limit %d", dev, rate, burst, limit))
 }

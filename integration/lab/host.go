@@ -111,7 +111,38 @@ func (h *Host) SetRates(ctx context.Context, down, up float64) error {
 	if err := h.room.sw.shape(ctx, h.port, down); err != nil {
 		return err
 	}
-	return h.ns.shape(ctx, "eth0", up)
+	return h.ns.shapeHost(ctx, "eth0", up)
+}
+
+// Introduce tells each of the hosts the others' hardware addresses for good. The kernel bounds the neighbours of all namespaces
+// together (net.ipv4.neigh.default.gc_thresh3: 1024), of which more than 32 hosts have too many: they can't reach each other
+// then. Those that are told for good don't count.
+func (r *Room) Introduce(hosts ...*Host) error {
+	hardware := make([]net.HardwareAddr, len(hosts))
+	for i, h := range hosts {
+		err := h.Do(func() error {
+			card, err := net.InterfaceByName("eth0")
+			if err == nil {
+				hardware[i] = card.HardwareAddr
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("lab %s: hardware address of host %s: %w", r.name, h.Name, err)
+		}
+	}
+	for _, h := range hosts {
+		var commands []string
+		for i, other := range hosts {
+			if other != h {
+				commands = append(commands, fmt.Sprintf("neigh replace %s lladdr %s dev eth0 nud permanent", other.IP(), hardware[i]))
+			}
+		}
+		if err := h.ns.ip(r.ctx, commands...); err != nil {
+			return fmt.Errorf("lab %s: host %s: %w", r.name, h.Name, err)
+		}
+	}
+	return nil
 }
 
 // IP is the host's first address; the zero Addr if it has none.
