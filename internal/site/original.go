@@ -263,11 +263,9 @@ func (o *original) aria2(m *mapping, lpd bool) {
 	} else {
 		o.became(m, "bt_enable_lpd", "")
 	}
-	if pex, ok := o.optional(m, "enable_peer_exchange", true); ok && !pex {
-		o.lost(m, "enable_peer_exchange", "it is always on")
-	} else {
-		o.became(m, "enable_peer_exchange", "")
-	}
+	// With or without it, the tracker tells nodes of each other.
+	o.optional(m, "enable_peer_exchange", true)
+	o.became(m, "enable_peer_exchange", "")
 	o.logLevel(m)
 }
 

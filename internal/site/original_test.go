@@ -145,7 +145,7 @@ func TestOriginalKeys(t *testing.T) {
 		{"aria2", "bt_enable_lpd", "", "problem 24:5: aria2.bt_enable_lpd is missing"},
 		{"aria2", "enable_peer_exchange", "True", "http=10001 "},
 		{"aria2", "enable_peer_exchange", "", "http=10001 "},
-		{"aria2", "enable_peer_exchange", "False", "lost aria2.enable_peer_exchange (it is always on)"},
+		{"aria2", "enable_peer_exchange", "False", "http=10001 "},
 		{"aria2", "console_log_level", "debug", "log=debug node=bt.debug;"},
 		{"aria2", "console_log_level", "notice", "log=info node=;"},
 		{"aria2", "console_log_level", "loud", `problem 26:24: aria2.console_log_level is "loud"; write one of: debug, info, notice, warn, error`},

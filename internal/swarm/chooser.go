@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/anacrolix/torrent"
 
 	"github.com/boottorrent/boottorrent/internal/swarm/pick"
@@ -14,6 +15,7 @@ import (
 type chooser struct {
 	engine *Engine
 	entry  *entry
+	board  *chooserBoard
 	picker *pick.Picker
 	began  time.Time
 	// held is what the picker wants held, since it last changed at heldAt.
@@ -26,15 +28,16 @@ type chooser struct {
 const (
 	// refillTime is how often the picker looks at the crowd, as peers come and go without a piece being completed.
 	refillTime = 200 * time.Millisecond
-	// A held piece is waited for while of all that are held one comes out every patienceTime, or in the time in which
-	// patiencePieces came out on average so far, whichever is longer: that is how long a node that has gone silent can keep
-	// the others waiting, once.
-	patienceTime   = 500 * time.Millisecond
-	patiencePieces = 8
+	// Held pieces are waited for while one of them comes out every patienceTime, or in patienceTurns times as long as the
+	// seeder takes for all of them at the pace at which pieces have come so far, whichever is longer: that is how long a
+	// node that has gone silent can keep the others waiting, once.
+	patienceTime  = 500 * time.Millisecond
+	patienceTurns = 2
 )
 
 func newChooser(e *Engine, f *entry) *chooser {
-	return &chooser{engine: e, entry: f, picker: pick.New(e.client.PeerID(), torrentBoard{f}), began: time.Now()}
+	b := &chooserBoard{torrentBoard: torrentBoard{f}}
+	return &chooser{engine: e, entry: f, board: b, picker: pick.New(e.client.PeerID(), b), began: time.Now()}
 }
 
 // run keeps the window full until all is here or ctx ends.
@@ -56,9 +59,11 @@ func (c *chooser) run(ctx context.Context) {
 }
 
 func (c *chooser) refill(now time.Time) {
+	c.board.view = c.board.look(c.engine.cfg.Seeders)
 	// What a node has that is complete can be had from there, and there is nothing to wait for.
-	c.picker.Impatient = c.impatient || torrentBoard{c.entry}.seededElsewhere(c.engine.cfg.Seeders)
+	c.picker.Impatient = c.impatient || c.board.elsewhere
 	hold := c.picker.Refill(pick.Window(c.engine.conns.depth(c.entry), c.entry.layout.pieceLength))
+	c.entry.content.Store(c.picker.Content())
 	slices.Sort(hold)
 	if !slices.Equal(hold, c.held) {
 		c.hold(hold)
@@ -67,13 +72,12 @@ func (c *chooser) refill(now time.Time) {
 	if len(hold) > 0 && now.Sub(c.heldAt) > c.patience(now) {
 		c.impatient = true // from here on: who was too slow once is not waited for again
 	}
-	c.entry.holding.Store(len(hold) > 0)
 }
 
 // hold has the library ask for the pieces held so far again, and not for the given ones.
 func (c *chooser) hold(pieces []int) {
 	for _, i := range c.held {
-		if !slices.Contains(pieces, i) && c.entry.store.missing(i) {
+		if !slices.Contains(pieces, i) && c.entry.store.missing(i) && !c.picker.Prefers(i) {
 			c.entry.torrent.Piece(i).SetPriority(torrent.PiecePriorityNormal)
 		}
 	}
@@ -83,9 +87,14 @@ func (c *chooser) hold(pieces []int) {
 		}
 	}
 	c.held = pieces
+	held := roaring.New()
+	for _, i := range pieces {
+		held.AddInt(i)
+	}
+	c.entry.held.Store(held)
 }
 
 func (c *chooser) patience(now time.Time) time.Duration {
 	average := now.Sub(c.began) / time.Duration(len(c.entry.store.pieces))
-	return max(patienceTime, patiencePieces*average)
+	return max(patienceTime, patienceTurns*time.Duration(len(c.held))*average)
 }

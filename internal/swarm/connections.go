@@ -37,6 +37,15 @@ type connection struct {
 	most int
 }
 
+// depth is how many blocks to have asked for at a time. Of the seeder it is one, the least the library knows, while there is
+// nothing that should come from there: what it is asked for besides keeps it from those who wait for theirs.
+func (c *connection) depth() int {
+	if c.seeder && c.entry.content.Load() {
+		return 1
+	}
+	return min(c.queue.Depth(pick.Least(c.seeder, c.entry.connections)), c.most)
+}
+
 func (c *connections) install(cb *torrent.Callbacks) {
 	c.open = map[*torrent.PeerConn]*connection{}
 	cb.PeerConnAdded = append(cb.PeerConnAdded, c.added)
@@ -52,16 +61,12 @@ func (c *connections) added(pc *torrent.PeerConn) {
 		return
 	}
 	addr := remoteAddr(pc)
-	conn := &connection{entry: f, seeder: slices.Contains(c.seeders, addr), most: pc.PeerMaxRequests}
-	least := pick.MinNodeQueue
-	if conn.seeder {
-		least = pick.MinSeederQueue
-	}
-	conn.queue = pick.NewQueue(least, time.Now())
-	pc.PeerMaxRequests = min(conn.queue.Depth(), conn.most)
+	conn := &connection{entry: f, seeder: slices.Contains(c.seeders, addr), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now())}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open[pc] = conn
+	f.connections++
+	pc.PeerMaxRequests = conn.depth()
 }
 
 // handshake changes the message because the library sets PeerMaxRequests from it afterwards.
@@ -75,7 +80,7 @@ func (c *connections) handshake(pc *torrent.PeerConn, m *pp.ExtendedHandshakeMes
 	if m.Reqq > 0 {
 		conn.most = m.Reqq
 	}
-	m.Reqq = min(conn.queue.Depth(), conn.most)
+	m.Reqq = conn.depth()
 	if m.Port > 0 && m.Port < 1<<16 {
 		conn.listen = netip.AddrPortFrom(remoteAddr(pc), uint16(m.Port))
 	}
@@ -100,10 +105,10 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 		conn.entry.nodes.Add(int64(n))
 	}
 	conn.queue.Received(n, now)
-	pc.PeerMaxRequests = min(conn.queue.Depth(), conn.most)
+	pc.PeerMaxRequests = conn.depth()
 }
 
-// read has the chooser look again when a peer has got what is perhaps held.
+// read has the chooser look again when a peer has got what is held.
 func (c *connections) read(pc *torrent.PeerConn, m *pp.Message) {
 	if m.Type != pp.Have {
 		return
@@ -111,7 +116,10 @@ func (c *connections) read(pc *torrent.PeerConn, m *pp.Message) {
 	c.mu.Lock()
 	conn := c.open[pc]
 	c.mu.Unlock()
-	if conn != nil && conn.entry.holding.Load() {
+	if conn == nil {
+		return
+	}
+	if held := conn.entry.held.Load(); held != nil && held.ContainsInt(int(m.Index)) {
 		conn.entry.store.signal()
 	}
 }
@@ -119,7 +127,10 @@ func (c *connections) read(pc *torrent.PeerConn, m *pp.Message) {
 func (c *connections) closed(pc *torrent.PeerConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.open, pc)
+	if conn := c.open[pc]; conn != nil {
+		conn.entry.connections--
+		delete(c.open, pc)
+	}
 }
 
 // connected reports whether a torrent has a connection to the peer that listens there.
@@ -141,7 +152,7 @@ func (c *connections) depth(f *entry) int {
 	depth := 0
 	for _, conn := range c.open {
 		if conn.entry == f {
-			depth = max(depth, conn.queue.Depth())
+			depth = max(depth, conn.depth())
 		}
 	}
 	return depth
@@ -172,32 +183,39 @@ func (b torrentBoard) Missing(i int) bool { return b.store.missing(i) }
 func (b torrentBoard) Prefer(i int) { b.torrent.Piece(i).SetPriority(torrent.PiecePriorityHigh) }
 
 // Crowd implements pick.Board.
-func (b torrentBoard) Crowd() pick.Crowd {
-	crowd, _ := b.peers()
-	return crowd
+func (b torrentBoard) Crowd() pick.Crowd { return b.look(nil).crowd }
+
+// view is whom a torrent is connected to.
+type view struct {
+	crowd pick.Crowd
+	// complete says that there is a peer with all pieces, elsewhere that there is one that is not a seeder.
+	complete, elsewhere bool
 }
 
-// seededElsewhere reports whether a complete peer is connected that is not one of the seeders.
-func (b torrentBoard) seededElsewhere(seeders []netip.Addr) bool {
-	return slices.ContainsFunc(b.torrent.PeerConns(), func(pc *torrent.PeerConn) bool {
-		return !slices.Contains(seeders, remoteAddr(pc)) && int(pc.PeerPieces().GetCardinality()) >= b.Pieces()
-	})
-}
-
-// peers is the connected incomplete peers, and whether there is a complete one.
-func (b torrentBoard) peers() (crowd pick.Crowd, complete bool) {
+// look returns who is connected now.
+func (b torrentBoard) look(seeders []netip.Addr) (v view) {
 	var out []*roaring.Bitmap
 	for _, pc := range b.torrent.PeerConns() {
 		has := pc.PeerPieces()
 		if int(has.GetCardinality()) >= b.Pieces() {
-			complete = true
+			v.complete = true
+			v.elsewhere = v.elsewhere || !slices.Contains(seeders, remoteAddr(pc))
 			continue
 		}
 		out = append(out, has)
 		if strings.HasPrefix(string(pc.PeerID[:]), clientID) {
-			crowd.Rivals = append(crowd.Rivals, pc.PeerID)
+			v.crowd.Rivals = append(v.crowd.Rivals, pc.PeerID)
 		}
 	}
-	crowd.Has = roaring.FastOr(out...).ContainsInt
-	return crowd, complete
+	v.crowd.Has = roaring.FastOr(out...).ContainsInt
+	return v
 }
+
+// chooserBoard is a torrentBoard that looks when it is told to.
+type chooserBoard struct {
+	torrentBoard
+	view
+}
+
+// Crowd implements pick.Board.
+func (b *chooserBoard) Crowd() pick.Crowd { return b.crowd }

@@ -221,12 +221,12 @@ func (d *download) stallAfter() time.Duration { return orDefault(d.src.StallAfte
 // pieces the nodes are busy with each other and yet depend on it.
 func (d *download) peersSuffice() bool {
 	b := torrentBoard{d.entry}
-	crowd, complete := b.peers()
-	if complete {
+	v := b.look(d.engine.cfg.Seeders)
+	if v.complete {
 		return true
 	}
 	for i := range b.Pieces() {
-		if b.Missing(i) && !crowd.Has(i) {
+		if b.Missing(i) && !v.crowd.Has(i) {
 			return false
 		}
 	}

@@ -17,6 +17,10 @@ import (
 // torrent: one that is far slower gets one request at a time, and one that is silent while the others bring data is
 // closed and not opened again for a while. What makes a connection slow in a crowd makes all slow, which is why nothing
 // here is compared with the clock alone. The seeder is never left: what it fails to bring is the fallback's matter.
+//
+// For the same reason a request is left where it is for a while: an idle connection that takes one over from a busy one
+// has it answered twice if the answer is in a queue already. In a room of 48 on slow links, in which an answer takes some
+// seconds, every third block came twice.
 
 const (
 	// patienceTick is how often connections are compared.
@@ -30,6 +34,8 @@ const (
 	leastSlow  = 300 * time.Millisecond
 	// memory is what a tick leaves of the earlier ones: some 2.5 s are remembered.
 	memory = 0.9
+	// graceBlocks is for how many times an ordinary peer's time for a block a request is left with the peer it was sent to.
+	graceBlocks = 3
 	// A silent peer is left alone for this long, and each time twice as long as before.
 	firstAbsence, lastAbsence = 5 * time.Second, time.Minute
 )
@@ -38,10 +44,14 @@ const (
 type patience struct {
 	seeders []netip.Addr
 	entry   func(catalog.InfoHash) *entry
+	// grace is ClientConfig.StealRequestGrace, which is guarded by the library's lock.
+	grace *time.Duration
 
 	mu     sync.Mutex
 	peers  map[*torrent.Peer]*watched
 	absent map[netip.Addr]absence
+	// ordinary is the longest of the torrents' times for a block.
+	ordinary time.Duration
 }
 
 // watched is a connection.
@@ -72,7 +82,9 @@ type absence struct {
 	until  time.Time
 }
 
-func (p *patience) install(cb *torrent.Callbacks) {
+func (p *patience) install(c *torrent.ClientConfig) {
+	cb := &c.Callbacks
+	p.grace = &c.StealRequestGrace
 	p.peers, p.absent = map[*torrent.Peer]*watched{}, map[netip.Addr]absence{}
 	cb.PeerConnAdded = append(cb.PeerConnAdded, p.added)
 	cb.PeerClosed = append(cb.PeerClosed, p.closed)
@@ -113,6 +125,7 @@ func (p *patience) count(peer *torrent.Peer, n int) {
 func (p *patience) received(ev torrent.ReceivedUsefulDataEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	*p.grace = graceBlocks * p.ordinary
 	if w := p.peers[ev.Peer]; w != nil {
 		w.got++
 		if w.slow {
@@ -154,12 +167,14 @@ func (p *patience) check(now time.Time) map[*watched]time.Duration {
 		torrents[w.entry] = append(torrents[w.entry], w)
 	}
 	silent := map[*watched]time.Duration{}
+	p.ordinary = 0
 	for _, peers := range torrents {
 		paces := make([]*pace, len(peers))
 		for i, w := range peers {
 			paces[i] = &w.pace
 		}
 		ordinary := compare(paces)
+		p.ordinary = max(p.ordinary, ordinary)
 		for _, w := range peers {
 			if !w.seeder && w.pace.judge(ordinary) {
 				a := p.absent[w.addr]

@@ -103,12 +103,8 @@ func (r *room) admit(n *node, outgoing bool) bool {
 // join connects two nodes; d has dialled.
 func (r *room) join(d, u *node) {
 	now := epoch.Add(r.now)
-	least := pick.MinNodeQueue
-	if u.seeder {
-		least = pick.MinSeederQueue
-	}
-	p := &pipe{from: u, to: d, depth: pick.NewQueue(least, now), opened: r.now, dialled: true}
-	p.back = &pipe{from: d, to: u, back: p, depth: pick.NewQueue(pick.MinNodeQueue, now), opened: r.now}
+	p := &pipe{from: u, to: d, depth: pick.NewQueue(now), opened: r.now, dialled: true}
+	p.back = &pipe{from: d, to: u, back: p, depth: pick.NewQueue(now), opened: r.now}
 	for _, p := range []*pipe{p, p.back} {
 		p.to.pipes = append(p.to.pipes, p)
 		p.to.deep[0]++

@@ -41,7 +41,6 @@ type node struct {
 	heldAt       time.Duration
 	held         set
 	impatient    bool // what was held did not come out
-	holding      bool // pieces are held
 	deepest      int  // no connection has been asked for more blocks than this
 	has, known   set  // pieces here, and those that others know of
 	want         set  // pieces missing that have blocks not asked for
@@ -71,6 +70,14 @@ type request struct {
 	ready time.Duration
 	piece uint16
 	block uint8
+}
+
+// most is how many blocks to have asked for at a time.
+func (p *pipe) most() int {
+	if p.from.seeder && p.to.picker.Content() {
+		return 1
+	}
+	return p.depth.Depth(pick.Least(p.from.seeder, len(p.to.pipes)))
 }
 
 func newNode(index int, s *Scenario) *node {

@@ -9,16 +9,16 @@ import (
 
 // What follows is internal/swarm's chooser, for a node of the simulation; its times are the same.
 const (
-	refillTime     = 200 * time.Millisecond
-	patienceTime   = 500 * time.Millisecond
-	patiencePieces = 8
+	refillTime    = 200 * time.Millisecond
+	patienceTime  = 500 * time.Millisecond
+	patienceTurns = 2
 )
 
 // refill has the picker fill its window, and holds what it wants held.
 func (r *room) refill(d *node) {
 	depth := 0
 	for _, p := range d.pipes {
-		depth = max(depth, p.depth.Depth())
+		depth = max(depth, p.most())
 	}
 	d.picker.Impatient = d.impatient || d.elsewhere > 0
 	hold := d.picker.Refill(pick.Window(depth, r.PieceLength))
@@ -29,6 +29,7 @@ func (r *room) refill(d *node) {
 		clear(d.held)
 		for _, i := range hold {
 			d.held.add(i)
+			d.high.remove(i)
 		}
 		for _, i := range released {
 			if !d.held.has(i) && !d.has.has(i) {
@@ -36,8 +37,8 @@ func (r *room) refill(d *node) {
 			}
 		}
 	}
-	if len(hold) > 0 && r.now-d.heldAt > max(patienceTime, patiencePieces*(r.now-d.started)/time.Duration(r.pieces())) {
+	average := (r.now - d.started) / time.Duration(r.pieces())
+	if len(hold) > 0 && r.now-d.heldAt > max(patienceTime, patienceTurns*time.Duration(len(hold))*average) {
 		d.impatient = true
 	}
-	d.holding = len(hold) > 0
 }

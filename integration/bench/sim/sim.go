@@ -220,8 +220,7 @@ func (r *room) tell(d *node, i int) {
 			continue
 		}
 		u.availability[i]++
-		// internal/swarm looks again whatever the piece, but only these change anything.
-		if u.holding && (u.held.has(i) || u.high.has(i)) {
+		if u.held.has(i) {
 			r.refill(u)
 		}
 		if !u.has.has(i) {
@@ -266,7 +265,7 @@ func (r *room) fill(p *pipe) {
 	if d.complete || p.closed {
 		return
 	}
-	depth := p.depth.Depth()
+	depth := p.most()
 	for p.asked < depth {
 		i, ok := d.next(p.from)
 		if ok {

@@ -2,7 +2,6 @@ package pick
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
 )
 
@@ -40,16 +39,15 @@ type Picker struct {
 	preferred map[int]bool
 	// ranked holds all pieces by descending weight here.
 	ranked []int
-	// rivals are the seeds of those the shares were divided with, sorted; above is how many of them have a higher weight
-	// for a piece than this node. Peers come and go one by one, and each changes the count by at most one, which is
-	// less work than to compare with all of them again.
+	// rivals are the seeds of those the pieces were divided with, sorted; share is what fell to this node, by descending
+	// weight here. It is divided anew when the crowd has changed or the share is done.
 	rivals []uint64
-	above  []int32
+	share  []int
 }
 
 // New returns the picker of the node with the given peer ID. Nothing is preferred before Refill.
 func New(self ID, b Board) *Picker {
-	p := &Picker{self: seed(self), board: b, preferred: map[int]bool{}, above: make([]int32, b.Pieces())}
+	p := &Picker{self: seed(self), board: b, preferred: map[int]bool{}}
 	weights := make([]uint64, b.Pieces())
 	p.ranked = make([]int, b.Pieces())
 	for i := range weights {
@@ -63,10 +61,10 @@ func New(self ID, b Board) *Picker {
 // seeder, and fills it up to the given number of pieces. It is called whenever a piece was completed, and now and then
 // because peers come and go.
 //
-// It returns the pieces to hold: others are fetching them from the seeder right now, and there is nothing left to prefer
-// but them. A node that asked for them as well would have the seeder send them twice, and their owners would get them
-// later. They are not to be asked for at all until another call doesn't return them: because somebody has them, because the
-// crowd has changed, or because Impatient is set.
+// It returns the pieces to hold: they are in others' shares, and there is nothing left to prefer but them. A node that asked
+// for them as well would have the seeder send them twice, and their owners would get them later. They are not to be asked
+// for at all until another call doesn't return them: because somebody has them, because the crowd has changed, or because
+// Impatient is set.
 func (p *Picker) Refill(window int) (hold []int) {
 	crowd := p.board.Crowd()
 	for i := range p.preferred {
@@ -77,138 +75,74 @@ func (p *Picker) Refill(window int) (hold []int) {
 	if len(p.preferred) >= window {
 		return nil
 	}
-	free, busy := p.choose(crowd, window-len(p.preferred), p.preferred)
+	own, others := p.choose(crowd, window-len(p.preferred), p.preferred)
 	if p.Impatient {
-		free, busy = append(free, busy...), nil
+		own, others = append(own, others...), nil
 	}
-	for _, i := range free[:min(len(free), window-len(p.preferred))] {
+	for _, i := range own[:min(len(own), window-len(p.preferred))] {
 		p.preferred[i] = true
 		p.board.Prefer(i)
 	}
-	return busy
+	return others
 }
 
-// Choose returns up to n missing pieces that nobody in the crowd has and that are not in skip: first those whose weight
-// is highest here, by descending weight, then others' ([Picker.steal]). So even nodes which don't see each other yet begin
-// at different pieces, and most likely at such as turn out to be in their share. Last come those that others are at.
+// Choose returns up to n missing pieces that nobody in the crowd has and that are not in skip: first those in the node's own
+// share, by descending weight, then others'. So even nodes which don't see each other yet begin at different pieces, and
+// most likely at such as turn out to be in their share.
 func (p *Picker) Choose(n int, skip map[int]bool) []int {
-	free, busy := p.choose(p.board.Crowd(), n, skip)
-	free = append(free, busy...)
-	return free[:min(n, len(free))]
+	own, others := p.choose(p.board.Crowd(), n, skip)
+	all := append(own, others...)
+	return all[:min(n, len(all))]
 }
 
-// choose is Choose, with the pieces apart that others are at; these only if there are fewer than n others.
-func (p *Picker) choose(crowd Crowd, n int, skip map[int]bool) (free, busy []int) {
-	p.divide(crowd.Rivals)
-	var others []int
-	for _, i := range p.ranked {
-		if len(free) >= n {
-			return free, nil
-		}
-		if skip[i] || !p.board.Missing(i) || crowd.Has(i) {
-			continue
-		}
-		if p.above[i] == 0 {
-			free = append(free, i)
-		} else {
-			others = append(others, i)
+// choose returns up to n pieces of the own share, and if there are fewer, all that are in others'.
+func (p *Picker) choose(crowd Crowd, n int, skip map[int]bool) (own, others []int) {
+	wanted := func(i int) bool { return !skip[i] && p.board.Missing(i) && !crowd.Has(i) }
+	if !p.meet(crowd.Rivals) {
+		if own = first(n, p.share, wanted); len(own) == n {
+			return own, nil
 		}
 	}
-	stolen, busy := p.steal(others)
-	free = append(free, stolen...)
-	if len(free) >= n {
-		return free[:n], nil
+	var rest []int
+	p.share, rest = divide(p.left(crowd), p.self, p.rivals)
+	if own = first(n, p.share, wanted); len(own) == n {
+		return own, nil
 	}
-	return free, busy
+	return own, first(len(rest), rest, wanted)
 }
 
-// ownersNext is how many of the pieces left in an owner's share are its own business: its window, and as many as it comes to
-// while another fetches a window.
-const ownersNext = 2 * minWindow
-
-// steal sorts pieces in other nodes' shares, best first, for a node whose own share is done. Shares are not of equal size, so
-// that the first is done when the largest is hardly half done. What its owner fetches meanwhile the seeder sends twice:
-// so a node first takes those for which it is the second by weight (no other node that is done takes them), and of these
-// the one which its owner will come to last. Those that owners have in their windows now, or will have before a thief could
-// be done, are busy.
-func (p *Picker) steal(pieces []int) (free, busy []int) {
-	type prize struct {
-		piece       int
-		owner, rank uint64 // the owner's seed, and its weight for the piece
-	}
-	prizes := make([]prize, len(pieces))
-	for k, i := range pieces {
-		prizes[k].piece = i
-		for _, r := range p.rivals {
-			if w := weight(r, i); w >= prizes[k].rank {
-				prizes[k].owner, prizes[k].rank = r, w
-			}
-		}
-	}
-	slices.SortFunc(prizes, func(a, b prize) int { return cmp.Compare(b.rank, a.rank) })
-	ahead := map[uint64]int{}
-	prizes = slices.DeleteFunc(prizes, func(z prize) bool {
-		ahead[z.owner]++
-		if ahead[z.owner] > ownersNext {
-			return false
-		}
-		busy = append(busy, z.piece)
-		return true
-	})
-	slices.SortFunc(prizes, func(a, b prize) int {
-		return cmp.Or(cmp.Compare(p.above[a.piece], p.above[b.piece]), cmp.Compare(a.rank, b.rank))
-	})
-	for _, z := range prizes {
-		free = append(free, z.piece)
-	}
-	return free, busy
+// left is all pieces that nobody has, by descending weight.
+func (p *Picker) left(crowd Crowd) []int {
+	return first(len(p.ranked), p.ranked, func(i int) bool { return p.board.Missing(i) && !crowd.Has(i) })
 }
 
-// divide brings the shares up to date with who is there.
-func (p *Picker) divide(ids []ID) {
+// Prefers reports whether piece i is in the window.
+func (p *Picker) Prefers(i int) bool { return p.preferred[i] }
+
+// Content reports whether nothing is in the window, though pieces may be missing: they come, or will come, from others.
+func (p *Picker) Content() bool { return len(p.preferred) == 0 && !p.Impatient }
+
+// first returns the first n pieces that are wanted.
+func first(n int, pieces []int, wanted func(int) bool) (found []int) {
+	for _, i := range pieces {
+		if len(found) == n {
+			break
+		}
+		if wanted(i) {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
+// meet takes up who the rivals are now, and reports whether others were before.
+func (p *Picker) meet(ids []ID) bool {
 	now := make([]uint64, len(ids))
 	for k, id := range ids {
 		now[k] = seed(id)
 	}
 	slices.Sort(now)
-	old := p.rivals
+	changed := !slices.Equal(now, p.rivals)
 	p.rivals = now
-	for len(old) > 0 || len(now) > 0 {
-		switch {
-		case len(now) == 0 || len(old) > 0 && old[0] < now[0]:
-			p.count(old[0], -1)
-			old = old[1:]
-		case len(old) == 0 || now[0] < old[0]:
-			p.count(now[0], 1)
-			now = now[1:]
-		default:
-			old, now = old[1:], now[1:]
-		}
-	}
-}
-
-// count adds n to above where the rival's weight is higher.
-func (p *Picker) count(rival uint64, n int32) {
-	for i := range p.above {
-		if weight(rival, i) > weight(p.self, i) {
-			p.above[i] += n
-		}
-	}
-}
-
-// seed reduces the random part of a peer ID to 64 bits; the first 8 bytes name the client and are the same everywhere.
-func seed(id ID) uint64 {
-	return mix(mix(binary.BigEndian.Uint64(id[8:16])) ^ binary.BigEndian.Uint64(id[12:20]))
-}
-
-// weight is the rank of a node, given by its seed, for piece i.
-func weight(seed uint64, i int) uint64 {
-	return mix(seed + uint64(i)*0x9e3779b97f4a7c15)
-}
-
-// mix is the finalizer of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return changed
 }

@@ -90,32 +90,19 @@ func TestPickerLeavesWhatOthersHave(t *testing.T) {
 	}
 }
 
-// TestPickerDivides has nodes which see each other each take its share first: together all pieces, none twice.
+// TestPickerDivides has nodes which see each other each take its share first: together all pieces, none twice, each as many.
 func TestPickerDivides(t *testing.T) {
 	const nodes, pieces = 8, 1000
 	taken := make([]int, pieces)
 	for self := byte(0); self < nodes; self++ {
 		b := newFakeBoard(pieces)
-		share := pieces
-		for other := byte(0); other < nodes; other++ {
-			if other != self {
-				b.crowd = append(b.crowd, with(other, true))
-			}
-		}
-		share = 0
+		b.crowd = room(nodes, self)
 		all := order(self, b)
 		if len(all) != pieces {
 			t.Fatalf("node %d chose %d of %d pieces", self, len(all), pieces)
 		}
-		for _, i := range all {
-			if owner(i, nodes) != self {
-				break
-			}
+		for _, i := range all[:pieces/nodes] {
 			taken[i]++
-			share++
-		}
-		if share < pieces/nodes*2/3 || share > pieces/nodes*4/3 {
-			t.Errorf("node %d has a share of %d, want about %d", self, share, pieces/nodes)
 		}
 	}
 	for i, n := range taken {
@@ -125,14 +112,21 @@ func TestPickerDivides(t *testing.T) {
 	}
 }
 
-// owner computes rendezvous hashing the simple way.
-func owner(i int, nodes byte) (best byte) {
-	for n := byte(1); n < nodes; n++ {
-		if weight(seed(id(n)), i) > weight(seed(id(best)), i) {
-			best = n
+// room returns the members that node self of so many sees, all without pieces.
+func room(nodes, self byte) (crowd []member) {
+	for n := range nodes {
+		if n != self {
+			crowd = append(crowd, with(n, true))
 		}
 	}
-	return best
+	return crowd
+}
+
+// share is what falls to a node, by descending weight.
+func share(self byte, b *fakeBoard) []int {
+	p := New(id(self), b)
+	p.Choose(1, nil)
+	return p.share
 }
 
 // TestPickerStartsApart has nodes that don't see each other yet begin at different pieces.
@@ -146,28 +140,19 @@ func TestPickerStartsApart(t *testing.T) {
 	}
 }
 
-// TestPickerInheritsShares has a node leave: its share moves, all else stays in its owner's hands.
+// TestPickerInheritsShares has a node leave: the others take over its share, and go on with what they are at.
 func TestPickerInheritsShares(t *testing.T) {
-	const pieces = 300
+	const pieces, at = 300, 20
 	b := newFakeBoard(pieces)
-	b.crowd = []member{with(0, true), with(2, true)}
-	before := order(1, b)
+	b.crowd = room(3, 1)
+	before := share(1, b)
 	b.crowd = b.crowd[:1]
-	after := order(1, b)
-	mine := func(all []int, nodes ...byte) (share []int) {
-		for _, i := range all {
-			if !slices.ContainsFunc(nodes, func(n byte) bool { return weight(seed(id(n)), i) > weight(seed(id(1)), i) }) {
-				share = append(share, i)
-			}
-		}
-		return share
+	after := share(1, b)
+	if len(before) != pieces/3 || len(after) != pieces/2 {
+		t.Errorf("the share was %d of %d pieces and is %d after a node left", len(before), pieces, len(after))
 	}
-	old, now := mine(before, 0, 2), mine(after, 0)
-	if len(now) <= len(old) {
-		t.Errorf("the share was %d pieces and is %d after a node left", len(old), len(now))
-	}
-	for _, i := range old {
-		if !slices.Contains(now, i) {
+	for _, i := range before[:at] {
+		if !slices.Contains(after, i) {
 			t.Errorf("piece %d was lost from the share", i)
 		}
 	}
@@ -201,31 +186,20 @@ func TestPickerFollowsTheCrowd(t *testing.T) {
 	}
 }
 
-// BenchmarkChoose is a picker at work near the end of a large image, when all pieces are out: what each piece costs that
-// arrives, with a peer leaving or coming at every other.
-func BenchmarkChoose(b *testing.B) {
-	for _, rivals := range []int{32, 80, 500} {
+// BenchmarkDivide is a peer leaving or coming while all pieces of a large image are out.
+func BenchmarkDivide(b *testing.B) {
+	for _, rivals := range []int{8, 32, 80} {
 		b.Run(fmt.Sprint(rivals), func(b *testing.B) {
-			board := lateBoard{crowd: Crowd{Has: func(int) bool { return true }}}
-			for n := range rivals {
-				board.crowd.Rivals = append(board.crowd.Rivals, ID{8: byte(n >> 8), 9: byte(n)})
-			}
-			all, p := board.crowd.Rivals, New(ID{19: 1}, &board)
+			board := newFakeBoard(2048)
+			board.crowd = room(byte(rivals), 255)
+			all, p := board.crowd, New(id(255), board)
 			for n := 0; b.Loop(); n++ {
-				board.crowd.Rivals = all[n/2%2:]
+				board.crowd = all[n%2:]
 				p.Choose(1, nil)
 			}
 		})
 	}
 }
-
-// lateBoard misses everything, and the crowd has it.
-type lateBoard struct{ crowd Crowd }
-
-func (*lateBoard) Pieces() int      { return 4096 }
-func (*lateBoard) Missing(int) bool { return true }
-func (*lateBoard) Prefer(int)       {}
-func (b *lateBoard) Crowd() Crowd   { return b.crowd }
 
 // TestPickersFetchOnce has a room fetch everything from the seeder, one piece at a time. Only what nodes whose share is done
 // take of the others' can be fetched twice.
@@ -233,7 +207,7 @@ func TestPickersFetchOnce(t *testing.T) {
 	for _, c := range []struct {
 		nodes, pieces int
 		most          float64 // copies of all
-	}{{4, 256, 1.01}, {8, 256, 1.02}, {16, 256, 1.04}, {16, 1024, 1.01}} {
+	}{{4, 256, 1}, {8, 256, 1}, {16, 256, 1}, {48, 512, 1}} {
 		if copies := fetchAll(c.nodes, c.pieces); copies > c.most {
 			t.Errorf("%d nodes fetched %.3f copies of %d pieces, want at most %.2f", c.nodes, copies, c.pieces, c.most)
 		}
@@ -246,11 +220,7 @@ func fetchAll(nodes, pieces int) (copies float64) {
 	boards, pickers := make([]*fakeBoard, nodes), make([]*Picker, nodes)
 	for n := range boards {
 		boards[n] = newFakeBoard(pieces)
-		for other := range nodes {
-			if other != n {
-				boards[n].crowd = append(boards[n].crowd, with(byte(other), true))
-			}
-		}
+		boards[n].crowd = room(byte(nodes), byte(n))
 		pickers[n] = New(id(byte(n)), boards[n])
 	}
 	taken := 0
@@ -274,67 +244,53 @@ func fetchAll(nodes, pieces int) (copies float64) {
 	return float64(taken) / float64(pieces)
 }
 
-// TestPickerTakesWhatOwnersDoLast has a node whose share is done take pieces of which it is the second by weight, from the
-// end of their owners' orders, and what the owners are at now only in the end.
-func TestPickerTakesWhatOwnersDoLast(t *testing.T) {
-	b := newFakeBoard(200)
-	b.crowd = []member{with(0, true), with(2, true)}
-	for i := range b.here {
-		b.here[i] = owner(i, 3) == 1
-	}
+// TestPickerTakesOver has a fast node whose share is done: what is left is divided anew, in equal parts, and what the others
+// begin with stays theirs.
+func TestPickerTakesOver(t *testing.T) {
+	const pieces = 200
+	b := newFakeBoard(pieces)
+	b.crowd = room(3, 1)
+	others := map[byte][]int{0: share(0, &fakeBoard{here: b.here, crowd: room(3, 0)}), 2: share(2, &fakeBoard{here: b.here, crowd: room(3, 2)})}
 	p := New(id(1), b)
-	all := p.Choose(200, nil)
-	busy := all[len(all)-2*ownersNext:] // which the two owners have in their windows, or soon will
-	for _, i := range busy {
-		ahead := 0
-		for _, j := range all {
-			if o := owner(i, 3); owner(j, 3) == o && weight(seed(id(o)), j) > weight(seed(id(o)), i) {
-				ahead++
+	p.Choose(1, nil)
+	for _, i := range p.share {
+		b.here[i] = true
+	}
+	left := len(others[0]) + len(others[2])
+	p.Choose(1, nil)
+	if most := left/3 + 1; len(p.share) > most || len(p.share) < left-2*most {
+		t.Errorf("takes over %d of %d pieces, want a third", len(p.share), left)
+	}
+	for o, all := range others {
+		for _, i := range all[:leastShare] {
+			if slices.Contains(p.share, i) {
+				t.Errorf("takes piece %d, which node %d is at", i, o)
 			}
-		}
-		if ahead >= ownersNext {
-			t.Errorf("piece %d comes at the end, and %d others come to its owner's turn before", i, ahead)
-		}
-	}
-	all = all[:len(all)-len(busy)]
-	second := 0
-	for second < len(all) && p.above[all[second]] == 1 {
-		second++
-	}
-	if second == 0 || second == len(all) || slices.ContainsFunc(all[second:], func(i int) bool { return p.above[i] == 1 }) {
-		t.Fatalf("%d of %d pieces of which it is the second come first", second, len(all))
-	}
-	for k := 1; k < second; k++ {
-		before, after := all[k-1], all[k]
-		if weight(seed(id(owner(before, 3))), before) > weight(seed(id(owner(after, 3))), after) {
-			t.Errorf("piece %d comes before %d, though its owner comes to it earlier", before, after)
 		}
 	}
 }
 
-// TestPickerHoldsWhatOwnersAreAt has nothing left but what is in the windows of two others: it is left to them, unless
-// they are too slow, and until they are gone.
+// TestPickerHoldsWhatOwnersAreAt has nothing left but the least shares of two others: they are left to them, unless they are
+// too slow, and until they are gone.
 func TestPickerHoldsWhatOwnersAreAt(t *testing.T) {
 	b := newFakeBoard(200)
-	b.crowd = []member{with(0, true), with(2, true)}
-	left := map[byte]int{}
+	b.crowd = room(3, 1)
 	var want []int
-	for i := range b.here {
-		o := owner(i, 3)
-		b.here[i] = o == 1 || left[o] == ownersNext
-		if !b.here[i] {
-			left[o]++
-			want = append(want, i)
-		}
+	for o := byte(0); o < 3; o += 2 {
+		want = append(want, share(o, &fakeBoard{here: b.here, crowd: room(3, o)})[:leastShare]...)
 	}
+	for i := range b.here {
+		b.here[i] = !slices.Contains(want, i)
+	}
+	slices.Sort(want)
 	p := New(id(1), b)
 	hold := p.Refill(2)
 	slices.Sort(hold)
-	if !slices.Equal(hold, want) || len(b.preferred) > 0 {
+	if !slices.Equal(hold, want) || len(b.preferred) > 0 || !p.Content() {
 		t.Errorf("holds %v, prefers %v; want %v held", hold, b.preferred, want)
 	}
 	p.Impatient = true
-	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 {
+	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 || p.Content() || !p.Prefers(b.preferred[0]) {
 		t.Errorf("impatient it holds %v and prefers %v", hold, b.preferred)
 	}
 	p, b.preferred, b.crowd = New(id(1), b), nil, nil

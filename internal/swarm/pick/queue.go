@@ -12,10 +12,21 @@ const BlockSize = 16 << 10
 // of 14 Mbit/s, pieces of 128 KiB, one run each). A single node on a fast link needs them deep: with 8 blocks it got
 // 130 MB/s, with 64 it got 240.
 const (
-	MinSeederQueue = 8
-	MinNodeQueue   = 2
-	maxQueue       = 128
+	seederQueue = 4
+	nodeQueue   = 2
+	maxQueue    = 128
+	// crowdQueue bounds what all queues to nodes hold together where their number would make it more: answers to that many
+	// requests fill the buffers of a switch, and packets are lost.
+	crowdQueue = 48
 )
+
+// Least is the least depth of a queue to the seeder, or to a node, of a node that has so many connections.
+func Least(seeder bool, connections int) int {
+	if seeder {
+		return seederQueue
+	}
+	return max(1, min(nodeQueue, crowdQueue/max(1, connections)))
+}
 
 const (
 	// queueTime is how much the queue of a connection should hold, measured by what comes out of it. It stands between
@@ -26,32 +37,31 @@ const (
 	measureTime = 200 * time.Millisecond
 )
 
-// Queue follows one connection's speed with the number of blocks to ask for at a time.
+// Queue follows one connection's speed with the number of blocks to ask for at a time. Its methods are for one goroutine at a
+// time.
 type Queue struct {
-	least, depth int
-	since        time.Time
-	bytes        int64
+	// fill is what the connection's speed calls for, in blocks.
+	fill  int
+	since time.Time
+	bytes int64
 }
 
-// NewQueue returns the queue of a connection that is opened now: least blocks deep, and never less.
-func NewQueue(least int, now time.Time) Queue {
-	return Queue{least: least, depth: least, since: now}
-}
+// NewQueue returns the queue of a connection that is opened now.
+func NewQueue(now time.Time) Queue { return Queue{since: now} }
 
-// Depth is the number of blocks to have asked for at a time.
-func (q *Queue) Depth() int { return q.depth }
+// Depth is the number of blocks to have asked for at a time; see [Least].
+func (q *Queue) Depth(least int) int { return max(q.fill, least) }
 
-// Received counts n bytes that have come in and reports whether the depth was computed anew.
-func (q *Queue) Received(n int, now time.Time) bool {
+// Received counts n bytes that have come in.
+func (q *Queue) Received(n int, now time.Time) {
 	q.bytes += int64(n)
 	passed := now.Sub(q.since)
 	if passed < measureTime {
-		return false
+		return
 	}
 	blocks := float64(q.bytes) / passed.Seconds() * queueTime.Seconds() / BlockSize
-	q.depth = int(min(max(blocks, float64(q.least)), maxQueue))
+	q.fill = int(min(blocks, maxQueue))
 	q.since, q.bytes = now, 0
-	return true
 }
 
 // minWindow is the least number of pieces to prefer at a time. With one, the seeder's connection falls idle while a piece
