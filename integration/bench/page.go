@@ -14,7 +14,8 @@ Made by ` + "`go run ./integration/bench plot`" + ` from the data in integration
 
 A star of network namespaces in one machine: a seeder and N nodes, each with a cable of its own to one switch, shaped in both
 directions. All nodes begin at once (or spread over the time given) and know only the tracker, HTTP clients the server. The image is
-random bytes; every copy was verified by its SHA-256. Figures are medians over the runs.
+random bytes; every copy was verified by its SHA-256. Figures are medians over the runs. At the switch 256 KiB wait for a cable before
+packets are dropped, as in a small switch, at a host 1000 packets, as in Linux; MTU 4000, TCP with cubic. All engines use the same torrent.
 
 - **T_min** = max(F/S, F/d, N·F/(S+N·u)) is the least time possible if data were a fluid: F is the image's size, S the seeder's link, d and u
   a node's. **Ratio** is the time of the last node over it. With arrivals spread, each node's time counts from its own start, and its
