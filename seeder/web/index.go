@@ -72,10 +72,24 @@ func nodeRows(nodes []report.Node) (rows []page.Node) {
 		rows = append(rows, page.Node{
 			IP: n.IP, MAC: n.MAC, Name: n.Name, System: n.System, Step: string(n.Step), State: string(n.State), Error: n.Error,
 			Percent: n.Percent, FromSeeder: n.FromSeeder, FromNodes: n.FromNodes, ByHTTP: n.FromHTTP, Uploaded: n.Uploaded,
-			Ended: ended(n.Exit), HostKey: n.HostKey, Seen: n.Seen,
+			Notes: notes(n), HostKey: n.HostKey, Seen: n.Seen,
 		})
 	}
 	return rows
+}
+
+// notes is what there is to say of a node beside its step.
+func notes(n report.Node) (notes []string) {
+	if n.Fallback {
+		notes = append(notes, "nothing comes by BitTorrent: falling back to HTTP")
+	}
+	if len(n.Banned) > 0 {
+		notes = append(notes, "wrong data came from "+strings.Join(n.Banned, ", ")+": no longer asked")
+	}
+	if text := ended(n.Exit); text != "" {
+		notes = append(notes, text)
+	}
+	return notes
 }
 
 // ended says how a system ended; nil is none.

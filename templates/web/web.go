@@ -48,9 +48,10 @@ type File struct {
 // Node is a row of the table of nodes.
 type Node struct {
 	IP, MAC, Name, System, Step, State, Error string
-	// Ended says how the last system that ran beside phase 1 ended; HostKey is the fingerprint of the node's SSH server. Empty:
-	// there is none.
-	Ended, HostKey string
+	// Notes say what else there is to know: how the last system ended, that BitTorrent brings nothing, who sent wrong data.
+	Notes []string
+	// HostKey is the fingerprint of the node's SSH server; empty: it has none.
+	HostKey string
 	// Percent of the download, 0 to 100.
 	Percent float64
 	// FromSeeder, FromNodes, ByHTTP and Uploaded are bytes.
