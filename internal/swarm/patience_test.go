@@ -3,6 +3,8 @@ package swarm
 import (
 	"testing"
 	"time"
+
+	"github.com/anacrolix/torrent"
 )
 
 // second is what a connection does in each tick of a second: blocks that come, and whether requests wait.
@@ -52,6 +54,25 @@ func TestPatience(t *testing.T) {
 				t.Errorf("silent in second %d, slow %v; want %d, %v (%s a block)", silent, last.slow, c.silent, c.slow, last.perBlock())
 			}
 		})
+	}
+}
+
+// TestGraceFollowsTheRoom has a request stay with its peer for three times as long as peers take for a block.
+func TestGraceFollowsTheRoom(t *testing.T) {
+	p := &newEngine(t, "127.0.4.2", Config{}).patience
+	w := &watched{entry: &entry{}, pace: pace{waiting: 2}}
+	p.mu.Lock()
+	p.peers[nil] = w
+	p.mu.Unlock()
+	for _, blocks := range []int{1, 5} {
+		for range 100 {
+			w.got = blocks
+			p.check(time.Now())
+		}
+		p.received(torrent.ReceivedUsefulDataEvent{})
+		if want := graceBlocks * patienceTick / time.Duration(blocks); (*p.grace - want).Abs() > want/100 {
+			t.Errorf("%d blocks a tick: %s, want %s", blocks, *p.grace, want)
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ type Scenario struct {
 // Default is a room of equal links with what nodes and seeder do as they come (internal/swarm, seeder/tracker).
 func Default() Scenario {
 	return Scenario{
-		Nodes: 16, Racks: 1, Size: 64 << 20, PieceLength: 256 << 10,
+		Nodes: 16, Racks: 1, Size: 64 << 20, PieceLength: 64 << 10,
 		Seeder: 100e6, Link: 100e6,
 		Delay: 2 * time.Millisecond, Spread: 100 * time.Millisecond,
 		Interval: 5 * time.Second, Numwant: 200, Conns: 80, SeederConns: 500, Seed: 1,
