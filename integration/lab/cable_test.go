@@ -118,6 +118,27 @@ func TestCableWithoutLimit(t *testing.T) {
 	}
 }
 
+// TestIntroduced has hosts know each other without asking, and for good, and reach each other so.
+func TestIntroduced(t *testing.T) {
+	room := ForTest(t)
+	a, b := hosts(t, room)
+	if err := room.Introduce(a, b); err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range [][2]*Host{{a, b}, {b, a}} {
+		out, err := pair[0].Command(t.Context(), "ip", "neigh", "show", "nud", "permanent").Output()
+		if err != nil || !strings.HasPrefix(string(out), pair[1].IP().String()+" ") {
+			t.Errorf("%s knows for good %q (%v), want %s", pair[0].Name, out, err, pair[1].IP())
+		}
+	}
+	l := listen(t, a)
+	conn, err := b.Dial(t.Context(), "tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+}
+
 func TestHost(t *testing.T) {
 	room := ForTest(t)
 	a, b := hosts(t, room)

@@ -25,15 +25,8 @@ type chooser struct {
 	impatient bool
 }
 
-const (
-	// refillTime is how often the picker looks at the crowd, as peers come and go without a piece being completed.
-	refillTime = 200 * time.Millisecond
-	// Held pieces are waited for while one of them comes out every patienceTime, or in patienceTurns times as long as the
-	// seeder takes for all of them at the pace at which pieces have come so far, whichever is longer: that is how long a
-	// node that has gone silent can keep the others waiting, once.
-	patienceTime  = 500 * time.Millisecond
-	patienceTurns = 2
-)
+// refillTime is how often the picker looks at the crowd, as peers come and go without a piece being completed.
+const refillTime = 200 * time.Millisecond
 
 func newChooser(e *Engine, f *entry) *chooser {
 	b := &chooserBoard{torrentBoard: torrentBoard{f}}
@@ -63,7 +56,7 @@ func (c *chooser) refill(now time.Time) {
 	// What a node has that is complete can be had from there, and there is nothing to wait for.
 	c.picker.Impatient = c.impatient || c.board.elsewhere
 	hold := c.picker.Refill(pick.Window(c.engine.conns.depth(c.entry), c.entry.layout.pieceLength))
-	c.entry.content.Store(c.picker.Content())
+	c.entry.waits.Store(c.picker.Waits())
 	slices.Sort(hold)
 	if !slices.Equal(hold, c.held) {
 		c.hold(hold)
@@ -95,6 +88,5 @@ func (c *chooser) hold(pieces []int) {
 }
 
 func (c *chooser) patience(now time.Time) time.Duration {
-	average := now.Sub(c.began) / time.Duration(len(c.entry.store.pieces))
-	return max(patienceTime, patienceTurns*time.Duration(len(c.held))*average)
+	return pick.Patience(len(c.held), now.Sub(c.began)/time.Duration(len(c.entry.store.pieces)))
 }

@@ -37,13 +37,10 @@ type connection struct {
 	most int
 }
 
-// depth is how many blocks to have asked for at a time. Of the seeder it is one, the least the library knows, while there is
-// nothing that should come from there: what it is asked for besides keeps it from those who wait for theirs.
+// depth is how many blocks to have asked for at a time.
 func (c *connection) depth() int {
-	if c.seeder && c.entry.content.Load() {
-		return 1
-	}
-	return min(c.queue.Depth(pick.Least(c.seeder, c.entry.connections)), c.most)
+	side := pick.Side{Seeder: c.seeder, Waits: c.entry.waits.Load(), Connections: c.entry.connections}
+	return min(c.queue.Depth(side), c.most)
 }
 
 func (c *connections) install(cb *torrent.Callbacks) {

@@ -74,10 +74,7 @@ type request struct {
 
 // most is how many blocks to have asked for at a time.
 func (p *pipe) most() int {
-	if p.from.seeder && p.to.picker.Content() {
-		return 1
-	}
-	return p.depth.Depth(pick.Least(p.from.seeder, len(p.to.pipes)))
+	return p.depth.Depth(pick.Side{Seeder: p.from.seeder, Waits: p.to.picker.Waits(), Connections: len(p.to.pipes)})
 }
 
 func newNode(index int, s *Scenario) *node {

@@ -7,12 +7,8 @@ import (
 	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
-// What follows is internal/swarm's chooser, for a node of the simulation; its times are the same.
-const (
-	refillTime    = 200 * time.Millisecond
-	patienceTime  = 500 * time.Millisecond
-	patienceTurns = 2
-)
+// What follows is internal/swarm's chooser, for a node of the simulation; its time is the same.
+const refillTime = 200 * time.Millisecond
 
 // refill has the picker fill its window, and holds what it wants held.
 func (r *room) refill(d *node) {
@@ -38,7 +34,7 @@ func (r *room) refill(d *node) {
 		}
 	}
 	average := (r.now - d.started) / time.Duration(r.pieces())
-	if len(hold) > 0 && r.now-d.heldAt > max(patienceTime, patienceTurns*time.Duration(len(hold))*average) {
+	if len(hold) > 0 && r.now-d.heldAt > pick.Patience(len(hold), average) {
 		d.impatient = true
 	}
 }

@@ -37,6 +37,7 @@ type Picker struct {
 	self      uint64
 	board     Board
 	preferred map[int]bool
+	waits     bool
 	// ranked holds all pieces by descending weight here.
 	ranked []int
 	// rivals are the seeds of those the pieces were divided with, sorted; share is what fell to this node, by descending
@@ -66,6 +67,7 @@ func New(self ID, b Board) *Picker {
 // for at all until another call doesn't return them: because somebody has them, because the crowd has changed, or because
 // Impatient is set.
 func (p *Picker) Refill(window int) (hold []int) {
+	defer func() { p.waits = len(p.preferred) == 0 && len(hold) > 0 }()
 	crowd := p.board.Crowd()
 	for i := range p.preferred {
 		if !p.board.Missing(i) || crowd.Has(i) {
@@ -119,8 +121,8 @@ func (p *Picker) left(crowd Crowd) []int {
 // Prefers reports whether piece i is in the window.
 func (p *Picker) Prefers(i int) bool { return p.preferred[i] }
 
-// Content reports whether nothing is in the window, though pieces may be missing: they come, or will come, from others.
-func (p *Picker) Content() bool { return len(p.preferred) == 0 && !p.Impatient }
+// Waits reports whether this node has nothing to get from the seeder that others don't get there for it, and there still is such.
+func (p *Picker) Waits() bool { return p.waits }
 
 // first returns the first n pieces that are wanted.
 func first(n int, pieces []int, wanted func(int) bool) (found []int) {

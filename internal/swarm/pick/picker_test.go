@@ -286,15 +286,25 @@ func TestPickerHoldsWhatOwnersAreAt(t *testing.T) {
 	p := New(id(1), b)
 	hold := p.Refill(2)
 	slices.Sort(hold)
-	if !slices.Equal(hold, want) || len(b.preferred) > 0 || !p.Content() {
+	if !slices.Equal(hold, want) || len(b.preferred) > 0 || !p.Waits() {
 		t.Errorf("holds %v, prefers %v; want %v held", hold, b.preferred, want)
 	}
 	p.Impatient = true
-	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 || p.Content() || !p.Prefers(b.preferred[0]) {
+	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 || p.Waits() || !p.Prefers(b.preferred[0]) {
 		t.Errorf("impatient it holds %v and prefers %v", hold, b.preferred)
 	}
 	p, b.preferred, b.crowd = New(id(1), b), nil, nil
 	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 {
 		t.Errorf("alone it holds %v and prefers %v", hold, b.preferred)
+	}
+}
+
+// TestPickerWaitsNoMoreWhenAllIsOut has others have all that is missing: the seeder is free for everybody.
+func TestPickerWaitsNoMoreWhenAllIsOut(t *testing.T) {
+	b := newFakeBoard(4)
+	b.crowd = []member{with(0, true, 0, 1, 2, 3)}
+	p := New(id(1), b)
+	if hold := p.Refill(2); len(hold) > 0 || p.Waits() {
+		t.Errorf("holds %v, waits: %t", hold, p.Waits())
 	}
 }

@@ -20,12 +20,22 @@ const (
 	crowdQueue = 48
 )
 
-// Least is the least depth of a queue to the seeder, or to a node, of a node that has so many connections.
-func Least(seeder bool, connections int) int {
-	if seeder {
+// Side is what the depth of a connection's queue depends on besides its speed.
+type Side struct {
+	// Seeder says that the seeder is at its other end.
+	Seeder bool
+	// Waits is what [Picker.Waits] says here.
+	Waits bool
+	// Connections is how many there are here.
+	Connections int
+}
+
+// least is the least depth, in blocks.
+func (s Side) least() int {
+	if s.Seeder {
 		return seederQueue
 	}
-	return max(1, min(nodeQueue, crowdQueue/max(1, connections)))
+	return max(1, min(nodeQueue, crowdQueue/max(1, s.Connections)))
 }
 
 const (
@@ -49,8 +59,14 @@ type Queue struct {
 // NewQueue returns the queue of a connection that is opened now.
 func NewQueue(now time.Time) Queue { return Queue{since: now} }
 
-// Depth is the number of blocks to have asked for at a time; see [Least].
-func (q *Queue) Depth(least int) int { return max(q.fill, least) }
+// Depth is the number of blocks to have asked for at a time. Of the seeder it is one, the least the library knows, for a node
+// that waits: what it asks for besides keeps the seeder from those it waits for.
+func (q *Queue) Depth(s Side) int {
+	if s.Seeder && s.Waits {
+		return 1
+	}
+	return max(q.fill, s.least())
+}
 
 // Received counts n bytes that have come in.
 func (q *Queue) Received(n int, now time.Time) {
@@ -73,4 +89,16 @@ const minWindow = 2
 // piece is in bytes.
 func Window(depth int, pieceLength int64) int {
 	return minWindow + int(int64(depth)*BlockSize/pieceLength)
+}
+
+const (
+	patienceTime  = 500 * time.Millisecond
+	patienceTurns = 2
+)
+
+// Patience is how long so many held pieces are waited for while none of them comes out: twice as long as the seeder takes for all
+// of them, going by the average time between two pieces so far, and half a second at least. That is how long a node which has
+// gone silent can keep the others waiting, once.
+func Patience(held int, average time.Duration) time.Duration {
+	return max(patienceTime, patienceTurns*time.Duration(held)*average)
 }

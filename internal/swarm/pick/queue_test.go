@@ -18,8 +18,8 @@ func TestQueueFollowsSpeed(t *testing.T) {
 			now = now.Add(100 * time.Millisecond)
 			q.Received(c.bytesPerSecond/10, now)
 		}
-		if q.Depth(4) != c.want {
-			t.Errorf("at %d bytes/s: %d blocks, want %d", c.bytesPerSecond, q.Depth(4), c.want)
+		if q.Depth(Side{Seeder: true}) != c.want {
+			t.Errorf("at %d bytes/s: %d blocks, want %d", c.bytesPerSecond, q.Depth(Side{Seeder: true}), c.want)
 		}
 	}
 }
@@ -38,16 +38,43 @@ func TestWindowSpansRequests(t *testing.T) {
 	}
 }
 
-func TestLeast(t *testing.T) {
+func TestLeastDepth(t *testing.T) {
 	for _, c := range []struct {
-		seeder      bool
-		connections int
-		want        int
+		side Side
+		want int
 	}{
-		{true, 0, 4}, {true, 80, 4}, {false, 0, 2}, {false, 1, 2}, {false, 24, 2}, {false, 25, 1}, {false, 80, 1},
+		{Side{Seeder: true}, 4}, {Side{Seeder: true, Connections: 80}, 4}, {Side{Seeder: true, Waits: true}, 1},
+		{Side{}, 2}, {Side{Connections: 1, Waits: true}, 2}, {Side{Connections: 24}, 2}, {Side{Connections: 25}, 1}, {Side{Connections: 80}, 1},
 	} {
-		if got := Least(c.seeder, c.connections); got != c.want {
-			t.Errorf("seeder %t, %d connections: %d, want %d", c.seeder, c.connections, got, c.want)
+		q := NewQueue(time.Unix(1000, 0))
+		if got := q.Depth(c.side); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.side, got, c.want)
+		}
+	}
+}
+
+// TestWaitingLeavesTheSeeder has a node that is served fast ask the seeder for one block all the same while it waits.
+func TestWaitingLeavesTheSeeder(t *testing.T) {
+	now := time.Unix(1000, 0)
+	q := NewQueue(now)
+	q.Received(50<<20, now.Add(time.Second))
+	if got := q.Depth(Side{Seeder: true}); got != 128 {
+		t.Errorf("%d blocks, want 128", got)
+	}
+	if got := q.Depth(Side{Seeder: true, Waits: true}); got != 1 {
+		t.Errorf("%d blocks while it waits, want 1", got)
+	}
+}
+
+func TestPatienceOfTheHeld(t *testing.T) {
+	for _, c := range []struct {
+		held          int
+		average, want time.Duration
+	}{
+		{1, time.Millisecond, 500 * time.Millisecond}, {3, 100 * time.Millisecond, 600 * time.Millisecond}, {40, time.Second, 80 * time.Second},
+	} {
+		if got := Patience(c.held, c.average); got != c.want {
+			t.Errorf("%d held, %s each: %s, want %s", c.held, c.average, got, c.want)
 		}
 	}
 }
