@@ -14,18 +14,9 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
-	"github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
 	"github.com/boottorrent/boottorrent/seeder/qemu"
 )
-
-type versionCmd struct{}
-
-// Run prints the version.
-func (versionCmd) Run(term terminal) error {
-	_, err := fmt.Fprintln(term.Out, version.String("seeder"))
-	return err
-}
 
 type initCmd struct {
 	Dir  string `arg:"" type:"path" help:"The directory to make; it may exist."`
