@@ -6,29 +6,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"syscall"
 
 	"aead.dev/minisign"
 )
 
-// keyError says what is wrong with a key file, and what to do. In do, DIR stands for the site's directory.
+// keyError says what is wrong with a key file, and what to do.
 type keyError struct {
 	file, what, do string
 	err            error
 }
 
-func (e *keyError) Error() string {
-	return fmt.Sprintf("%s %s; %s", e.file, e.what, e.remedy(filepath.Dir(e.file)))
-}
-
-// remedy is what to do for a site that messages call dir.
-func (e *keyError) remedy(dir string) string { return strings.ReplaceAll(e.do, "DIR", dir) }
-
+func (e *keyError) Error() string { return fmt.Sprintf("%s %s; %s", e.file, e.what, e.do) }
 func (e *keyError) Unwrap() error { return e.err }
 
-// remake is how to get a key again that is lost.
-const remake = "restore it from a backup, or see what 'seeder key DIR' can do"
+// remake is how to get new keys. Images have the public one in them.
+const remake = "restore it from a backup, or make a new pair of keys and then a new image: " +
+	"minisign -G -W -f -p " + PublicKeyFile + " -s " + SecretKeyFile + "; mkimage ."
 
 // PublicKey reads boottorrent.pub, which nodes get built into their image. The error says what to do.
 func (s *Site) PublicKey() (key minisign.PublicKey, err error) {
@@ -52,7 +47,7 @@ func (s *Site) SecretKey() (key minisign.PrivateKey, err error) {
 	}
 	if minisign.IsEncrypted(body) {
 		return key, &keyError{file, "is protected by a password, and there is nobody to type it in",
-			"remove the password: seeder key DIR", nil}
+			"remove the password: minisign -C -W -s " + file, nil}
 	}
 	if err := key.UnmarshalText(body); err != nil {
 		return key, &keyError{file, "is no minisign secret key", remake, err}
@@ -86,7 +81,7 @@ func checkKeys(c *checker, s *Site, dir string) {
 	secret, err := s.SecretKey()
 	if errors.Is(err, fs.ErrNotExist) {
 		c.warning(startOf(shown), "does not exist, so nothing can be signed here",
-			strings.ReplaceAll(remake, "DIR", dir)+", to serve this site; to build an image, the public key is enough")
+			"restore it from a backup to serve this site; to build an image, the public key is enough")
 		return
 	}
 	if err != nil {
@@ -95,7 +90,7 @@ func checkKeys(c *checker, s *Site, dir string) {
 	}
 	if !public.Equal(secret.Public()) {
 		c.problem(startOf(shown), fmt.Sprintf("is key %016X, but %s is key %016X", secret.ID(), PublicKeyFile, public.ID()),
-			"restore the two files that belong together, or see what 'seeder key "+dir+"' can do")
+			"restore the two files that belong together")
 	}
 	info, err := os.Stat(filepath.Join(s.Dir, SecretKeyFile))
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
@@ -106,7 +101,7 @@ func checkKeys(c *checker, s *Site, dir string) {
 func reportKey(c *checker, shown string, err error) {
 	var e *keyError
 	if errors.As(err, &e) {
-		c.problem(startOf(shown), e.what, e.remedy(c.dir))
+		c.problem(startOf(shown), e.what, e.do)
 	}
 }
 
@@ -122,25 +117,22 @@ func EnsureKeys(s *Site) (made bool, err error) {
 			return false, nil // with one of the two missing, its reader says what to do
 		}
 	}
-	files, err := newKeys()
+	files, err := newFiles(s.Name)
 	if err != nil {
 		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
 	}
-	if err := writeFiles(s.Dir, files, likeFolder(s.Dir)); err != nil {
-		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
-	}
-	return true, nil
-}
-
-// likeFolder gives a file that root makes to the owner of the folder.
-func likeFolder(dir string) func(*os.File) error {
-	return func(f *os.File) error {
-		info, err := os.Stat(dir)
+	files = slices.DeleteFunc(files, func(f newFile) bool { return f.path != PublicKeyFile && f.path != SecretKeyFile })
+	giveAway := func(f *os.File) error {
+		info, err := os.Stat(s.Dir)
 		if owner, ok := ownerOf(info); err == nil && ok && os.Geteuid() == 0 {
 			err = f.Chown(int(owner.Uid), int(owner.Gid))
 		}
 		return err
 	}
+	if err := writeFiles(s.Dir, files, giveAway); err != nil {
+		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
+	}
+	return true, nil
 }
 
 func ownerOf(info fs.FileInfo) (*syscall.Stat_t, bool) {

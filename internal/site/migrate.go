@@ -44,9 +44,6 @@ func Migrate(dir string) (*Migration, error) {
 		return nil, err
 	}
 	s, o, problems := load(dir)
-	if s != nil {
-		problems = s.AllProblems()
-	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
@@ -76,10 +73,10 @@ func parseVersion1(dir, config string) (*Site, Problems) {
 		return nil, c.problems
 	}
 	defaultSystem, vnc := readConfig(m, s)
-	readSystems(c, s, defaultSystem, vnc)
+	readAll(c, s, defaultSystem, vnc)
 	c.sort()
 	s.Warnings = c.warnings
-	return s, append(c.problems, s.AllProblems()...)
+	return s, c.problems
 }
 
 func writeNew(path, text string) error {
