@@ -29,6 +29,9 @@ type Lease struct {
 	Domain string
 	MTU    int
 	Routes []Route
+
+	// notes are what the server said that is not followed, to be shown once.
+	notes []string
 }
 
 // Route is a way to other networks.

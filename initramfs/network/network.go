@@ -151,9 +151,10 @@ func (u *upper) take(ctx context.Context, a *answer) (Lease, error) {
 func takeOffer(ctx context.Context, h host, talk *conversation, ifname string, o offers, ev func(string)) (Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
 	defer cancel()
-	ack, err := talk.confirm(ctx, talk.id.request(o.address), confirmEvery)
+	server := facts{o.address.Options}.server()
+	ack, err := talk.confirm(ctx, talk.id.request(o.address), server, confirmEvery)
 	if err != nil {
-		return Lease{}, fmt.Errorf("%v offered %v, but: %w", o.address.ServerIdentifier(), o.address.YourIPAddr, err)
+		return Lease{}, fmt.Errorf("%v offered %v, but: %w", server, o.address.YourIPAddr, err)
 	}
 	lease, err := newLease(ifname, talk.id.mac, ack, o)
 	if err != nil {

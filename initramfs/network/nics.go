@@ -45,11 +45,13 @@ type nic struct {
 	// cancel ends the asking, and done is closed when it has ended; nil when nobody asks.
 	cancel context.CancelFunc
 	done   chan struct{}
-	// notBefore is when asking may begin again.
+	// notBefore is when asking may begin again, failures how often something has failed since the last link.
 	notBefore time.Time
+	failures  int
 }
 
-// retryPause is how long to leave a NIC alone after something failed on it: the cause may pass, but not in an instant.
+// retryPause is how long to leave a NIC alone after something failed on it for the first time: the cause may pass, but not in
+// an instant.
 const retryPause = 2 * time.Second
 
 // retryLater ends the asking and lets it begin again in a while.
@@ -62,7 +64,8 @@ func (n *nic) retryLater(err error) {
 func (n *nic) fail(err error) {
 	problem := err.Error()
 	n.problem.Store(&problem)
-	n.notBefore = time.Now().Add(retryPause)
+	n.failures++
+	n.notBefore = time.Now().Add(backoff(n.failures))
 }
 
 // stop ends the asking; look begins it again if there is link.
@@ -131,7 +134,7 @@ func (u *upper) lookAt(ctx context.Context, link netlink.Link) {
 	switch {
 	case carrier && !n.carrier:
 		u.ev(n.name + ": link is up")
-		n.hadCarrier = true
+		n.hadCarrier, n.failures = true, 0
 	case !carrier && n.carrier:
 		u.ev(n.name + ": link is lost")
 		n.stop()
