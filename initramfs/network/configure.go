@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -40,7 +41,7 @@ func (h host) configure(l Lease, ev func(string)) error {
 	for _, note := range l.notes {
 		ev(l.Interface + ": " + note)
 	}
-	if err := setMTU(link, l.MTU); err != nil {
+	if err := setMTU(link, cmp.Or(l.fixedMTU, l.MTU)); err != nil {
 		ev(fmt.Sprintf("%s: %v; the MTU stays %d", l.Interface, err, link.Attrs().MTU))
 	}
 	if err := setAddress(link, l.Addr); err != nil {

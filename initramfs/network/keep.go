@@ -185,5 +185,5 @@ func (k *keeper) fresh(ctx context.Context, l Lease) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	return takeOffer(ctx, k.host, talk, l.Interface, o, k.ev)
+	return takeOffer(ctx, k.host, talk, l.Interface, o, l.fixedMTU, k.ev)
 }
