@@ -317,7 +317,7 @@ func (e *Engine) stats(f *entry) Stats {
 	s := Stats{
 		Size: f.layout.size(), Done: f.torrent.BytesCompleted(), Peers: library.ActivePeers,
 		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
-		Uploaded: library.BytesWrittenData.Int64(), Trouble: f.trouble.String(), Banned: e.banned.list(),
+		Uploaded: library.BytesWrittenData.Int64(), Trouble: f.trouble.String(), Unreachable: f.trouble.unreachable(), Banned: e.banned.list(),
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
