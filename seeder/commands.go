@@ -2,30 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 
-	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
-	"github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
 	"github.com/boottorrent/boottorrent/seeder/qemu"
 )
-
-type versionCmd struct{}
-
-// Run prints the version.
-func (versionCmd) Run(term terminal) error {
-	_, err := fmt.Fprintln(term.Out, version.String("seeder"))
-	return err
-}
 
 type initCmd struct {
 	Dir  string `arg:"" type:"path" help:"The directory to make; it may exist."`
@@ -64,25 +55,33 @@ func (c checkCmd) Run(term terminal) error {
 	if err != nil {
 		return err
 	}
-	if err := checkRuntime(s, term); err != nil {
-		return err
+	runtime := checkRuntime(s, term)
+	if n := len(s.AllProblems()); n > 0 {
+		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems), "system"))
+		return errors.Join(runtime, cli.ErrReported)
+	}
+	if runtime != nil {
+		return runtime
 	}
 	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
 	return err
 }
 
-// load reads a site and prints its problems and warnings.
+// load reads a site and prints its problems and warnings. It fails only where the site as a whole can't be served.
 func load(dir string, term terminal) (*site.Site, error) {
 	s, problems := site.Load(dir)
-	for _, p := range problems {
-		fmt.Fprintln(term.Err, p.Error())
-	}
-	if len(problems) > 0 {
-		fmt.Fprintf(term.Err, "%s: %s\n", dir, count(len(problems), "problem"))
+	if s == nil {
+		fmt.Fprintf(term.Err, "%v\n%s: %s\n", problems, dir, count(len(problems), "problem"))
 		return nil, cli.ErrReported
+	}
+	for _, p := range s.AllProblems() {
+		fmt.Fprintln(term.Err, p.Error())
 	}
 	for _, w := range s.Warnings {
 		fmt.Fprintln(term.Err, "warning:", w.Error())
+	}
+	for _, name := range s.Unfinished {
+		fmt.Fprintf(term.Err, "%s is unfinished: it has no %s yet\n", filepath.Join(dir, site.SystemsDir, name), site.SystemFile)
 	}
 	return s, nil
 }
@@ -101,8 +100,7 @@ func checkRuntime(s *site.Site, term terminal) error {
 
 // warnModules says where QEMU will have less on nodes than it could.
 func warnModules(w io.Writer, s *site.Site) {
-	kernel := strings.TrimPrefix(catalog.PathKernel, catalog.PathBoot)
-	if err := qemu.CheckModules(filepath.Join(s.Dir, site.ImageDir), kernel); err != nil {
+	if err := qemu.CheckModules(filepath.Join(s.Dir, site.ImageDir), image.Kernel); err != nil {
 		fmt.Fprintf(w, "warning: %v: run 'mkimage %s'\n", err, s.Dir)
 	}
 }
@@ -195,8 +193,7 @@ func count(n int, thing string) string {
 
 // missing says what a person has forgotten and would otherwise learn from a node that does not boot.
 func missing(w io.Writer, s *site.Site, sum daemon.Summary) {
-	for _, path := range []string{catalog.PathKernel, catalog.PathInitrd} {
-		name := strings.TrimPrefix(path, catalog.PathBoot)
+	for _, name := range []string{image.Kernel, image.Initramfs} {
 		if _, err := os.Stat(filepath.Join(s.Dir, site.ImageDir, name)); err != nil {
 			fmt.Fprintf(w, "warning: %s is missing, so no node can start: run 'mkimage %s'\n", filepath.Join(site.ImageDir, name), s.Dir)
 			break

@@ -18,9 +18,16 @@ func TestBase(t *testing.T) {
 		"seeder.lab":                     "http://seeder.lab:8080",
 		"http://10.0.0.1":                "http://10.0.0.1",
 		"http://10.0.0.1:8080/":          "http://10.0.0.1:8080",
-		"HTTP://seeder/boot/boot.ipxe?x": "http://seeder",
-		"fd00::1":                        "http://[fd00::1]:8080",
-		"":                               "", "https://seeder": "", "HTTPS://10.0.0.1:8080": "", "fe80::1%eth0": "", "http://[fe80::1%25eth0]": "", "0::0%00": "", "ftp://x": "", "http://": "", "http://x:0": "", "http://x:99999": "", "a b": "", "http://u:p@x": "",
+		"http://seeder/boot/boot.ipxe?x": "http://seeder",
+		"https://seeder":                 "", "HTTPS://10.0.0.1:8080": "",
+		"fd00::1":                     "http://[fd00::1]:8080",
+		"HTTP://10.0.0.1":             "http://10.0.0.1",
+		"http://[fd00::1]":            "http://[fd00::1]",
+		"fe80::1%eth0":                "http://[fe80::1%25eth0]:8080",
+		"http://[fe80::1%25eth0]:80/": "http://[fe80::1%25eth0]:80",
+		"séeder":                      "http://s%C3%A9eder:8080",
+		"::0%\x00":                    "", "http://[::1%25%00]": "", "http://a%20b": "", "http://\xff": "", "http://a:b:c": "", "::1%a b": "",
+		"": "", "ftp://x": "", "http://": "", "http://x:0": "", "http://x:99999": "", "a b": "", "http://u:p@x": "",
 	} {
 		got, err := Base(said)
 		if got != want || (err == nil) != (want != "") {

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	phase1 "github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 	"github.com/boottorrent/boottorrent/mkimage/archive"
@@ -30,11 +31,11 @@ import (
 
 // Names of the files in DIR/image/.
 const (
-	KernelFile    = "vmlinuz"
-	InitramfsFile = "initramfs.img"
+	KernelFile    = phase1.Kernel
+	InitramfsFile = phase1.Initramfs
 	// UKIFile is kernel, initramfs and command line in one UEFI program.
-	UKIFile      = "boottorrent.efi"
-	ManifestFile = "manifest.json"
+	UKIFile      = phase1.UKI
+	ManifestFile = phase1.Manifest
 )
 
 // MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 16 MiB.
@@ -85,7 +86,7 @@ func DefaultCache() (string, error) {
 }
 
 // Build builds the image of o.Site and returns its manifest. On an error what was in DIR/image/ before is untouched.
-// Problems of the site come as [site.Problems].
+// Problems that stop the site come as [site.Problems]; those of single systems are logged, as the image depends on none.
 func Build(ctx context.Context, o Options) (*Manifest, error) {
 	b, err := newBuild(ctx, o)
 	if err != nil {
@@ -194,6 +195,9 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 	var problems site.Problems
 	if b.site, problems = site.Load(b.Site); len(problems) > 0 {
 		return nil, problems
+	}
+	for _, p := range b.site.AllProblems() {
+		b.Log.Warn("a system has a problem; the image doesn't depend on it", "problem", p.Error())
 	}
 	switch made, err := site.EnsureKeys(b.site); {
 	case err != nil:

@@ -30,7 +30,8 @@ func TestChangesArePickedUp(t *testing.T) {
 	})
 	r.get(catalog.TorrentPath(old.InfoHash))
 	sum := sha256.Sum256(r.get(old.FilePath("vmlinuz")))
-	if hex.EncodeToString(sum[:]) != old.Files[0].SHA256 {
+	files, err := old.OpenFiles(r.get(catalog.FileListPath(old.InfoHash)))
+	if err != nil || hex.EncodeToString(sum[:]) != files[0].SHA256 {
 		t.Error("the old version is no longer what its catalog said")
 	}
 
@@ -71,8 +72,14 @@ func TestConfigurationIsPickedUp(t *testing.T) {
 	}
 
 	write("default: nowhere\ntimeout: 4\n")
-	r.awaitLog("what was offered before stays", "boottorrent.yaml:6:10", "nowhere")
-	if c := r.catalog(); c.Defaults.System != "one" || c.Defaults.Timeout != 3 {
+	r.awaitLog("boottorrent.yaml:6:10", "nowhere")
+	r.awaitLog("catalog published")
+	if c := r.catalog(); c.Defaults.System != "" || c.Defaults.Timeout != 4 {
+		t.Errorf("with a default that isn't there %+v", c.Defaults)
+	}
+	write("timeout: many\n")
+	r.awaitLog("what was offered before stays", "boottorrent.yaml:6:10", "timeout must be a whole number")
+	if c := r.catalog(); c.Defaults.Timeout != 4 {
 		t.Errorf("defaults after a mistake %+v", c.Defaults)
 	}
 
