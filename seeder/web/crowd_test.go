@@ -158,7 +158,7 @@ func TestPageIsBounded(t *testing.T) {
 	release := s.release(hash1)
 	system := release.Torrents[hash1]
 	for n := range 100_000 {
-		system.System.Files = append(system.System.Files, catalog.File{Path: fmt.Sprintf("dir/%d", n), Size: 1})
+		system.Files = append(system.Files, catalog.File{Path: fmt.Sprintf("dir/%d", n), Size: 1})
 	}
 	release.Torrents[hash1] = system
 	s.Publish(release)

@@ -106,12 +106,12 @@ func systemRows(release *Release) (rows []page.System) {
 			Title: t.System.Title, Description: t.System.Description, Method: cmp.Or(t.System.Launch.Method, runtimeKind), Arch: t.System.Arch,
 			Default: t.System.Name == release.Default, Hidden: t.System.Hidden, Size: t.System.Size, Torrent: catalog.TorrentPath(t.System.InfoHash),
 		}
-		if n := len(t.System.Files); n > maxListed {
+		if n := len(t.Files); n > maxListed {
 			row.Unlisted = n
 			rows = append(rows, row)
 			continue
 		}
-		for _, f := range t.System.Files {
+		for _, f := range t.Files {
 			row.Files = append(row.Files, page.File{Path: f.Path, URL: t.System.FilePath(f.Path), Size: f.Size})
 		}
 		rows = append(rows, row)
