@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -64,25 +65,33 @@ func (c checkCmd) Run(term terminal) error {
 	if err != nil {
 		return err
 	}
-	if err := checkRuntime(s, term); err != nil {
-		return err
+	runtime := checkRuntime(s, term)
+	if n := len(s.AllProblems()); n > 0 {
+		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems), "system"))
+		return errors.Join(runtime, cli.ErrReported)
+	}
+	if runtime != nil {
+		return runtime
 	}
 	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
 	return err
 }
 
-// load reads a site and prints its problems and warnings.
+// load reads a site and prints its problems and warnings. It fails only where the site as a whole can't be served.
 func load(dir string, term terminal) (*site.Site, error) {
 	s, problems := site.Load(dir)
-	for _, p := range problems {
-		fmt.Fprintln(term.Err, p.Error())
-	}
-	if len(problems) > 0 {
-		fmt.Fprintf(term.Err, "%s: %s\n", dir, count(len(problems), "problem"))
+	if s == nil {
+		fmt.Fprintf(term.Err, "%v\n%s: %s\n", problems, dir, count(len(problems), "problem"))
 		return nil, cli.ErrReported
+	}
+	for _, p := range s.AllProblems() {
+		fmt.Fprintln(term.Err, p.Error())
 	}
 	for _, w := range s.Warnings {
 		fmt.Fprintln(term.Err, "warning:", w.Error())
+	}
+	for _, name := range s.Unfinished {
+		fmt.Fprintf(term.Err, "%s is unfinished: it has no %s yet\n", filepath.Join(dir, site.SystemsDir, name), site.SystemFile)
 	}
 	return s, nil
 }

@@ -26,22 +26,24 @@ func readVNCPassword(m *mapping) text {
 	return t
 }
 
-// checkVNC gives the password to the systems that need it, and reports that there is none.
-func checkVNC(c *checker, s *Site, password text) {
-	if len(c.vnc) == 0 {
-		return
-	}
-	if password.value == "" {
+// giveVNC gives the password to a system that needs it, and reports to its checker that there is none.
+func (r *systemReader) giveVNC(c *checker, s *System) {
+	if r.vnc.value == "" {
 		for _, at := range c.vnc {
 			c.problem(at, "display: vnc needs a password", "write vnc_password: in "+ConfigFile+", up to eight characters")
 		}
 		return
 	}
-	c.warning(password.place, "vnc_password can be read by everyone in the nodes' network, as nodes read it there", "use it against mistakes, not against enemies")
-	for i := range s.Systems {
-		if q := s.Systems[i].Launch.QEMU; q != nil && q.Display == catalog.DisplayVNC {
-			q.VNCPassword = password.value
-		}
+	r.shownByVNC = true
+	if q := s.Launch.QEMU; q != nil && q.Display == catalog.DisplayVNC {
+		q.VNCPassword = r.vnc.value
+	}
+}
+
+// warnOfVNC says once what the password is worth.
+func (r *systemReader) warnOfVNC() {
+	if r.shownByVNC {
+		r.shared.warning(r.vnc.place, "vnc_password can be read by everyone in the nodes' network, as nodes read it there", "use it against mistakes, not against enemies")
 	}
 }
 

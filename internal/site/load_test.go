@@ -23,7 +23,7 @@ import (
 var update = flag.Bool("update", false, "write golden results into testdata")
 
 // TestLoad loads the sites in testdata. Each file is a site in txtar form, with what Load must say of it in the sections
-// "problems" and "warnings". Lines of the comment that begin with a $ make what text can't hold:
+// "problems" and "warnings", and in "systems" what becomes of each folder where not all are whole; none if there is no site. Lines of the comment that begin with a $ make what text can't hold:
 //
 //	$ kernel PATH amd64|arm64    a kernel's header, and nothing else
 //	$ elf PATH KIND              a program's header; see elfHeader
@@ -56,9 +56,9 @@ func TestLoad(t *testing.T) {
 			}
 			var warnings Problems
 			if loaded != nil {
-				warnings = loaded.Warnings
+				warnings, problems = loaded.Warnings, loaded.AllProblems()
 			}
-			golden := map[string]string{"problems": lines(problems), "warnings": lines(warnings)}
+			golden := map[string]string{"problems": lines(problems), "warnings": lines(warnings), "systems": folders(loaded)}
 			if *update {
 				writeGolden(t, file, archive, golden)
 				return
@@ -79,6 +79,28 @@ func lines(p Problems) string {
 	return keyID.ReplaceAllString(p.Error(), "KEYID") + "\n"
 }
 
+// goldenSections are what Load says.
+var goldenSections = []string{"problems", "warnings", "systems"}
+
+// folders says what became of each folder of oss/; nothing of a site where all is well.
+func folders(s *Site) string {
+	if s == nil || len(s.AllProblems())+len(s.Unfinished) == 0 {
+		return ""
+	}
+	var list []string
+	for _, sys := range s.Systems {
+		list = append(list, sys.Name+": "+sys.Title+"\n")
+	}
+	for _, b := range s.Broken {
+		list = append(list, b.Name+" is broken\n")
+	}
+	for _, name := range s.Unfinished {
+		list = append(list, name+" is unfinished\n")
+	}
+	slices.Sort(list)
+	return strings.Join(list, "")
+}
+
 // keyID is different in each run.
 var keyID = regexp.MustCompile(`[0-9A-F]{16}`)
 
@@ -94,7 +116,7 @@ func section(a *txtar.Archive, name string) string {
 func writeGolden(t *testing.T, file string, a *txtar.Archive, golden map[string]string) {
 	t.Helper()
 	a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool { _, ok := golden[f.Name]; return ok })
-	for _, name := range []string{"problems", "warnings"} {
+	for _, name := range goldenSections {
 		if golden[name] != "" {
 			a.Files = append(a.Files, txtar.File{Name: name, Data: []byte(golden[name])})
 		}
@@ -120,7 +142,7 @@ func makeSite(t testing.TB, dir string, a *txtar.Archive) {
 		}
 	}
 	for _, f := range a.Files {
-		if f.Name != "problems" && f.Name != "warnings" {
+		if !slices.Contains(goldenSections, f.Name) {
 			write(t, filepath.Join(dir, f.Name), f.Data)
 		}
 	}

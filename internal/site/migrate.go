@@ -44,6 +44,9 @@ func Migrate(dir string) (*Migration, error) {
 		return nil, err
 	}
 	s, o, problems := load(dir)
+	if s != nil {
+		problems = s.AllProblems()
+	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
@@ -73,10 +76,10 @@ func parseVersion1(dir, config string) (*Site, Problems) {
 		return nil, c.problems
 	}
 	defaultSystem, vnc := readConfig(m, s)
-	readAll(c, s, defaultSystem, vnc)
+	readSystems(c, s, defaultSystem, vnc)
 	c.sort()
 	s.Warnings = c.warnings
-	return s, c.problems
+	return s, append(c.problems, s.AllProblems()...)
 }
 
 func writeNew(path, text string) error {

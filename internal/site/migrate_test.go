@@ -78,7 +78,7 @@ func TestMigrateRefuses(t *testing.T) {
 
 	edit(t, filepath.Join(dir, "oss/linuxos/config.yaml"), "", "kernel", "kernel: /bzImage")
 	_, err := Migrate(dir)
-	if problems := (Problems)(nil); !errors.As(err, &problems) || len(problems) != 1 || !strings.Contains(err.Error(), "kernel /bzImage leaves") {
+	if problems := (Problems)(nil); !errors.As(err, &problems) || len(problems) != 2 || !strings.Contains(err.Error(), "kernel /bzImage leaves") {
 		t.Errorf("with a path that version 1 doesn't take: %v", err)
 	}
 	edit(t, filepath.Join(dir, "oss/linuxos/config.yaml"), "", "kernel", "kernel: gone")

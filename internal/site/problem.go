@@ -59,11 +59,14 @@ type checker struct {
 	problems, warnings Problems
 	// original is a site of the original BootTorrent, which ignored keys that it didn't know.
 	original bool
-	// after are the values of all keys of that name, and vnc where a guest is shown on the network: both can be checked only
-	// when the whole site is known.
+	// after are the values of all keys of that name, which can be checked only when all systems are known; vnc is where a guest is
+	// shown on the network.
 	after []text
 	vnc   []place
 }
+
+// part is a checker for a part of the same site, with problems and warnings of its own.
+func (c *checker) part() *checker { return &checker{dir: c.dir, original: c.original} }
 
 // shownSystem is a system's config.yaml in messages.
 func (c *checker) shownSystem(name string) string {

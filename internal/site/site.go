@@ -1,7 +1,8 @@
 // Package site reads what an operator wrote: a site directory, its boottorrent.yaml and its oss/NAME/config.yaml.
 //
-// In goes a directory; out comes a [Site], checked as a whole, or every problem found in it at once with file, line
-// and column. Seeder and mkimage both start from it; nothing else reads configuration.
+// In goes a directory; out comes a [Site]: the systems that are whole, and every problem found with file, line and column. What is
+// wrong with one system concerns that one alone; only boottorrent.yaml and the keys can stop a site. Seeder and mkimage both start
+// from it; nothing else reads configuration.
 package site
 
 import (
@@ -41,8 +42,15 @@ type Site struct {
 	Limits Limits
 	// Original says that the site is one of the original BootTorrent (Boottorrent.yaml, version 0).
 	Original bool
-	// Systems are sorted by title, then name.
+	// Systems are those that are whole, sorted by title, then name. Titles differ.
 	Systems []System
+	// Broken are the other folders of oss/, by name, but for those in Unfinished, which have no config.yaml yet: that is no mistake.
+	Broken     []Broken
+	Unfinished []string
+	// SystemsUnknown says that oss/ itself can't be read, so that nothing is known of any system.
+	SystemsUnknown bool
+	// Problems are what is wrong between systems and stops none of them: a default that isn't there, or a name given twice.
+	Problems Problems
 	// Warnings are what looks like an oversight but does not keep the site from being served.
 	Warnings []Problem
 }

@@ -41,26 +41,37 @@ type systemFile struct {
 	head []byte
 }
 
-// readSystem reads the system in oss/name; ok is false if there is none. shown is the folder's name in messages. The
+// systemIs says what a folder of oss/ is.
+type systemIs int
+
+// What folders are. One with problems may be anything but systemUnfinished.
+const (
+	// systemHidden is left alone: its name begins with a dot.
+	systemHidden systemIs = iota
+	// systemUnfinished has no config.yaml yet.
+	systemUnfinished
+	systemWhole
+)
+
+// readSystem reads the system in the folder dir, and reports to c what is wrong. shown is the folder's name in messages. The
 // title's place is returned for the check that titles differ.
-func readSystem(c *checker, dir, shown string) (s System, title text, ok bool) {
+func readSystem(c *checker, dir, shown string) (s System, title text, is systemIs) {
 	name := filepath.Base(dir)
 	config := startOf(filepath.Join(shown, SystemFile))
+	if strings.HasPrefix(name, ".") {
+		if _, err := os.Lstat(filepath.Join(dir, SystemFile)); err == nil {
+			c.warning(config, fmt.Sprintf("%s is left out because its name begins with a dot", path.Join(SystemsDir, name)), "rename the folder to offer it")
+		}
+		return s, title, systemHidden
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		c.problem(config, fmt.Sprintf("the folder can't be opened (%v)", cause(err)), "make it readable for this user")
-		return s, title, false
+		return s, title, systemWhole
 	}
 	defer root.Close()
 	if _, err := root.Lstat(SystemFile); errors.Is(err, fs.ErrNotExist) {
-		if !strings.HasPrefix(name, ".") {
-			c.problem(config, fmt.Sprintf("%s has no %s", path.Join(SystemsDir, name), SystemFile), "write one, or move the folder out of "+SystemsDir)
-		}
-		return s, title, false
-	}
-	if strings.HasPrefix(name, ".") {
-		c.warning(config, fmt.Sprintf("%s is left out because its name begins with a dot", path.Join(SystemsDir, name)), "rename the folder to offer it")
-		return s, title, false
+		return s, title, systemUnfinished
 	}
 	if !systemName.MatchString(name) {
 		c.problem(config, fmt.Sprintf("the folder's name %q can't be a system's", name),
@@ -68,11 +79,11 @@ func readSystem(c *checker, dir, shown string) (s System, title text, ok bool) {
 	}
 	m := readDocument(c, root.FS(), SystemFile, config.file)
 	if m == nil {
-		return s, title, false
+		return s, title, systemWhole
 	}
 	s, title = readSystemConfig(m, &folder{root, shown})
 	s.Name, s.Dir = name, dir
-	return s, title, true
+	return s, title, systemWhole
 }
 
 func readSystemConfig(m *mapping, f *folder) (s System, title text) {

@@ -85,7 +85,7 @@ func DefaultCache() (string, error) {
 }
 
 // Build builds the image of o.Site and returns its manifest. On an error what was in DIR/image/ before is untouched.
-// Problems of the site come as [site.Problems].
+// Problems that stop the site come as [site.Problems]; those of single systems are logged, as the image depends on none.
 func Build(ctx context.Context, o Options) (*Manifest, error) {
 	b, err := newBuild(ctx, o)
 	if err != nil {
@@ -194,6 +194,9 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 	var problems site.Problems
 	if b.site, problems = site.Load(b.Site); len(problems) > 0 {
 		return nil, problems
+	}
+	for _, p := range b.site.AllProblems() {
+		b.Log.Warn("a system has a problem; the image doesn't depend on it", "problem", p.Error())
 	}
 	switch made, err := site.EnsureKeys(b.site); {
 	case err != nil:

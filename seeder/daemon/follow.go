@@ -39,11 +39,14 @@ func (d *daemon) follow(ctx context.Context, changed <-chan struct{}) error {
 // reload publishes the site as it is now. If that fails, what was published before stays.
 func (d *daemon) reload(ctx context.Context) {
 	s, problems := site.Load(d.Site.Dir)
-	if len(problems) > 0 {
+	if s == nil {
 		for _, problem := range problems {
 			d.Log.Warn("the site has a problem; what was offered before stays", "problem", problem.Error())
 		}
 		return
+	}
+	for _, problem := range s.AllProblems() {
+		d.Log.Warn("a system has a problem; the others are published", "problem", problem.Error())
 	}
 	cat, err := d.publish.publish(ctx, s)
 	switch {

@@ -71,8 +71,14 @@ func TestConfigurationIsPickedUp(t *testing.T) {
 	}
 
 	write("default: nowhere\ntimeout: 4\n")
-	r.awaitLog("what was offered before stays", "boottorrent.yaml:6:10", "nowhere")
-	if c := r.catalog(); c.Defaults.System != "one" || c.Defaults.Timeout != 3 {
+	r.awaitLog("boottorrent.yaml:6:10", "nowhere")
+	r.awaitLog("catalog published")
+	if c := r.catalog(); c.Defaults.System != "" || c.Defaults.Timeout != 4 {
+		t.Errorf("with a default that isn't there %+v", c.Defaults)
+	}
+	write("timeout: many\n")
+	r.awaitLog("what was offered before stays", "boottorrent.yaml:6:10", "timeout must be a whole number")
+	if c := r.catalog(); c.Defaults.Timeout != 4 {
 		t.Errorf("defaults after a mistake %+v", c.Defaults)
 	}
 

@@ -65,8 +65,12 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 	versions := make([]store.Version, 0, len(s.Systems))
 	for _, sys := range s.Systems {
 		v, err := p.store.Import(ctx, sys, p.announce, p.progress)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
-			return nil, err
+			p.log.Error("a system is left out", "system", sys.Name, "err", err)
+			continue
 		}
 		versions = append(versions, v)
 	}
@@ -76,7 +80,7 @@ func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog
 		return nil, err
 	}
 	release := &web.Release{
-		Site: s.Name, Default: s.Defaults.System, Catalog: document, Signature: catalog.Sign(key, document),
+		Site: s.Name, Default: cat.Defaults.System, Catalog: document, Signature: catalog.Sign(key, document),
 		Torrents: map[catalog.InfoHash]web.Torrent{},
 	}
 	for _, r := range runtimes {
@@ -93,10 +97,29 @@ func (p *publisher) catalog(s *site.Site, versions []store.Version, runtimes []r
 	for _, v := range versions {
 		cat.Systems = append(cat.Systems, v.System)
 	}
+	cat.Defaults, cat.Systems = resolve(cat.Defaults, cat.Systems)
 	for _, r := range runtimes {
 		cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: r.System, Unpacked: r.unpacked})
 	}
 	return cat
+}
+
+// resolve takes the names out of a catalog that lead to no system in it: without its default, nodes wait for a choice; where another
+// system was to follow, the menu does.
+func resolve(d catalog.Defaults, systems []catalog.System) (catalog.Defaults, []catalog.System) {
+	names := map[string]bool{"": true, catalog.AfterMenu: true, catalog.AfterReboot: true, catalog.AfterPowerOff: true}
+	for _, s := range systems {
+		names[s.Name] = true
+	}
+	if !names[d.System] {
+		d.System = ""
+	}
+	for i := range systems {
+		if !names[systems[i].Launch.After] {
+			systems[i].Launch.After = catalog.AfterMenu
+		}
+	}
+	return d, systems
 }
 
 // swap fills the release with the versions and serves it. It seeds what is new before the catalog names it, and marks what

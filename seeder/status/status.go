@@ -1,0 +1,43 @@
+// Package status says what the seeder offers of each folder in a site's oss/, and why. It is one value, which the seeder's page,
+// /api/systems and `seeder check` show.
+package status
+
+import (
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// State is what became of a system's folder.
+type State string
+
+// The states.
+const (
+	// Published: nodes get the system as it is in its folder.
+	Published State = "published"
+	// Kept: the folder has problems, and nodes get the last version that had none.
+	Kept State = "kept from before"
+	// LeftOut: the folder has problems, and there was no version without.
+	LeftOut State = "left out"
+	// Writing: the folder is being written. Until that has ended, nodes get the version before, if there is one.
+	Writing State = "being written"
+	// Manual: the folder has changed, and waits for `seeder publish`. Until then nodes get the version before, if there is one.
+	Manual State = "manual"
+	// Unfinished: the folder has no config.yaml yet. Nodes get nothing.
+	Unfinished State = "unfinished"
+)
+
+// System is the status of one folder of oss/.
+type System struct {
+	Name  string `json:"name"`
+	State State  `json:"state"`
+	// Since is when the folder came into this state.
+	Since time.Time `json:"since"`
+	// InfoHash is that of the version nodes get; nil: none.
+	InfoHash *catalog.InfoHash `json:"infohash,omitempty"`
+	// Problems say what is wrong and what to do, each as file:line:col: what; do, or as the words of a failed import.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Well reports whether a system is as its operator wants it: nothing is wrong, and nothing is being waited for but the operator.
+func (s System) Well() bool { return len(s.Problems) == 0 }
