@@ -34,8 +34,11 @@ func (p Process) String() string {
 	return text
 }
 
-// Stop says how to end the process for good.
-func (p Process) Stop() string {
+// Stop says how to end the process for good, also one that is not known.
+func (p *Process) Stop() string {
+	if p == nil {
+		return "stop it"
+	}
 	if p.Unit != "" {
 		return fmt.Sprintf("stop it: systemctl disable --now %s", p.Unit)
 	}
@@ -52,14 +55,18 @@ func Explain(err error, network string, at netip.AddrPort, remedy func(*Process)
 		return err
 	}
 	who, owner := fmt.Sprintf("another process has it (as root, ss -lnp --%s 'sport = :%d' shows which)", network, at.Port()), Owner(network, at)
-	do := "stop it"
 	if owner != nil {
-		who, do = owner.String()+" has it", owner.Stop()
+		who = owner.String() + " has it"
 	}
+	do := owner.Stop()
 	if remedy != nil {
 		do = remedy(owner)
 	}
-	return fmt.Errorf("port %d (%s) of %s: %s: %w; %s", at.Port(), strings.ToUpper(network), at.Addr(), who, ErrInUse, do)
+	where := ""
+	if !at.Addr().IsUnspecified() {
+		where = " of " + at.Addr().String()
+	}
+	return fmt.Errorf("%s port %d%s: %s: %w; %s", strings.ToUpper(network), at.Port(), where, who, ErrInUse, do)
 }
 
 // Owner is the process that keeps others from listening at an address and port. It is nil if nobody does, or it can't be found

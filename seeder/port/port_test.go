@@ -68,10 +68,10 @@ func TestOwner(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
-	if got := (Process{PID: "1", Unit: "dnsmasq.service"}).Stop(); got != "stop it: systemctl disable --now dnsmasq.service" {
+	if got := (&Process{PID: "1", Unit: "dnsmasq.service"}).Stop(); got != "stop it: systemctl disable --now dnsmasq.service" {
 		t.Error(got)
 	}
-	if got := (Process{PID: "12"}).Stop(); !strings.Contains(got, "kill 12") {
+	if got := (&Process{PID: "12"}).Stop(); !strings.Contains(got, "kill 12") {
 		t.Error(got)
 	}
 }
