@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,12 +92,11 @@ func (s *site) release(h catalog.InfoHash) *Release {
 		Torrents: map[catalog.InfoHash]Torrent{h: {
 			Metainfo: []byte("metainfo of " + h.String()),
 			Dir:      filepath.Join(s.dir, "oss"),
-			System: catalog.System{
-				Name: "tiny", Title: "Tiny & small", InfoHash: h,
-				Files: []catalog.File{
-					file("vmlinuz", "tiny kernel"), file("sub/a b%c", "tiny file"), file("changed", "was much longer"),
-					file("link", secret), file("missing", "?"), file("../secret", secret),
-				},
+			FileList: []byte("list of " + h.String()),
+			System:   catalog.System{Name: "tiny", Title: "Tiny & small", InfoHash: h},
+			Files: catalog.FileList{
+				file("vmlinuz", "tiny kernel"), file("sub/a b%c", "tiny file"), file("changed", "was much longer"),
+				file("link", secret), file("missing", "?"), file("../secret", secret),
 			},
 		}},
 	}
@@ -127,6 +127,7 @@ func TestPaths(t *testing.T) {
 	}{
 		"catalog":     {catalog.PathCatalog, 200, "catalog of " + hash1.String(), "application/json"},
 		"signature":   {catalog.PathSignature, 200, "signature of " + hash1.String(), "text/plain; charset=utf-8"},
+		"files":       {catalog.FileListPath(hash1), 200, "list of " + hash1.String(), "application/json"},
 		"torrent":     {catalog.TorrentPath(hash1), 200, "metainfo of " + hash1.String(), "application/x-bittorrent"},
 		"kernel":      {catalog.PathKernel, 200, "kernel", "application/octet-stream"},
 		"initramfs":   {catalog.PathInitrd, 200, "initramfs", "application/octet-stream"},
@@ -260,7 +261,7 @@ func TestIndex(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.NodeList = func() []report.Node {
 			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, HostKey: "SHA256:abc",
-				Fallback: true, Banned: []string{"10.1.0.9"}, Exit: &report.Exit{System: "probe", Code: 3}}, Seen: time.Now()}}
+				Transfer: report.Transfer{Fallback: true, Banned: []netip.Addr{netip.MustParseAddr("10.1.0.9")}}, Exit: &report.Exit{System: "probe", Code: 3}}, Seen: time.Now()}}
 		}
 	})
 	if body := s.do("GET", "/").Body.String(); !strings.Contains(body, "still being read") {
