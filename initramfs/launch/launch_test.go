@@ -258,7 +258,7 @@ func TestPreflight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Joined: padding of 1 and b. Copies: the kernel and its unpacked size, and twice the joined initrd.
+	// Joined: padding and b. Copies: the kernel and its unpacked size, and twice the joined initrd.
 	if got, want := method.Need(sys), (Memory{Files: 10*m + 1, Copies: 8*m + unpackedKernel + 2*40*m, What: "kexec's copies of kernel and initrd"}); got != want {
 		t.Errorf("Need = %+v, want %+v", got, want)
 	}
