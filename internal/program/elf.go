@@ -39,6 +39,9 @@ func checkELF(folder fs.FS, r io.ReaderAt, size int64, arch string, depth int) e
 	default:
 		return refuse("name the linked program", "is an ELF file, but not a program (%s)", f.Type)
 	}
+	if len(f.Progs) == 0 {
+		return refuse("name the linked program", "is an ELF file with nothing in it to load (debugging symbols?)")
+	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_LOAD && (p.Off > uint64(size) || p.Filesz > uint64(size)-p.Off) {
 			return refuse("copy it here again", "is cut off: it has %d bytes, and needs %d", size, p.Off+p.Filesz)
@@ -73,8 +76,6 @@ func checkMachine(f *elf.File, arch string) error {
 		return refuse("build it for x86-64 or i386", "is for x32 (64-bit x86 with 32-bit addresses), which nodes' kernels have switched off")
 	case !known:
 		return refuse(other, "is for %s, %s, and the system for %s", name, bits, arch)
-	case len(f.Progs) == 0:
-		return refuse("name the linked program", "is an ELF file with nothing in it to load (debugging symbols?)")
 	case f.OSABI == elf.ELFOSABI_FREEBSD || f.OSABI == elf.ELFOSABI_OPENBSD || f.OSABI == elf.ELFOSABI_NETBSD || f.OSABI == elf.ELFOSABI_SOLARIS:
 		return refuse("build it for Linux", "is for another system (%s), not for Linux", strings.TrimPrefix(f.OSABI.String(), "ELFOSABI_"))
 	}
@@ -102,11 +103,11 @@ func interpreter(f *elf.File) string {
 // program is marked as one (DF_1_PIE) or has no name for others to link with (DT_SONAME); of those that have, dynamic linkers
 // are programs.
 func isLibrary(f *elf.File) bool {
-	if f.Entry == 0 {
-		return true
-	}
 	if f.Type != elf.ET_DYN {
 		return false
+	}
+	if f.Entry == 0 {
+		return true
 	}
 	flags, err := f.DynValue(elf.DT_FLAGS_1)
 	if err != nil || len(flags) > 0 && elf.DynFlag1(flags[0])&elf.DF_1_PIE != 0 {
