@@ -289,7 +289,7 @@ func TestPreflight(t *testing.T) {
 		t.Fatalf("too little: %v", err)
 	}
 	const want = "debian does not fit into memory: download 48 MiB + initrds joined 11 MiB + kexec's copies of kernel and initrd " +
-		"160 MiB + 96 MiB that stay free = 315 MiB, this machine has 300 MiB free; choose a smaller system or a machine with more memory"
+		"161 MiB + 96 MiB that stay free = 315 MiB, this machine has 300 MiB free; choose a smaller system or a machine with more memory"
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
