@@ -300,6 +300,7 @@ func TestGuestsAreKilledFirst(t *testing.T) {
 }
 
 func TestBin32Bit(t *testing.T) {
+	need.Programs32(t, "TestGuestsOfOneNode")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "p")
 	build(t, dir, path, "386", `package main
