@@ -101,7 +101,7 @@ func (e *Engine) begin(src Source) (*entry, error) {
 		}
 		e.Remove(l.hash)
 	}
-	s, err := openFetch(l, src.Dir)
+	s, err := openFetch(l, src.Dir, e.files)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,10 @@ func (d *download) run(ctx context.Context) error {
 		case err := <-d.failed:
 			return writeError(err, d.src)
 		case err := <-verified:
-			return err
+			if err != nil {
+				return err
+			}
+			return d.entry.store.seal()
 		case <-complete:
 			complete = nil
 			d.endFallback()
