@@ -23,6 +23,8 @@ type Page struct {
 	Ready   bool
 	Systems []System
 	Nodes   []Node
+	// MoreNodes is how many there are besides.
+	MoreNodes int
 	// Links are the other things to fetch.
 	Links []Link
 }
@@ -36,7 +38,9 @@ type System struct {
 	Size int64
 	// Torrent is the URL of the metainfo file.
 	Torrent string
-	Files   []File
+	// Files are the system's files, unless those are too many to list: then Unlisted is how many.
+	Files    []File
+	Unlisted int
 }
 
 // File is one file of a system; Size is in bytes.
