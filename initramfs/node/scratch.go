@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,24 +47,6 @@ func canOpen(device string) bool {
 		f.Close()
 	}
 	return err == nil
-}
-
-// scratch is where a running system writes.
-func (n *Node) scratch() string { return filepath.Join(n.Systems, scratchDir) }
-
-// clearScratch takes away what a system wrote, with what is still mounted there: a boot that was killed could not do it.
-func (n *Node) clearScratch() error {
-	mounts, err := os.ReadFile(mountsPath)
-	if err == nil {
-		err = unmountAll(mountsBelow(string(mounts), n.scratch()))
-	}
-	if err == nil { // otherwise removing would be removing what is mounted
-		err = os.RemoveAll(n.scratch())
-	}
-	if err != nil {
-		return fmt.Errorf("clear up what an earlier system wrote: %w", err)
-	}
-	return nil
 }
 
 // mountsBelow lists what is mounted at a folder and below it, what was mounted last first.
