@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	if os.Getenv(inside) == "" {
 		return enter(ctx, args)
 	}
-	r, err := newRoom(ctx)
+	r, err := newRoom(ctx, "")
 	if err != nil {
 		return err
 	}

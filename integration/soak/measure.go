@@ -110,6 +110,7 @@ func onDisk(dir string) (total int64) {
 type tally struct {
 	mu                      sync.Mutex
 	booting, booted, failed int
+	unheard                 int
 	faults                  []string
 }
 
@@ -119,17 +120,18 @@ func (t *tally) begin() {
 	t.booting++
 }
 
-func (t *tally) end(number int, err error) {
+func (t *tally) end(n *node, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.booting--
+	t.unheard += n.unheard
 	if err == nil {
 		t.booted++
 		return
 	}
 	t.failed++
 	if len(t.faults) < 10 {
-		t.faults = append(t.faults, fmt.Sprintf("node %d: %v", number, err))
+		t.faults = append(t.faults, fmt.Sprintf("node %d: %v", n.number, err))
 	}
 }
 
@@ -173,7 +175,7 @@ func (r *room) soak(ctx context.Context, o options) (*result, error) {
 			for due := int(time.Since(began).Seconds() / o.time.Seconds() * float64(o.nodes)); number < min(due, o.nodes); number++ {
 				t.begin()
 				n := &node{room: r, number: number, seed: o.seed}
-				nodes.Go(func() { t.end(n.number, n.boot(ctx)) })
+				nodes.Go(func() { t.end(n, n.boot(ctx)) })
 			}
 		case <-change.C:
 			versions++
@@ -208,6 +210,7 @@ func (r *room) soak(ctx context.Context, o options) (*result, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	log, _ := os.ReadFile(r.log.Name())
+	res.Unheard = t.unheard
 	res.judge(t.faults, string(log))
 	return res, nil
 }

@@ -18,6 +18,8 @@ type result struct {
 	Rest      sample   `json:"rest"`
 	RestAgain sample   `json:"rest_again"`
 	Samples   []sample `json:"samples"`
+	// Unheard is how many reports and batches of log lines the seeder did not take.
+	Unheard int `json:"unheard"`
 	// Faults is what is wrong; empty: nothing.
 	Faults []string `json:"faults"`
 }
@@ -94,6 +96,9 @@ func (r *result) judge(faults []string, log string) {
 	if booted := r.RestAgain.Booted; booted+r.RestAgain.Failed != r.Nodes {
 		r.Faults = append(r.Faults, fmt.Sprintf("%d nodes booted, %d were to", booted, r.Nodes))
 	}
+	if r.Unheard > r.Nodes/10 { // a node has some ten
+		r.Faults = append(r.Faults, fmt.Sprintf("the seeder did not take %d reports and logs", r.Unheard))
+	}
 	for _, x := range r.rows() {
 		if x.late > x.atMost {
 			r.Faults = append(r.Faults, fmt.Sprintf("%s: %d at the end, %d at the beginning, want at most %d", x.name, x.late, x.early, x.atMost))
@@ -111,8 +116,8 @@ func (r *result) judge(faults []string, log string) {
 
 // print shows the result, as Markdown.
 func (r *result) print(w io.Writer) {
-	fmt.Fprintf(w, "%d nodes in %.0f s: %d booted, %d failed; %d versions published; the seeder had %.0f s of processor time; the machine's load was %.1f.\n\n",
-		r.Nodes, r.Time, r.RestAgain.Booted, r.RestAgain.Failed, r.RestAgain.Versions-r.Rest.Versions, r.RestAgain.CPU-r.Rest.CPU, r.load())
+	fmt.Fprintf(w, "%d nodes in %.0f s: %d booted, %d failed; the seeder did not take %d of their reports and logs; %d versions published; the seeder had %.0f s of processor time; the machine's load was %.1f.\n\n",
+		r.Nodes, r.Time, r.RestAgain.Booted, r.RestAgain.Failed, r.Unheard, r.RestAgain.Versions-r.Rest.Versions, r.RestAgain.CPU-r.Rest.CPU, r.load())
 	fmt.Fprintf(w, "| | before the first node | after a fifth (%d booting) | at the end (%d booting) | at most | after the last node |\n", r.early().Booting, r.late().Booting)
 	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|")
 	for _, x := range r.rows() {

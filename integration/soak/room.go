@@ -45,19 +45,21 @@ log: {level: warn}
 
 // room is a running seeder with the nodes' side of its network.
 type room struct {
-	dir    string
-	site   *kit.Site
-	seeder *exec.Cmd
-	ended  chan error
-	log    *os.File
-	key    minisign.PublicKey
-	debug  *http.Client
-	relay  *relay
+	// dir is for what is made once; the site is on disk, which may be smaller.
+	dir, disk string
+	site      *kit.Site
+	seeder    *exec.Cmd
+	ended     chan error
+	log       *os.File
+	key       minisign.PublicKey
+	debug     *http.Client
+	relay     *relay
 }
 
-// newRoom makes the site and the network, starts the seeder, and returns when it is ready.
-func newRoom(ctx context.Context) (r *room, err error) {
-	r = &room{ended: make(chan error, 1)}
+// newRoom makes the site, in the folder disk or, if that is empty, in one of its own, and the network, starts the seeder, and returns
+// when it is ready.
+func newRoom(ctx context.Context, disk string) (r *room, err error) {
+	r = &room{ended: make(chan error, 1), disk: disk}
 	defer func() {
 		if err != nil {
 			r.close()
@@ -65,6 +67,9 @@ func newRoom(ctx context.Context) (r *room, err error) {
 	}()
 	if r.dir, err = os.MkdirTemp("", "boottorrent-soak-"); err != nil {
 		return r, err
+	}
+	if r.disk == "" {
+		r.disk = r.dir
 	}
 	if err := r.makeSite(ctx); err != nil {
 		return r, err
@@ -105,13 +110,13 @@ func (r *room) close() {
 }
 
 func (r *room) makeSite(ctx context.Context) error {
-	k := &kit.Kit{Seeder: filepath.Join(r.dir, "seeder"), Output: os.Stderr}
+	k := &kit.Kit{Seeder: filepath.Join(r.dir, "seeder"), Output: io.Discard}
 	build := exec.CommandContext(ctx, "go", "build", "-o", k.Seeder, "github.com/boottorrent/boottorrent/seeder")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", build, err, out)
 	}
 	var err error
-	if r.site, err = k.NewSite(ctx, filepath.Join(r.dir, "site"), "soak"); err != nil {
+	if r.site, err = k.NewSite(ctx, filepath.Join(r.disk, "site"), "soak"); err != nil {
 		return err
 	}
 	if err := r.site.Configure(config); err != nil {
@@ -158,7 +163,7 @@ func (r *room) writeSystem(name string, n int) error {
 		"vmlinuz": kernel(256<<10, 'v'), "initrd": initrd,
 		site.SystemFile: []byte("dispname: " + name + "\nmethod: kexec\nkernel: vmlinuz\ninitrd: initrd\n"),
 	} {
-		beside := filepath.Join(r.dir, "new")
+		beside := filepath.Join(r.disk, "new")
 		if err := os.WriteFile(beside, content, 0o644); err != nil {
 			return err
 		}
