@@ -30,6 +30,8 @@ type Config struct {
 	// Listen is the TCP address to take connections on. Port 0 is any free one, no address is every IPv4 address of
 	// this machine. With an address, connections go out from it as well.
 	Listen netip.AddrPort
+	// Listener takes the connections instead, if it is not nil. The engine closes it.
+	Listener net.Listener
 	// Seeders are the addresses of the seeder, by which a node counts what it gets from it. Empty on the seeder.
 	Seeders []netip.Addr
 	// UploadLimit and DownloadLimit bound payload in bytes per second, that of the fallback to HTTP too; 0 is no limit.
@@ -123,7 +125,10 @@ func New(cfg Config) (*Engine, error) {
 	e.http = &http.Client{Transport: &http.Transport{
 		DialContext: dialer.DialContext, MaxConnsPerHost: fallbackWorkers + 1, ResponseHeaderTimeout: 10 * time.Second,
 	}}
-	listener, err := net.Listen("tcp4", e.listenAddr())
+	listener, err := cfg.Listener, error(nil)
+	if listener == nil {
+		listener, err = net.Listen("tcp4", e.listenAddr())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listen for BitTorrent on %s: %w", cfg.Listen, err)
 	}
