@@ -116,7 +116,7 @@ func readNode(m *mapping, n *Node) {
 	}
 	cmdline := m.text("cmdline", "")
 	cmdline.value = strings.TrimSpace(cmdline.value)
-	checkLine(m, "cmdline", cmdline, maxCmdline)
+	checkLine(m, "cmdline", cmdline, phase1Cmdline)
 	n.Cmdline = cmdline.value
 	n.SSHKeys = readSSHKeys(m)
 	m.done()
@@ -169,3 +169,7 @@ func checkLine(m *mapping, key string, t text, limit int) bool {
 	}
 	return false
 }
+
+// phase1Cmdline is how long phase 1's kernel command line may be, in bytes: COMMAND_LINE_SIZE of x86 and arm64 kernels, less the
+// zero byte at the end.
+const phase1Cmdline = 2047
