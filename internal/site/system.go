@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
@@ -33,6 +35,8 @@ type folder struct {
 	root *os.Root
 	// shown is the folder's name in messages.
 	shown string
+	// named are the files that config.yaml names.
+	named map[string]bool
 }
 
 // systemFile is a regular file in a folder. path is clean, relative and slash-separated; head is its beginning.
@@ -81,7 +85,7 @@ func readSystem(c *checker, dir, shown string) (s System, title text, is systemI
 	if m == nil {
 		return s, title, systemWhole
 	}
-	s, title = readSystemConfig(m, &folder{root, shown})
+	s, title = readSystemConfig(m, &folder{root, shown, map[string]bool{}})
 	s.Name, s.Dir = name, dir
 	return s, title, systemWhole
 }
@@ -158,6 +162,7 @@ func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool)
 	case !info.Mode().IsRegular():
 		return bad("is not a regular file", "copy the contents into a file here")
 	}
+	f.named[file.path] = true
 	if file.head, err = f.head(file.path); err != nil {
 		return bad(fmt.Sprintf("can't be read (%v)", cause(err)), "make it readable for this user")
 	}
@@ -171,7 +176,7 @@ func (f *folder) exists(name string) bool {
 }
 
 func (f *folder) head(name string) ([]byte, error) {
-	file, err := f.root.Open(name)
+	file, err := f.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // should it be a named pipe by now
 	if err != nil {
 		return nil, err
 	}
