@@ -29,7 +29,7 @@ func FuzzYAML(f *testing.F) {
 		if m := parseDocument(c, "boottorrent.yaml", body); m != nil {
 			readConfig(m, &Site{Name: "site"})
 		}
-		if m := parseDocument(c, originalFile, body); m != nil {
+		if m := parseDocument(c, OriginalFile, body); m != nil {
 			readOriginal(m, &Site{Name: "site"}) // see FuzzOriginal for more
 		}
 		if m := parseDocument(c, "config.yaml", body); m != nil {

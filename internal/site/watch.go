@@ -139,7 +139,7 @@ func (t *tree) follow(event fsnotify.Event) (concerns bool, err error) {
 		return true, ignoreGone(t.watcher.Add(path))
 	}
 	if !inside {
-		return slices.Contains([]string{filepath.Join(t.dir, ConfigFile), filepath.Join(t.dir, originalFile),
+		return slices.Contains([]string{filepath.Join(t.dir, ConfigFile), filepath.Join(t.dir, OriginalFile),
 			filepath.Join(t.image(), qemuruntime.ImageModules)}, path), nil
 	}
 	if event.Has(fsnotify.Create) && t.isFolder(path) {

@@ -22,7 +22,7 @@ func TestWatch(t *testing.T) {
 		change func() error
 	}{
 		{"configuration", func() error { return os.WriteFile(file(ConfigFile), []byte("version: 1\n"), 0o644) }},
-		{"the original's configuration", func() error { return os.WriteFile(file(originalFile), []byte("boottorrent:\n"), 0o644) }},
+		{"the original's configuration", func() error { return os.WriteFile(file(OriginalFile), []byte("boottorrent:\n"), 0o644) }},
 		{"new folders", func() error { return os.MkdirAll(file("oss/one/sub/deep"), 0o755) }},
 		{"file in a new folder", func() error { return os.WriteFile(file("oss/one/sub/deep/file"), []byte("1"), 0o644) }},
 		{"file overwritten", func() error { return os.WriteFile(file("oss/one/sub/deep/file"), []byte("2"), 0o644) }},

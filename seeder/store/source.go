@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
@@ -126,7 +128,7 @@ func (s *source) unchanged() error {
 
 // open opens a file for reading. Reads fail with a *changedError as soon as it isn't what its stamp says.
 func (s *source) open(i int) (*steadyFile, error) {
-	f, err := s.root.Open(s.files[i])
+	f, err := s.root.OpenFile(s.files[i], os.O_RDONLY|unix.O_NONBLOCK, 0) // it may have become a named pipe, which would wait for its writer
 	if err != nil {
 		return nil, fmt.Errorf("system %s: %w", s.system, err)
 	}
