@@ -6,6 +6,7 @@
 //	mkimage DIR [--kernel FILE --modules DIR] [--drivers common|all|LIST] [--seeder URL]
 //	mkimage usb|iso DIR [-o FILE] [--conf FILE]
 //	mkimage flash FILE [DEVICE] [--force]
+//	mkimage version | help [COMMAND]
 //
 // Description:
 //
@@ -41,9 +42,10 @@ type commandLine struct {
 	ISO        isoCmd                    `cmd:"" name:"iso" help:"The same as a CD image, for virtual machines and management processors."`
 	Flash      flashCmd                  `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
+	Version    cli.VersionCmd            `cmd:"" help:"Print the version."`
 
-	flags   `embed:""`
-	Version kong.VersionFlag `help:"Print the version."`
+	flags       `embed:""`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // flags say how to build an image.
@@ -76,7 +78,6 @@ func program() cli.Program {
 	var line commandLine
 	return cli.Program{Name: "mkimage", Grammar: &line, Options: []kong.Option{
 		kong.Description("Builds the kernel and initramfs that a site's nodes start with, into DIR/image."),
-		kong.Vars{"version": version.String("mkimage")},
 		kong.Bind(&line.flags),
 	}}
 }

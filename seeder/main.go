@@ -6,8 +6,9 @@
 //	seeder check DIR
 //	seeder serve DIR
 //	seeder logs DIR [NODE] [--no-follow]
+//	seeder key DIR [--new]
 //	seeder migrate DIR
-//	seeder version
+//	seeder version | help [COMMAND]
 //
 // Exit codes: 0 all is well, 1 the site has problems or something failed, 2 the command line is wrong.
 package main
@@ -25,9 +26,12 @@ type commands struct {
 	Check      checkCmd                  `cmd:"" help:"Check a site directory and print every problem in it."`
 	Serve      serveCmd                  `cmd:"" help:"Serve a site: DHCP, TFTP, HTTP, tracker and seed, until interrupted."`
 	Logs       logsCmd                   `cmd:"" help:"Show what the nodes log, and follow it."`
+	Key        keyCmd                    `cmd:"" help:"Show a site's public key, and mend what is lost of its pair of keys."`
 	Migrate    migrateCmd                `cmd:"" help:"Write a new configuration for a site of the original BootTorrent."`
-	Version    versionCmd                `cmd:"" help:"Print the version."`
+	Version    cli.VersionCmd            `cmd:"" help:"Print the version."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // terminal is what a command reads and writes.

@@ -8,6 +8,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 func TestRunShowsTheSameEverywhere(t *testing.T) {
@@ -53,7 +54,7 @@ func TestRunEvents(t *testing.T) {
 	set, vga, serial := room(t)
 	events := make(chan tea.Msg)
 	ended := run(t.Context(), set, menu.NewTransfer(menu.Place{}, "Debian"), events)
-	events <- menu.TransferMsg{Size: 100 << 20, Done: 25 << 20}
+	events <- menu.TransferMsg{Transfer: report.Transfer{Size: 100 << 20, Done: 25 << 20}}
 	vga.see("25 %")
 	serial.see("25 %")
 	events <- menu.TransferDone{}

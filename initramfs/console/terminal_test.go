@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 // What a screen leaves behind: cooked modes, a cursor, and every key that was typed behind the last one.
@@ -78,7 +79,7 @@ func TestRunDeadConsole(t *testing.T) {
 	events := make(chan tea.Msg)
 	ended := run(t.Context(), set, menu.NewTransfer(menu.Place{}, "Debian"), events)
 	for done := range int64(200) {
-		events <- menu.TransferMsg{Size: 200, Done: done}
+		events <- menu.TransferMsg{Transfer: report.Transfer{Size: 200, Done: done}}
 	}
 	serial.see("99 %")
 	serial.send("c")
@@ -101,7 +102,7 @@ func TestRunStuckConsoleCatchesUp(t *testing.T) {
 	events := make(chan tea.Msg)
 	ended := run(t.Context(), set, menu.NewTransfer(menu.Place{}, "Debian"), events)
 	for i := range int64(1000) {
-		events <- menu.TransferMsg{Size: 1000, Done: i, Note: strings.Repeat(fmt.Sprint(i%10), 70)}
+		events <- menu.TransferMsg{Transfer: report.Transfer{Size: 1000, Done: i}, Note: strings.Repeat(fmt.Sprint(i%10), 70)}
 	}
 	if queued := set.terminals[0].out.queued(); queued > 16<<10 {
 		t.Errorf("%d bytes are queued for a console that reads nothing", queued)

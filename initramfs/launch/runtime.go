@@ -56,7 +56,28 @@ func unpack(ctx context.Context, archive io.Reader, dir string, size int64) erro
 		return err
 	}
 	defer decoder.Close()
-	files := tar.NewReader(decoder)
+	return extract(ctx, decoder, rootFolder{root}, size)
+}
+
+// folder is where files are extracted to.
+type folder interface {
+	// Create makes a file, and the folders that it is in. A file that exists is an error.
+	Create(name string, mode os.FileMode) (io.WriteCloser, error)
+}
+
+// rootFolder is one on a disk.
+type rootFolder struct{ *os.Root }
+
+func (r rootFolder) Create(name string, mode os.FileMode) (io.WriteCloser, error) {
+	if err := r.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return nil, err
+	}
+	return r.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+}
+
+// extract writes the regular files of a tar archive, up to size bytes together.
+func extract(ctx context.Context, archive io.Reader, to folder, size int64) error {
+	files := tar.NewReader(archive)
 	for count := 0; ; count++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -77,14 +98,14 @@ func unpack(ctx context.Context, archive io.Reader, dir string, size int64) erro
 		if size -= header.Size; header.Size < 0 || size < 0 {
 			return fmt.Errorf("there is more in it than the catalog says, from %q on", header.Name)
 		}
-		if err := unpackFile(root, header, files); err != nil {
+		if err := extractFile(to, header, files); err != nil {
 			return err
 		}
 	}
 }
 
-// unpackFile writes one file.
-func unpackFile(root *os.Root, header *tar.Header, content io.Reader) error {
+// extractFile writes one file.
+func extractFile(to folder, header *tar.Header, content io.Reader) error {
 	name := filepath.FromSlash(header.Name)
 	if header.Typeflag != tar.TypeReg || !filepath.IsLocal(name) || filepath.Clean(name) != name {
 		return fmt.Errorf("%q is not a regular file with a clean path", header.Name)
@@ -93,10 +114,7 @@ func unpackFile(root *os.Root, header *tar.Header, content io.Reader) error {
 	if header.Mode&0o111 != 0 || slices.Contains([]string{qemuruntime.Binary, qemuruntime.Loader}, header.Name) {
 		mode = 0o755
 	}
-	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := to.Create(name, mode)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 func TestTransfer(t *testing.T) {
@@ -49,8 +51,9 @@ func TestTransfer(t *testing.T) {
 
 func TestTransferOddNumbers(t *testing.T) {
 	for _, state := range []TransferMsg{
-		{}, {Size: -1, Done: -5}, {Size: 10, Done: 20}, {Size: 1 << 62, Down: 1}, {Phase: Seed, SeedLeft: -time.Hour}, {Phase: 17},
-		{Size: 1 << 50, Done: 1, Down: 1 << 60, FromSeeder: -1, FromNodes: 1},
+		{}, {Transfer: report.Transfer{Size: -1, Done: -5}}, {Transfer: report.Transfer{Size: 10, Done: 20}},
+		{Transfer: report.Transfer{Size: 1 << 62, Down: 1}}, {Phase: Seed, SeedLeft: -time.Hour}, {Phase: 17},
+		{Transfer: report.Transfer{Size: 1 << 50, Done: 1, Down: 1 << 60, FromSeeder: -1, FromNodes: 1}},
 	} {
 		size := tea.WindowSizeMsg{Width: 80, Height: 24}
 		m, _ := play(NewTransfer(place, "Debian"), size, state)

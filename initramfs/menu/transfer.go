@@ -5,6 +5,8 @@ import (
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 // Phase is where a transfer stands.
@@ -23,17 +25,8 @@ type TransferMsg struct {
 	Phase Phase
 	// System is the system's title.
 	System string
-	// Size and Done are in bytes. In the phase Verify they count what is checked.
-	Size, Done int64
-	// Down and Up are payload bytes per second.
-	Down, Up int64
-	// Peers is the number of connections.
-	Peers int
-	// FromSeeder, FromNodes and FromHTTP are the payload bytes received by BitTorrent from the seeder, by BitTorrent
-	// from other nodes, and by HTTP; Uploaded is payload bytes sent.
-	FromSeeder, FromNodes, FromHTTP, Uploaded int64
-	// Fallback is whether BitTorrent brought nothing for a while and HTTP is used as well.
-	Fallback bool
+	// Transfer has the numbers. In the phase Verify its Size and Done count what is checked.
+	report.Transfer
 	// SeedLeft is how long the node will go on seeding, in the phase Seed.
 	SeedLeft time.Duration
 	// SeedUntil says what the node waits for in the phase Seed, if it isn't the time alone; SeedLeft is then the most it will

@@ -142,7 +142,7 @@ func (t Transfer) numbers(width, height int) []string {
 		t.number("Up", Rate(s.Up)),
 		t.number("Peers", fmt.Sprint(s.Peers)),
 	}
-	total := s.FromSeeder + s.FromNodes + s.FromHTTP
+	total := s.Received()
 	origins := []string{
 		t.number("From the seeder", Size(s.FromSeeder)) + t.share(s.FromSeeder, total),
 		t.number("From other nodes", Size(s.FromNodes)) + t.share(s.FromNodes, total),

@@ -11,6 +11,8 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -107,8 +109,8 @@ func keys(text string) []tea.KeyMsg {
 }
 
 func fetching() TransferMsg {
-	return TransferMsg{System: "Debian 12 installer", Size: 62 << 20, Done: 26 << 20, Down: 11_200_000, Up: 3_400_000, Peers: 7,
-		FromSeeder: 10 << 20, FromNodes: 16 << 20, Uploaded: 8 << 20}
+	return TransferMsg{System: "Debian 12 installer", Transfer: report.Transfer{Size: 62 << 20, Done: 26 << 20, Down: 11_200_000, Up: 3_400_000,
+		Peers: 7, FromSeeder: 10 << 20, FromNodes: 16 << 20, Uploaded: 8 << 20}}
 }
 
 func TestViews(t *testing.T) {

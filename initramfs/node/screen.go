@@ -60,12 +60,7 @@ func (n *Node) withScreen(ctx context.Context, sys catalog.System, work func(con
 
 // account puts the numbers of a transfer into the report.
 func (n *Node) account(s swarm.Stats) {
-	n.Report.Set(func(r *wire.Report) {
-		r.Percent = 100 * float64(s.Done) / float64(max(s.Size, 1))
-		r.Down, r.Up, r.Peers = s.Down, s.Up, s.Peers
-		r.Fallback, r.Banned = s.Fallback, addresses(s.Banned[:min(len(s.Banned), wire.BannedPeers)])
-		r.FromSeeder, r.FromNodes, r.FromHTTP, r.Uploaded = s.FromSeeder, s.FromNodes, s.FromHTTP, s.Uploaded
-	})
+	n.Report.Set(func(r *wire.Report) { r.Transfer = s.Transfer })
 }
 
 // message is how a transfer stands, for its screen.
@@ -73,25 +68,19 @@ func message(phase menu.Phase, sys catalog.System, s swarm.Stats) menu.TransferM
 	if s.Verifying || phase == menu.Fetch && s.Size > 0 && s.Done == s.Size {
 		phase = menu.Verify
 	}
-	m := menu.TransferMsg{
-		Phase: phase, System: sys.Title, Size: s.Size, Done: s.Done, Down: s.Down, Up: s.Up, Peers: s.Peers,
-		FromSeeder: s.FromSeeder, FromNodes: s.FromNodes, FromHTTP: s.FromHTTP, Uploaded: s.Uploaded, Fallback: s.Fallback,
-	}
+	m := menu.TransferMsg{Phase: phase, System: sys.Title, Transfer: s.Transfer}
 	if phase == menu.Fetch && s.Down == 0 {
 		m.Note = s.Trouble // as long as something comes, it need not worry anybody
 	}
 	if m.Note == "" && len(s.Banned) > 0 {
-		m.Note = "Wrong data came from " + strings.Join(addresses(s.Banned), ", ") + ": no longer asked."
+		m.Note = "Wrong data came from " + list(s.Banned) + ": no longer asked."
 	}
 	return m
 }
 
-// addresses are for the report.
-func addresses(all []netip.Addr) (texts []string) {
-	for _, a := range all {
-		texts = append(texts, a.String())
-	}
-	return texts
+// list is addresses as a person reads them.
+func list(addresses []netip.Addr) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(addresses), " ", ", "), "[]")
 }
 
 // summary is what stays on the console of a download.

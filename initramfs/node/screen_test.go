@@ -8,6 +8,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
+	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
@@ -37,9 +38,9 @@ func TestScreenEndsWithTheWork(t *testing.T) {
 		goOn := make(chan struct{})
 		got := withScreen(t, n, func(_ context.Context, show func(menu.TransferMsg)) error {
 			for i := range int64(100) { // more than a screen can take
-				show(menu.TransferMsg{Size: 100, Done: i})
+				show(menu.TransferMsg{Transfer: wire.Transfer{Size: 100, Done: i}})
 			}
-			show(menu.TransferMsg{Size: 100, Done: 42})
+			show(menu.TransferMsg{Transfer: wire.Transfer{Size: 100, Done: 42}})
 			<-goOn
 			return want
 		})
@@ -68,7 +69,7 @@ func TestScreenEndedByAPerson(t *testing.T) {
 			n, p := newNode(t, "")
 			ended := false
 			got := withScreen(t, n, func(ctx context.Context, show func(menu.TransferMsg)) error {
-				show(menu.TransferMsg{Phase: c.phase, Size: 1, SeedLeft: time.Minute})
+				show(menu.TransferMsg{Phase: c.phase, Transfer: wire.Transfer{Size: 1}, SeedLeft: time.Minute})
 				<-ctx.Done()
 				ended = true
 				return ctx.Err()
@@ -132,11 +133,11 @@ func TestMessage(t *testing.T) {
 		note  string
 	}{
 		{"beginning", menu.Fetch, swarm.Stats{}, menu.Fetch, ""},
-		{"on the way, with a tracker that fails", menu.Fetch, swarm.Stats{Size: 9, Done: 3, Down: 5, Trouble: "tracker"}, menu.Fetch, ""},
-		{"stuck", menu.Fetch, swarm.Stats{Size: 9, Done: 3, Trouble: "tracker"}, menu.Fetch, "tracker"},
-		{"checking", menu.Fetch, swarm.Stats{Size: 9, Done: 9, Verifying: true}, menu.Verify, ""},
-		{"checked", menu.Fetch, swarm.Stats{Size: 9, Done: 9}, menu.Verify, ""},
-		{"seeding", menu.Seed, swarm.Stats{Size: 9, Done: 9, Trouble: "tracker"}, menu.Seed, ""},
+		{"on the way, with a tracker that fails", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 3, Down: 5}, Trouble: "tracker"}, menu.Fetch, ""},
+		{"stuck", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 3}, Trouble: "tracker"}, menu.Fetch, "tracker"},
+		{"checking", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 9}, Verifying: true}, menu.Verify, ""},
+		{"checked", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 9}}, menu.Verify, ""},
+		{"seeding", menu.Seed, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 9}, Trouble: "tracker"}, menu.Seed, ""},
 	} {
 		got := message(c.phase, sys, c.stats)
 		if got.Phase != c.want || got.Note != c.note || got.Size != c.stats.Size || got.Done != c.stats.Done {
@@ -146,7 +147,7 @@ func TestMessage(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
-	s := swarm.Stats{Size: 10 << 20, FromSeeder: 3 << 20, FromNodes: 7 << 20}
+	s := swarm.Stats{Transfer: wire.Transfer{Size: 10 << 20, FromSeeder: 3 << 20, FromNodes: 7 << 20}}
 	if got, want := summary(s, 5700*time.Millisecond), "10.0 MiB in 5.7 s, 3.0 MiB from the seeder, 7.0 MiB from other nodes"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

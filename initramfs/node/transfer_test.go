@@ -147,7 +147,7 @@ func TestFetchAndSeed(t *testing.T) {
 		t.Error(err)
 	}
 	r := n.Report.Snapshot()
-	if r.Percent != 100 || r.FromSeeder < s.system.Size || r.FromNodes != 0 || r.System != "tiny" || r.InfoHash != s.system.InfoHash.String() {
+	if r.Percent() != 100 || r.FromSeeder < s.system.Size || r.FromNodes != 0 || r.System != "tiny" || r.InfoHash != s.system.InfoHash.String() {
 		t.Errorf("report %+v", r)
 	}
 	p.see("System tiny")
@@ -167,7 +167,7 @@ func TestFetchAndSeed(t *testing.T) {
 	if err := n.Fetch(ctx, s.system); err != nil {
 		t.Fatal(err)
 	}
-	if r := n.Report.Snapshot(); r.Percent != 100 || r.FromSeeder != 0 {
+	if r := n.Report.Snapshot(); r.Percent() != 100 || r.FromSeeder != 0 {
 		t.Errorf("the second time: %+v", r)
 	}
 	n.stopEngine()

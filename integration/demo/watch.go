@@ -53,9 +53,9 @@ func (d *demo) tell(w io.Writer, n report.Node) {
 		d.told[n.MAC] = 0
 	}
 	switch {
-	case same && n.Step == report.Fetch && n.State == report.Running && n.Percent-d.told[n.MAC] >= progressStep:
-		d.told[n.MAC] = n.Percent
-		fmt.Fprintf(w, "%s %-15s %3.0f %% of %s, %.1f MB/s, %d peers\n", n.MAC, n.IP, n.Percent, n.System, float64(n.Down)/1e6, n.Peers)
+	case same && n.Step == report.Fetch && n.State == report.Running && n.Percent()-d.told[n.MAC] >= progressStep:
+		d.told[n.MAC] = n.Percent()
+		fmt.Fprintf(w, "%s %-15s %3.0f %% of %s, %.1f MB/s, %d peers\n", n.MAC, n.IP, n.Percent(), n.System, float64(n.Down)/1e6, n.Peers)
 	case same:
 	case n.State == report.Failed:
 		fmt.Fprintf(w, "%s %-15s %s failed: %s\n", n.MAC, n.IP, n.Step, n.Error)

@@ -10,10 +10,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
+
+	"github.com/boottorrent/boottorrent/internal/version"
 )
 
 // Exit codes.
@@ -41,6 +44,18 @@ func (e UsageError) Error() string { return e.Err.Error() }
 
 // Unwrap returns what is wrong.
 func (e UsageError) Unwrap() error { return e.Err }
+
+// VersionCmd is the command that prints the version.
+type VersionCmd struct{}
+
+// Run prints it.
+func (VersionCmd) Run(term Terminal, v versionText) error {
+	_, err := fmt.Fprintln(term.Out, v)
+	return err
+}
+
+// versionText is the line that the version is printed as.
+type versionText string
 
 // Program is one of the two.
 type Program struct {
@@ -72,14 +87,19 @@ func (p Program) Run(ctx context.Context, args []string, term Terminal) (code in
 			code = int(e)
 		}
 	}()
+	line := version.String(p.Name)
 	parser, err := kong.New(p.Grammar, append([]kong.Option{
 		kong.Name(p.Name), kong.Writers(term.Out, term.Err), kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.Vars{"version": line}, kong.Bind(versionText(line)),
 	}, p.Options...)...)
 	if err != nil {
 		fmt.Fprintf(term.Err, "%s: %v\n", p.Name, err)
 		return ExitFailed
 	}
 	kongcompletion.Register(parser)
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help") // as in git help COMMAND
+	}
 	command, err := parser.Parse(args)
 	if err != nil {
 		return p.usage(term, err)

@@ -3,6 +3,7 @@ package gpt
 import (
 	"bytes"
 	"errors"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,14 +70,27 @@ func TestReadForeign(t *testing.T) {
 	}
 }
 
+// Tables of any kind do no harm. Their sums are put right, or nothing behind them would be read.
 func FuzzRead(f *testing.F) {
 	disk := make([]byte, 64<<10)
 	if err := Write(disk, GUID{1}, []Partition{{Type: ESP, First: 40, Last: 50}}); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(disk[Sector : 3*Sector])
-	f.Fuzz(func(t *testing.T, tables []byte) {
-		if found, err := Read(bytes.NewReader(append(make([]byte, Sector), tables...))); err == nil && len(found) > 1024 {
+	f.Add(disk[Sector:Sector+headerSize], disk[2*Sector:2*Sector+entries*entrySize])
+	few := bytes.Clone(disk[Sector : Sector+headerSize])
+	order.PutUint32(few[80:], 4) // entries
+	f.Add(few, disk[2*Sector:3*Sector])
+	f.Fuzz(func(t *testing.T, header, table []byte) {
+		disk := make([]byte, 2*Sector, 2*Sector+len(table))
+		h := disk[Sector:][:headerSize]
+		copy(h, header)
+		disk = append(disk, table...)
+		if end := uint64(order.Uint32(h[80:])) * uint64(order.Uint32(h[84:])); end <= uint64(len(table)) {
+			order.PutUint32(h[88:], crc32.ChecksumIEEE(table[:end]))
+		}
+		order.PutUint32(h[16:], 0)
+		order.PutUint32(h[16:], crc32.ChecksumIEEE(h))
+		if found, err := Read(bytes.NewReader(disk)); err == nil && len(found) > 1024 {
 			t.Errorf("%d partitions", len(found))
 		}
 	})

@@ -56,24 +56,7 @@ type Report struct {
 	System   string `json:"system,omitempty"`
 	InfoHash string `json:"infohash,omitempty"`
 
-	// Percent of the download, 0 to 100.
-	Percent float64 `json:"percent"`
-	// Down and Up are payload bytes per second over the last seconds.
-	Down int64 `json:"down"`
-	Up   int64 `json:"up"`
-	// Peers is the number of connections.
-	Peers int `json:"peers"`
-	// FromSeeder, FromNodes and FromHTTP are payload bytes received over BitTorrent from the seeder, over BitTorrent
-	// from everyone else, and by HTTP. Uploaded is payload bytes sent.
-	FromSeeder int64 `json:"from_seeder"`
-	FromNodes  int64 `json:"from_nodes"`
-	FromHTTP   int64 `json:"from_http"`
-	Uploaded   int64 `json:"uploaded"`
-
-	// Fallback says that pieces are fetched by HTTP at this time, as BitTorrent brings nothing.
-	Fallback bool `json:"fallback,omitempty"`
-	// Banned are the addresses of peers that sent this node wrong data: at most [BannedPeers].
-	Banned []string `json:"banned,omitempty"`
+	Transfer
 
 	// Exit is how the last system that ran beside phase 1 ended; nil before.
 	Exit *Exit `json:"exit,omitempty"`
@@ -98,9 +81,6 @@ type Exit struct {
 	// Lines are the last of its output, without control characters: at most [ExitLines] of at most [ExitWidth] bytes.
 	Lines []string `json:"lines,omitempty"`
 }
-
-// BannedPeers is how many peers Report.Banned names.
-const BannedPeers = 16
 
 // Limits of Exit.Lines.
 const (

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // VendorClass begins option 60 of phase 1's DHCP messages (RFC 2132, 9.13), to which a seeder answers with its base URL as boot
@@ -19,30 +20,50 @@ const DefaultPort = 8080
 
 // Base makes the base URL of a seeder, without a slash at the end, of an address, ADDRESS:PORT, or the URL of anything it
 // serves: the host is what counts, since a seeder serves from the root. Without a port it is DefaultPort, unless the URL
-// names a scheme, which has a port of its own.
+// names a scheme, which has a port of its own. The base URL of a base URL is itself.
 func Base(said string) (string, error) {
-	bad := func() (string, error) {
+	u, err := parse(said)
+	if err != nil || !HasScheme(u.Scheme+"://") || !isHost(u.Hostname()) || u.User != nil || !isPort(u.Port()) {
 		return "", fmt.Errorf("%q is no address; write http://ADDRESS:PORT", said)
 	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host}).String(), nil // writes the % of a zone as URLs have it (RFC 6874)
+}
+
+// parse makes a URL of an address without a scheme as well.
+func parse(said string) (*url.URL, error) {
+	if strings.Contains(said, "://") {
+		return url.Parse(said)
+	}
+	u := &url.URL{Scheme: "http", Host: said}
 	if a, err := netip.ParseAddr(said); err == nil {
-		return "http://" + net.JoinHostPort(a.String(), strconv.Itoa(DefaultPort)), nil
+		u.Host = net.JoinHostPort(a.String(), "")
+	} else if u, err = url.Parse("http://" + said); err != nil {
+		return nil, err
 	}
-	withScheme := said
-	if !strings.Contains(said, "://") {
-		withScheme = "http://" + said
-	}
-	u, err := url.Parse(withScheme)
-	if err != nil || !HasScheme(withScheme) || u.Hostname() == "" || u.User != nil {
-		return bad()
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return bad()
-		}
-	} else if withScheme != said {
+	if u.Port() == "" {
 		u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(DefaultPort))
 	}
-	return u.Scheme + "://" + u.Host, nil
+	return u, nil
+}
+
+// isHost is whether a URL's host is an address, with or without a zone, or can be a name: letters of any script, digits, dots,
+// hyphens and underscores. What else a URL may have escaped there, such as control characters, names no host and no interface.
+func isHost(host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Zone() == "" || isName(a.Zone())
+	}
+	return isName(host)
+}
+
+func isName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(".-_", r)
+	})
+}
+
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 // HasScheme is whether a text begins as a URL of HTTP does.

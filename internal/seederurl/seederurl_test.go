@@ -11,7 +11,13 @@ func TestBase(t *testing.T) {
 		"http://10.0.0.1:8080/":           "http://10.0.0.1:8080",
 		"https://seeder/boot/boot.ipxe?x": "https://seeder",
 		"fd00::1":                         "http://[fd00::1]:8080",
-		"":                                "", "ftp://x": "", "http://": "", "http://x:0": "", "http://x:99999": "", "a b": "", "http://u:p@x": "",
+		"HTTP://10.0.0.1":                 "http://10.0.0.1",
+		"http://[fd00::1]":                "http://[fd00::1]",
+		"fe80::1%eth0":                    "http://[fe80::1%25eth0]:8080",
+		"http://[fe80::1%25eth0]:80/":     "http://[fe80::1%25eth0]:80",
+		"séeder":                          "http://s%C3%A9eder:8080",
+		"::0%\x00":                        "", "http://[::1%25%00]": "", "http://a%20b": "", "http://\xff": "", "http://a:b:c": "", "::1%a b": "",
+		"": "", "ftp://x": "", "http://": "", "http://x:0": "", "http://x:99999": "", "a b": "", "http://u:p@x": "",
 	} {
 		got, err := Base(said)
 		if got != want || (err == nil) != (want != "") {

@@ -50,8 +50,7 @@ func parseDocument(c *checker, shown string, body []byte) *mapping {
 	}
 	file, err := parser.ParseBytes(body, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		at, what := syntaxError(shown, err)
-		c.problem(at, "not valid YAML: "+what, "correct it; indent with spaces, and quote text that has ': ' or ' #' in it")
+		reportSyntax(c, shown, body, err)
 		return nil
 	}
 	if len(file.Docs) > 1 {
@@ -88,6 +87,16 @@ func invalidUTF8(shown string, body []byte) (place, bool) {
 		body = body[n:]
 	}
 	return at, false
+}
+
+// reportSyntax reports an error of the parser where a person has to mend it.
+func reportSyntax(c *checker, shown string, body []byte, err error) {
+	at, what := syntaxError(shown, err)
+	if f, ok := explainSyntax(body, at.line); ok {
+		c.problem(place{shown, f.line, f.col}, f.what, f.do)
+		return
+	}
+	c.problem(at, "not valid YAML: "+what, "correct it; indent with spaces, and quote text that has ': ' or ' #' in it")
 }
 
 func syntaxError(shown string, err error) (place, string) {

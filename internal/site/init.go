@@ -59,6 +59,19 @@ func newFiles(name string) ([]newFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := newKeys()
+	if err != nil {
+		return nil, err
+	}
+	return append([]newFile{
+		{ConfigFile, config, 0o644},
+		{".gitignore", sitefiles.Gitignore(), 0o644},
+		{SystemsDir + "/README", sitefiles.SystemsReadme(), 0o644},
+	}, keys...), nil
+}
+
+// newKeys makes a pair of keys.
+func newKeys() ([]newFile, error) {
 	public, secret, err := minisign.GenerateKey(nil)
 	if err != nil {
 		return nil, fmt.Errorf("generate key: %w", err)
@@ -71,13 +84,7 @@ func newFiles(name string) ([]newFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode secret key: %w", err)
 	}
-	return []newFile{
-		{ConfigFile, config, 0o644},
-		{PublicKeyFile, publicText, 0o644},
-		{SecretKeyFile, secretText, 0o600},
-		{".gitignore", sitefiles.Gitignore(), 0o644},
-		{SystemsDir + "/README", sitefiles.SystemsReadme(), 0o644},
-	}, nil
+	return []newFile{{PublicKeyFile, publicText, 0o644}, {SecretKeyFile, secretText, 0o600}}, nil
 }
 
 func refuseExisting(dir string, files []newFile) error {

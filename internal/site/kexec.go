@@ -1,9 +1,15 @@
 package site
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
+	"path"
 	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
@@ -49,7 +55,9 @@ func checkKernel(c *checker, file systemFile, t, arch text) int {
 	image, err := readKernelHeader(file.head)
 	if err != nil {
 		what, do := err.Error(), "name a Linux kernel here, as in a distribution's /boot (vmlinuz, bzImage; for arm64: Image)"
-		if seems := identify(file.head); seems.do != "" {
+		if isInitrd(file) {
+			do = "is this the initrd? Name it with initrd:, and with kernel: the kernel that belongs to it (vmlinuz, linux)"
+		} else if seems := identify(file.head); seems.do != "" {
 			do = seems.do
 		}
 		c.problem(t.place, fmt.Sprintf("%s is no Linux kernel: %s", file.path, what), do)
@@ -62,8 +70,32 @@ func checkKernel(c *checker, file systemFile, t, arch text) int {
 	return image.maxCmdline
 }
 
+// isInitrd reports whether a file seems to be an initramfs: it is a cpio archive, compressed or not, or has the name of one.
+func isInitrd(file systemFile) bool {
+	if identify(file.head).broken {
+		return false
+	}
+	name := strings.ToLower(path.Base(file.path))
+	return bytes.HasPrefix(uncompressed(file.head), []byte("07070")) || strings.HasPrefix(name, "init") || strings.HasPrefix(name, "uinit")
+}
+
+// uncompressed is the beginning of what head is compressed from by gzip or zstd; head itself if it is neither.
+func uncompressed(head []byte) []byte {
+	var r io.Reader = bytes.NewReader(head)
+	if z, err := gzip.NewReader(bytes.NewReader(head)); err == nil {
+		r = z
+	} else if z, err := zstd.NewReader(bytes.NewReader(head), zstd.WithDecoderConcurrency(1)); err == nil && bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")) {
+		defer z.Close()
+		r = z
+	}
+	start := make([]byte, 512)
+	n, _ := io.ReadFull(r, start) // head is cut off somewhere
+	return start[:n]
+}
+
 func checkInitrd(c *checker, file systemFile, t text) {
-	if _, err := readKernelHeader(file.head); err == nil {
+	_, err := readKernelHeader(file.head)
+	if err == nil || len(file.head) > bootMagicAt+4 && string(file.head[bootMagicAt:bootMagicAt+4]) == "HdrS" {
 		c.problem(t.place, fmt.Sprintf("initrd %s is a Linux kernel", file.path), "perhaps kernel and initrd are exchanged; name the initramfs here")
 		return
 	}

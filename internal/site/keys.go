@@ -6,24 +6,29 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"syscall"
 
 	"aead.dev/minisign"
 )
 
-// keyError says what is wrong with a key file, and what to do.
+// keyError says what is wrong with a key file, and what to do. In do, DIR stands for the site's directory.
 type keyError struct {
 	file, what, do string
 	err            error
 }
 
-func (e *keyError) Error() string { return fmt.Sprintf("%s %s; %s", e.file, e.what, e.do) }
+func (e *keyError) Error() string {
+	return fmt.Sprintf("%s %s; %s", e.file, e.what, e.remedy(filepath.Dir(e.file)))
+}
+
+// remedy is what to do for a site that messages call dir.
+func (e *keyError) remedy(dir string) string { return strings.ReplaceAll(e.do, "DIR", dir) }
+
 func (e *keyError) Unwrap() error { return e.err }
 
-// remake is how to get new keys. Images have the public one in them.
-const remake = "restore it from a backup, or make a new pair of keys and then a new image: " +
-	"minisign -G -W -f -p " + PublicKeyFile + " -s " + SecretKeyFile + "; mkimage ."
+// remake is how to get a key again that is lost.
+const remake = "restore it from a backup, or see what 'seeder key DIR' can do"
 
 // PublicKey reads boottorrent.pub, which nodes get built into their image. The error says what to do.
 func (s *Site) PublicKey() (key minisign.PublicKey, err error) {
@@ -47,7 +52,7 @@ func (s *Site) SecretKey() (key minisign.PrivateKey, err error) {
 	}
 	if minisign.IsEncrypted(body) {
 		return key, &keyError{file, "is protected by a password, and there is nobody to type it in",
-			"remove the password: minisign -C -W -s " + file, nil}
+			"remove the password: seeder key DIR", nil}
 	}
 	if err := key.UnmarshalText(body); err != nil {
 		return key, &keyError{file, "is no minisign secret key", remake, err}
@@ -81,7 +86,7 @@ func checkKeys(c *checker, s *Site, dir string) {
 	secret, err := s.SecretKey()
 	if errors.Is(err, fs.ErrNotExist) {
 		c.warning(startOf(shown), "does not exist, so nothing can be signed here",
-			"restore it from a backup to serve this site; to build an image, the public key is enough")
+			strings.ReplaceAll(remake, "DIR", dir)+", to serve this site; to build an image, the public key is enough")
 		return
 	}
 	if err != nil {
@@ -90,7 +95,7 @@ func checkKeys(c *checker, s *Site, dir string) {
 	}
 	if !public.Equal(secret.Public()) {
 		c.problem(startOf(shown), fmt.Sprintf("is key %016X, but %s is key %016X", secret.ID(), PublicKeyFile, public.ID()),
-			"restore the two files that belong together")
+			"restore the two files that belong together, or see what 'seeder key "+dir+"' can do")
 	}
 	info, err := os.Stat(filepath.Join(s.Dir, SecretKeyFile))
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
@@ -101,7 +106,7 @@ func checkKeys(c *checker, s *Site, dir string) {
 func reportKey(c *checker, shown string, err error) {
 	var e *keyError
 	if errors.As(err, &e) {
-		c.problem(startOf(shown), e.what, e.do)
+		c.problem(startOf(shown), e.what, e.remedy(c.dir))
 	}
 }
 
@@ -117,22 +122,25 @@ func EnsureKeys(s *Site) (made bool, err error) {
 			return false, nil // with one of the two missing, its reader says what to do
 		}
 	}
-	files, err := newFiles(s.Name)
+	files, err := newKeys()
 	if err != nil {
 		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
 	}
-	files = slices.DeleteFunc(files, func(f newFile) bool { return f.path != PublicKeyFile && f.path != SecretKeyFile })
-	giveAway := func(f *os.File) error {
-		info, err := os.Stat(s.Dir)
+	if err := writeFiles(s.Dir, files, likeFolder(s.Dir)); err != nil {
+		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
+	}
+	return true, nil
+}
+
+// likeFolder gives a file that root makes to the owner of the folder.
+func likeFolder(dir string) func(*os.File) error {
+	return func(f *os.File) error {
+		info, err := os.Stat(dir)
 		if owner, ok := ownerOf(info); err == nil && ok && os.Geteuid() == 0 {
 			err = f.Chown(int(owner.Uid), int(owner.Gid))
 		}
 		return err
 	}
-	if err := writeFiles(s.Dir, files, giveAway); err != nil {
-		return false, fmt.Errorf("make the keys of %s: %w", s.Dir, err)
-	}
-	return true, nil
 }
 
 func ownerOf(info fs.FileInfo) (*syscall.Stat_t, bool) {

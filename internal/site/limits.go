@@ -42,7 +42,7 @@ func (m *mapping) ratio(key string, absent float64) float64 {
 	if n == nil {
 		return absent
 	}
-	do := "write a number such as 1 or 1.5, without quotes"
+	do := "write a number such as 1 or 1.5"
 	var v float64
 	switch n := n.(type) {
 	case *ast.FloatNode:
@@ -50,7 +50,7 @@ func (m *mapping) ratio(key string, absent float64) float64 {
 	case *ast.IntegerNode:
 		v, _ = strconv.ParseFloat(fmt.Sprint(n.Value), 64) // int64 or uint64
 	default:
-		m.wrongType(n, key, "a number", do)
+		m.wrongType(n, key, "a number", plainly(n, do))
 		return absent
 	}
 	if !(v > 0 && v <= most) {

@@ -2,9 +2,7 @@ package site
 
 import (
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -27,10 +25,12 @@ type mapping struct {
 	values map[string]ast.Node
 	keys   map[string]place
 	asked  []string
+	// document is shared by all mappings of a document.
+	document *documentKeys
 }
 
 func newMapping(c *checker, path string, at place, node *ast.MappingNode) *mapping {
-	m := &mapping{check: c, path: path, at: at, values: map[string]ast.Node{}, keys: map[string]place{}}
+	m := &mapping{check: c, path: path, at: at, values: map[string]ast.Node{}, keys: map[string]place{}, document: &documentKeys{}}
 	if node == nil {
 		return m
 	}
@@ -55,6 +55,7 @@ func keyName(n ast.MapKeyNode) string {
 // value returns the node of a key, or nil if it is absent or empty.
 func (m *mapping) value(key string) ast.Node {
 	m.asked = append(m.asked, key)
+	m.document.known = append(m.document.known, m.path+key)
 	n := m.values[key]
 	if _, null := n.(*ast.NullNode); null {
 		return nil
@@ -137,10 +138,10 @@ func (m *mapping) integer(key string, absent, low, high int) int {
 	if n == nil {
 		return absent
 	}
-	do := "write a whole number" + bounds(low, high) + ", without quotes"
+	do := "write a whole number" + bounds(low, high)
 	i, ok := n.(*ast.IntegerNode)
 	if !ok {
-		m.wrongType(n, key, "a whole number", do)
+		m.wrongType(n, key, "a whole number", plainly(n, do))
 		return absent
 	}
 	switch v := i.Value.(type) {
@@ -176,7 +177,7 @@ func (m *mapping) boolean(key string, absent bool) bool {
 	}
 	b, ok := n.(*ast.BoolNode)
 	if !ok {
-		m.wrongType(n, key, "true or false", "write true or false, without quotes")
+		m.wrongType(n, key, "true or false", trueOrFalse(n))
 		return absent
 	}
 	return b.Value
@@ -225,13 +226,20 @@ func (m *mapping) mapping(key string) *mapping {
 	path := m.path + key + "."
 	n := m.value(key)
 	if n == nil {
-		return newMapping(m.check, path, m.place(key), nil)
+		return m.below(path, m.place(key), nil)
 	}
 	node, ok := n.(*ast.MappingNode)
 	if !ok {
 		m.wrongType(n, key, "a group of keys", "write the keys indented below it")
 	}
-	return newMapping(m.check, path, m.place(key), node)
+	return m.below(path, m.place(key), node)
+}
+
+// below is a mapping within m's document.
+func (m *mapping) below(path string, at place, node *ast.MappingNode) *mapping {
+	sub := newMapping(m.check, path, at, node)
+	sub.document = m.document
+	return sub
 }
 
 // mappings reads a list of mappings.
@@ -253,57 +261,7 @@ func (m *mapping) mappings(key string) []*mapping {
 			m.wrongType(item, name, "a group of keys", "write it as {key: value, key: value}")
 			continue
 		}
-		out = append(out, newMapping(m.check, m.path+name+".", nodePlace(m.at.file, item), node))
+		out = append(out, m.below(m.path+name+".", nodePlace(m.at.file, item), node))
 	}
 	return out
-}
-
-// done reports every key that was not asked for.
-func (m *mapping) done() {
-	for _, key := range slices.Sorted(maps.Keys(m.keys)) {
-		if slices.Contains(m.asked, key) {
-			continue
-		}
-		do := "remove it; known here are: " + strings.Join(m.asked, ", ")
-		if near := nearest(key, m.asked); near != "" {
-			do = fmt.Sprintf("did you mean %s?", near)
-		}
-		report := m.check.problem
-		if m.check.original {
-			report = m.check.warning
-		}
-		report(m.keys[key], fmt.Sprintf("unknown key %s%s", m.path, key), do)
-	}
-}
-
-// nearest returns the word at most two typing errors away from key, or nothing.
-func nearest(key string, words []string) string {
-	best, found := 3, ""
-	for _, w := range words {
-		if d := distance(strings.ToLower(key), w); d < best && d < len(w) {
-			best, found = d, w
-		}
-	}
-	return found
-}
-
-// distance is the number of characters to insert, delete or replace to get from a to b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

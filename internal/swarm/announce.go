@@ -124,7 +124,7 @@ func (e *Engine) announceQuery(f *entry, event string) url.Values {
 	q.Set("peer_id", string(id[:]))
 	q.Set("port", strconv.Itoa(e.Port()))
 	q.Set("uploaded", strconv.FormatInt(s.Uploaded, 10))
-	q.Set("downloaded", strconv.FormatInt(s.FromSeeder+s.FromNodes+s.FromHTTP, 10))
+	q.Set("downloaded", strconv.FormatInt(s.Received(), 10))
 	q.Set("left", strconv.FormatInt(s.Size-s.Done, 10))
 	q.Set("compact", "1")
 	q.Set("numwant", strconv.Itoa(numWant))

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 // Config configures an Engine. The zero value listens on any port of all IPv4 addresses.
@@ -314,11 +315,12 @@ func (e *Engine) Stats(h catalog.InfoHash) (Stats, bool) {
 
 func (e *Engine) stats(f *entry) Stats {
 	library := f.torrent.Stats()
-	s := Stats{
+	banned := e.banned.list()
+	s := Stats{Trouble: f.trouble.String(), Transfer: report.Transfer{
 		Size: f.layout.size(), Done: f.torrent.BytesCompleted(), Peers: library.ActivePeers,
 		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
-		Uploaded: library.BytesWrittenData.Int64(), Trouble: f.trouble.String(), Banned: e.banned.list(),
-	}
+		Uploaded: library.BytesWrittenData.Int64(), Banned: banned[:min(len(banned), report.BannedPeers)],
+	}}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.Down, s.Up = f.meter.rates()

@@ -1,31 +1,21 @@
 package swarm
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 // Stats is how a torrent stands.
 type Stats struct {
-	// Size is the torrent's size in bytes, Done what is here of it.
-	Size, Done int64
-	// Down and Up are payload bytes per second, over the last three seconds.
-	Down, Up int64
-	// Peers is the number of connections.
-	Peers int
-	// FromSeeder, FromNodes and FromHTTP are payload bytes received over BitTorrent from Config.Seeders, over
-	// BitTorrent from everyone else, and by HTTP. Uploaded is payload bytes sent.
-	FromSeeder, FromNodes, FromHTTP, Uploaded int64
-	// Fallback says that pieces are being fetched by HTTP, as BitTorrent brought nothing.
-	Fallback bool
+	// Transfer counts what Config.Seeders sent apart from what others did.
+	report.Transfer
 	// Verifying says that all pieces are here and the files' SHA-256 sums are being computed.
 	Verifying bool
-	// Banned are peers of this engine that sent wrong data and are not spoken to any more.
-	Banned []netip.Addr
 	// Trouble is the last thing that went wrong and has not gone right since, in words; empty if nothing.
 	Trouble string
 }

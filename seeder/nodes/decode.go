@@ -48,18 +48,11 @@ func decode(body io.Reader) (report.Report, error) {
 		*s = printable(*s, limit)
 	}
 	rep.HostKey = printable(rep.HostKey, 64)
-	rep.Banned = decodeAddresses(rep.Banned)
-	return rep, decodeExit(rep.Exit)
-}
-
-// decodeAddresses keeps what is an address.
-func decodeAddresses(texts []string) (kept []string) {
-	for _, text := range texts[:min(len(texts), report.BannedPeers)] {
-		if a, err := netip.ParseAddr(text); err == nil {
-			kept = append(kept, a.Unmap().WithZone("").String())
-		}
+	rep.Banned = slices.Clone(rep.Banned[:min(len(rep.Banned), report.BannedPeers)])
+	for i, a := range rep.Banned {
+		rep.Banned[i] = a.Unmap().WithZone("")
 	}
-	return kept
+	return rep, decodeExit(rep.Exit)
 }
 
 // decodeExit checks how a system is said to have ended; nil is none.
@@ -83,7 +76,7 @@ func decodeExit(e *report.Exit) error {
 
 func checkNumbers(rep *report.Report) error {
 	for name, n := range map[string]float64{
-		"memory_mib": float64(rep.MemoryMiB), "percent": rep.Percent, "down": float64(rep.Down), "up": float64(rep.Up),
+		"memory_mib": float64(rep.MemoryMiB), "size": float64(rep.Size), "done": float64(rep.Done), "down": float64(rep.Down), "up": float64(rep.Up),
 		"peers": float64(rep.Peers), "from_seeder": float64(rep.FromSeeder), "from_nodes": float64(rep.FromNodes),
 		"from_http": float64(rep.FromHTTP), "uploaded": float64(rep.Uploaded), "uptime": rep.Uptime,
 	} {
@@ -99,7 +92,6 @@ func checkNumbers(rep *report.Report) error {
 			return fmt.Errorf("durations: %s took %v seconds, want a number that isn't negative", step, seconds)
 		}
 	}
-	rep.Percent = min(rep.Percent, 100)
 	return nil
 }
 

@@ -54,7 +54,7 @@ func logNews(log *slog.Logger, old, rep report.Report) {
 	}
 	for _, peer := range rep.Banned {
 		if !slices.Contains(old.Banned, peer) {
-			logStep(log, slog.LevelWarn, "node: a peer sent it wrong data", rep, rep.Step, slog.String("peer", peer))
+			logStep(log, slog.LevelWarn, "node: a peer sent it wrong data", rep, rep.Step, slog.String("peer", peer.String()))
 		}
 	}
 	if rep.HostKey != "" && rep.HostKey != old.HostKey {
@@ -83,7 +83,7 @@ func finishedAttrs(rep report.Report, step report.Step, seconds float64) []slog.
 	a = append(a, slog.Int64("from_seeder", rep.FromSeeder), slog.Int64("from_nodes", rep.FromNodes),
 		slog.Int64("from_http", rep.FromHTTP))
 	if seconds > 0 {
-		rate := float64(rep.FromSeeder+rep.FromNodes+rep.FromHTTP) / seconds
+		rate := float64(rep.Received()) / seconds
 		a = append(a, slog.Int64("bytes_per_second", int64(min(rate, 1<<53))))
 	}
 	return a

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -175,11 +176,11 @@ level=INFO msg="node: SSH server"` + node + `host_key=SHA256:abc[2J
 	}
 }
 
-// What goes wrong in a node's swarm is logged when it begins, and what is no address is not kept.
+// What goes wrong in a node's swarm is logged when it begins.
 func TestSwarmTrouble(t *testing.T) {
 	r := newRegistry()
-	rep := report.Report{MAC: "52:54:00:00:00:01", IP: "10.0.0.7", Step: report.Fetch, State: report.Running, Fallback: true,
-		Banned: []string{"10.0.0.9", "\x1b[2J", "::ffff:10.0.0.8"}}
+	rep := report.Report{MAC: "52:54:00:00:00:01", IP: "10.0.0.7", Step: report.Fetch, State: report.Running,
+		Transfer: report.Transfer{Fallback: true, Banned: []netip.Addr{netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("::ffff:10.0.0.8")}}}
 	r.report(t, rep)
 	r.report(t, rep)
 	rep.Fallback = false
@@ -190,7 +191,7 @@ func TestSwarmTrouble(t *testing.T) {
 			t.Errorf("want %q once in\n%s", want, log)
 		}
 	}
-	if got := r.list(t)[0]; got.Fallback || !slices.Equal(got.Banned, []string{"10.0.0.9", "10.0.0.8"}) {
+	if got := r.list(t)[0]; got.Fallback || !slices.Equal(got.Banned, []netip.Addr{netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("10.0.0.8")}) {
 		t.Errorf("listed is %+v", got)
 	}
 }
@@ -223,6 +224,7 @@ func TestRefused(t *testing.T) {
 		"negative number":    {start + `,"down":-1}`, 400, "down"},
 		"too large a number": {start + `,"uptime":1e300}`, 400, "uptime"},
 		"infinite number":    {start + `,"uptime":1e999}`, 400, "JSON"},
+		"no address":         {start + `,"banned":["\u001b[2J"]}`, 400, "JSON"},
 		"bad duration":       {start + `,"durations":{"fetch":-2}}`, 400, "fetch took -2"},
 		"unknown duration":   {start + `,"durations":{"dance":2}}`, 400, "dance"},
 		"exit code":          {start + `,"exit":{"system":"x","code":256}}`, 400, "exit: code 256"},
@@ -249,7 +251,7 @@ func TestRefused(t *testing.T) {
 func TestStringsAreMadePrintable(t *testing.T) {
 	r := newRegistry()
 	r.report(t, report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, State: report.Failed,
-		Error: "line\nbreak \x1b[31mred\x1b[0m \u202eevil\x00", Name: strings.Repeat("ä", 200), Percent: 250})
+		Error: "line\nbreak \x1b[31mred\x1b[0m \u202eevil\x00", Name: strings.Repeat("ä", 200), Transfer: report.Transfer{Size: 10, Done: 25}})
 	n := r.list(t)[0]
 	if want := "line break [31mred[0m evil"; n.Error != want {
 		t.Errorf("error %q, want %q", n.Error, want)
@@ -257,8 +259,8 @@ func TestStringsAreMadePrintable(t *testing.T) {
 	if n.Name != strings.Repeat("ä", 126) {
 		t.Errorf("name of %d bytes: %q", len(n.Name), n.Name)
 	}
-	if n.Percent != 100 {
-		t.Errorf("percent %v", n.Percent)
+	if n.Percent() != 100 {
+		t.Errorf("percent %v", n.Percent())
 	}
 }
 

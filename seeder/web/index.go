@@ -71,7 +71,7 @@ func nodeRows(nodes []report.Node) (rows []page.Node) {
 	for _, n := range nodes {
 		rows = append(rows, page.Node{
 			IP: n.IP, MAC: n.MAC, Name: n.Name, System: n.System, Step: string(n.Step), State: string(n.State), Error: n.Error,
-			Percent: n.Percent, FromSeeder: n.FromSeeder, FromNodes: n.FromNodes, ByHTTP: n.FromHTTP, Uploaded: n.Uploaded,
+			Percent: n.Percent(), FromSeeder: n.FromSeeder, FromNodes: n.FromNodes, ByHTTP: n.FromHTTP, Uploaded: n.Uploaded,
 			Notes: notes(n), HostKey: n.HostKey, Seen: n.Seen,
 		})
 	}
@@ -84,7 +84,7 @@ func notes(n report.Node) (notes []string) {
 		notes = append(notes, "nothing comes by BitTorrent: falling back to HTTP")
 	}
 	if len(n.Banned) > 0 {
-		notes = append(notes, "wrong data came from "+strings.Join(n.Banned, ", ")+": no longer asked")
+		notes = append(notes, "wrong data came from "+strings.Trim(strings.ReplaceAll(fmt.Sprint(n.Banned), " ", ", "), "[]")+": no longer asked")
 	}
 	if text := ended(n.Exit); text != "" {
 		notes = append(notes, text)

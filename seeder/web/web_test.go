@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -260,7 +261,7 @@ func TestIndex(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.NodeList = func() []report.Node {
 			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, HostKey: "SHA256:abc",
-				Fallback: true, Banned: []string{"10.1.0.9"}, Exit: &report.Exit{System: "probe", Code: 3}}, Seen: time.Now()}}
+				Transfer: report.Transfer{Fallback: true, Banned: []netip.Addr{netip.MustParseAddr("10.1.0.9")}}, Exit: &report.Exit{System: "probe", Code: 3}}, Seen: time.Now()}}
 		}
 	})
 	if body := s.do("GET", "/").Body.String(); !strings.Contains(body, "still being read") {

@@ -1,0 +1,40 @@
+package report
+
+import "net/netip"
+
+// Transfer is how the download of a system stands, and what was given away of it. The engine fills it in, the node's screen and
+// its report carry it, and the seeder's page shows it.
+type Transfer struct {
+	// Size is the system's size in bytes, Done what is here of it.
+	Size int64 `json:"size"`
+	Done int64 `json:"done"`
+	// Down and Up are payload bytes per second over the last three seconds.
+	Down int64 `json:"down"`
+	Up   int64 `json:"up"`
+	// Peers is the number of connections.
+	Peers int `json:"peers"`
+	// FromSeeder, FromNodes and FromHTTP are payload bytes received over BitTorrent from the seeder, over BitTorrent
+	// from everyone else, and by HTTP. Uploaded is payload bytes sent.
+	FromSeeder int64 `json:"from_seeder"`
+	FromNodes  int64 `json:"from_nodes"`
+	FromHTTP   int64 `json:"from_http"`
+	Uploaded   int64 `json:"uploaded"`
+	// Fallback says that pieces are fetched by HTTP at this time, as BitTorrent brings nothing.
+	Fallback bool `json:"fallback,omitempty"`
+	// Banned are the addresses of peers that sent this node wrong data: at most [BannedPeers].
+	Banned []netip.Addr `json:"banned,omitempty"`
+}
+
+// BannedPeers is how many peers Transfer.Banned names.
+const BannedPeers = 16
+
+// Percent is how much of the download is done, 0 to 100; 0 as long as the size is unknown.
+func (t Transfer) Percent() float64 {
+	if t.Size <= 0 {
+		return 0
+	}
+	return min(100, 100*float64(max(t.Done, 0))/float64(t.Size))
+}
+
+// Received is payload bytes received from anybody.
+func (t Transfer) Received() int64 { return t.FromSeeder + t.FromNodes + t.FromHTTP }
