@@ -33,6 +33,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	}
 	readServe(m.mapping("serve"), &s.Serve)
 
+	s.Manual = m.oneOf("publish", publishAuto, publishAuto, publishManual) == publishManual
 	defaultSystem = m.text("default", "")
 	s.Defaults.System = defaultSystem.value
 	s.Defaults.Timeout = m.integer("timeout", 10, math.MinInt32, math.MaxInt32)
@@ -58,6 +59,12 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	m.done()
 	return defaultSystem, vnc
 }
+
+// The values of publish.
+const (
+	publishAuto   = "auto"
+	publishManual = "manual"
+)
 
 func readServe(m *mapping, s *Serve) {
 	interfaces := m.texts("interfaces")

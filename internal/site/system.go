@@ -97,6 +97,11 @@ func readSystemConfig(m *mapping, f *folder) (s System, title text) {
 	s.Title = title.value
 	s.Description = readDescription(m)
 	s.Hidden = m.boolean("hidden", false)
+	auto := publishAuto
+	if m.check.manual {
+		auto = publishManual
+	}
+	s.Manual = m.oneOf("publish", auto, publishAuto, publishManual) == publishManual
 	arch := text{m.place("arch"), m.oneOf("arch", "amd64", arches...)}
 	if !m.has("arch") {
 		arch.place = m.place("kernel") // or of the whole, where there is no such key

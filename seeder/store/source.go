@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -169,6 +170,9 @@ func (f *steadyFile) Read(p []byte) (int, error) {
 
 // changedError says that a file was written while it was read.
 type changedError struct{ system, file string }
+
+// IsChanging reports whether an import failed because its files are being written.
+func IsChanging(err error) bool { return errors.As(err, new(*changedError)) }
 
 func (e *changedError) Error() string {
 	return fmt.Sprintf("system %s: %s changes while it is read; the system is read again when it is left alone", e.system, e.file)

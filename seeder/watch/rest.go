@@ -25,6 +25,7 @@ type rest struct {
 
 // restless is a system that is not at rest.
 type restless struct {
+	since time.Time
 	// until is when to look whether it has come to rest.
 	until time.Time
 	// writing are files that were written and not closed since. Beside leases, it is what the kernel tells of writers.
@@ -35,7 +36,7 @@ type restless struct {
 func (r *rest) touch(system string, now time.Time) *restless {
 	s := r.restless[system]
 	if s == nil {
-		s = &restless{writing: map[string]bool{}}
+		s = &restless{since: now, writing: map[string]bool{}}
 		r.restless[system] = s
 	}
 	s.until = now.Add(r.quiet)

@@ -46,26 +46,28 @@ type Watcher struct {
 
 // New watches the site in dir: its configuration, everything below oss/ that may belong to a system, and what of the image nodes get
 // by torrent. Systems that were written shortly before, or are just being written, count as not at rest from the beginning. quiet
-// is [Quiet] if zero. The error says what to do. The caller runs the watcher.
+// is [Quiet] if zero. The caller runs the watcher. With an error, which says what to do, it is of use all the same, but sees no changes.
 func New(dir string, quiet time.Duration, log *slog.Logger) (*Watcher, error) {
 	if quiet == 0 {
 		quiet = Quiet
 	}
-	n, err := newNotifier()
-	if err != nil {
-		return nil, explain(dir, err)
-	}
 	w := &Watcher{
-		tree: newTree(n, dir, log), log: log, now: time.Now, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		tree: newTree(nil, dir, log), log: log, now: time.Now, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
 	w.rest = &rest{
 		quiet: quiet, settle: min(settle, quiet), open: opennessOf, restless: map[string]*restless{},
 		openFile: func(system string) string { return openFile(w.tree.system(system)) },
 	}
-	if err := w.tree.addAll(); err != nil {
-		return nil, errors.Join(explain(dir, err), n.close())
+	defer w.findRestless()
+	n, err := newNotifier()
+	if err != nil {
+		return w, explain(dir, err)
 	}
-	w.findRestless()
+	w.tree.notifier = n
+	if err := w.tree.addAll(); err != nil {
+		w.tree.notifier = nil
+		return w, errors.Join(explain(dir, err), n.close())
+	}
 	return w, nil
 }
 
@@ -79,17 +81,30 @@ func explain(dir string, err error) error {
 // Changed is sent to when something has changed and is at rest again.
 func (w *Watcher) Changed() <-chan struct{} { return w.changed }
 
-// Restless are the systems that are not at rest. What was changed in them is told of later.
-func (w *Watcher) Restless() map[string]bool {
+// Restless are the systems that are not at rest, and since when. What was changed in them is told of later.
+func (w *Watcher) Restless() map[string]time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	names := map[string]bool{}
-	for name := range w.rest.restless {
+	names := map[string]time.Time{}
+	for name, s := range w.rest.restless {
 		if name != Site {
-			names[name] = true
+			names[name] = s.since
 		}
 	}
 	return names
+}
+
+// Quiet is how long nothing must happen in a system's folder.
+func (w *Watcher) Quiet() time.Duration { return w.rest.quiet }
+
+// OpenFile returns a file of a system's that somebody has open for writing, as far as the kernel tells; empty if there is none.
+func (w *Watcher) OpenFile(system string) string { return w.rest.openFile(system) }
+
+// Settle makes a system count as at rest, whatever has happened to it.
+func (w *Watcher) Settle(system string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.rest.restless, system)
 }
 
 // Touch makes a system count as not at rest for as long as if something had happened to it now.
@@ -110,8 +125,10 @@ func (w *Watcher) hurry() {
 // Run watches until ctx ends, which is no error.
 func (w *Watcher) Run(ctx context.Context) error {
 	ended := make(chan error, 1)
-	go func() { ended <- w.readEvents() }()
-	defer w.tree.notifier.close()
+	if w.tree.notifier != nil {
+		go func() { ended <- w.readEvents() }()
+		defer w.tree.notifier.close()
+	}
 	timer := time.NewTimer(0)
 	for {
 		select {
