@@ -16,6 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
 	"github.com/boottorrent/boottorrent/seeder/qemu"
+	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
 type initCmd struct {
@@ -49,22 +50,45 @@ type checkCmd struct {
 	Dir string `arg:"" help:"The site directory."`
 }
 
-// Run prints every problem of a site.
-func (c checkCmd) Run(term terminal) error {
+// Run prints every problem of a site and, if a seeder serves it, what that makes of each system.
+func (c checkCmd) Run(ctx context.Context, term terminal) error {
 	s, err := load(c.Dir, term)
 	if err != nil {
 		return err
 	}
 	runtime := checkRuntime(s, term)
+	failed := showStatus(ctx, s, term)
 	if n := len(s.AllProblems()); n > 0 {
 		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems), "system"))
-		return errors.Join(runtime, cli.ErrReported)
+		failed = true
 	}
 	if runtime != nil {
 		return runtime
 	}
+	if failed {
+		return cli.ErrReported
+	}
 	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
 	return err
+}
+
+// showStatus prints what the running seeder says of systems that are not published, and reports whether it has a problem with any: one
+// that can't be read in the folder, such as a full disk.
+func showStatus(ctx context.Context, s *site.Site, term terminal) (failed bool) {
+	now, err := daemon.Control{Dir: s.Dir}.Status(ctx)
+	if errors.Is(err, daemon.ErrNotRunning) {
+		return false
+	}
+	if err != nil {
+		fmt.Fprintln(term.Err, "warning:", err)
+		return false
+	}
+	for _, sys := range now.Systems {
+		if sys.State != status.Published || len(sys.Problems) > 0 {
+			fmt.Fprintln(term.Err, "the running seeder says: "+describe(sys))
+		}
+	}
+	return len(now.Troubled()) > 0
 }
 
 // load reads a site and prints its problems and warnings. It fails only where the site as a whole can't be served.

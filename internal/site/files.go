@@ -8,7 +8,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -85,7 +84,7 @@ func (f *folder) usable(name string, d fs.DirEntry) (ok bool, what, do string) {
 		return false, "is a symbolic link to a folder", "copy the folder, or link its files"
 	case !info.Mode().IsRegular():
 		return false, "", "" // a link to what would not belong
-	case !catalog.CleanPath(name) || strings.ContainsFunc(name, unicode.IsControl):
+	case catalog.CheckPath(name) != nil:
 		return false, "has a backslash or control character in its name", "rename it"
 	}
 	if err := f.readable(name); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/nodelog"
 	"github.com/boottorrent/boottorrent/seeder/nodes"
+	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
 	"github.com/boottorrent/boottorrent/seeder/watch"
@@ -138,7 +139,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: registry.ReportHandler(), Nodes: registry.ListHandler(),
-		NodeLog:  logs.Handler(),
+		NodeLog: logs.Handler(), Systems: func() status.Site { return d.follower.status() },
 		NodeList: registry.List, Limit: d.sockets.engine.UploadLimiter(),
 	})
 	d.follower.publisher = &publisher{

@@ -111,12 +111,12 @@ func (f *follower) recall() {
 
 // awaitRest gives systems that were written just before the start the time to come to rest, so that the first catalog has them.
 func (f *follower) awaitRest(ctx context.Context) {
-	deadline := time.After(f.watcher.Quiet() + time.Second)
-	for len(f.watcher.Restless()) > 0 {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for f.watcher.Settling() {
 		select {
 		case <-f.watcher.Changed():
-		case <-deadline:
-			return
+		case <-again.C:
 		case <-ctx.Done():
 			return
 		}

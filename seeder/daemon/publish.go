@@ -130,16 +130,16 @@ func (p *publisher) seed(v store.Version) error {
 
 // encode makes the catalog of some of the systems. Those for which there is no room are left out.
 func (p *publisher) encode(s *site.Site, names []string) (*catalog.Catalog, []byte, error) {
-	for {
-		cat := p.catalog(s, names)
-		document, err := cat.Encode()
-		if err == nil || len(names) == 0 {
-			return cat, document, err
+	cat := p.catalog(s, names)
+	if fit := cat.Fit(); fit < len(names) {
+		for _, name := range names[fit:] {
+			p.exclude(p.listings.get(name), fmt.Errorf("there is no room for it in the catalog, which has %d systems; "+
+				"offer fewer systems, or shorten descriptions and command lines", fit))
 		}
-		last := names[len(names)-1]
-		names = names[:len(names)-1]
-		p.exclude(p.listings.get(last), err)
+		cat = p.catalog(s, names[:fit])
 	}
+	document, err := cat.Encode()
+	return cat, document, err
 }
 
 // catalog is the catalog with some of the systems.
@@ -183,7 +183,7 @@ func resolve(d catalog.Defaults, systems []catalog.System) (catalog.Defaults, []
 func (p *publisher) swap(release *web.Release, versions []store.Version) {
 	for _, v := range versions {
 		h := v.System.InfoHash
-		release.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Dir: v.Dir}
+		release.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Files: v.Files, FileList: v.FileList, Dir: v.Dir}
 		p.seeding[h].Version, p.seeding[h].unlisted = v, time.Time{}
 	}
 	now := p.now()

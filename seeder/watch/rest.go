@@ -26,6 +26,8 @@ type rest struct {
 // restless is a system that is not at rest.
 type restless struct {
 	since time.Time
+	// looked says that it was quiet for long enough once, and a file was open.
+	looked bool
 	// until is when to look whether it has come to rest.
 	until time.Time
 	// writing are files that were written and not closed since. Beside leases, it is what the kernel tells of writers.
@@ -87,13 +89,24 @@ func (r *rest) settled(now time.Time) (names []string) {
 			continue
 		}
 		if name != Site && r.beingWritten(name, s) {
-			s.until = now.Add(r.quiet)
+			s.until, s.looked = now.Add(r.quiet), true
 			continue
 		}
 		delete(r.restless, name)
 		names = append(names, name)
 	}
 	return names
+}
+
+// settling reports whether a system may come to rest by itself before long: no file of it was found open, and it has not been written
+// for more than three times as long as it has to be quiet.
+func (r *rest) settling(now time.Time) bool {
+	for name, s := range r.restless {
+		if name != Site && !s.looked && now.Sub(s.since) < 3*r.quiet {
+			return true
+		}
+	}
+	return false
 }
 
 // beingWritten reports whether any of a system's files is open for writing. Where the kernel doesn't tell of a file, it counts as

@@ -130,3 +130,24 @@ func TestLostCloseIsFound(t *testing.T) {
 	r.written("a", "/a/initrd", r.time)
 	r.want(t, "nobody writes", 3*time.Second, "a")
 }
+
+// Who starts while a system is being written waits for it no longer than it could take to come to rest by itself.
+func TestSettling(t *testing.T) {
+	r := newRoom()
+	r.touch("a", r.time)
+	if !r.settling(r.time) {
+		t.Error("a system that was just written is not waited for")
+	}
+	r.files["/a/initrd"] = open
+	r.want(t, "open", 3*time.Second)
+	if r.settling(r.time) {
+		t.Error("a system with an open file is waited for")
+	}
+	for range 100 {
+		r.touch("b", r.time)
+		r.want(t, "written all the time", 100*time.Millisecond)
+	}
+	if r.settling(r.time) {
+		t.Error("a system that is written all the time is waited for")
+	}
+}

@@ -94,8 +94,12 @@ func (w *Watcher) Restless() map[string]time.Time {
 	return names
 }
 
-// Quiet is how long nothing must happen in a system's folder.
-func (w *Watcher) Quiet() time.Duration { return w.rest.quiet }
+// Settling reports whether a system that is not at rest may come to rest before long: nobody is known to go on writing.
+func (w *Watcher) Settling() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.rest.settling(w.now())
+}
 
 // OpenFile returns a file of a system's that somebody has open for writing, as far as the kernel tells; empty if there is none.
 func (w *Watcher) OpenFile(system string) string { return w.rest.openFile(system) }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/status"
 	page "github.com/boottorrent/boottorrent/templates/web"
 )
 
@@ -21,6 +22,9 @@ func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
 	p := page.Page{Site: s.cfg.Site, Now: time.Now(), Links: s.links()}
 	if current := s.published(); current != nil {
 		p.Ready, p.Site, p.Systems = true, current.release.Site, systemRows(current.release)
+	}
+	if s.cfg.Systems != nil {
+		p.Folders = folderRows(s.cfg.Systems())
 	}
 	if s.cfg.NodeList != nil {
 		p.Nodes = nodeRows(s.cfg.NodeList())
@@ -48,7 +52,7 @@ func systemRows(release *Release) (rows []page.System) {
 			Title: t.System.Title, Description: t.System.Description, Method: cmp.Or(t.System.Launch.Method, runtimeKind), Arch: t.System.Arch,
 			Default: t.System.Name == release.Default, Hidden: t.System.Hidden, Size: t.System.Size, Torrent: catalog.TorrentPath(t.System.InfoHash),
 		}
-		for _, f := range t.System.Files {
+		for _, f := range t.Files {
 			row.Files = append(row.Files, page.File{Path: f.Path, URL: t.System.FilePath(f.Path), Size: f.Size})
 		}
 		rows = append(rows, row)
@@ -111,6 +115,9 @@ func (s *Server) links() []page.Link {
 	}
 	if s.cfg.Nodes != nil {
 		l = append(l, page.Link{URL: catalog.PathNodes, Text: "the nodes, as JSON"})
+	}
+	if s.cfg.Systems != nil {
+		l = append(l, page.Link{URL: status.Path, Text: "what became of each system's folder, as JSON"})
 	}
 	for _, name := range s.bootFiles() {
 		l = append(l, page.Link{URL: catalog.PathBoot + name, Text: bootText(name)})

@@ -24,6 +24,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
 const (
@@ -48,6 +49,8 @@ type Config struct {
 	Script func(host, kernel, initrd string) ([]byte, error)
 
 	Announce, Scrape, Report, Nodes, NodeLog http.Handler
+	// Systems is what became of each system's folder, for the page and status.Path; nil: none is shown.
+	Systems func() status.Site
 	// NodeList are the nodes for the page; nil: none are shown.
 	NodeList func() []report.Node
 
@@ -105,6 +108,9 @@ func (s *Server) routes() {
 		if h != nil {
 			s.mux.Handle(path, h)
 		}
+	}
+	if s.cfg.Systems != nil {
+		s.mux.HandleFunc("GET "+status.Path, s.serveStatus)
 	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		notFound(w, "nothing is at this path; / shows what there is")

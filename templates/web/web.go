@@ -22,6 +22,8 @@ type Page struct {
 	// Ready is false while there is no catalog yet.
 	Ready   bool
 	Systems []System
+	// Folders are those of oss/ of which there is more to say than that they are published.
+	Folders []Folder
 	Nodes   []Node
 	// Links are the other things to fetch.
 	Links []Link
@@ -37,6 +39,13 @@ type System struct {
 	// Torrent is the URL of the metainfo file.
 	Torrent string
 	Files   []File
+}
+
+// Folder is what became of a folder of oss/; without a name it is the site as a whole.
+type Folder struct {
+	Name, State string
+	Since       time.Time
+	Problems    []string
 }
 
 // File is one file of a system; Size is in bytes.
