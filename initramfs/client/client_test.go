@@ -1,12 +1,17 @@
 package client
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +146,30 @@ func TestReport(t *testing.T) {
 }
 
 // What a person reads when nobody answers: who, and why, once.
+// Any server says 200 to something; only a seeder has a signature there.
+func TestProbe(t *testing.T) {
+	key, document, signature := signed(t, "lab")
+	ours := seeder(t, files(map[string][]byte{catalog.PathCatalog: document, catalog.PathSignature: signature}))
+	ours.Key = key
+	if err := ours.Probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for name, handler := range map[string]http.HandlerFunc{
+		"a page for everything": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome to your router") },
+		"nothing at all":        func(http.ResponseWriter, *http.Request) {},
+		"not found":             http.NotFound,
+		"a login":               func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
+	} {
+		if err := seeder(t, handler).Probe(t.Context()); !errors.Is(err, ErrNotSeeder) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	starting := seeder(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not yet", http.StatusServiceUnavailable) }))
+	if err := starting.Probe(t.Context()); err == nil || errors.Is(err, ErrNotSeeder) || !strings.Contains(err.Error(), "not yet") {
+		t.Errorf("a seeder that is starting: %v", err)
+	}
+}
+
 func TestNoAnswer(t *testing.T) {
 	silent := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-silent }))
@@ -153,7 +182,76 @@ func TestNoAnswer(t *testing.T) {
 		t.Errorf("error %q, want %q", err, want)
 	}
 	err = (&Client{Base: "http://127.0.0.1:1"}).Probe(t.Context())
-	if want := "the seeder http://127.0.0.1:1 does not answer: dial tcp 127.0.0.1:1: connect: connection refused"; err == nil || err.Error() != want {
+	if want := "the seeder http://127.0.0.1:1 does not answer: nothing runs at that port: connection refused"; err == nil || err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
+	}
+}
+
+// packed answers every request with a body that says of itself that it is compressed.
+func packed(b []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") != "gzip" {
+			http.Error(w, "want gzip", http.StatusNotAcceptable)
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Write(b)
+	})
+}
+
+func pack(t *testing.T, write func(w io.Writer) error) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if err := errors.Join(write(z), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Documents are asked for compressed, and what is unpacked is bounded: a few bytes must not become more than a node's memory.
+func TestCompressedDocuments(t *testing.T) {
+	sys := catalog.System{Name: "tiny", InfoHash: catalog.InfoHash{1}}
+	list, err := sys.SetFiles(catalog.FileList{{Path: "vmlinuz", Size: 1, SHA256: strings.Repeat("ab", 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := seeder(t, packed(pack(t, func(w io.Writer) error { _, err := w.Write(list); return err })))
+	if files, err := c.Files(t.Context(), sys); err != nil || len(files) != 1 {
+		t.Errorf("a list: %v, %v", files, err)
+	}
+	bomb := pack(t, func(w io.Writer) error { _, err := io.CopyN(w, zeros{}, 256<<20); return err })
+	c = seeder(t, packed(bomb))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := c.Catalog(t.Context()); err == nil || !strings.Contains(err.Error(), "longer than 1048576 bytes") {
+		t.Errorf("256 MiB in %d bytes as a catalog: %v", len(bomb), err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+		t.Errorf("reading it took %d MiB", took>>20)
+	}
+	if _, err := c.Files(t.Context(), sys); err == nil || !strings.Contains(err.Error(), "longer than 33554432 bytes") {
+		t.Errorf("256 MiB as a list: %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// A list that isn't the one the catalog speaks of is refused, and one that is gone says so.
+func TestFiles(t *testing.T) {
+	sys := catalog.System{Name: "tiny", InfoHash: catalog.InfoHash{1}}
+	list, err := sys.SetFiles(catalog.FileList{{Path: "vmlinuz", Size: 1, SHA256: strings.Repeat("ab", 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := seeder(t, files(map[string][]byte{catalog.FileListPath(sys.InfoHash): bytes.Replace(list, []byte("vmlinuz"), []byte("initrd!"), 1)}))
+	if _, err := c.Files(t.Context(), sys); err == nil || !strings.Contains(err.Error(), "its SHA-256 is") {
+		t.Errorf("another list: %v", err)
+	}
+	if _, err := seeder(t, files(nil)).Files(t.Context(), sys); !errors.Is(err, ErrGone) {
+		t.Errorf("no list: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/program"
 )
 
 // systemName is what a folder of oss/ may be called. The name becomes the torrent's name, part of URLs, and the value
@@ -186,6 +187,6 @@ func (f *folder) head(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	head, err := io.ReadAll(io.LimitReader(file, headSize))
+	head, err := io.ReadAll(io.LimitReader(file, program.HeadSize))
 	return head, err
 }

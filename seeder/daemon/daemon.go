@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -17,8 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
-	"github.com/boottorrent/boottorrent/seeder/nodelog"
-	"github.com/boottorrent/boottorrent/seeder/nodes"
+	"github.com/boottorrent/boottorrent/seeder/fleet"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
@@ -62,6 +60,7 @@ type daemon struct {
 	web     *web.Server
 	// follower publishes the site.
 	follower *follower
+	fleet    *fleet.Fleet
 	// current is the site as it was last published; Options.Site is the one the sockets were opened for. restartKeys are those in which
 	// they differ with no effect.
 	current     atomic.Pointer[site.Site]
@@ -96,13 +95,15 @@ func Run(ctx context.Context, o Options) error {
 	d.assemble(st, watcher)
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.web.Serve(ctx, d.sockets.http...) })
+	g.Go(func() error { return d.web.Serve(ctx, d.sockets.http) })
 	g.Go(func() error { return d.sockets.tftp.Serve(ctx) })
 	if d.sockets.dhcp != nil {
 		g.Go(func() error { d.sockets.dhcp.Serve(ctx); return nil })
 	}
+	g.Go(func() error { d.fleet.Run(ctx); return nil })
 	g.Go(func() error { d.watch(ctx); return nil })
 	g.Go(func() error { d.serveControl(ctx, d.follower); return nil })
+	g.Go(func() error { d.followAddresses(ctx); return nil })
 	g.Go(func() error { return d.follower.run(ctx, d.Site) })
 	return g.Wait()
 }
@@ -117,18 +118,11 @@ func (d *daemon) watch(ctx context.Context) {
 // assemble makes the parts that share state: tracker, web and publisher.
 func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	var announce []string
-	for _, i := range d.on {
-		base := "http://" + netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP).String()
-		d.base = append(d.base, base)
-		announce = append(announce, base+catalog.PathAnnounce)
-	}
+	d.base, announce = d.urls(d.on)
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
-	registry := nodes.New(d.Log, time.Now)
-	registry.Names = d.hostname
-	logs := nodelog.New(filepath.Join(d.state, LogDir), d.Log, time.Now)
-	logs.Names = func(mac string) string { return cmp.Or(d.hostname(mac), registry.Name(mac)) }
+	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname})
 	d.follower = &follower{
-		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1),
+		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move),
 		take: func(s *site.Site) { d.current.Store(s); d.warnOfRestart(s) },
 		ready: func(cat *catalog.Catalog) {
 			if d.Ready != nil {
@@ -138,9 +132,9 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	}
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
-		Announce: track.Announce(), Scrape: track.Scrape(), Report: registry.ReportHandler(), Nodes: registry.ListHandler(),
-		NodeLog: logs.Handler(), Systems: func() status.Site { return d.follower.status() },
-		NodeList: registry.List, Limit: d.sockets.engine.UploadLimiter(),
+		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
+		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
+		Systems: func() status.Site { return d.follower.status() },
 	})
 	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,

@@ -41,6 +41,8 @@ type follower struct {
 	// orders are those of `seeder publish`, waiting those that are not done yet.
 	orders  chan *order
 	waiting []*order
+	// moves are changes of the seeder's addresses.
+	moves chan move
 }
 
 // task is a system, or the runtime, that is to be stored.
@@ -61,8 +63,12 @@ type outcome struct {
 // run publishes s, and then what becomes of it, until ctx ends.
 func (f *follower) run(ctx context.Context, s *site.Site) error {
 	f.recall()
-	f.awaitRest(ctx)
-	f.consider(s)
+	if f.awaitRest(ctx) {
+		f.reload()
+	}
+	if f.site == nil {
+		f.consider(s)
+	}
 	tick := time.NewTicker(retireCheck)
 	defer tick.Stop()
 	for {
@@ -80,6 +86,8 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 			f.finish(o)
 		case o := <-f.orders:
 			f.obey(o)
+		case m := <-f.moves:
+			f.moveTo(m)
 		case <-tick.C:
 			f.dropIdle()
 			f.retry()
@@ -109,18 +117,20 @@ func (f *follower) recall() {
 	}
 }
 
-// awaitRest gives systems that were written just before the start the time to come to rest, so that the first catalog has them.
-func (f *follower) awaitRest(ctx context.Context) {
+// awaitRest gives systems that were written just before the start the time to come to rest, so that the first catalog has them, and
+// reports whether there were any.
+func (f *follower) awaitRest(ctx context.Context) (waited bool) {
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
-	for f.watcher.Settling() {
+	for ; f.watcher.Settling(); waited = true {
 		select {
 		case <-f.watcher.Changed():
 		case <-again.C:
 		case <-ctx.Done():
-			return
+			return waited
 		}
 	}
+	return waited
 }
 
 // reload reads the site. Where it can't be served as it is now, what was published before stays.
@@ -146,7 +156,8 @@ func (f *follower) consider(s *site.Site) {
 		if f.listings.get(qemuruntime.Name).version == nil {
 			f.listings.set(qemuruntime.Name, status.Storing)
 		}
-		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s) })
+		announce := f.announce
+		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, announce) })
 	}
 	for _, b := range s.Broken {
 		present[b.Name] = true
@@ -205,8 +216,9 @@ func (f *follower) considerSystem(sys site.System) {
 		f.list(store.Last{System: sys, InfoHash: v.System.InfoHash}, v)
 	default:
 		f.listings.set(sys.Name, status.Storing)
+		announce := f.announce
 		f.enqueue(sys.Name, func(ctx context.Context) (store.Last, store.Version, error) {
-			v, err := f.store.Import(ctx, sys, f.announce, f.progress)
+			v, err := f.store.Import(ctx, sys, announce, f.progress)
 			return store.Last{System: sys, InfoHash: v.System.InfoHash}, v, err
 		})
 	}

@@ -10,21 +10,21 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
+	"github.com/boottorrent/boottorrent/seeder/port"
 	"github.com/boottorrent/boottorrent/seeder/tftp"
 )
 
 // sockets are the services that have a port, each listening.
 type sockets struct {
-	http   []net.Listener
-	engine *swarm.Engine
-	tftp   *tftp.Server
-	dhcp   *dhcp.Server // nil: off
+	http, torrent *movingListener
+	engine        *swarm.Engine
+	tftp          *tftp.Server
+	dhcp          *dhcp.Server // nil: off
 }
 
 // listen opens every port, or none. So whoever has one is known before systems are hashed, which may take minutes.
@@ -46,8 +46,10 @@ func (d *daemon) listen(ctx context.Context) (*sockets, error) {
 
 // close closes what is open. Services that have run have closed theirs already.
 func (s *sockets) close() {
-	for _, l := range s.http {
-		l.Close()
+	for _, l := range []*movingListener{s.http, s.torrent} {
+		if l != nil {
+			l.Close()
+		}
 	}
 	if s.engine != nil {
 		s.engine.Close()
@@ -61,27 +63,21 @@ func (s *sockets) close() {
 }
 
 func (d *daemon) listenHTTP(s *sockets) error {
-	for _, i := range d.on {
-		l, err := net.Listen("tcp4", netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP).String())
-		if err != nil {
-			return listenError("HTTP", d.Site.Where("ports.http"), err)
-		}
-		s.http = append(s.http, l)
+	s.http = newMovingListener(d.Site.Ports.HTTP)
+	if at, err := s.http.move(addresses(d.on)); err != nil {
+		return listenError("HTTP", d.Site.Where("ports.http"), at, err)
 	}
 	return nil
 }
 
-func (d *daemon) listenTorrent(s *sockets) (err error) {
-	// It has one socket: on the only address served, else on all.
-	addr := netip.IPv4Unspecified()
-	if len(d.on) == 1 {
-		addr = d.on[0].Addr.Addr()
+func (d *daemon) listenTorrent(s *sockets) error {
+	s.torrent = newMovingListener(d.Site.Ports.Torrent)
+	at, err := s.torrent.move(addresses(d.on))
+	if err == nil {
+		s.engine, err = swarm.New(swarm.Config{Listener: s.torrent, UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
 	}
-	s.engine, err = swarm.New(swarm.Config{
-		Listen: netip.AddrPortFrom(addr, d.Site.Ports.Torrent), UploadLimit: d.Site.Limits.Seeder, Log: d.Log,
-	})
 	if err != nil {
-		return listenError("BitTorrent", d.Site.Where("ports.torrent"), err)
+		return listenError("BitTorrent", d.Site.Where("ports.torrent"), at, err)
 	}
 	return nil
 }
@@ -101,7 +97,7 @@ func (d *daemon) listenTFTP(s *sockets) error {
 	}
 	s.tftp = tftp.New(tftp.Config{Listen: addrs, Files: files, Log: d.Log})
 	if err := s.tftp.Listen(); err != nil {
-		return listenError("TFTP", d.Site.Where("ports.tftp"), err)
+		return listenError("TFTP", d.Site.Where("ports.tftp"), netip.AddrPort{}, err)
 	}
 	return nil
 }
@@ -111,7 +107,8 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 		return nil
 	}
 	cfg := dhcp.Config{
-		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log, Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP},
+		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log,
+		Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0},
 	}
 	for _, i := range d.on {
 		cfg.Interfaces = append(cfg.Interfaces, dhcp.Interface{Name: i.Name, Index: i.Index, Addr: i.Addr})
@@ -122,9 +119,7 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 		}
 		return ""
 	}
-	if d.Site.Ports.TFTP != 0 {
-		cfg.Boot.BIOS, cfg.Boot.EFI = have(loaderBIOS), have(loaderEFI)
-	}
+	cfg.Boot.BIOS, cfg.Boot.EFI = have(loaderBIOS), have(loaderEFI)
 	cfg.Boot.HTTPEFI = func() string {
 		if _, err := os.Stat(filepath.Join(d.Site.Dir, site.ImageDir, image.UKI)); err == nil {
 			return image.UKI
@@ -137,16 +132,19 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 	return s.dhcp.Listen(ctx)
 }
 
-// listenError adds to the error of opening a port what to do; where is the key that sets it, see site.Where.
-func listenError(service, where string, err error) error {
+// listenError adds to the error of opening a TCP port what to do; where is the key that sets it, see site.Where. Without an address
+// the error says already who has the port and what to do about it.
+func listenError(service, where string, at netip.AddrPort, err error) error {
+	if errors.Is(err, port.ErrInUse) {
+		if at.IsValid() {
+			err = port.Explain(err, "tcp", at, func(p *port.Process) string { return p.Stop() + ", or set another one with " + where })
+		}
+		return fmt.Errorf("%s: %w", service, err)
+	}
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		err = op // it says all that what is around it says
 	}
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s: %w; stop what has that port (ss -ltunp shows it), or set another one with %s",
-			service, err, where)
-	case errors.Is(err, fs.ErrPermission):
+	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%s: %w; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE (capabilities(7)), "+
 			"others can be set with %s", service, err, where)
 	}

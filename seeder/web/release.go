@@ -2,8 +2,6 @@ package web
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"os"
 	"path"
@@ -11,6 +9,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/seeder/admit"
 )
 
 // The folders of torrents with their lists of files, and of systems' files, as catalog.TorrentPath, catalog.FileListPath and
@@ -48,27 +47,6 @@ type published struct {
 	catalog, signature document
 }
 
-// document is bytes with their ETag.
-type document struct {
-	data []byte
-	etag string
-}
-
-func newDocument(data []byte) document {
-	sum := sha256.Sum256(data)
-	return document{data: data, etag: etag(hex.EncodeToString(sum[:]))}
-}
-
-// etag is the strong entity tag (RFC 9110 section 8.8.3) of content with this SHA-256 in hexadecimal.
-func etag(sum string) string { return `"` + sum + `"` }
-
-func (d document) serve(w http.ResponseWriter, r *http.Request, contentType string) {
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Cache-Control", "no-cache")
-	w.Header().Set("ETag", d.etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
-}
-
 // torrent is a Torrent as it is served.
 type torrent struct {
 	metainfo  document
@@ -77,11 +55,20 @@ type torrent struct {
 	files     map[string]catalog.File
 }
 
+// same reports whether a torrent is served already as it is published again.
+func (t *torrent) same(p Torrent) bool {
+	return t.name == p.System.Name && t.dir == p.Dir && bytes.Equal(t.metainfo.data, p.Metainfo) && bytes.Equal(t.list.data, p.FileList)
+}
+
 // Publish makes a release the one that is served, all of it at once. Torrents of earlier releases, and their files,
 // stay reachable for the nodes that still load them, until Retire.
 func (s *Server) Publish(release *Release) {
 	torrents := map[catalog.InfoHash]*torrent{}
 	for h, t := range release.Torrents {
+		if old := s.torrent(h.String()); old != nil && old.same(t) {
+			torrents[h] = old // what was compressed once is not compressed again
+			continue
+		}
 		files := make(map[string]catalog.File, len(t.Files))
 		for _, f := range t.Files {
 			files[f.Path] = f
@@ -128,12 +115,26 @@ func (s *Server) torrent(digits string) *torrent {
 	return s.torrents[h]
 }
 
+// serveDocument serves what is small and always at hand: the catalog with its signature, torrents, and what HEAD tells of files.
+func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == catalog.PathCatalog:
+		s.serveCatalog(w, r)
+	case r.URL.Path == catalog.PathSignature:
+		s.serveSignature(w, r)
+	case strings.HasPrefix(r.URL.Path, torrentPrefix):
+		s.serveTorrent(w, r)
+	default:
+		s.serveSystem(w, r)
+	}
+}
+
 func (s *Server) serveCatalog(w http.ResponseWriter, r *http.Request) {
 	if p := s.published(); p != nil {
 		p.catalog.serve(w, r, "application/json")
 		return
 	}
-	comeAgain(w, "the seeder is still reading its site; come again in a few seconds")
+	admit.ComeAgain(w, "the seeder is still reading its site; come again in a few seconds")
 }
 
 func (s *Server) serveSignature(w http.ResponseWriter, r *http.Request) {
@@ -141,7 +142,7 @@ func (s *Server) serveSignature(w http.ResponseWriter, r *http.Request) {
 		p.signature.serve(w, r, "text/plain; charset=utf-8")
 		return
 	}
-	comeAgain(w, "the seeder is still reading its site; come again in a few seconds")
+	admit.ComeAgain(w, "the seeder is still reading its site; come again in a few seconds")
 }
 
 func (s *Server) serveTorrent(w http.ResponseWriter, r *http.Request) {
@@ -172,15 +173,6 @@ func (s *Server) serveSystem(w http.ResponseWriter, r *http.Request) {
 	if !ok || name != t.name {
 		notFound(w, "the system has no such file; "+catalog.PathCatalog+" lists those it has")
 		return
-	}
-	if r.Method == http.MethodGet {
-		select {
-		case s.fallback <- struct{}{}:
-			defer func() { <-s.fallback }()
-		default:
-			comeAgain(w, "too many downloads by HTTP at this time; use BitTorrent or come again in a few seconds")
-			return
-		}
 	}
 	s.serveSystemFile(w, r, t, f)
 }

@@ -25,6 +25,8 @@ type Page struct {
 	// Folders are those of oss/ of which there is more to say than that they are published.
 	Folders []Folder
 	Nodes   []Node
+	// MoreNodes is how many there are besides.
+	MoreNodes int
 	// Links are the other things to fetch.
 	Links []Link
 }
@@ -38,7 +40,9 @@ type System struct {
 	Size int64
 	// Torrent is the URL of the metainfo file.
 	Torrent string
-	Files   []File
+	// Files are the system's files, unless those are too many to list: then Unlisted is how many.
+	Files    []File
+	Unlisted int
 }
 
 // Folder is what became of a folder of oss/; without a name it is the site as a whole.
