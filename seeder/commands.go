@@ -50,12 +50,12 @@ type checkCmd struct {
 }
 
 // Run prints every problem of a site.
-func (c checkCmd) Run(term terminal) error {
+func (c checkCmd) Run(ctx context.Context, term terminal) error {
 	s, err := load(c.Dir, term)
 	if err != nil {
 		return err
 	}
-	runtime := checkRuntime(s, term)
+	runtime := checkRuntime(ctx, c.Dir, s, term)
 	if n := len(s.AllProblems()); n > 0 {
 		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems), "system"))
 		return errors.Join(runtime, cli.ErrReported)
@@ -86,16 +86,27 @@ func load(dir string, term terminal) (*site.Site, error) {
 	return s, nil
 }
 
-// checkRuntime looks whether this machine has what the site's systems need on nodes.
-func checkRuntime(s *site.Site, term terminal) error {
+// checkRuntime looks whether this machine has what the site's systems need on nodes, and asks its QEMU about their arguments.
+func checkRuntime(ctx context.Context, dir string, s *site.Site, term terminal) error {
 	if !daemon.NeedsQEMU(s) {
 		return nil
 	}
-	if _, err := qemu.Find(); err != nil {
+	installed, err := qemu.Find()
+	if err != nil {
 		return err
 	}
 	warnModules(term.Err, s)
-	return nil
+	for _, sys := range s.Systems {
+		if sys.Launch.QEMU == nil {
+			continue
+		}
+		if refused := installed.Try(ctx, sys); refused != nil {
+			config := filepath.Join(dir, site.SystemsDir, sys.Name, site.SystemFile)
+			fmt.Fprintf(term.Err, "%s:1:1: args: QEMU refuses them: %v; correct args, and see: man qemu-system-x86_64\n", config, refused)
+			err = cli.ErrReported
+		}
+	}
+	return err
 }
 
 // warnModules says where QEMU will have less on nodes than it could.
@@ -106,7 +117,8 @@ func warnModules(w io.Writer, s *site.Site) {
 }
 
 type serveCmd struct {
-	Dir string `arg:"" help:"The site directory."`
+	Dir   string `arg:"" help:"The site directory."`
+	Debug string `hidden:"" help:"A file to make a unix socket of, which tells what the process takes."`
 }
 
 // Run serves a site until it is interrupted.
@@ -124,6 +136,11 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 		return err
 	case made:
 		printKeysMade(term.Out)
+	}
+	if c.Debug != "" {
+		if err := serveDebug(ctx, c.Debug); err != nil {
+			return err
+		}
 	}
 	bar := newHashing(term.Err)
 	err = daemon.Run(ctx, daemon.Options{
