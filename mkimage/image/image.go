@@ -70,9 +70,8 @@ type Options struct {
 	Release string
 	// Log is told what takes time; nobody if nil.
 	Log *slog.Logger
-	// Took is told how long a step took, some of them at the same time as others; nobody if nil. It may be called by several
-	// goroutines.
-	Took func(step string, took time.Duration)
+	// Watch is told of the steps, some of which are done at the same time as others.
+	Watch commands.Watch
 }
 
 // DefaultCache is the folder boottorrent in the user's cache: $XDG_CACHE_HOME, or ~/.cache.
@@ -128,9 +127,6 @@ func (o Options) withDefaults() (Options, error) {
 	var err error
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Took == nil {
-		o.Took = func(string, time.Duration) {}
 	}
 	o.Compress = cmp.Or(o.Compress, archive.MethodXZ)
 	if o.Level == 0 {
@@ -198,6 +194,12 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 	for _, p := range b.site.AllProblems() {
 		b.Log.Warn("a system has a problem; the image doesn't depend on it", "problem", p.Error())
 	}
+	if err := b.checkPlaces(); err != nil {
+		return nil, err
+	}
+	if err := commands.CheckGo(ctx, b.Source); err != nil {
+		return nil, err
+	}
 	switch made, err := site.EnsureKeys(b.site); {
 	case err != nil:
 		return nil, err
@@ -244,9 +246,14 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 
 // step does f and tells how long it took.
 func (b *build) step(name string, f func() error) error {
+	if b.Watch.Began != nil {
+		b.Watch.Began(name)
+	}
 	began := time.Now()
 	err := f()
-	b.Took(name, time.Since(began))
+	if b.Watch.Took != nil {
+		b.Watch.Took(name, time.Since(began))
+	}
 	return err
 }
 
@@ -285,7 +292,7 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 		if err != nil {
 			return nil, err
 		}
-		records, err := plan.Build(ctx, temp, b.Took)
+		records, err := plan.Build(ctx, temp, b.Watch)
 		if err != nil {
 			return nil, err
 		}
