@@ -9,11 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 
-	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
 	"github.com/boottorrent/boottorrent/seeder/qemu"
@@ -101,8 +100,7 @@ func checkRuntime(s *site.Site, term terminal) error {
 
 // warnModules says where QEMU will have less on nodes than it could.
 func warnModules(w io.Writer, s *site.Site) {
-	kernel := strings.TrimPrefix(catalog.PathKernel, catalog.PathBoot)
-	if err := qemu.CheckModules(filepath.Join(s.Dir, site.ImageDir), kernel); err != nil {
+	if err := qemu.CheckModules(filepath.Join(s.Dir, site.ImageDir), image.Kernel); err != nil {
 		fmt.Fprintf(w, "warning: %v: run 'mkimage %s'\n", err, s.Dir)
 	}
 }
@@ -195,8 +193,7 @@ func count(n int, thing string) string {
 
 // missing says what a person has forgotten and would otherwise learn from a node that does not boot.
 func missing(w io.Writer, s *site.Site, sum daemon.Summary) {
-	for _, path := range []string{catalog.PathKernel, catalog.PathInitrd} {
-		name := strings.TrimPrefix(path, catalog.PathBoot)
+	for _, name := range []string{image.Kernel, image.Initramfs} {
 		if _, err := os.Stat(filepath.Join(s.Dir, site.ImageDir, name)); err != nil {
 			fmt.Fprintf(w, "warning: %s is missing, so no node can start: run 'mkimage %s'\n", filepath.Join(site.ImageDir, name), s.Dir)
 			break

@@ -1,6 +1,10 @@
 package catalog
 
-import "net/url"
+import (
+	"net/url"
+
+	"github.com/boottorrent/boottorrent/internal/image"
+)
 
 // The seeder's HTTP paths, below its base URL. Nodes, boot scripts and foreign tools all use these.
 const (
@@ -9,11 +13,11 @@ const (
 	// PathBoot is the folder of vmlinuz, initramfs.img, boot.ipxe and the boot loaders. Kernel and initramfs are served
 	// in a folder named by their content too, see [BootPath].
 	PathBoot   = "/boot/"
-	PathKernel = PathBoot + "vmlinuz"
-	PathInitrd = PathBoot + "initramfs.img"
+	PathKernel = PathBoot + image.Kernel
+	PathInitrd = PathBoot + image.Initramfs
 	PathScript = PathBoot + "boot.ipxe"
 	// PathUKI is kernel, initramfs and command line in one UEFI program.
-	PathUKI = PathBoot + "boottorrent.efi"
+	PathUKI = PathBoot + image.UKI
 	// PathAnnounce and PathScrape are the tracker (BEP 3, BEP 48).
 	PathAnnounce = "/announce"
 	PathScrape   = "/scrape"

@@ -1,12 +1,14 @@
 package mediumconf
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/seederurl"
 )
 
@@ -165,15 +167,13 @@ func (p *parser) console(value string) string {
 }
 
 func (p *parser) cmdline(value string) string {
-	if strings.Count(value, `"`)%2 != 0 {
-		return "a double quote is not closed"
+	var misread *image.CmdlineError
+	if errors.As(image.CheckKernel(value), &misread) {
+		return misread.What
 	}
 	for _, word := range strings.Fields(value) {
 		if strings.HasPrefix(strings.Trim(word, `"`), Argument) {
 			return Argument + " is not for people"
-		}
-		if word == "--" {
-			return "what follows -- is not for the kernel"
 		}
 	}
 	if len(p.out.Cmdline)+1+len(value) > maxCmdline {

@@ -1,15 +1,21 @@
 package site
 
-// Arguments is phase 1's kernel command line, but for what depends on how it is started, such as the seeder's address.
-func (n Node) Arguments() []string {
-	// Of the kernel's messages only warnings: a serial line takes seconds for the rest. A kernel that panics on an unattended
-	// node tries again after half a minute.
-	args := []string{"loglevel=5", "panic=30"}
-	for _, c := range n.Consoles {
-		args = append(args, "console="+c)
-	}
-	if n.Cmdline != "" {
-		args = append(args, n.Cmdline)
-	}
-	return args
+import (
+	"slices"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
+)
+
+// Cmdline is phase 1's kernel command line.
+func (s *Site) Cmdline() image.Cmdline {
+	return image.Cmdline{Consoles: s.Node.Consoles, Extra: s.Node.Cmdline, Graphics: s.showsGuests()}
+}
+
+// showsGuests reports whether nodes of the site show guests on their screens.
+func (s *Site) showsGuests() bool {
+	return slices.ContainsFunc(s.Systems, func(sys System) bool {
+		q := sys.Launch.QEMU
+		return q != nil && (q.Display == "" || q.Display == catalog.DisplayScreen)
+	})
 }

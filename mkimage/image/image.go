@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	phase1 "github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 	"github.com/boottorrent/boottorrent/mkimage/archive"
@@ -30,11 +31,11 @@ import (
 
 // Names of the files in DIR/image/.
 const (
-	KernelFile    = "vmlinuz"
-	InitramfsFile = "initramfs.img"
+	KernelFile    = phase1.Kernel
+	InitramfsFile = phase1.Initramfs
 	// UKIFile is kernel, initramfs and command line in one UEFI program.
-	UKIFile      = "boottorrent.efi"
-	ManifestFile = "manifest.json"
+	UKIFile      = phase1.UKI
+	ManifestFile = phase1.Manifest
 )
 
 // MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 16 MiB.

@@ -28,7 +28,7 @@ func (b *build) ukiImage(stub, vmlinuz, initramfs []byte, cmdline string) uki.Im
 }
 
 // cmdline is phase 1's kernel command line when no boot script says another.
-func (b *build) cmdline() string { return strings.Join(b.site.Node.Arguments(), " ") }
+func (b *build) cmdline() string { return b.site.Cmdline().String() }
 
 // osRelease is what boot menus show of the image (os-release(5)).
 func osRelease(release, site string) string {

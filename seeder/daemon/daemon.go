@@ -10,14 +10,13 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/nodelog"
 	"github.com/boottorrent/boottorrent/seeder/nodes"
@@ -153,24 +152,12 @@ func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 // script makes the iPXE script for a client that reached us at host, an address and port of ours.
 func (d *daemon) script(host, kernel, initrd string) ([]byte, error) {
 	base, s := "http://"+host, d.current.Load()
-	args := append([]string{"bt.seeder=" + base}, s.Node.Arguments()...)
-	if showsGuests(s) && !strings.Contains(s.Node.Cmdline, "vga=") {
-		args = append(args, graphics)
+	cmdline := s.Cmdline()
+	args := []string{"bt.seeder=" + base, cmdline.String()}
+	if cmdline.AsksForMode() {
+		args = append(args, image.Graphics)
 	}
 	return ipxe.Script(ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: args})
-}
-
-// graphics is what a kernel that a BIOS starts is told so that it has a frame buffer: 1024x768 in true colour (VESA's mode
-// 118; Linux's Documentation/admin-guide/svga.rst). One that UEFI starts has the firmware's, and doesn't look at it. A BIOS without that
-// mode makes the kernel ask for another for half a minute, so it is only asked for where it is needed.
-const graphics = "vga=0x318"
-
-// showsGuests reports whether nodes of the site show guests on their screens.
-func showsGuests(s *site.Site) bool {
-	return slices.ContainsFunc(s.Systems, func(sys site.System) bool {
-		q := sys.Launch.QEMU
-		return q != nil && (q.Display == "" || q.Display == catalog.DisplayScreen)
-	})
 }
 
 // hostname is the name that the site reserves for a MAC address, or empty.

@@ -9,11 +9,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path"
 	"path/filepath"
 	"syscall"
 
-	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
@@ -126,10 +125,9 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 	if d.Site.Ports.TFTP != 0 {
 		cfg.Boot.BIOS, cfg.Boot.EFI = have(loaderBIOS), have(loaderEFI)
 	}
-	uki := path.Base(catalog.PathUKI)
 	cfg.Boot.HTTPEFI = func() string {
-		if _, err := os.Stat(filepath.Join(d.Site.Dir, site.ImageDir, uki)); err == nil {
-			return uki
+		if _, err := os.Stat(filepath.Join(d.Site.Dir, site.ImageDir, image.UKI)); err == nil {
+			return image.UKI
 		}
 		return have(loaderHTTP)
 	}

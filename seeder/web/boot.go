@@ -19,10 +19,11 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
 )
 
 // images are phase 1's kernel and initramfs, and both in one.
-var images = []string{path.Base(catalog.PathKernel), path.Base(catalog.PathInitrd), path.Base(catalog.PathUKI)}
+var images = []string{image.Kernel, image.Initramfs, image.UKI}
 
 func isImage(name string) bool { return slices.Contains(images, name) }
 
@@ -127,7 +128,7 @@ func (s *Server) serveScript(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	kernel, initrd := s.imagePath(path.Base(catalog.PathKernel)), s.imagePath(path.Base(catalog.PathInitrd))
+	kernel, initrd := s.imagePath(image.Kernel), s.imagePath(image.Initramfs)
 	script, err := s.cfg.Script(host, kernel, initrd)
 	if err != nil {
 		s.cfg.Log.Error("HTTP: the boot script can't be made", "client", r.RemoteAddr, "err", err)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"text/template"
 	"unicode"
+
+	"github.com/boottorrent/boottorrent/templates/ipxe/syntax"
 )
 
 // How a node that can't load phase 1 goes on: it tries so often, with a pause in seconds, and then offers a shell for
@@ -96,8 +98,8 @@ func arguments(elements []string) (words []string, errs []error) {
 			continue
 		}
 		for _, w := range strings.Fields(e) {
-			if isToken(w) || strings.Contains(w, "${") {
-				errs = append(errs, fmt.Errorf("kernel argument %q: iPXE reads %q as its own syntax; leave it out", e, w))
+			if as, do := syntax.Misread(w); as != "" {
+				errs = append(errs, fmt.Errorf("kernel argument %q: iPXE takes %q for %s; %s", e, w, as, do))
 				continue
 			}
 			words = append(words, w)
@@ -106,17 +108,12 @@ func arguments(elements []string) (words []string, errs []error) {
 	return words, errs
 }
 
-// isToken reports whether iPXE ends a command at this word: by a comment or a conditional.
-func isToken(word string) bool {
-	return strings.HasPrefix(word, "#") || word == "||" || word == "&&" || word == ";"
-}
-
 // displayed returns text as words that `echo` shows and iPXE does not act upon. A site's name is for people: it is
 // shown a little changed rather than refused.
 func displayed(text string) string {
 	words := strings.Fields(strings.ReplaceAll(text, "${", "$ {"))
 	for i, w := range words {
-		if isToken(w) {
+		if as, _ := syntax.Misread(w); as != "" {
 			words[i] = "." + w
 		}
 	}

@@ -55,7 +55,7 @@ func TestScriptRefuses(t *testing.T) {
 		"newline in the base":     {Params{Base: good + "\nshell"}, "base URL"},
 		"command separator":       {Params{Base: good, Args: []string{"quiet || shell"}}, `"||"`},
 		"comment":                 {Params{Base: good, Args: []string{"quiet #x"}}, `"#x"`},
-		"iPXE setting":            {Params{Base: good, Args: []string{"a=${netX/ip}"}}, "own syntax"},
+		"iPXE setting":            {Params{Base: good, Args: []string{"a=${netX/ip}"}}, "setting of its own"},
 		"setting in the base":     {Params{Base: "http://${next-server}"}, "base URL"},
 		"no base":                 {Params{}, "base URL"},
 		"base with a slash":       {Params{Base: good + "/"}, "base URL"},
