@@ -352,17 +352,11 @@ func (b *build) compressModules(ctx context.Context, set *drivers.Set) (*Part, e
 
 // sitePart is what a node knows of its site before it has a network.
 func (b *build) sitePart(ctx context.Context) (*Part, error) {
-	key, err := b.site.PublicKey()
+	config, err := b.siteConfig()
 	if err != nil {
 		return nil, err
 	}
-	text, err := key.MarshalText()
-	if err != nil {
-		return nil, fmt.Errorf("write the site's public key: %w", err)
-	}
-	content, err := json.MarshalIndent(sitepart.Config{
-		Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder, SSHKeys: b.site.Node.SSHKeys,
-	}, "", "\t")
+	content, err := json.MarshalIndent(config, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("write the site's part: %w", err)
 	}
@@ -371,6 +365,18 @@ func (b *build) sitePart(ctx context.Context) (*Part, error) {
 		return nil, err
 	}
 	return b.newPart(ctx, SitePart, b.compressor, siteRecords(name, append(content, '\n')))
+}
+
+func (b *build) siteConfig() (sitepart.Config, error) {
+	key, err := b.site.PublicKey()
+	if err != nil {
+		return sitepart.Config{}, err
+	}
+	text, err := key.MarshalText()
+	if err != nil {
+		return sitepart.Config{}, fmt.Errorf("write the site's public key: %w", err)
+	}
+	return sitepart.Config{Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder, SSHKeys: b.site.Node.SSHKeys}, nil
 }
 
 func (b *build) tempDir() (string, error) {
