@@ -20,6 +20,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/nodelog"
 	"github.com/boottorrent/boottorrent/seeder/nodes"
+	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
 	"github.com/boottorrent/boottorrent/seeder/web"
@@ -58,6 +59,9 @@ type daemon struct {
 	sockets *sockets
 	web     *web.Server
 	publish *publisher
+	tests   *tester
+	// retest asks for another self-test.
+	retest chan struct{}
 	// current is the site as it was last published; Options.Site is the one the sockets were opened for.
 	current atomic.Pointer[site.Site]
 }
@@ -65,14 +69,14 @@ type daemon struct {
 // Run serves until ctx ends, which is no error. Every port is taken before anything else is done. While the site is
 // being read for the first time nodes can start already: the catalog they ask for then comes a little later.
 func Run(ctx context.Context, o Options) error {
-	on, err := interfaces(o.Site.Serve)
+	on, missing, err := interfaces(o.Site.Serve)
 	if err != nil && o.Site.Original {
 		return fmt.Errorf("%w; correct %s", err, o.Site.Where("serve"))
 	}
 	if err != nil {
 		return err
 	}
-	d := &daemon{Options: o, on: on, loaders: loaders(), state: filepath.Join(o.Site.Dir, site.StateDir)}
+	d := &daemon{Options: o, on: on, loaders: loaders(), state: filepath.Join(o.Site.Dir, site.StateDir), retest: make(chan struct{}, 1)}
 	d.current.Store(o.Site)
 	st, err := store.Open(filepath.Join(d.state, "store"), o.Log)
 	if err != nil {
@@ -83,6 +87,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer d.sockets.close()
+	d.tests = &tester{log: o.Log, run: func(ctx context.Context) []selftest.Finding {
+		in := testOf(d.current.Load(), on, missing)
+		in.Serving = true
+		return selftest.Run(ctx, in)
+	}}
 	d.assemble(st)
 
 	g, ctx := errgroup.WithContext(ctx)
@@ -93,6 +102,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	changed := make(chan struct{}, 1)
 	g.Go(func() error { d.watch(ctx, changed); return nil })
+	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
 	g.Go(func() error { return d.offer(ctx, changed) })
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -117,7 +127,7 @@ func (d *daemon) assemble(st *store.Store) {
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: registry.ReportHandler(), Nodes: registry.ListHandler(),
-		NodeLog:  logs.Handler(),
+		NodeLog: logs.Handler(), SelfTest: d.tests.handler(), Findings: d.tests.list,
 		NodeList: registry.List, Limit: d.sockets.engine.UploadLimiter(),
 	})
 	d.publish = &publisher{

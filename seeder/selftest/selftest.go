@@ -47,7 +47,6 @@ type Input struct {
 	Interfaces, All []dhcp.Interface
 	NoInterface     error
 	// Loaders are the files of iPXE by their names, of which Wanted are looked for.
-	Interfaces []dhcp.Interface
 	Loaders map[string]string
 	Wanted  []string
 	// Release and Revision are those of this seeder (package version).

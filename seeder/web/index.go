@@ -25,6 +25,11 @@ func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
 	if s.cfg.NodeList != nil {
 		p.Nodes = nodeRows(s.cfg.NodeList())
 	}
+	if s.cfg.Findings != nil {
+		for _, f := range s.cfg.Findings() {
+			p.Findings = append(p.Findings, page.Finding{Severity: string(f.Severity), What: f.What, Do: f.Do})
+		}
+	}
 	var b bytes.Buffer
 	if err := page.Index(&b, p); err != nil {
 		s.cfg.Log.Error("HTTP: the page can't be made", "err", err)
@@ -111,6 +116,9 @@ func (s *Server) links() []page.Link {
 	}
 	if s.cfg.Nodes != nil {
 		l = append(l, page.Link{URL: catalog.PathNodes, Text: "the nodes, as JSON"})
+	}
+	if s.cfg.SelfTest != nil {
+		l = append(l, page.Link{URL: pathSelfTest, Text: "what the self-test found, as JSON"})
 	}
 	for _, name := range s.bootFiles() {
 		l = append(l, page.Link{URL: catalog.PathBoot + name, Text: bootText(name)})

@@ -24,6 +24,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/selftest"
 )
 
 const (
@@ -32,6 +33,8 @@ const (
 	retryAfter = 5
 	// shutdownTime is how long downloads may go on when the server stops: longer than a boot file takes on a LAN.
 	shutdownTime = time.Second
+	// pathSelfTest is where programs read what the self-test found.
+	pathSelfTest = "/api/selftest"
 )
 
 // Config says what is served. Nil handlers and empty fields leave their paths without content (404).
@@ -50,6 +53,9 @@ type Config struct {
 	Announce, Scrape, Report, Nodes, NodeLog http.Handler
 	// NodeList are the nodes for the page; nil: none are shown.
 	NodeList func() []report.Node
+	// SelfTest answers what the seeder's self-test found, and Findings returns it for the page; both may be nil.
+	SelfTest http.Handler
+	Findings func() []selftest.Finding
 
 	// MaxFallback is how many downloads below /systems/ go on at one time, 8 if zero. Others are told to come again
 	// (503): HTTP is for nodes that BitTorrent doesn't serve, and must not take the seed's bandwidth.
@@ -101,6 +107,7 @@ func (s *Server) routes() {
 	for path, h := range map[string]http.Handler{
 		catalog.PathAnnounce: s.cfg.Announce, catalog.PathScrape: s.cfg.Scrape,
 		catalog.PathReport: s.cfg.Report, catalog.PathNodes: s.cfg.Nodes, catalog.PathLog: s.cfg.NodeLog,
+		pathSelfTest: s.cfg.SelfTest,
 	} {
 		if h != nil {
 			s.mux.Handle(path, h)
