@@ -31,6 +31,8 @@ func TestForeignClients(t *testing.T) {
 	cat, err := r.seeder.Catalog(t.Context())
 	r.must(err)
 	f := &foreign{t: t, room: r, client: client, system: cat.Systems[0]}
+	f.files, err = r.seeder.Files(t.Context(), f.system)
+	r.must(err)
 	// The first gives the client the address that the others use.
 	t.Run("udhcpc", f.udhcpc)
 	t.Run("aria2c", f.aria2c)
@@ -44,6 +46,7 @@ type foreign struct {
 	room   *room
 	client *lab.Host
 	system catalog.System
+	files  catalog.FileList
 }
 
 // run runs a program at the client and returns what it printed.
@@ -77,7 +80,7 @@ func (f *foreign) aria2c(t *testing.T) {
 	f.run(t, dir, "aria2c", "--seed-time=0", "--enable-dht=false", "--bt-enable-lpd=false", "--listen-port=6999",
 		"--console-log-level=warn", "--summary-interval=0", "--bt-stop-timeout=30",
 		f.room.seeder.Base+catalog.TorrentPath(f.system.InfoHash))
-	for _, file := range f.system.Files {
+	for _, file := range f.files {
 		b, err := os.ReadFile(filepath.Join(dir, f.system.Name, file.Path))
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +92,7 @@ func (f *foreign) aria2c(t *testing.T) {
 }
 
 func (f *foreign) curl(t *testing.T) {
-	file := f.system.Files[0]
+	file := f.files[0]
 	want, err := os.ReadFile(f.room.site.Path(site.SystemsDir, f.system.Name, file.Path))
 	if err != nil {
 		t.Fatal(err)

@@ -20,15 +20,15 @@ import (
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
-// Limits on what a node reads into memory, in bytes, and how long, so that a confused server can't hang or fill it.
+// Limits on what a node reads into memory, in bytes, unpacked where the seeder sent it compressed, and how long, so that a
+// confused server can't hang or fill it. Those of documents are package catalog's.
 const (
-	maxCatalog   = 8 << 20
-	maxSignature = 64 << 10
-	maxTorrent   = 32 << 20
-	timeout      = 20 * time.Second
+	// maxAnswer is of an answer that is not kept.
+	maxAnswer = 64 << 10
+	timeout   = 20 * time.Second
 )
 
-// ErrGone is wrapped by Torrent when the seeder no longer offers that version of a system.
+// ErrGone is wrapped by Torrent and Files when the seeder no longer offers that version of a system.
 var ErrGone = errors.New("the seeder no longer offers this version")
 
 // Client speaks to one seeder.
@@ -53,11 +53,11 @@ func (c *Client) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 }
 
 func (c *Client) catalog(ctx context.Context) (*catalog.Catalog, error) {
-	document, err := c.get(ctx, catalog.PathCatalog, maxCatalog)
+	document, err := c.get(ctx, catalog.PathCatalog, catalog.MaxDocument)
 	if err != nil {
 		return nil, err
 	}
-	signature, err := c.get(ctx, catalog.PathSignature, maxSignature)
+	signature, err := c.get(ctx, catalog.PathSignature, catalog.MaxSignature)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,21 @@ func (c *Client) catalog(ctx context.Context) (*catalog.Catalog, error) {
 
 // Torrent fetches the metainfo of a system. It is not checked here: swarm.CheckMetainfo does, against the catalog.
 func (c *Client) Torrent(ctx context.Context, h catalog.InfoHash) ([]byte, error) {
-	b, err := c.get(ctx, catalog.TorrentPath(h), maxTorrent)
+	return c.version(ctx, h, catalog.TorrentPath(h), catalog.MaxTorrent)
+}
+
+// Files fetches the list of a system's files and verifies it by the catalog's entry.
+func (c *Client) Files(ctx context.Context, sys catalog.System) (catalog.FileList, error) {
+	b, err := c.version(ctx, sys.InfoHash, catalog.FileListPath(sys.InfoHash), catalog.MaxFileList)
+	if err != nil {
+		return nil, err
+	}
+	return sys.OpenFiles(b)
+}
+
+// version fetches what belongs to a version of a system.
+func (c *Client) version(ctx context.Context, h catalog.InfoHash, path string, limit int64) ([]byte, error) {
+	b, err := c.get(ctx, path, limit)
 	var status *StatusError
 	if errors.As(err, &status) && status.Code == http.StatusNotFound {
 		return nil, fmt.Errorf("%w (%s)", ErrGone, h)
@@ -92,13 +106,13 @@ func (c *Client) post(ctx context.Context, path string, value any) error {
 		return fmt.Errorf("post to %s: %w", path, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	_, err = c.do(req, maxSignature)
+	_, err = c.do(req, maxAnswer)
 	return err
 }
 
 // Probe finds out whether a seeder answers at all.
 func (c *Client) Probe(ctx context.Context) error {
-	_, err := c.get(ctx, catalog.PathSignature, maxSignature)
+	_, err := c.get(ctx, catalog.PathSignature, catalog.MaxSignature)
 	return err
 }
 

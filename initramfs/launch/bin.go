@@ -35,7 +35,7 @@ func newBin() *binMethod { return &binMethod{workspace: newWorkspace, available:
 func (*binMethod) Leaves() bool { return false }
 
 // Need implements [Method].
-func (*binMethod) Need(catalog.System) Memory {
+func (*binMethod) Need(catalog.System, catalog.FileList) Memory {
 	return Memory{Copies: binRoom, What: "room for the program"}
 }
 

@@ -25,7 +25,7 @@ func (j Job) parts(initrds []string) ([]part, error) {
 			return nil, err
 		}
 		p := part{path: path, size: -1}
-		for _, f := range j.System.Files {
+		for _, f := range j.Files {
 			if f.Path == name {
 				p.size = f.Size
 			}

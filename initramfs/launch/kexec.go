@@ -51,16 +51,13 @@ const unpackedKernel = 72 << 20
 // (kimage_file_post_load_cleanup). TestKexec measures it.
 //
 // Several initrds are appended to the first one's file, which takes the size of the others once more.
-func (*kexecMethod) Need(sys catalog.System) Memory {
+func (*kexecMethod) Need(sys catalog.System, files catalog.FileList) Memory {
 	m := Memory{What: "kexec's copies of kernel and initrd"}
 	k := sys.Launch.Kexec
 	if k == nil {
 		return m
 	}
-	size := map[string]int64{}
-	for _, f := range sys.Files {
-		size[f.Path] = f.Size
-	}
+	size := files.Sizes()
 	initrds := int64(0)
 	for i, p := range k.Initrd {
 		pad := padding(initrds)
@@ -185,9 +182,9 @@ func explainKexec(sys catalog.System, cmdline string, err error) error {
 	case is(unix.ENOSYS):
 		return because("phase 1's kernel was built without kexec_file_load; build the image with a kernel that has " +
 			"CONFIG_KEXEC_FILE")
-	case is(unix.EINVAL) && len(cmdline) > 2047:
-		return because(fmt.Sprintf("its command line has %d bytes and kernels take 2047; shorten cmdline: in its "+
-			"config.yaml", len(cmdline)))
+	case is(unix.EINVAL) && len(cmdline) > catalog.MaxCmdline:
+		return because(fmt.Sprintf("its command line has %d bytes and kernels take %d; shorten cmdline: in its "+
+			"config.yaml", len(cmdline), catalog.MaxCmdline))
 	case is(unix.EINVAL):
 		return because("the kernel or its command line is not acceptable; see the kernel's log (dmesg)")
 	}

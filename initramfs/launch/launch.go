@@ -20,6 +20,8 @@ import (
 // Job is one system about to be started.
 type Job struct {
 	System catalog.System
+	// Files are the system's, for the methods that leave phase 1.
+	Files catalog.FileList
 	// Dir is the folder with the system's files, below their paths in the catalog. A method that leaves phase 1 may make
 	// files in it longer: what the catalog lists of them stays as it is. One that goes on seeding changes nothing in it
 	// but modes.
@@ -62,8 +64,8 @@ type Method interface {
 	// Leaves says that Start hands the machine over for good. Before it BitTorrent is stopped; otherwise the node goes on
 	// seeding.
 	Leaves() bool
-	// Need says what starting the system takes in memory beside its files.
-	Need(sys catalog.System) Memory
+	// Need says what starting the system takes in memory beside its files, whose sizes are in files.
+	Need(sys catalog.System, files catalog.FileList) Memory
 	// Load prepares the start: everything that can fail. It may be called again after a failure, and for another system.
 	Load(ctx context.Context, job Job) error
 	// Start starts what was loaded. A method that leaves phase 1 returns only on failure; another returns the system that

@@ -23,6 +23,7 @@ func system(t *testing.T, cmdline string, kernel string, initrds ...string) Job 
 	t.Helper()
 	dir := t.TempDir()
 	sys := catalog.System{Name: "debian", Launch: catalog.Launch{Method: catalog.MethodKexec, Kexec: &catalog.Kexec{Kernel: "boot/vmlinuz", Cmdline: cmdline}}}
+	var files catalog.FileList
 	add := func(name, content string) {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -31,7 +32,7 @@ func system(t *testing.T, cmdline string, kernel string, initrds ...string) Job 
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		sys.Files = append(sys.Files, catalog.File{Path: name, Size: int64(len(content))})
+		files = append(files, catalog.File{Path: name, Size: int64(len(content))})
 		sys.Size += int64(len(content))
 	}
 	add("boot/vmlinuz", kernel)
@@ -40,7 +41,7 @@ func system(t *testing.T, cmdline string, kernel string, initrds ...string) Job 
 		add(name, content)
 		sys.Launch.Kexec.Initrd = append(sys.Launch.Kexec.Initrd, name)
 	}
-	return Job{System: sys, Dir: dir, Vars: map[string]string{"MAC": "aa:bb:cc:dd:ee:ff"}}
+	return Job{System: sys, Files: files, Dir: dir, Vars: map[string]string{"MAC": "aa:bb:cc:dd:ee:ff"}}
 }
 
 // fakeKernel records what it is asked.
@@ -252,21 +253,21 @@ func TestPreflight(t *testing.T) {
 	sys := catalog.System{
 		Name: "debian", Size: 48 * m,
 		Launch: catalog.Launch{Method: catalog.MethodKexec, Kexec: &catalog.Kexec{Kernel: "k", Initrd: []string{"a", "b"}}},
-		Files:  []catalog.File{{Path: "k", Size: 8 * m}, {Path: "a", Size: 30*m - 1}, {Path: "b", Size: 10 * m}},
 	}
+	files := catalog.FileList{{Path: "k", Size: 8 * m}, {Path: "a", Size: 30*m - 1}, {Path: "b", Size: 10 * m}}
 	method, err := For(sys, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Joined: padding of 1 and b. Copies: the kernel and its unpacked size, and twice the joined initrd.
-	if got, want := method.Need(sys), (Memory{Files: 10*m + 1, Copies: 8*m + unpackedKernel + 2*40*m, What: "kexec's copies of kernel and initrd"}); got != want {
+	if got, want := method.Need(sys, files), (Memory{Files: 10*m + 1, Copies: 8*m + unpackedKernel + 2*40*m, What: "kexec's copies of kernel and initrd"}); got != want {
 		t.Errorf("Need = %+v, want %+v", got, want)
 	}
-	enough := sys.Size + method.Need(sys).Files + method.Need(sys).Copies + Reserve
-	if err := Preflight(sys, method, enough); err != nil {
+	enough := sys.Size + method.Need(sys, files).Files + method.Need(sys, files).Copies + Reserve
+	if err := Preflight(sys, files, method, enough); err != nil {
 		t.Errorf("exactly enough: %v", err)
 	}
-	err = Preflight(sys, method, 300*m)
+	err = Preflight(sys, files, method, 300*m)
 	var tooMuch *MemoryError
 	if !errors.As(err, &tooMuch) || tooMuch.Sum() != enough || tooMuch.Free != 300*m {
 		t.Fatalf("too little: %v", err)

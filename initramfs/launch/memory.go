@@ -58,8 +58,8 @@ func mib(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 
 // Preflight says before the download whether available bytes can hold a system and its start; the error is a
 // *MemoryError.
-func Preflight(sys catalog.System, m Method, available int64) error {
-	e := &MemoryError{System: sys.Name, Download: sys.Size, Reserve: Reserve, Need: m.Need(sys), Free: available}
+func Preflight(sys catalog.System, files catalog.FileList, m Method, available int64) error {
+	e := &MemoryError{System: sys.Name, Download: sys.ToFetch(), Reserve: Reserve, Need: m.Need(sys, files), Free: available}
 	if e.Sum() > available {
 		return e
 	}

@@ -63,7 +63,7 @@ func (*qemuMethod) Leaves() bool { return false }
 
 // Need implements [Method]. Whether KVM works is known only later, when its modules are loaded; what the processor says of
 // itself is believed until then.
-func (m *qemuMethod) Need(sys catalog.System) Memory {
+func (m *qemuMethod) Need(sys catalog.System, _ catalog.FileList) Memory {
 	q := sys.Launch.QEMU
 	if q == nil {
 		return Memory{}

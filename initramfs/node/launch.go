@@ -29,7 +29,11 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (boot.Choice, err
 func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.System) error {
 	defer n.release() // if it returns: the files are there for a step by hand
 	n.stopEngine()    // its memory is needed, and its peers should look elsewhere before it falls silent
-	job := launch.Job{System: sys, Dir: n.Folder(sys), Vars: n.vars(sys), Log: n.Log}
+	files, err := n.files(ctx, sys)
+	if err != nil {
+		return err
+	}
+	job := launch.Job{System: sys, Files: files, Dir: n.Folder(sys), Vars: n.vars(sys), Log: n.Log}
 	if err := method.Load(ctx, job); err != nil {
 		return err
 	}
@@ -42,7 +46,7 @@ func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.S
 	n.Drain(ctx)
 	n.quiet(false)
 	defer n.quiet(true) // if it returns
-	_, err := method.Start(ctx, job)
+	_, err = method.Start(ctx, job)
 	return err
 }
 

@@ -68,11 +68,12 @@ type Node struct {
 	key minisign.PublicKey
 
 	catalog        *catalog.Catalog
-	engine         *swarm.Engine // from Fetch until the node is left, or fetches something else
-	claimed        *os.File      // the folder of systems, while it is this program's
-	console        string        // the one somebody last chose on
-	stopKeeping    func()        // ends the lease's renewal
-	stopAccounting func()        // ends what startAccounting began
+	lists          map[catalog.InfoHash]catalog.FileList // of what is fetched
+	engine         *swarm.Engine                         // from Fetch until the node is left, or fetches something else
+	claimed        *os.File                              // the folder of systems, while it is this program's
+	console        string                                // the one somebody last chose on
+	stopKeeping    func()                                // ends the lease's renewal
+	stopAccounting func()                                // ends what startAccounting began
 	mediumRead     bool
 	typed          string // the seeder's address, by a person
 	// askDHCP is network.Seeders but in tests.
@@ -91,7 +92,7 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	n := &Node{Config: cfg, stopKeeping: func() {}, stopAccounting: func() {}, askDHCP: network.Seeders}
+	n := &Node{Config: cfg, lists: map[catalog.InfoHash]catalog.FileList{}, stopKeeping: func() {}, stopAccounting: func() {}, askDHCP: network.Seeders}
 	if err := n.key.UnmarshalText([]byte(cfg.Image.PublicKey)); err != nil {
 		return nil, fmt.Errorf("the public key in this image is not one (%w); build the image again with mkimage", err)
 	}

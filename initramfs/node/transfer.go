@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,7 +47,7 @@ func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
 	if err := n.forget(wanted...); err != nil {
 		return err
 	}
-	if err := n.preflight(sys); err != nil {
+	if err := n.preflight(ctx, sys); err != nil {
 		return err
 	}
 	if err := n.startEngine(); err != nil {
@@ -68,24 +69,46 @@ func (n *Node) runtime(sys catalog.System) (catalog.Runtime, bool) {
 	return catalog.Runtime{}, false
 }
 
-// fetch downloads a system or a runtime.
-func (n *Node) fetch(ctx context.Context, sys catalog.System) error {
-	torrent, err := n.client().Torrent(ctx, sys.InfoHash)
+// files is the list of a system's files. It is fetched once, since the seeder may be gone when the system is started.
+func (n *Node) files(ctx context.Context, sys catalog.System) (catalog.FileList, error) {
+	if files, ok := n.lists[sys.InfoHash]; ok {
+		return files, nil
+	}
+	files, err := n.client().Files(ctx, sys)
+	if err != nil {
+		return nil, stale(err)
+	}
+	n.lists[sys.InfoHash] = files
+	return files, nil
+}
+
+// stale makes of an answer that a version is gone that the catalog is an old one.
+func stale(err error) error {
 	if errors.Is(err, client.ErrGone) {
 		return fmt.Errorf("%w: %w", boot.ErrStale, err)
 	}
+	return err
+}
+
+// fetch downloads a system or a runtime.
+func (n *Node) fetch(ctx context.Context, sys catalog.System) error {
+	files, err := n.files(ctx, sys)
 	if err != nil {
 		return err
 	}
+	torrent, err := n.client().Torrent(ctx, sys.InfoHash)
+	if err != nil {
+		return stale(err)
+	}
 	n.account(swarm.Stats{})
 	n.Report.Set(func(r *wire.Report) { r.System, r.InfoHash = sys.Name, sys.InfoHash.String() })
-	return n.download(ctx, sys, torrent)
+	return n.download(ctx, sys, files, torrent)
 }
 
 // download fetches the system under its screen.
-func (n *Node) download(ctx context.Context, sys catalog.System, torrent []byte) error {
+func (n *Node) download(ctx context.Context, sys catalog.System, files catalog.FileList, torrent []byte) error {
 	src := swarm.Source{
-		Torrent: torrent, System: sys, Dir: n.dir(sys),
+		Torrent: torrent, System: sys, Files: files, Dir: n.dir(sys),
 		Trackers: n.fromSeeder(n.catalog.Trackers, catalog.PathAnnounce),
 		WebSeeds: []string{n.client().Base + catalog.WebSeedPath(sys.InfoHash)},
 	}
@@ -127,6 +150,9 @@ func (n *Node) forget(but ...catalog.System) error {
 	if err := n.clearScratch(); err != nil {
 		return err
 	}
+	maps.DeleteFunc(n.lists, func(h catalog.InfoHash, _ catalog.FileList) bool {
+		return !slices.ContainsFunc(but, func(s catalog.System) bool { return s.InfoHash == h })
+	})
 	entries, err := os.ReadDir(n.Systems)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -145,8 +171,12 @@ func (n *Node) forget(but ...catalog.System) error {
 	return nil
 }
 
-func (n *Node) preflight(sys catalog.System) error {
+func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 	method, err := launch.For(sys, n.catalog)
+	if err != nil {
+		return err
+	}
+	files, err := n.files(ctx, sys)
 	if err != nil {
 		return err
 	}
@@ -158,7 +188,7 @@ func (n *Node) preflight(sys catalog.System) error {
 	if r, ok := n.runtime(sys); ok {
 		free += onDisk(n.dir(r.System))
 	}
-	return launch.Preflight(sys, method, free)
+	return launch.Preflight(sys, files, method, free)
 }
 
 // onDisk is how many bytes of memory an earlier, interrupted download below dir takes already. Holes take none.

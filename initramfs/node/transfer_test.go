@@ -100,8 +100,11 @@ func newSeeder(t *testing.T) *seeder {
 	content := []byte(strings.Repeat("a kernel, for all the swarm knows\n", 5000))
 	sha := sha256.Sum256(content)
 	sys := kexec("tiny")
-	sys.Size, sys.PieceLength = int64(len(content)), pieceLength
-	sys.Files = []catalog.File{{Path: "vmlinuz", Size: sys.Size, SHA256: hex.EncodeToString(sha[:])}}
+	sys.PieceLength = pieceLength
+	list, err := sys.SetFiles(catalog.FileList{{Path: "vmlinuz", Size: int64(len(content)), SHA256: hex.EncodeToString(sha[:])}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var pieces []byte
 	for piece := range slices.Chunk(content, pieceLength) {
 		sum := sha1.Sum(piece)
@@ -124,6 +127,7 @@ func newSeeder(t *testing.T) *seeder {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc(catalog.TorrentPath(hash), func(w http.ResponseWriter, _ *http.Request) { w.Write(torrent) })
+	mux.HandleFunc(catalog.FileListPath(hash), func(w http.ResponseWriter, _ *http.Request) { w.Write(list) })
 	mux.HandleFunc(catalog.PathAnnounce, func(w http.ResponseWriter, _ *http.Request) {
 		port := engine.Port()
 		fmt.Fprintf(w, "d8:intervali60e5:peers6:%se", []byte{127, 0, 0, 1, byte(port >> 8), byte(port)}) // BEP 23
@@ -186,11 +190,12 @@ func TestFetchOfAStaleCatalog(t *testing.T) {
 	}
 }
 
-// A system of another method or size is refused before the seeder is asked for anything.
+// A system of another method or size is refused before any of it is asked for.
 func TestFetchRefuses(t *testing.T) {
 	n, _ := newNode(t, "http://127.0.0.1:1")
 	huge := kexec("huge")
 	huge.Size = 1 << 50
+	n.lists[huge.InfoHash] = catalog.FileList{{Path: "vmlinuz", Size: huge.Size}}
 	if err := n.Fetch(t.Context(), huge); err == nil || !strings.Contains(err.Error(), "does not fit into memory") {
 		t.Errorf("error %v", err)
 	}

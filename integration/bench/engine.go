@@ -103,7 +103,7 @@ func self(engine, role string, p place) ([]string, error) {
 	}
 	j := job{
 		Engine: engine, Role: role, Addr: p.addr, Seeder: p.seeder, Dir: p.dir,
-		Torrent: p.img.torrent(), Tracker: trackerURL(p.seeder), System: p.img.system, Profile: p.profile,
+		Torrent: p.img.torrent(), Tracker: trackerURL(p.seeder), System: p.img.system, Files: p.img.files, Profile: p.profile,
 	}
 	b, err := json.Marshal(j)
 	return []string{exe, "peer", string(b)}, err

@@ -38,7 +38,7 @@ func (boottorrent) fetch(ctx context.Context, j job, begin func() error, done fu
 	if err := begin(); err != nil {
 		return err
 	}
-	src := swarm.Source{Torrent: torrent, System: j.System, Dir: j.Dir, Trackers: []string{j.Tracker}}
+	src := swarm.Source{Torrent: torrent, System: j.System, Files: j.Files, Dir: j.Dir, Trackers: []string{j.Tracker}}
 	if err := e.Fetch(ctx, src, nil); err != nil {
 		return err
 	}

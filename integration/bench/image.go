@@ -27,6 +27,7 @@ type image struct {
 	dir    string
 	size   int64
 	system catalog.System
+	files  catalog.FileList
 }
 
 // makeImage writes an image below dir.
@@ -43,9 +44,10 @@ func makeImage(dir string, size, pieceLength int64, announce string) (*image, er
 	if err != nil {
 		return nil, err
 	}
-	img.system = catalog.System{
-		Name: imageFolder, InfoHash: hash, PieceLength: pieceLength, Size: size,
-		Files: []catalog.File{{Path: imageFile, Size: size, SHA256: sum}},
+	img.system = catalog.System{Name: imageFolder, InfoHash: hash, PieceLength: pieceLength}
+	img.files = catalog.FileList{{Path: imageFile, Size: size, SHA256: sum}}
+	if _, err := img.system.SetFiles(img.files); err != nil {
+		return nil, err
 	}
 	return img, os.WriteFile(img.torrent(), torrent, 0o644)
 }
@@ -88,7 +90,7 @@ func (img *image) verify(dir string) error {
 	if _, err := io.Copy(h, bufio.NewReaderSize(f, 1<<20)); err != nil {
 		return fmt.Errorf("verify a copy: %w", err)
 	}
-	if got, want := hex.EncodeToString(h.Sum(nil)), img.system.Files[0].SHA256; got != want {
+	if got, want := hex.EncodeToString(h.Sum(nil)), img.files[0].SHA256; got != want {
 		return fmt.Errorf("verify a copy: %s has the SHA-256 %s, the image has %s", f.Name(), got, want)
 	}
 	return nil

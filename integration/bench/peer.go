@@ -25,6 +25,7 @@ type job struct {
 	Dir, Torrent string
 	Tracker      string
 	System       catalog.System
+	Files        catalog.FileList
 	// Profile is a file for a CPU profile; empty for none.
 	Profile string
 }

@@ -40,6 +40,12 @@ func (s *Seeder) Nodes(ctx context.Context) ([]report.Node, error) {
 	return nodes, s.get(ctx, catalog.PathNodes, &nodes)
 }
 
+// Files returns the list of a system's files.
+func (s *Seeder) Files(ctx context.Context, sys catalog.System) (catalog.FileList, error) {
+	var l catalog.FileList
+	return l, s.get(ctx, catalog.FileListPath(sys.InfoHash), &l)
+}
+
 // Catalog returns the catalog, without verifying it.
 func (s *Seeder) Catalog(ctx context.Context) (catalog.Catalog, error) {
 	var c catalog.Catalog

@@ -49,8 +49,11 @@ func writeSystem(t *testing.T) string {
 	dir, data := t.TempDir(), make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(data)
 	sum := sha256.Sum256(data)
-	sys := catalog.System{Name: "demo", PieceLength: pieceLength, Size: size,
-		Files: []catalog.File{{Path: "image", Size: size, SHA256: hex.EncodeToString(sum[:])}}}
+	sys := catalog.System{Name: "demo", PieceLength: pieceLength}
+	list, err := sys.SetFiles(catalog.FileList{{Path: "image", Size: size, SHA256: hex.EncodeToString(sum[:])}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var pieces []byte
 	for at := 0; at < size; at += pieceLength {
 		piece := sha1.Sum(data[at : at+pieceLength])
@@ -65,7 +68,7 @@ func writeSystem(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string][]byte{"demo/image": data, "torrent": torrent, "system.json": document} {
+	for name, b := range map[string][]byte{"demo/image": data, "torrent": torrent, "system.json": document, "files.json": list} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)

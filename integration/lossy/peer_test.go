@@ -49,7 +49,15 @@ func peer(role, own, seeder, dir string) error {
 	if role == "seed" {
 		return seed(netip.MustParseAddr(own), torrent, dir)
 	}
-	return fetch(netip.MustParseAddr(own), netip.MustParseAddr(seeder), torrent, sys)
+	list, err := os.ReadFile(filepath.Join(dir, "files.json"))
+	if err != nil {
+		return err
+	}
+	files, err := sys.OpenFiles(list)
+	if err != nil {
+		return err
+	}
+	return fetch(netip.MustParseAddr(own), netip.MustParseAddr(seeder), torrent, sys, files)
 }
 
 // seed serves the torrent and a tracker. It says when it is ready.
@@ -74,7 +82,7 @@ func seed(own netip.Addr, torrent []byte, dir string) error {
 }
 
 // fetch brings the system into a folder that goes afterwards. The node gives it on until its input ends.
-func fetch(own, seeder netip.Addr, torrent []byte, sys catalog.System) error {
+func fetch(own, seeder netip.Addr, torrent []byte, sys catalog.System, files catalog.FileList) error {
 	dir, err := os.MkdirTemp("", "lossy")
 	if err != nil {
 		return err
@@ -87,7 +95,7 @@ func fetch(own, seeder netip.Addr, torrent []byte, sys catalog.System) error {
 	defer e.Close()
 	began := time.Now()
 	err = e.Fetch(context.Background(), swarm.Source{
-		Torrent: torrent, System: sys, Dir: dir,
+		Torrent: torrent, System: sys, Files: files, Dir: dir,
 		Trackers: []string{"http://" + netip.AddrPortFrom(seeder, httpPort).String() + catalog.PathAnnounce},
 	}, nil)
 	if err != nil {

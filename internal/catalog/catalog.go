@@ -4,21 +4,19 @@
 // [Sign]. A node, in whose image the public key was built, opens exactly those bytes with [Open]; everything it trusts
 // later (infohashes, SHA-256 of files, command lines) comes from there. The signature is a minisign file
 // (https://jedisct1.github.io/minisign/, prehashed Ed25519), so `minisign -V` checks it too.
+//
+// The files of a system are a document of their own, a [FileList], of which the catalog has the SHA-256: a node fetches it
+// for the system it was told to start, and no other. The package also owns every limit that both sides must agree on.
 package catalog
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"path"
-	"strings"
 	"time"
 )
 
-// Version is the number of this document's format. A node refuses any other.
-const Version = 1
+// Version is the number of this document's format. A node refuses any other. Version 1 had the files in the catalog.
+const Version = 2
 
 // Catalog is all that a node may trust about a site.
 type Catalog struct {
@@ -64,14 +62,20 @@ type System struct {
 	Arch string `json:"arch"`
 	// Launch says how the system is started.
 	Launch Launch `json:"launch"`
-	// Files are in the order of the torrent's file list.
-	Files []File `json:"files"`
-	// InfoHash identifies the v1 torrent (BEP 3) of Files.
+	// List identifies the system's FileList.
+	List List `json:"list"`
+	// InfoHash identifies the v1 torrent (BEP 3) of the files.
 	InfoHash InfoHash `json:"infohash"`
-	// PieceLength and Size are in bytes; Size is the sum over Files.
+	// PieceLength and Size are in bytes; Size is the sum over the files.
 	PieceLength int64 `json:"piece_length"`
 	Size        int64 `json:"size"`
+	// Zeros is how many bytes of Size are in pieces that consist of zeros. Nodes know them by their hash: they are not
+	// transferred, and take no memory.
+	Zeros int64 `json:"zeros,omitempty"`
 }
+
+// ToFetch is what a node transfers of the system, and what it needs memory for, in bytes.
+func (s *System) ToFetch() int64 { return s.Size - s.Zeros }
 
 // Launch says how a system is started: a method, and the arguments of that method only.
 type Launch struct {
@@ -102,7 +106,7 @@ const (
 	AfterPowerOff = "poweroff"
 )
 
-// Kexec are the arguments of MethodKexec. Paths are those of System.Files.
+// Kexec are the arguments of MethodKexec. Paths are those of the system's FileList.
 type Kexec struct {
 	Kernel string `json:"kernel"`
 	// Initrd are concatenated in this order; may be empty.
@@ -113,7 +117,7 @@ type Kexec struct {
 
 // Bin are the arguments of MethodBin. The program runs in the system's folder.
 type Bin struct {
-	// Program is a path of System.Files.
+	// Program is a path of the system's FileList.
 	Program string `json:"program"`
 	// Args are passed to it, one word each; they may hold placeholders, see [Expand].
 	Args []string `json:"args,omitempty"`
@@ -147,16 +151,6 @@ type Runtime struct {
 	System
 	// Unpacked is the size in bytes of what is in it.
 	Unpacked int64 `json:"unpacked"`
-}
-
-// File is one file of a system.
-type File struct {
-	// Path is relative to the system's folder, with slashes, and clean (path.Clean).
-	Path string `json:"path"`
-	// Size is in bytes.
-	Size int64 `json:"size"`
-	// SHA256 is in lower-case hexadecimal.
-	SHA256 string `json:"sha256"`
 }
 
 // InfoHash is the SHA-1 of a torrent's info dictionary (BEP 3). In JSON and URLs it is 40 lower-case hex digits.
@@ -196,147 +190,4 @@ func (c *Catalog) Runtime(name string) (Runtime, bool) {
 		}
 	}
 	return Runtime{}, false
-}
-
-// Encode returns the document as it is signed and served: indented JSON with a newline at its end.
-func (c *Catalog) Encode() ([]byte, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
-	if err := e.Encode(c); err != nil {
-		return nil, fmt.Errorf("encode catalog: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
-// decode parses and validates a document whose signature has been checked.
-func decode(document []byte) (*Catalog, error) {
-	var c Catalog
-	if err := json.Unmarshal(document, &c); err != nil {
-		return nil, fmt.Errorf("decode catalog: %w", err)
-	}
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	return &c, nil
-}
-
-// Validate reports everything that would keep a node from using the catalog, joined in one error.
-func (c *Catalog) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("catalog: "+format, args...)) }
-	if c.Version != Version {
-		bad("version %d; this program speaks version %d: build node image and seeder from the same release", c.Version, Version)
-	}
-	names := map[string]bool{}
-	add := func(s *System, names map[string]bool) {
-		if s.Name == "" || s.Name == "." || s.Name == ".." || strings.ContainsAny(s.Name, "/\x00") {
-			bad("system name %q is not a plain folder name", s.Name)
-		}
-		if names[s.Name] {
-			bad("system %q is listed twice", s.Name)
-		}
-		names[s.Name] = true
-		if err := s.validate(); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	runtimes := map[string]bool{}
-	for i := range c.Runtimes {
-		add(&c.Runtimes[i].System, runtimes)
-	}
-	for i := range c.Systems {
-		add(&c.Systems[i], names)
-	}
-	for _, s := range c.Systems {
-		if q := s.Launch.QEMU; q != nil && !runtimes[q.Runtime] {
-			bad("system %q needs the runtime %q, which is not in the list", s.Name, q.Runtime)
-		}
-		switch after := s.Launch.After; after {
-		case "", AfterMenu, AfterReboot, AfterPowerOff:
-		default:
-			if !names[after] {
-				bad("system %q is to be followed by %q, which is not in the list", s.Name, after)
-			}
-		}
-	}
-	if d := c.Defaults.System; d != "" && !names[d] {
-		bad("the default system %q is not in the list", d)
-	}
-	return errors.Join(append(errs, c.Defaults.Seed.validate(), c.Limits.validate())...)
-}
-
-func (s *System) validate() error {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("catalog: system %q: "+format, append([]any{s.Name}, args...)...))
-	}
-	var size int64
-	paths := map[string]bool{}
-	for _, f := range s.Files {
-		if !CleanPath(f.Path) {
-			bad("path %q leaves the system's folder or is not clean", f.Path)
-		}
-		if paths[f.Path] {
-			bad("file %q is listed twice", f.Path)
-		}
-		if f.Size < 0 {
-			bad("file %q has size %d", f.Path, f.Size)
-		}
-		if b, err := hex.DecodeString(f.SHA256); err != nil || len(b) != 32 {
-			bad("file %q: %q is not a SHA-256", f.Path, f.SHA256)
-		}
-		paths[f.Path] = true
-		size += f.Size
-	}
-	if size != s.Size {
-		bad("size %d is not the sum of its files, %d", s.Size, size)
-	}
-	if s.PieceLength <= 0 {
-		bad("piece length %d", s.PieceLength)
-	}
-	for _, p := range s.Launch.programs() {
-		if !paths[p] {
-			bad("%q is not among its files", p)
-		}
-	}
-	if !s.Launch.complete() {
-		bad("method %s without its arguments", s.Launch.Method)
-	}
-	// An unknown method is not an error here: an older node lists the system and says that it can't start it.
-	return errors.Join(errs...)
-}
-
-// programs are the files that the method names.
-func (l *Launch) programs() []string {
-	switch {
-	case l.Method == MethodKexec && l.Kexec != nil:
-		return append([]string{l.Kexec.Kernel}, l.Kexec.Initrd...)
-	case l.Method == MethodBin && l.Bin != nil:
-		return []string{l.Bin.Program}
-	}
-	return nil
-}
-
-// complete reports whether the method has its arguments.
-func (l *Launch) complete() bool {
-	switch l.Method {
-	case MethodKexec:
-		return l.Kexec != nil
-	case MethodBin:
-		return l.Bin != nil
-	case MethodQEMU:
-		return l.QEMU != nil
-	}
-	return true
-}
-
-// CleanPath reports whether p is a relative, clean, slash-separated path that stays in its folder.
-func CleanPath(p string) bool {
-	return p != "" && p != "." && p == path.Clean(p) && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../") &&
-		!strings.ContainsAny(p, "\x00\\")
 }

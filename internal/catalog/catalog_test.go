@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,17 +19,25 @@ import (
 
 // example is a catalog with every field set.
 func example() *Catalog {
+	s := System{
+		Name: "tiny", Title: "Tiny <Linux> & more", Description: "proves a boot", Hidden: true, Arch: "amd64",
+		Launch:   Launch{Method: MethodKexec, Kexec: &Kexec{Kernel: "vmlinuz", Initrd: []string{"a/initrd"}, Cmdline: "quiet"}},
+		InfoHash: InfoHash{1, 2, 3}, PieceLength: 1 << 18, Zeros: 2,
+	}
+	if _, err := s.SetFiles(exampleFiles()); err != nil {
+		panic(err)
+	}
 	return &Catalog{
 		Version: Version, Site: "lab", Created: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC),
 		Defaults: Defaults{System: "tiny", Timeout: 10, SeedTime: 30},
 		Trackers: []string{"http://10.0.0.1:8080/announce"}, HTTP: []string{"http://10.0.0.1:8080"},
-		Systems: []System{{
-			Name: "tiny", Title: "Tiny <Linux> & more", Description: "proves a boot", Hidden: true, Arch: "amd64",
-			Launch:   Launch{Method: MethodKexec, Kexec: &Kexec{Kernel: "vmlinuz", Initrd: []string{"a/initrd"}, Cmdline: "quiet"}},
-			Files:    []File{{"vmlinuz", 5, strings.Repeat("ab", 32)}, {"a/initrd", 7, strings.Repeat("cd", 32)}},
-			InfoHash: InfoHash{1, 2, 3}, PieceLength: 1 << 18, Size: 12,
-		}},
+		Systems: []System{s},
 	}
+}
+
+// exampleFiles are those of the example's system.
+func exampleFiles() FileList {
+	return FileList{{"vmlinuz", 5, strings.Repeat("ab", 32)}, {"a/initrd", 7, strings.Repeat("cd", 32)}}
 }
 
 func newKey(t testing.TB) (minisign.PublicKey, minisign.PrivateKey) {
@@ -40,7 +49,7 @@ func newKey(t testing.TB) (minisign.PublicKey, minisign.PrivateKey) {
 	return public, private
 }
 
-func encode(t testing.TB, c *Catalog) []byte {
+func mustEncode(t testing.TB, c *Catalog) []byte {
 	t.Helper()
 	b, err := c.Encode()
 	if err != nil {
@@ -51,7 +60,7 @@ func encode(t testing.TB, c *Catalog) []byte {
 
 func TestRoundTrip(t *testing.T) {
 	public, private := newKey(t)
-	document := encode(t, example())
+	document := mustEncode(t, example())
 	got, err := Open(public, document, Sign(private, document))
 	if err != nil {
 		t.Fatal(err)
@@ -64,9 +73,9 @@ func TestRoundTrip(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	public, private := newKey(t)
 	_, other := newKey(t)
-	document := encode(t, example())
+	document := mustEncode(t, example())
 	flipped := []byte(strings.Replace(string(document), "quiet", "quIet", 1))
-	future := []byte(strings.Replace(string(document), `"version": 1`, `"version": 2`, 1))
+	future := []byte(strings.Replace(string(document), `"version": 2`, `"version": 3`, 1))
 	for _, c := range []struct {
 		name                string
 		document, signature []byte
@@ -77,7 +86,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a changed document", flipped, Sign(private, document), "changed after it was signed", true},
 		{"no signature at all", document, []byte("<html>404</html>"), "not a minisign signature", true},
 		{"an empty signature", document, nil, "not a minisign signature", true},
-		{"a newer format", future, Sign(private, future), "version 2", false},
+		{"a newer format", future, Sign(private, future), "version 3", false},
 		{"signed nonsense", []byte("nonsense"), Sign(private, []byte("nonsense")), "decode catalog", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -96,11 +105,11 @@ func TestOpenRefuses(t *testing.T) {
 func TestMinisignToolVerifies(t *testing.T) {
 	tool := need.Command(t, "minisign", "minisign")
 	public, private := newKey(t)
-	document := encode(t, example())
+	document := mustEncode(t, example())
 	dir := t.TempDir()
 	path := filepath.Join(dir, "catalog.json")
 	verify := func(document []byte) (string, error) {
-		for name, b := range map[string][]byte{"catalog.json": document, "catalog.json.minisig": Sign(private, encode(t, example()))} {
+		for name, b := range map[string][]byte{"catalog.json": document, "catalog.json.minisig": Sign(private, mustEncode(t, example()))} {
 			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -127,13 +136,28 @@ func TestValidate(t *testing.T) {
 		{"default missing", func(c *Catalog) { c.Defaults.System = "big" }, `the default system "big"`},
 		{"name twice", func(c *Catalog) { c.Systems = append(c.Systems, c.Systems[0]) }, "listed twice"},
 		{"name with a slash", func(c *Catalog) { c.Systems[0].Name = "../etc"; c.Defaults.System = "" }, "plain folder name"},
-		{"path leaves", func(c *Catalog) { c.Systems[0].Files[1].Path = "../initrd" }, "leaves the system's folder"},
-		{"file twice", func(c *Catalog) { c.Systems[0].Files[1].Path = "vmlinuz" }, "listed twice"},
-		{"sum", func(c *Catalog) { c.Systems[0].Size++ }, "not the sum"},
-		{"negative size", func(c *Catalog) { c.Systems[0].Files[0].Size = -5; c.Systems[0].Size = 2 }, "has size -5"},
-		{"hash", func(c *Catalog) { c.Systems[0].Files[0].SHA256 = "beef" }, "not a SHA-256"},
+		{"path leaves", func(c *Catalog) { c.Systems[0].Launch.Kexec.Kernel = "../vmlinuz" }, "leaves the system's folder"},
+		{"negative size", func(c *Catalog) { c.Systems[0].Size = -5 }, "its size is -5"},
+		{"more zeros than bytes", func(c *Catalog) { c.Systems[0].Zeros = 13 }, "13 of its 12 bytes"},
+		{"hash", func(c *Catalog) { c.Systems[0].List.SHA256 = "beef" }, "not the SHA-256"},
+		{"no files", func(c *Catalog) { c.Systems[0].List.Files = 0 }, "it has 0 files"},
+		{"too many files", func(c *Catalog) { c.Systems[0].List.Files = MaxFiles + 1 }, "100001 files"},
+		{"name too long", func(c *Catalog) { c.Systems[0].Name = strings.Repeat("n", 256); c.Defaults.System = "" }, "has 256 bytes"},
+		{"name no UTF-8", func(c *Catalog) { c.Systems[0].Name = "a\xff"; c.Defaults.System = "" }, "is not UTF-8"},
+		{"title no UTF-8", func(c *Catalog) { c.Systems[0].Title = "a\xff" }, "the title \"a\\xff\" is not UTF-8"},
+		{"title with an escape sequence", func(c *Catalog) { c.Systems[0].Title = "\x1b[2J" }, "control character"},
+		{"title with an 8-bit escape", func(c *Catalog) { c.Systems[0].Title = "\u009b2J" }, "control character"},
+		{"description of two lines", func(c *Catalog) { c.Systems[0].Description = "a\nb" }, ""},
+		{"description with a bell", func(c *Catalog) { c.Systems[0].Description = "a\a" }, "control character"},
+		{"site with a line end", func(c *Catalog) { c.Site = "lab\n" }, "control character"},
+		{"longest command line", func(c *Catalog) { c.Systems[0].Launch.Kexec.Cmdline = strings.Repeat("c", MaxCmdline) }, ""},
+		{"command line too long", func(c *Catalog) { c.Systems[0].Launch.Kexec.Cmdline = strings.Repeat("c", MaxCmdline+1) }, "the command line has 2047 bytes"},
+		{"too many initrds", func(c *Catalog) { c.Systems[0].Launch.Kexec.Initrd = slices.Repeat([]string{"i"}, 65) }, "it has 65 initrds"},
+		{"an argument that is no UTF-8", func(c *Catalog) { c.Systems[0].Launch = Launch{Method: MethodBin, Bin: &Bin{"p", []string{"\xfe"}}} }, "is not UTF-8"},
+		{"an entry too large", func(c *Catalog) {
+			c.Systems[0].Launch = Launch{Method: MethodBin, Bin: &Bin{"p", []string{strings.Repeat("a", MaxEntry)}}}
+		}, "bytes of the catalog"},
 		{"pieces", func(c *Catalog) { c.Systems[0].PieceLength = 0 }, "piece length 0"},
-		{"kernel missing", func(c *Catalog) { c.Systems[0].Launch.Kexec.Kernel = "bzImage" }, `"bzImage" is not among its files`},
 		{"no arguments", func(c *Catalog) { c.Systems[0].Launch.Kexec = nil }, "without its arguments"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -176,7 +200,7 @@ func TestFilePathIsEscaped(t *testing.T) {
 // FuzzOpen looks for a document or signature that makes Open panic, or that it accepts without the key.
 func FuzzOpen(f *testing.F) {
 	public, private := newKey(f)
-	document := encode(f, example())
+	document := mustEncode(f, example())
 	signature := Sign(private, document)
 	f.Add(document, signature)
 	f.Add([]byte("{}"), []byte("untrusted comment: x\n"))
@@ -189,17 +213,18 @@ func FuzzOpen(f *testing.F) {
 
 // FuzzDecode looks for a document that passes validation and still holds what a node must not use.
 func FuzzDecode(f *testing.F) {
-	f.Add(encode(f, example()))
+	f.Add(mustEncode(f, example()))
 	f.Fuzz(func(t *testing.T, d []byte) {
 		cat, err := decode(d)
 		if err != nil {
 			return
 		}
 		for _, s := range cat.Systems {
-			for _, file := range s.Files {
-				if !filepath.IsLocal(file.Path) {
-					t.Errorf("path %q leaves its folder", file.Path)
-				}
+			if !filepath.IsLocal(s.Name) {
+				t.Errorf("name %q leaves its folder", s.Name)
+			}
+			if _, err := cat.Encode(); err != nil {
+				t.Errorf("what was opened can't be encoded: %v", err)
 			}
 			if s.Launch.Method == MethodKexec && s.Launch.Kexec == nil {
 				t.Error("kexec without arguments")

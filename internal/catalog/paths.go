@@ -38,6 +38,9 @@ func BootPath(name, sha256 string) string {
 // TorrentPath is where the metainfo file of a torrent is served.
 func TorrentPath(h InfoHash) string { return "/torrents/" + h.String() + ".torrent" }
 
+// FileListPath is where the list of a torrent's files is served, see [FileList].
+func FileListPath(h InfoHash) string { return "/torrents/" + h.String() + ".files.json" }
+
 // WebSeedPath is the folder in which a torrent's folder of files is served: a web seed URL as in BEP 19, to which
 // clients append "<system name>/<path>".
 func WebSeedPath(h InfoHash) string { return "/systems/" + h.String() + "/" }

@@ -20,7 +20,13 @@ func Sign(key minisign.PrivateKey, document []byte) []byte {
 // Open verifies signature over document with the public key and decodes the document. The error wraps ErrSignature
 // when the key did not make that signature, whatever the document says.
 func Open(key minisign.PublicKey, document, signature []byte) (*Catalog, error) {
+	if len(document) > MaxDocument {
+		return nil, tooLarge(len(document))
+	}
 	var sig minisign.Signature
+	if len(signature) > MaxSignature {
+		return nil, fmt.Errorf("catalog: %w: not a minisign signature (it has %d bytes)", ErrSignature, len(signature))
+	}
 	if err := sig.UnmarshalText(signature); err != nil {
 		return nil, fmt.Errorf("catalog: %w: not a minisign signature (%w)", ErrSignature, err)
 	}

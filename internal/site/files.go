@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
@@ -59,7 +57,7 @@ func (f *folder) usable(name string, d fs.DirEntry) (ok bool, what, do string) {
 		return false, "is a symbolic link to a folder", "copy the folder, or link its files"
 	case !info.Mode().IsRegular():
 		return false, "is not a regular file", "remove it"
-	case !catalog.CleanPath(name) || strings.ContainsFunc(name, unicode.IsControl):
+	case catalog.CheckPath(name) != nil:
 		return false, "has a backslash or control character in its name", "rename it"
 	}
 	return true, "", ""

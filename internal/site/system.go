@@ -140,7 +140,7 @@ func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool)
 		return bad("leaves the system's folder", "copy the file into "+f.shown+" and name it relative to that")
 	case strings.ContainsFunc(t.value, unicode.IsControl) || strings.ContainsRune(t.value, '\\'):
 		return bad("has a backslash or control character in its name", "use slashes, and names without such characters")
-	case !catalog.CleanPath(file.path):
+	case catalog.CheckPath(file.path) != nil:
 		return bad("is not a file's name", "name a file in "+f.shown)
 	}
 	info, err := f.root.Stat(file.path)

@@ -41,7 +41,7 @@ func TestFallbackToSpoiledFile(t *testing.T) {
 	t.Parallel()
 	s := newSample(t, 256<<10, 1000, 2<<20)
 	web := newWebServer(t, s)
-	spoiled := s.system.Files[1].Path
+	spoiled := s.files[1].Path
 	b := append([]byte(nil), s.data[spoiled]...)
 	b[300<<10] ^= 1
 	writeFile(t, filepath.Join(s.dir, "demo", spoiled), b)

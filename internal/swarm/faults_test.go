@@ -276,7 +276,7 @@ func TestLimits(t *testing.T) {
 	least := time.Duration(float64(s.system.Size-downBurst) / (2 << 20) * float64(time.Second))
 	for name, source := range map[string]Source{
 		"BitTorrent": s.source(t.TempDir(), seeder.addrPort()),
-		"HTTP":       {Torrent: s.torrent, System: s.system, Dir: t.TempDir(), WebSeeds: []string{web.base(s)}, StallAfter: 200 * time.Millisecond},
+		"HTTP":       {Torrent: s.torrent, System: s.system, Files: s.files, Dir: t.TempDir(), WebSeeds: []string{web.base(s)}, StallAfter: 200 * time.Millisecond},
 	} {
 		node := newEngine(t, map[string]string{"BitTorrent": "127.0.0.211", "HTTP": "127.0.0.212"}[name], Config{DownloadLimit: 2 << 20})
 		began := time.Now()

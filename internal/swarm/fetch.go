@@ -17,9 +17,10 @@ import (
 
 // Source is what Fetch fetches, and from where.
 type Source struct {
-	// Torrent is the metainfo file; System is the catalog's entry it must match.
+	// Torrent is the metainfo file; System is the catalog's entry it must match, and Files the list of that.
 	Torrent []byte
 	System  catalog.System
+	Files   catalog.FileList
 	// Dir is the folder to make System.Name in: the files go to Dir/NAME/PATH. On a node it is on tmpfs.
 	Dir string
 	// Trackers are announce URLs (BEP 3, http), of which each is used.
@@ -49,7 +50,7 @@ const (
 // the engine; the files stay for the next try, unless a file is not the catalog's ([MismatchError]): then they are
 // deleted. To give up their memory, call [Discard]. When ctx ends Fetch returns its error.
 func (e *Engine) Fetch(ctx context.Context, src Source, progress func(Stats)) error {
-	if err := CheckMetainfo(src.Torrent, src.System); err != nil {
+	if err := CheckMetainfo(src.Torrent, src.System, src.Files); err != nil {
 		return err
 	}
 	if progress == nil {
@@ -80,7 +81,7 @@ func (e *Engine) fetch(ctx context.Context, src Source, progress func(Stats)) er
 	}
 	e.Remove(f.layout.hash)
 	if mismatch := (*MismatchError)(nil); errors.As(err, &mismatch) {
-		err = errors.Join(err, Discard(src.Dir, src.System))
+		err = errors.Join(err, Discard(src.Dir, src.System.Name, src.Files))
 	}
 	return err
 }
@@ -158,7 +159,7 @@ func (d *download) run(ctx context.Context) error {
 			close(d.entry.completed)
 			d.engine.locked(func() { d.entry.verifying = true })
 			defer d.engine.locked(func() { d.entry.verifying = false })
-			go func() { verified <- d.entry.store.verify(ctx, d.src.System) }()
+			go func() { verified <- d.entry.store.verify(ctx, d.src.Files) }()
 		case now := <-ticker.C:
 			if complete != nil {
 				if err := d.watch(ctx, now); err != nil {

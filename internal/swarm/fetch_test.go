@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
 
@@ -136,11 +136,11 @@ func TestRefusesOtherFile(t *testing.T) {
 	seeder := newSeeder(t, s, Config{})
 	node, dir := newNode(t, "127.0.0.52"), t.TempDir()
 	src := s.source(dir, seeder.addrPort())
-	src.System.Files = append([]catalog.File(nil), s.system.Files...)
-	src.System.Files[1].SHA256 = strings.Repeat("0", 64)
+	src.Files = slices.Clone(s.files)
+	src.Files[1].SHA256 = strings.Repeat("0", 64)
 	err := node.Fetch(t.Context(), src, nil)
 	var mismatch *MismatchError
-	if !errors.As(err, &mismatch) || mismatch.File != s.system.Files[1].Path || mismatch.Got != s.system.Files[1].SHA256 ||
+	if !errors.As(err, &mismatch) || mismatch.File != s.files[1].Path || mismatch.Got != s.files[1].SHA256 ||
 		!strings.Contains(err.Error(), mismatch.Got) || !strings.Contains(err.Error(), mismatch.Want) {
 		t.Fatalf("got %v", err)
 	}

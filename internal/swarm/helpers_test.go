@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 type sampleSystem struct {
 	dir     string
 	system  catalog.System
+	files   catalog.FileList
 	torrent []byte
 	data    map[string][]byte
 }
@@ -56,12 +57,14 @@ func newSample(t testing.TB, pieceLength int64, sizes ...int) *sampleSystem {
 		b := make([]byte, size)
 		_, _ = random.Read(b)
 		sum := sha256.Sum256(b)
-		s.system.Files = append(s.system.Files, catalog.File{Path: names[i], Size: int64(size), SHA256: hex.EncodeToString(sum[:])})
+		s.files = append(s.files, catalog.File{Path: names[i], Size: int64(size), SHA256: hex.EncodeToString(sum[:])})
 		entries = append(entries, FileEntry{names[i], int64(size)})
-		s.system.Size += int64(size)
 		s.data[names[i]] = b
 		all = append(all, b...)
 		writeFile(t, filepath.Join(s.dir, "demo", names[i]), b)
+	}
+	if _, err := s.system.SetFiles(s.files); err != nil {
+		t.Fatal(err)
 	}
 	var err error
 	s.torrent, s.system.InfoHash, err = EncodeMetainfo("demo", entries, pieceLength, sums(all, pieceLength), []string{"http://192.0.2.1/announce"})
@@ -146,7 +149,7 @@ func newNode(t testing.TB, addr string) *Engine {
 
 // source is what a node needs to fetch the sample into dir from the seeder.
 func (s *sampleSystem) source(dir string, peers ...netip.AddrPort) Source {
-	return Source{Torrent: s.torrent, System: s.system, Dir: dir, Peers: peers, GiveUpAfter: 20 * time.Second}
+	return Source{Torrent: s.torrent, System: s.system, Files: s.files, Dir: dir, Peers: peers, GiveUpAfter: 20 * time.Second}
 }
 
 // testTracker is a tracker as small as can be (BEP 3, BEP 23): it names all peers, the given ones from the start.

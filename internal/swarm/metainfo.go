@@ -28,9 +28,6 @@ const (
 	wantedPieces   = 2048
 )
 
-// maxSize bounds a file and a torrent, in bytes: more than any memory, and far from overflow.
-const maxSize = 1 << 50
-
 // PieceLength chooses the piece length, in bytes, of a torrent of size bytes: the largest power of two that leaves at
 // least 2048 pieces, but from 64 KiB to 4 MiB.
 //
@@ -72,17 +69,22 @@ func EncodeMetainfo(name string, files []FileEntry, pieceLength int64, pieces []
 	if torrent, err = bencode.Marshal(mi); err != nil {
 		return nil, h, fmt.Errorf("make torrent of %q: %w", name, err)
 	}
+	if len(torrent) > catalog.MaxTorrent {
+		return nil, h, fmt.Errorf("make torrent of %q: it has %d bytes, and nodes read %d; offer fewer files, or shorten their paths",
+			name, len(torrent), catalog.MaxTorrent)
+	}
 	return torrent, catalog.InfoHash(mi.HashInfoBytes()), nil
 }
 
-// CheckMetainfo reports whether torrent is the one that the catalog's entry sys speaks of: its infohash, name, piece
-// length, and the order, paths and sizes of its files. torrent came over the network and is not trusted; sys is.
-func CheckMetainfo(torrent []byte, sys catalog.System) error {
+// CheckMetainfo reports whether torrent is the one that the catalog's entry sys and the list of its files speak of: its
+// infohash, name, piece length, and the order, paths and sizes of its files. torrent came over the network and is not
+// trusted; sys and files are.
+func CheckMetainfo(torrent []byte, sys catalog.System, files catalog.FileList) error {
 	l, err := parseMetainfo(torrent)
 	if err != nil {
 		return fmt.Errorf("the torrent of %q: %w", sys.Name, err)
 	}
-	if err := l.matches(sys); err != nil {
+	if err := l.matches(sys, files); err != nil {
 		return fmt.Errorf("this torrent is not the catalog's %q: %w; fetch catalog and torrent anew from the same seeder",
 			sys.Name, err)
 	}
@@ -101,6 +103,9 @@ type layout struct {
 
 // parseMetainfo decodes and checks a metainfo file. Nothing in it leads out of the folder it is stored in.
 func parseMetainfo(torrent []byte) (*layout, error) {
+	if len(torrent) > catalog.MaxTorrent {
+		return nil, fmt.Errorf("has %d bytes; nodes read %d", len(torrent), catalog.MaxTorrent)
+	}
 	var mi metainfo.MetaInfo
 	if err := bencode.Unmarshal(torrent, &mi); err != nil {
 		return nil, fmt.Errorf("is not a torrent file: %w", err)
@@ -127,22 +132,25 @@ func parseMetainfo(torrent []byte) (*layout, error) {
 
 // check reports what makes the layout unusable.
 func (l *layout) check() error {
-	if l.name == "" || l.name == "." || l.name == ".." || strings.ContainsAny(l.name, "/\\\x00") {
-		return fmt.Errorf("its name %q is not a plain folder name", l.name)
+	if err := catalog.CheckName(l.name); err != nil {
+		return err
+	}
+	if len(l.files) > catalog.MaxFiles {
+		return fmt.Errorf("it has %d files; nodes read %d", len(l.files), catalog.MaxFiles)
 	}
 	if l.pieceLength < 16<<10 || l.pieceLength > 1<<30 || l.pieceLength&(l.pieceLength-1) != 0 {
 		return fmt.Errorf("its piece length of %d bytes is not a power of two from 16 KiB to 1 GiB", l.pieceLength)
 	}
 	seen := map[string]bool{}
 	for _, f := range l.files {
-		if !catalog.CleanPath(f.Path) {
-			return fmt.Errorf("the path %q in it leaves the folder or is not clean", f.Path)
+		if err := catalog.CheckPath(f.Path); err != nil {
+			return err
 		}
 		if seen[f.Path] {
 			return fmt.Errorf("the file %q is in it twice", f.Path)
 		}
 		seen[f.Path] = true
-		if f.Size < 0 || f.Size > maxSize {
+		if f.Size < 0 || f.Size > catalog.MaxSize {
 			return fmt.Errorf("the file %q has an impossible size of %d bytes", f.Path, f.Size)
 		}
 	}
@@ -164,16 +172,16 @@ func (l *layout) check() error {
 	return nil
 }
 
-// size is the sum over the files in bytes, at most maxSize.
+// size is the sum over the files in bytes, at most catalog.MaxSize.
 func (l *layout) size() (n int64) {
 	for _, f := range l.files {
-		n = min(n+f.Size, maxSize)
+		n = min(n+f.Size, catalog.MaxSize)
 	}
 	return n
 }
 
 // matches compares the layout with the catalog's entry and words the first difference.
-func (l *layout) matches(sys catalog.System) error {
+func (l *layout) matches(sys catalog.System, files catalog.FileList) error {
 	if l.hash != sys.InfoHash {
 		return fmt.Errorf("its infohash is %s, the catalog says %s", l.hash, sys.InfoHash)
 	}
@@ -183,10 +191,10 @@ func (l *layout) matches(sys catalog.System) error {
 	if l.pieceLength != sys.PieceLength {
 		return fmt.Errorf("its piece length is %d bytes, the catalog says %d", l.pieceLength, sys.PieceLength)
 	}
-	if len(l.files) != len(sys.Files) {
-		return fmt.Errorf("it has %d files, the catalog says %d", len(l.files), len(sys.Files))
+	if len(l.files) != len(files) {
+		return fmt.Errorf("it has %d files, the catalog says %d", len(l.files), len(files))
 	}
-	for i, f := range sys.Files {
+	for i, f := range files {
 		if l.files[i].Path != f.Path {
 			return fmt.Errorf("its file %d is %q, the catalog says %q", i+1, l.files[i].Path, f.Path)
 		}

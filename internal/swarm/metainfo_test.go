@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,7 +111,7 @@ func TestEncodeMetainfoRefuses(t *testing.T) {
 	}{
 		{"a/b", one, 1 << 18, sum, "not a plain folder name"},
 		{"..", one, 1 << 18, sum, "not a plain folder name"},
-		{"n", []FileEntry{{"../a", 1}}, 1 << 18, sum, "leaves the folder"},
+		{"n", []FileEntry{{"../a", 1}}, 1 << 18, sum, "leaves the system's folder"},
 		{"n", []FileEntry{{"a", 1}, {"a", 2}}, 1 << 18, sum, "twice"},
 		{"n", []FileEntry{{"a", 1}, {"a/b", 2}}, 1 << 18, sum, "both a file and a folder"},
 		{"n", []FileEntry{{"a", -1}}, 1 << 18, sum, "impossible size"},
@@ -129,25 +130,24 @@ func TestCheckMetainfo(t *testing.T) {
 	s := newSample(t, 256<<10, 1000, 2000)
 	for _, c := range []struct {
 		what   string
-		change func(torrent *[]byte, sys *catalog.System)
+		change func(torrent *[]byte, sys *catalog.System, files *catalog.FileList)
 		want   string
 	}{
-		{"the right one", func(*[]byte, *catalog.System) {}, ""},
-		{"nothing", func(b *[]byte, _ *catalog.System) { *b = nil }, "is not a torrent file"},
-		{"a web page", func(b *[]byte, _ *catalog.System) { *b = []byte("<html>404") }, "is not a torrent file"},
-		{"more at the end", func(b *[]byte, _ *catalog.System) { *b = append(bytes.Clone(*b), 'x') }, "is not a torrent file"},
-		{"infohash", func(_ *[]byte, s *catalog.System) { s.InfoHash[0]++ }, "this torrent is not the catalog's \"demo\": its infohash is"},
-		{"name", func(_ *[]byte, s *catalog.System) { s.Name = "other" }, `its name is "demo"`},
-		{"piece length", func(_ *[]byte, s *catalog.System) { s.PieceLength *= 2 }, "its piece length is 262144 bytes"},
-		{"file missing", func(_ *[]byte, s *catalog.System) { s.Files = s.Files[:1] }, "it has 2 files, the catalog says 1"},
-		{"order", func(_ *[]byte, s *catalog.System) { s.Files[0], s.Files[1] = s.Files[1], s.Files[0] }, `its file 1 is "vmlinuz"`},
-		{"size", func(_ *[]byte, s *catalog.System) { s.Files[1].Size++ }, `has 2000 bytes, the catalog says 2001`},
-		{"total", func(_ *[]byte, s *catalog.System) { s.Size++ }, "it has 3000 bytes, the catalog says 3001"},
+		{"the right one", func(*[]byte, *catalog.System, *catalog.FileList) {}, ""},
+		{"nothing", func(b *[]byte, _ *catalog.System, _ *catalog.FileList) { *b = nil }, "is not a torrent file"},
+		{"a web page", func(b *[]byte, _ *catalog.System, _ *catalog.FileList) { *b = []byte("<html>404") }, "is not a torrent file"},
+		{"more at the end", func(b *[]byte, _ *catalog.System, _ *catalog.FileList) { *b = append(bytes.Clone(*b), 'x') }, "is not a torrent file"},
+		{"infohash", func(_ *[]byte, s *catalog.System, _ *catalog.FileList) { s.InfoHash[0]++ }, "this torrent is not the catalog's \"demo\": its infohash is"},
+		{"name", func(_ *[]byte, s *catalog.System, _ *catalog.FileList) { s.Name = "other" }, `its name is "demo"`},
+		{"piece length", func(_ *[]byte, s *catalog.System, _ *catalog.FileList) { s.PieceLength *= 2 }, "its piece length is 262144 bytes"},
+		{"file missing", func(_ *[]byte, _ *catalog.System, l *catalog.FileList) { *l = (*l)[:1] }, "it has 2 files, the catalog says 1"},
+		{"order", func(_ *[]byte, _ *catalog.System, l *catalog.FileList) { (*l)[0], (*l)[1] = (*l)[1], (*l)[0] }, `its file 1 is "vmlinuz"`},
+		{"size", func(_ *[]byte, _ *catalog.System, l *catalog.FileList) { (*l)[1].Size++ }, `has 2000 bytes, the catalog says 2001`},
+		{"total", func(_ *[]byte, s *catalog.System, _ *catalog.FileList) { s.Size++ }, "it has 3000 bytes, the catalog says 3001"},
 	} {
-		torrent, sys := s.torrent, s.system
-		sys.Files = append([]catalog.File(nil), sys.Files...)
-		c.change(&torrent, &sys)
-		err := CheckMetainfo(torrent, sys)
+		torrent, sys, files := s.torrent, s.system, slices.Clone(s.files)
+		c.change(&torrent, &sys, &files)
+		err := CheckMetainfo(torrent, sys, files)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %q", c.what, err, c.want)
 		}
@@ -163,7 +163,7 @@ func FuzzCheckMetainfo(f *testing.F) {
 	f.Add([]byte("d4:infod6:lengthi1e4:name1:a12:piece lengthi16384e6:pieces20:01234567890123456789ee"))
 	f.Add([]byte("d4:infod9:file treed0:d6:lengthi1eee12:meta versioni2eee"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_ = CheckMetainfo(b, catalog.System{Name: "debian", InfoHash: h})
+		_ = CheckMetainfo(b, catalog.System{Name: "debian", InfoHash: h}, nil)
 		l, err := parseMetainfo(b)
 		if err != nil {
 			return

@@ -109,20 +109,20 @@ func TestStoreReadsAndWritesAcrossFiles(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := to.verify(t.Context(), s.system); err != nil {
+	if err := to.verify(t.Context(), s.files); err != nil {
 		t.Error(err)
 	}
 	if err := to.Close(); err != nil {
 		t.Error(err)
 	}
 	s.checkFiles(t, dir)
-	if err := Discard(dir, s.system); err != nil {
+	if err := Discard(dir, s.system.Name, s.files); err != nil {
 		t.Error(err)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("Discard left %v", left)
 	}
-	if err := Discard(dir, s.system); err != nil {
+	if err := Discard(dir, s.system.Name, s.files); err != nil {
 		t.Errorf("Discard of nothing: %v", err)
 	}
 }

@@ -59,7 +59,7 @@ func newOddPeer(t testing.TB, addr string, s *sampleSystem, has func(int) bool, 
 // content is the torrent's, as one.
 func (s *sampleSystem) content(t testing.TB) (all []byte) {
 	t.Helper()
-	for _, f := range s.system.Files {
+	for _, f := range s.files {
 		b, err := os.ReadFile(filepath.Join(s.dir, s.system.Name, f.Path))
 		if err != nil {
 			t.Fatal(err)

@@ -32,18 +32,18 @@ func (e *MismatchError) Error() string {
 }
 
 // verify compares every file with the catalog's SHA-256, as many at a time as there are processors.
-func (s *store) verify(ctx context.Context, sys catalog.System) error {
+func (s *store) verify(ctx context.Context, files catalog.FileList) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.NumCPU())
-	for i, f := range sys.Files {
+	for i, f := range files {
 		group.Go(func() error {
 			h := sha256.New()
 			r := &contextReader{ctx, io.NewSectionReader(s.files[i], 0, f.Size)}
 			if _, err := io.CopyBuffer(h, r, make([]byte, 1<<20)); err != nil {
-				return fmt.Errorf("verify file %q of %q: %w", f.Path, sys.Name, err)
+				return fmt.Errorf("verify file %q of %q: %w", f.Path, s.layout.name, err)
 			}
 			if got := hex.EncodeToString(h.Sum(nil)); got != strings.ToLower(f.SHA256) {
-				return &MismatchError{System: sys.Name, File: f.Path, Got: got, Want: f.SHA256}
+				return &MismatchError{System: s.layout.name, File: f.Path, Got: got, Want: f.SHA256}
 			}
 			return nil
 		})
@@ -64,13 +64,13 @@ func (r *contextReader) Read(b []byte) (int, error) {
 	return r.Reader.Read(b)
 }
 
-// Discard deletes the files of a system below dir (Source.Dir), complete or not, and the folders that are empty then.
-// The engine must not have the torrent any more. Files that are not there are no error.
-func Discard(dir string, sys catalog.System) error {
-	root := filepath.Join(dir, sys.Name)
+// Discard deletes the files of the system of that name below dir (Source.Dir), complete or not, and the folders that are
+// empty then. The engine must not have the torrent any more. Files that are not there are no error.
+func Discard(dir, name string, files catalog.FileList) error {
+	root := filepath.Join(dir, name)
 	var errs []error
-	for _, f := range sys.Files {
-		if !catalog.CleanPath(f.Path) {
+	for _, f := range files {
+		if catalog.CheckPath(f.Path) != nil {
 			continue
 		}
 		path := filepath.Join(root, filepath.FromSlash(f.Path))

@@ -30,7 +30,8 @@ func TestChangesArePickedUp(t *testing.T) {
 	})
 	r.get(catalog.TorrentPath(old.InfoHash))
 	sum := sha256.Sum256(r.get(old.FilePath("vmlinuz")))
-	if hex.EncodeToString(sum[:]) != old.Files[0].SHA256 {
+	files, err := old.OpenFiles(r.get(catalog.FileListPath(old.InfoHash)))
+	if err != nil || hex.EncodeToString(sum[:]) != files[0].SHA256 {
 		t.Error("the old version is no longer what its catalog said")
 	}
 

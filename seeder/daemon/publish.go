@@ -130,7 +130,7 @@ func (p *publisher) swap(release *web.Release, versions []store.Version) error {
 	}
 	for _, v := range versions {
 		h := v.System.InfoHash
-		release.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Dir: v.Dir}
+		release.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Files: v.Files, FileList: v.FileList, Dir: v.Dir}
 		if p.seeding[h] == nil {
 			p.seeding[h] = &version{}
 		}

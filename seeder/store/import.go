@@ -243,8 +243,10 @@ func (s *Store) version(sys site.System, h catalog.InfoHash, r record, announce 
 		Launch: sys.Launch, InfoHash: h, PieceLength: r.PieceLength,
 	}
 	for _, f := range r.Files {
-		v.System.Files = append(v.System.Files, f.File)
-		v.System.Size += f.Size
+		v.Files = append(v.Files, f.File)
 	}
-	return v, nil
+	if v.FileList, err = v.System.SetFiles(v.Files); err != nil {
+		return Version{}, err
+	}
+	return v, v.System.Validate()
 }

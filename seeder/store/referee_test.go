@@ -25,8 +25,8 @@ func TestAria2(t *testing.T) {
 			if out, err := check(t, aria2c, v); err != nil {
 				t.Fatalf("aria2c: %v\n%s", err, out)
 			}
-			flipBit(t, filepath.Join(v.Dir, v.System.Name, files[0].path), v.System.Files[0].Size)
-			if out, err := check(t, aria2c, v); err == nil && v.System.Files[0].Size > 0 {
+			flipBit(t, filepath.Join(v.Dir, v.System.Name, files[0].path), v.Files[0].Size)
+			if out, err := check(t, aria2c, v); err == nil && v.Files[0].Size > 0 {
 				t.Errorf("aria2c takes a file with a flipped bit:\n%s", out)
 			}
 		})

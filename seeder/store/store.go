@@ -50,6 +50,9 @@ type Store struct {
 // Version is one state of a system, stored.
 type Version struct {
 	System catalog.System
+	// Files are the system's, and FileList the same as the document that System.List identifies.
+	Files    catalog.FileList
+	FileList []byte
 	// Torrent is the metainfo file.
 	Torrent []byte
 	// Dir is the folder in which the version's folder System.Name is.

@@ -150,11 +150,15 @@ func TestSums(t *testing.T) {
 
 			want := catalog.System{
 				Name: "tiny", Title: "The tiny", Description: "text", Arch: "amd64", Hidden: true, Launch: sys.Launch,
-				InfoHash: v.System.InfoHash, PieceLength: int64(piece), Size: int64(len(all)),
+				InfoHash: v.System.InfoHash, PieceLength: int64(piece),
 			}
+			var list catalog.FileList
 			for _, f := range files {
 				sum := sha256.Sum256(f.body)
-				want.Files = append(want.Files, catalog.File{Path: f.path, Size: int64(len(f.body)), SHA256: hex.EncodeToString(sum[:])})
+				list = append(list, catalog.File{Path: f.path, Size: int64(len(f.body)), SHA256: hex.EncodeToString(sum[:])})
+			}
+			if document, err := want.SetFiles(list); err != nil || !bytes.Equal(document, v.FileList) || !reflect.DeepEqual(v.Files, list) {
+				t.Errorf("the list of files is %s, %v", v.FileList, err)
 			}
 			if !reflect.DeepEqual(v.System, want) {
 				t.Errorf("got  %+v\nwant %+v", v.System, want)

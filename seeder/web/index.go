@@ -53,7 +53,7 @@ func systemRows(release *Release) (rows []page.System) {
 			Title: t.System.Title, Description: t.System.Description, Method: cmp.Or(t.System.Launch.Method, runtimeKind), Arch: t.System.Arch,
 			Default: t.System.Name == release.Default, Hidden: t.System.Hidden, Size: t.System.Size, Torrent: catalog.TorrentPath(t.System.InfoHash),
 		}
-		for _, f := range t.System.Files {
+		for _, f := range t.Files {
 			row.Files = append(row.Files, page.File{Path: f.Path, URL: t.System.FilePath(f.Path), Size: f.Size})
 		}
 		rows = append(rows, row)

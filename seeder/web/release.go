@@ -13,11 +13,13 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// The folders of torrents and of systems' files, as catalog.TorrentPath and catalog.WebSeedPath write them.
+// The folders of torrents with their lists of files, and of systems' files, as catalog.TorrentPath, catalog.FileListPath and
+// catalog.WebSeedPath write them.
 const (
-	torrentPrefix = "/torrents/"
-	torrentSuffix = ".torrent"
-	systemsPrefix = "/systems/"
+	torrentPrefix  = "/torrents/"
+	torrentSuffix  = ".torrent"
+	fileListSuffix = ".files.json"
+	systemsPrefix  = "/systems/"
 )
 
 // Release is what is published at one time. Nothing in it may be changed afterwards.
@@ -33,6 +35,9 @@ type Release struct {
 type Torrent struct {
 	Metainfo []byte
 	System   catalog.System
+	// Files are the system's, and FileList the same as the document that System.List identifies.
+	Files    catalog.FileList
+	FileList []byte
 	// Dir is the parent of the folder System.Name that holds the files.
 	Dir string
 }
@@ -67,6 +72,7 @@ func (d document) serve(w http.ResponseWriter, r *http.Request, contentType stri
 // torrent is a Torrent as it is served.
 type torrent struct {
 	metainfo  document
+	list      document
 	name, dir string
 	files     map[string]catalog.File
 }
@@ -76,11 +82,11 @@ type torrent struct {
 func (s *Server) Publish(release *Release) {
 	torrents := map[catalog.InfoHash]*torrent{}
 	for h, t := range release.Torrents {
-		files := make(map[string]catalog.File, len(t.System.Files))
-		for _, f := range t.System.Files {
+		files := make(map[string]catalog.File, len(t.Files))
+		for _, f := range t.Files {
 			files[f.Path] = f
 		}
-		torrents[h] = &torrent{metainfo: newDocument(t.Metainfo), name: t.System.Name, dir: t.Dir, files: files}
+		torrents[h] = &torrent{metainfo: newDocument(t.Metainfo), list: newDocument(t.FileList), name: t.System.Name, dir: t.Dir, files: files}
 	}
 	current := &published{release: release, catalog: newDocument(release.Catalog), signature: newDocument(release.Signature)}
 
@@ -139,9 +145,15 @@ func (s *Server) serveSignature(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveTorrent(w http.ResponseWriter, r *http.Request) {
-	digits, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, torrentPrefix), torrentSuffix)
-	if t := s.torrent(digits); ok && t != nil {
+	digits, kind, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, torrentPrefix), ".")
+	t := s.torrent(digits)
+	switch {
+	case t == nil:
+	case "."+kind == torrentSuffix:
 		t.metainfo.serve(w, r, "application/x-bittorrent")
+		return
+	case "."+kind == fileListSuffix:
+		t.list.serve(w, r, "application/json")
 		return
 	}
 	notFound(w, "no such torrent (any more); "+catalog.PathCatalog+" lists those there are")

@@ -62,7 +62,7 @@ func bigFile(t *testing.T, s *site) {
 // publishFile publishes a release whose file vmlinuz has n bytes. The server believes the sum, which is a wrong one.
 func publishFile(s *site, n int64) {
 	release := s.release(hash1)
-	release.Torrents[hash1].System.Files[0].Size = n
+	release.Torrents[hash1].Files[0].Size = n
 	s.Publish(release)
 }
 

@@ -92,12 +92,11 @@ func (s *site) release(h catalog.InfoHash) *Release {
 		Torrents: map[catalog.InfoHash]Torrent{h: {
 			Metainfo: []byte("metainfo of " + h.String()),
 			Dir:      filepath.Join(s.dir, "oss"),
-			System: catalog.System{
-				Name: "tiny", Title: "Tiny & small", InfoHash: h,
-				Files: []catalog.File{
-					file("vmlinuz", "tiny kernel"), file("sub/a b%c", "tiny file"), file("changed", "was much longer"),
-					file("link", secret), file("missing", "?"), file("../secret", secret),
-				},
+			FileList: []byte("list of " + h.String()),
+			System:   catalog.System{Name: "tiny", Title: "Tiny & small", InfoHash: h},
+			Files: catalog.FileList{
+				file("vmlinuz", "tiny kernel"), file("sub/a b%c", "tiny file"), file("changed", "was much longer"),
+				file("link", secret), file("missing", "?"), file("../secret", secret),
 			},
 		}},
 	}
@@ -128,6 +127,7 @@ func TestPaths(t *testing.T) {
 	}{
 		"catalog":     {catalog.PathCatalog, 200, "catalog of " + hash1.String(), "application/json"},
 		"signature":   {catalog.PathSignature, 200, "signature of " + hash1.String(), "text/plain; charset=utf-8"},
+		"files":       {catalog.FileListPath(hash1), 200, "list of " + hash1.String(), "application/json"},
 		"torrent":     {catalog.TorrentPath(hash1), 200, "metainfo of " + hash1.String(), "application/x-bittorrent"},
 		"kernel":      {catalog.PathKernel, 200, "kernel", "application/octet-stream"},
 		"initramfs":   {catalog.PathInitrd, 200, "initramfs", "application/octet-stream"},

@@ -50,7 +50,7 @@ func first() {
 	if err != nil {
 		fail("%v", err)
 	}
-	if err := launch.Preflight(job.System, method, free); err != nil {
+	if err := launch.Preflight(job.System, job.Files, method, free); err != nil {
 		fmt.Printf("VM preflight: %v\n", err)
 	}
 	// What can't be a kernel is refused in words.
@@ -65,7 +65,7 @@ func first() {
 	}
 	took := time.Since(start)
 	peak, after := watch.stop()
-	need := method.Need(job.System)
+	need := method.Need(job.System, job.Files)
 	fmt.Printf("VM load: need %d peak %d after %d took %s\n", need.Copies+need.Files, peak, after, took)
 	_, err = method.Start(context.Background(), job)
 	fmt.Printf("VM start: %v\n", err)
@@ -97,16 +97,17 @@ func system() (launch.Job, error) {
 		Kernel: "kernel", Initrd: []string{"large.img", "root.cpio", "marker.cpio"},
 		Cmdline: "console=ttyS0 quiet stage=2 system={{.System}}",
 	}}}
+	var files catalog.FileList
 	for _, name := range []string{"kernel", "large.img", "root.cpio", "marker.cpio"} {
 		info, err := os.Stat(dir + "/" + name)
 		if err != nil {
 			return launch.Job{}, err
 		}
-		sys.Files = append(sys.Files, catalog.File{Path: name, Size: info.Size()})
+		files = append(files, catalog.File{Path: name, Size: info.Size()})
 		sys.Size += info.Size()
 	}
 	logf := func(format string, args ...any) { fmt.Printf("VM log: "+format+"\n", args...) }
-	return launch.Job{System: sys, Dir: dir, Vars: map[string]string{"System": "vm"}, Log: logf}, nil
+	return launch.Job{System: sys, Files: files, Dir: dir, Vars: map[string]string{"System": "vm"}, Log: logf}, nil
 }
 
 // memoryWatch samples how much memory is free.

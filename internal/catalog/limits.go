@@ -1,0 +1,115 @@
+package catalog
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What both sides must agree on. The seeder refuses to publish what is beyond these limits, and names the system that is;
+// nodes refuse to read it. So a limit that a site meets with is met where a person can do something about it.
+const (
+	// MaxDocument is the most bytes of an encoded catalog. Every node reads it at each boot and keeps it in memory, decoded,
+	// as long as phase 1 runs. 200 systems with their longest descriptions and command lines fit.
+	MaxDocument = 1 << 20
+	// MaxSystems is how many systems a catalog lists: more than a person chooses among.
+	MaxSystems = 1000
+	// MaxEntry is the most bytes of one system in the document, as JSON: a description, a command line and what surrounds
+	// them, twice.
+	MaxEntry = 8 << 10
+	// MaxSignature is the most bytes of a signature file. minisign's own are some 300.
+	MaxSignature = 4 << 10
+
+	// MaxFiles is how many files a system has. MaxSiteFiles is for all systems of a site together: the seeder keeps their
+	// lists in memory, some 300 bytes a file.
+	MaxFiles     = 100_000
+	MaxSiteFiles = 1_000_000
+	// MaxFileList is the most bytes of a system's list of files, and MaxTorrent of its metainfo file (BEP 3), which has the
+	// same paths and 20 bytes a piece. A node has both in memory while it fetches.
+	MaxFileList = 32 << 20
+	MaxTorrent  = 32 << 20
+
+	// MaxName is NAME_MAX, the most bytes of a name in a folder: on tmpfs, where nodes keep the files, and on the file
+	// systems of seeders.
+	MaxName = 255
+	// MaxPath is the most bytes of a path within a system's folder. With the folder that a node or seeder keeps the system
+	// in, it stays below Linux's PATH_MAX (4096 with a zero byte), and escaped in a URL below what HTTP servers read.
+	MaxPath = 2048
+	// MaxSize is the most bytes of a system: far more than any node's memory, and far from overflow.
+	MaxSize = 1 << 50
+
+	// MaxTitle and MaxDescription are the most bytes of those texts: a line, and what people read to its end.
+	MaxTitle       = 100
+	MaxDescription = 1000
+
+	// MaxCmdline is the most bytes of a kernel command line with its placeholders filled in. Kernels keep
+	// COMMAND_LINE_SIZE bytes, 2048 on x86 and arm64, and say in their header that they take one less (cmdline_size,
+	// Linux's Documentation/arch/x86/boot.rst); kexec_file_load(2) counts the zero byte at the end as well (bzImage64_load in
+	// arch/x86/kernel/kexec-bzimage64.c). A kernel whose header says less takes less.
+	MaxCmdline = 2046
+	// MaxInitrds is how many initrds a system joins, and MaxInitrd the most bytes of them together: a file that
+	// kexec_file_load(2) reads has at most 4 GiB (KEXEC_FILE_SIZE_MAX in kernel/kexec_file.c).
+	MaxInitrds = 64
+	MaxInitrd  = 4 << 30
+)
+
+// checkText reports a text that can't be in a catalog: one that is too long, is not UTF-8 (JSON would replace what is not, so
+// that two names become one), or has control characters in it, on which the consoles that show it would act. what names it.
+func checkText(what, s string, most int, allowed string) error {
+	switch {
+	case len(s) > most:
+		return fmt.Errorf("%s has %d bytes, and nodes take %d; shorten it", what, len(s), most)
+	case !utf8.ValidString(s):
+		return fmt.Errorf("%s %q is not UTF-8; write it in UTF-8", what, s)
+	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune(allowed, r) }):
+		return fmt.Errorf("%s %q has a control character in it; remove it", what, s)
+	}
+	return nil
+}
+
+// checkWords is checkText for each of a program's arguments, which may have any character but a zero byte in them.
+func checkWords(what string, words []string) error {
+	for _, w := range words {
+		switch {
+		case !utf8.ValidString(w):
+			return fmt.Errorf("%s %q is not UTF-8; write it in UTF-8", what, w)
+		case strings.ContainsRune(w, 0):
+			return fmt.Errorf("%s %q has a zero byte in it; remove it", what, w)
+		}
+	}
+	return nil
+}
+
+// CheckPath reports a path that no file of a system can have. It wants a relative, clean, slash-separated path that stays in
+// its folder, is UTF-8, has no backslash (a separator to clients elsewhere) and no control character, and is as short as
+// file systems want it.
+func CheckPath(p string) error {
+	if err := checkText("the path", p, MaxPath, ""); err != nil {
+		return err
+	}
+	if p == "" || p == "." || p != path.Clean(p) || path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../") {
+		return fmt.Errorf("the path %q leaves the system's folder or is not clean", p)
+	}
+	if strings.ContainsRune(p, '\\') {
+		return fmt.Errorf("the path %q has a backslash in it; rename the file", p)
+	}
+	for element := range strings.SplitSeq(p, "/") {
+		if len(element) > MaxName {
+			return fmt.Errorf("the name %q has %d bytes, and file systems take %d; shorten it", element, len(element), MaxName)
+		}
+	}
+	return nil
+}
+
+// CheckName reports a name that no system can have: it is a folder's and a torrent's.
+func CheckName(name string) error {
+	if err := checkText("the name", name, MaxName, ""); err != nil {
+		return err
+	}
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\`) {
+		return fmt.Errorf("the name %q is not a plain folder name", name)
+	}
+	return nil
+}
