@@ -200,7 +200,7 @@ func TestServesSignedCatalogOnce(t *testing.T) {
 }
 
 func TestInterfaces(t *testing.T) {
-	if _, err , _, err := interfaces(site.Serve{Interfaces: []string{"nosuch0"}}); err == nil {
+	if _, _, err := interfaces(site.Serve{Interfaces: []string{"nosuch0"}}); err == nil {
 		t.Error("an interface that is not there was accepted")
 	}
 	on, _, err := interfaces(site.Serve{Interfaces: []string{"lo"}})

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/site"
-	"github.com/boottorrent/boottorrent/internal/version"
+	release "github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 )
@@ -32,7 +32,7 @@ func testOf(s *site.Site, on []Interface, missing error) selftest.Input {
 	all, _ := addressed() // of which it was told why it fails
 	return selftest.Input{
 		Site: s, Interfaces: dhcpInterfaces(on), All: dhcpInterfaces(all), NoInterface: missing,
-		Loaders: loaders(), Wanted: loaderNames, Release: version.Release, Revision: version.Revision(), Wait: dhcp.NeighbourWait,
+		Loaders: loaders(), Wanted: loaderNames, Release: release.Release, Revision: release.Revision(), Wait: dhcp.NeighbourWait,
 	}
 }
 
