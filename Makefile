@@ -19,7 +19,7 @@ BENCH := swarm --scenario equal,server10,quarter,stagger,single,unshaped --nodes
 
 export CGO_ENABLED = 0
 
-.PHONY: help build install demo test unit room bench lint fuzz deps deps-demo deps-bench clean
+.PHONY: help build install demo test check unit race room bench lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,10 +35,17 @@ demo: deps-demo build ## a room of three nodes on this machine; NODES=5 for five
 	$(SUDO) env PATH="$$PATH" GOCACHE="$$($(GO) env GOCACHE)" GOMODCACHE="$$($(GO) env GOMODCACHE)" \
 		$(GO) run ./integration/demo --nodes $(NODES) $(DEMOFLAGS)
 
-test: deps lint unit room ## everything: installs what is missing, then lint, unit tests and the room
+test: ## everything: installs what is missing, then lint, unit tests and rooms; what failed is listed at the end
+	@.ci/stages deps lint unit room
+
+check: ## lint and unit tests alone: before each commit
+	@.ci/stages lint unit
 
 unit: ## the quick tests; those that need root or a foreign tool say so when they skip
 	$(GO) test $$($(GO) list ./... | grep -v /integration)
+
+race: ## the unit tests with the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race $(RACEFLAGS) $$($(GO) list ./... | grep -v /integration) ./integration/lossy ./integration/bench/...
 
 room: ## machines that boot from real firmware up, in network namespaces of this machine; needs root
 	$(SUDO) env PATH="$$PATH" CI="$$CI" GOCACHE="$$($(GO) env GOCACHE)" GOMODCACHE="$$($(GO) env GOMODCACHE)" CGO_ENABLED=0 \
@@ -50,8 +57,15 @@ bench: deps-bench ## measure the swarm beside aria2, libtorrent and HTTP; BENCHF
 	$(SUDO) bin/bench $(BENCH) $(BENCHFLAGS)
 
 lint: ## gofmt, go vet, staticcheck
+	@.ci/stages gofmt vet staticcheck
+
+gofmt:
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
+
+vet:
 	$(GO) vet ./...
+
+staticcheck:
 	$(GO) tool staticcheck ./...
 
 fuzz: ## every fuzz target for ten seconds, and a list of those that failed; FUZZTIME=10m for longer

@@ -4,27 +4,25 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
-	"github.com/boottorrent/boottorrent/seeder/nodelog"
+	"github.com/boottorrent/boottorrent/seeder/fleet"
 )
 
 // Logs shows lines as they come, and a new boot, until it is interrupted.
 func TestLogsFollows(t *testing.T) {
 	dir := t.TempDir()
-	logs := nodelog.New(filepath.Join(dir, site.StateDir, daemon.LogDir), slog.New(slog.DiscardHandler), time.Now)
+	logs := fleet.New(fleet.Config{Dir: filepath.Join(dir, site.StateDir, daemon.LogDir)})
 	post := func(body string) {
 		t.Helper()
 		w := httptest.NewRecorder()
-		if logs.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/api/log", strings.NewReader(body))); w.Code != 204 {
+		if logs.LogHandler().ServeHTTP(w, httptest.NewRequest("POST", "/api/log", strings.NewReader(body))); w.Code != 204 {
 			t.Fatalf("%s: %d %s", body, w.Code, w.Body)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/seederurl"
 )
 
 // Limits on what a node reads into memory, in bytes, unpacked where the seeder sent it compressed, and how long, so that a
@@ -110,10 +111,25 @@ func (c *Client) post(ctx context.Context, path string, value any) error {
 	return err
 }
 
-// Probe finds out whether a seeder answers at all.
+// ErrNotSeeder is wrapped by Probe where something answers that is no seeder.
+var ErrNotSeeder = errors.New("something answers there, but it is no seeder of BootTorrent: check address and port")
+
+// Probe finds out whether a seeder answers: with the signature of a catalog, which no other server has. Whose it is Catalog
+// finds out.
 func (c *Client) Probe(ctx context.Context) error {
-	_, err := c.get(ctx, catalog.PathSignature, catalog.MaxSignature)
-	return err
+	b, err := c.get(ctx, catalog.PathSignature, catalog.MaxSignature)
+	var status *StatusError
+	if errors.As(err, &status) && status.Code/100 != 5 { // a seeder that is starting up says 503
+		return fmt.Errorf("%w (%w)", ErrNotSeeder, err)
+	}
+	if err != nil {
+		return err
+	}
+	var signature minisign.Signature
+	if err := signature.UnmarshalText(b); err != nil {
+		return ErrNotSeeder
+	}
+	return nil
 }
 
 // StatusError is an answer other than 2xx.
@@ -161,16 +177,28 @@ func (c *Client) do(req *http.Request, limit int64) ([]byte, error) {
 // errNoAnswer is what an answer that takes too long ends with.
 var errNoAnswer = fmt.Errorf("nothing came within %s", timeout)
 
-// plain takes from an error of net/http what repeats the request, and prefers the reason why ctx ended.
+// plain takes from an error of net/http what repeats the request and the address, and prefers the reason why ctx ended.
 func plain(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
 	if u := (*url.Error)(nil); errors.As(err, &u) {
-		return u.Err
+		err = u.Err
+	}
+	if why, ok := seederurl.Unreachable(err); ok {
+		return unreachable{why, err}
 	}
 	return err
 }
+
+// unreachable is an error in other words.
+type unreachable struct {
+	why string
+	err error
+}
+
+func (u unreachable) Error() string { return u.why }
+func (u unreachable) Unwrap() error { return u.err }
 
 // direct ignores proxy variables, which have no meaning on a node, and keeps few idle connections.
 var direct = &http.Client{Transport: &http.Transport{

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -141,6 +142,30 @@ func TestReport(t *testing.T) {
 }
 
 // What a person reads when nobody answers: who, and why, once.
+// Any server says 200 to something; only a seeder has a signature there.
+func TestProbe(t *testing.T) {
+	key, document, signature := signed(t, "lab")
+	ours := seeder(t, files(map[string][]byte{catalog.PathCatalog: document, catalog.PathSignature: signature}))
+	ours.Key = key
+	if err := ours.Probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for name, handler := range map[string]http.HandlerFunc{
+		"a page for everything": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome to your router") },
+		"nothing at all":        func(http.ResponseWriter, *http.Request) {},
+		"not found":             http.NotFound,
+		"a login":               func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
+	} {
+		if err := seeder(t, handler).Probe(t.Context()); !errors.Is(err, ErrNotSeeder) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	starting := seeder(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not yet", http.StatusServiceUnavailable) }))
+	if err := starting.Probe(t.Context()); err == nil || errors.Is(err, ErrNotSeeder) || !strings.Contains(err.Error(), "not yet") {
+		t.Errorf("a seeder that is starting: %v", err)
+	}
+}
+
 func TestNoAnswer(t *testing.T) {
 	silent := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-silent }))
@@ -153,7 +178,7 @@ func TestNoAnswer(t *testing.T) {
 		t.Errorf("error %q, want %q", err, want)
 	}
 	err = (&Client{Base: "http://127.0.0.1:1"}).Probe(t.Context())
-	if want := "the seeder http://127.0.0.1:1 does not answer: dial tcp 127.0.0.1:1: connect: connection refused"; err == nil || err.Error() != want {
+	if want := "the seeder http://127.0.0.1:1 does not answer: nothing runs at that port: connection refused"; err == nil || err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
 	}
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -13,6 +12,9 @@ import (
 
 // cmdlinePath is where the kernel shows the command line it was started with (proc(5)).
 const cmdlinePath = "/proc/cmdline"
+
+// maxVLAN is the largest number of a VLAN (IEEE 802.1Q, 9.6).
+const maxVLAN = 4094
 
 // ReadCmdline reads /proc/cmdline; see [ParseCmdline].
 func ReadCmdline() (Cmdline, []string, error) {
@@ -83,8 +85,8 @@ func cutWord(s string) (word, rest string) {
 type parser struct {
 	out      Cmdline
 	warnings []string
-	// The interface can be named in three places; settleInterface decides.
-	ipDevice, vlanDevice, btInterface string
+	// The interface can be named in three places; settleInterface decides. vlanLink is what vlan= calls the VLAN's own interface.
+	ipDevice, vlanDevice, vlanLink, btInterface string
 }
 
 func (p *parser) warn(format string, args ...any) {
@@ -179,7 +181,7 @@ func (p *parser) vlan(name, value string) {
 	parent, plain := strings.CutSuffix(link, digits)
 	id, err := strconv.Atoi(digits)
 	ok := plain && (parent == "" || parent == "vlan" || strings.HasSuffix(parent, "."))
-	if err != nil || !ok || id < 1 || id > 4094 {
+	if err != nil || !ok || id < 1 || id > maxVLAN {
 		p.warn("%s=%s is ignored; write %s=ID with an ID from 1 to 4094, or vlan=eth0.ID:eth0", name, value, name)
 		return
 	}
@@ -187,13 +189,36 @@ func (p *parser) vlan(name, value string) {
 		device = strings.TrimSuffix(parent, ".")
 	}
 	p.out.Network.VLAN = id
-	p.vlanDevice = device
+	p.vlanDevice, p.vlanLink = device, link
+}
+
+// card is the network card that a name stands for. It may be that of a VLAN's interface, as dracut and the kernel call it
+// (eth0.5), which is made only when the card is known; and BOOTIF, as dracut has it, is the card that BOOTIF= names.
+func (p *parser) card(device string) string {
+	n := &p.out.Network
+	if device == "BOOTIF" {
+		if n.MAC == "" {
+			p.warn("the interface BOOTIF is ignored: there is no BOOTIF= on the kernel command line to say which that is")
+		}
+		return n.MAC
+	}
+	if device != "" && device == p.vlanLink {
+		return p.vlanDevice
+	}
+	parent, digits, found := strings.Cut(device, ".")
+	id, err := strconv.Atoi(digits)
+	if !found || parent == "" || err != nil || id < 1 || id > maxVLAN || n.VLAN != 0 && n.VLAN != id {
+		return device
+	}
+	n.VLAN = id
+	return parent
 }
 
 // settleInterface decides between the interfaces named in ip=, vlan= and bt.interface=.
 func (p *parser) settleInterface() {
 	n := &p.out.Network
 	for _, device := range []string{p.btInterface, p.ipDevice, p.vlanDevice} {
+		device = p.card(device)
 		// A MAC address may be written in any of its forms; it is compared in one.
 		if mac, err := net.ParseMAC(device); err == nil {
 			device = mac.String()
@@ -207,136 +232,4 @@ func (p *parser) settleInterface() {
 				n.Interface, device, n.Interface)
 		}
 	}
-}
-
-const ipHelp = "write ip=dhcp, ip=ADDRESS/PREFIX, or ip=ADDRESS::GATEWAY:NETMASK:HOSTNAME:INTERFACE:none:DNS"
-
-// ip reads the kernel's ip= (Documentation/admin-guide/nfs/nfsroot.rst):
-// ADDRESS:SERVER:GATEWAY:NETMASK:HOSTNAME:INTERFACE:AUTOCONF:DNS0:DNS1, or only AUTOCONF; and ADDRESS/PREFIX in
-// place of ADDRESS. A later ip= replaces an earlier one.
-func (p *parser) ip(value string) {
-	n := &p.out.Network
-	clean := Network{MAC: n.MAC, VLAN: n.VLAN}
-	fields := strings.Split(value, ":")
-	if len(fields) == 1 && !strings.ContainsAny(value, "./") {
-		if p.autoconf(value, value) {
-			clean.DHCP = true
-			*n, p.ipDevice = clean, ""
-		}
-		return
-	}
-	if len(fields) == 2 && p.isAutoconf(fields[1]) && !strings.Contains(fields[0], ".") {
-		// dracut's ip=INTERFACE:dhcp.
-		clean.DHCP = true
-		*n, p.ipDevice = clean, fields[0]
-		return
-	}
-	if strings.Contains(value, "[") || len(fields) > 10 {
-		p.warn("ip=%s is ignored; only IPv4 is spoken here: %s", value, ipHelp)
-		return
-	}
-	parsed, device, err := parseIP(append(fields, make([]string, 10)...))
-	if err != nil {
-		p.warn("ip=%s is ignored: %v; %s", value, err, ipHelp)
-		return
-	}
-	if len(fields) > 6 && !parsed.Static.IsValid() && !p.autoconf(fields[6], value) {
-		return
-	}
-	parsed.MAC, parsed.VLAN, parsed.DHCP = n.MAC, n.VLAN, !parsed.Static.IsValid()
-	*n, p.ipDevice = parsed, device
-}
-
-func (p *parser) isAutoconf(word string) bool {
-	switch word {
-	case "", "dhcp", "on", "any", "both":
-		return true
-	}
-	return false
-}
-
-// autoconf says whether the word asks for DHCP, and warns if not.
-func (p *parser) autoconf(word, whole string) bool {
-	if p.isAutoconf(word) {
-		return true
-	}
-	p.warn("ip=%s is ignored, DHCP is used: a node needs an address, and of the ways to ask for one only dhcp is known; %s",
-		whole, ipHelp)
-	return false
-}
-
-// parseIP reads the fields of the long form; missing ones are empty. Without an address the result asks for DHCP.
-func parseIP(f []string) (n Network, device string, err error) {
-	n.Hostname, device = f[4], f[5]
-	if n.Gateway, err = optionalAddr("gateway", f[2]); err != nil {
-		return Network{}, "", err
-	}
-	if n.Server, err = optionalAddr("server", f[1]); err != nil {
-		return Network{}, "", err
-	}
-	for _, s := range f[7:9] {
-		dns, err := optionalAddr("name server", s)
-		if err != nil {
-			return Network{}, "", err
-		}
-		if dns.IsValid() {
-			n.DNS = append(n.DNS, dns)
-		}
-	}
-	if f[0] == "" {
-		return n, device, nil
-	}
-	n.Static, err = staticPrefix(f[0], f[3])
-	if err != nil {
-		return Network{}, "", err
-	}
-	return n, device, nil
-}
-
-// optionalAddr parses an IPv4 address; empty and 0.0.0.0 are none.
-func optionalAddr(what, s string) (netip.Addr, error) {
-	if s == "" {
-		return netip.Addr{}, nil
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil || !a.Is4() {
-		return netip.Addr{}, fmt.Errorf("the %s %q is no IPv4 address", what, s)
-	}
-	if a.IsUnspecified() {
-		return netip.Addr{}, nil
-	}
-	return a, nil
-}
-
-// staticPrefix joins ADDRESS or ADDRESS/PREFIX with a netmask. Without either the kernel takes the mask of the
-// address's class, and so does this.
-func staticPrefix(address, mask string) (netip.Prefix, error) {
-	if strings.Contains(address, "/") {
-		p, err := netip.ParsePrefix(address)
-		if err != nil || !p.Addr().Is4() || p.Addr().IsUnspecified() || p.Bits() == 0 {
-			return netip.Prefix{}, fmt.Errorf("%q is no IPv4 address with a prefix length", address)
-		}
-		return p, nil
-	}
-	a, err := optionalAddr("address", address)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	if !a.IsValid() {
-		return netip.Prefix{}, fmt.Errorf("%q is no address", address)
-	}
-	ip4 := net.IP(a.AsSlice())
-	m := ip4.DefaultMask()
-	if mask != "" {
-		parsed := net.ParseIP(mask).To4()
-		if parsed == nil {
-			return netip.Prefix{}, fmt.Errorf("the netmask %q is none", mask)
-		}
-		m = net.IPMask(parsed)
-	}
-	ones, bits := m.Size()
-	if bits == 0 || ones == 0 {
-		return netip.Prefix{}, fmt.Errorf("the netmask %q is none", mask)
-	}
-	return netip.PrefixFrom(a, ones), nil
 }

@@ -35,6 +35,8 @@ type Network struct {
 	Hostname string
 	// Server is ip='s second field, the boot server; zero if not given.
 	Server netip.Addr
+	// MTU is in bytes, from dracut's ip=…:MTU; 0 leaves it to DHCP.
+	MTU int
 	// Interface restricts to one interface (the one in ip=, or bt.interface=NAME or =MAC); MAC, from BOOTIF=01-aa-bb-…,
 	// only says which to prefer.
 	Interface string

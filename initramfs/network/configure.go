@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -37,16 +38,17 @@ func (h host) configure(l Lease, ev func(string)) error {
 	if err != nil {
 		return fmt.Errorf("configure %s: %w", l.Interface, err)
 	}
-	if l.MTU > 0 && l.MTU != link.Attrs().MTU {
-		if err := netlink.LinkSetMTU(link, l.MTU); err != nil {
-			ev(fmt.Sprintf("%s: the MTU %d that DHCP wants is not possible: %v", l.Interface, l.MTU, err))
-		}
+	for _, note := range l.notes {
+		ev(l.Interface + ": " + note)
+	}
+	if err := setMTU(link, cmp.Or(l.fixedMTU, l.MTU)); err != nil {
+		ev(fmt.Sprintf("%s: %v; the MTU stays %d", l.Interface, err, link.Attrs().MTU))
 	}
 	if err := setAddress(link, l.Addr); err != nil {
 		return err
 	}
-	if err := setRoutes(link, l); err != nil {
-		return err
+	for _, err := range setRoutes(link, l) {
+		ev(fmt.Sprintf("%s: %v; the boot goes on without", l.Interface, err))
 	}
 	if err := h.writeResolvConf(l); err != nil {
 		ev(fmt.Sprintf("%s: names can't be resolved: %v", l.Interface, err))
@@ -55,6 +57,28 @@ func (h host) configure(l Lease, ev func(string)) error {
 		if err := h.setHostname(l.Hostname); err != nil {
 			ev(fmt.Sprintf("%s: the host name %q is not set: %v", l.Interface, l.Hostname, err))
 		}
+	}
+	return nil
+}
+
+// setMTU sets an interface's MTU, 0 for none. A VLAN's can't be larger than that of the card below it, so the card comes first.
+func setMTU(link netlink.Link, mtu int) error {
+	if mtu == 0 || mtu == link.Attrs().MTU {
+		return nil
+	}
+	if vlan, ok := link.(*netlink.Vlan); ok {
+		card, err := netlink.LinkByIndex(vlan.ParentIndex)
+		if err != nil {
+			return fmt.Errorf("the MTU %d is not set: find the card below: %w", mtu, err)
+		}
+		if card.Attrs().MTU < mtu {
+			if err := netlink.LinkSetMTU(card, mtu); err != nil {
+				return fmt.Errorf("%s, the card below, doesn't take the MTU %d: %w", card.Attrs().Name, mtu, err)
+			}
+		}
+	}
+	if err := netlink.LinkSetMTU(link, mtu); err != nil {
+		return fmt.Errorf("the MTU %d is not possible: %w", mtu, err)
 	}
 	return nil
 }
@@ -89,8 +113,8 @@ func clearAddresses(link netlink.Link, keep netip.Prefix) error {
 }
 
 // setRoutes sets the default route and the lease's others. A router outside the interface's network, as clouds have
-// them, is reached on the link itself.
-func setRoutes(link netlink.Link, l Lease) error {
+// them, is reached on the link itself. Each error is that of one route: with a seeder in the same network none is needed.
+func setRoutes(link netlink.Link, l Lease) (errs []error) {
 	routes := l.Routes
 	if l.Gateway.IsValid() {
 		routes = append(routes[:len(routes):len(routes)], Route{netip.PrefixFrom(netip.IPv4Unspecified(), 0), l.Gateway})
@@ -106,10 +130,10 @@ func setRoutes(link netlink.Link, l Lease) error {
 			route.Scope = netlink.SCOPE_LINK
 		}
 		if err := netlink.RouteReplace(&route); err != nil {
-			return fmt.Errorf("set the route to %s by %s on %s: %w", r.Dest, r.Via, l.Interface, err)
+			errs = append(errs, fmt.Errorf("the route to %s by %s is not possible: %w", r.Dest, r.Via, err))
 		}
 	}
-	return nil
+	return errs
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

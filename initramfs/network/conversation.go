@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
+
+	"github.com/boottorrent/boottorrent/internal/dhcpwire"
 )
 
 // proxyWait is how long to wait for a proxyDHCP's offer after the first with an address. A proxy on the same LAN
@@ -81,7 +84,7 @@ func (c *conversation) read() {
 
 // parseReply reads a server's message to the node with that address.
 func parseReply(b []byte, mac net.HardwareAddr) (*dhcpv4.DHCPv4, bool) {
-	p, err := dhcpv4.FromBytes(b)
+	p, err := dhcpwire.Read(b)
 	if err != nil || p.OpCode != dhcpv4.OpcodeBootReply || !bytes.Equal(p.ClientHWAddr, mac) {
 		return nil, false
 	}
@@ -95,6 +98,10 @@ func pace(n int) time.Duration {
 	base := [...]time.Duration{2 * time.Second, 3 * time.Second, 4 * time.Second}
 	return base[min(n-1, len(base)-1)] - 250*time.Millisecond + rand.N(500*time.Millisecond)
 }
+
+// backoff is how long to wait before asking anew after the n-th failure in a row, the first being 1: a server that refuses what
+// it offers is not to be asked in a busy loop.
+func backoff(n int) time.Duration { return retryPause << min(n-1, 3) }
 
 // discover asks for an address until one is offered or ctx ends, and calls trying before each try, from 1.
 func (c *conversation) discover(ctx context.Context, trying func(n int)) (offers, error) {
@@ -137,8 +144,9 @@ func (c *conversation) collect(ctx context.Context, xid dhcpv4.TransactionID, ov
 	}
 }
 
-// confirm sends a REQUEST, again and again until ctx ends, and returns the ACK; a NAK is errRefused.
-func (c *conversation) confirm(ctx context.Context, message *dhcpv4.DHCPv4, every time.Duration) (*dhcpv4.DHCPv4, error) {
+// confirm sends a REQUEST, again and again until ctx ends, and returns the ACK; a NAK is errRefused. Where a server was asked, a
+// NAK from another doesn't count: in networks with two servers each refuses what the other offers.
+func (c *conversation) confirm(ctx context.Context, message *dhcpv4.DHCPv4, server netip.Addr, every time.Duration) (*dhcpv4.DHCPv4, error) {
 	again := time.NewTicker(every)
 	defer again.Stop()
 	for {
@@ -158,6 +166,9 @@ func (c *conversation) confirm(ctx context.Context, message *dhcpv4.DHCPv4, ever
 				case dhcpv4.MessageTypeAck:
 					return p, nil
 				case dhcpv4.MessageTypeNak:
+					if by := (facts{p.Options}).server(); by.IsValid() && server.IsValid() && by != server {
+						continue
+					}
 					return nil, fmt.Errorf("%w: %s", errRefused, p.Message())
 				}
 			}

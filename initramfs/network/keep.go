@@ -56,7 +56,7 @@ func (k *keeper) extend(ctx context.Context, l Lease, begun time.Time) (Lease, e
 		return Lease{}, ctx.Err()
 	}
 	for now := time.Now(); now.Before(end); now = time.Now() {
-		open, phaseEnd := k.toServer, rebind
+		open, phaseEnd := opener(k.toServer), rebind
 		if !now.Before(rebind) {
 			open, phaseEnd = k.toAll, end
 		}
@@ -85,36 +85,37 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// opener begins a conversation, with one server or, where that is zero, with all.
+type opener func(Lease) (talk *conversation, server netip.Addr, err error)
+
 // askMore sends one REQUEST, repeated after 4 s in case it got lost, and configures what comes back.
-func (k *keeper) askMore(ctx context.Context, l Lease, open func(Lease) (*conversation, error), until time.Time) (Lease, error) {
+func (k *keeper) askMore(ctx context.Context, l Lease, open opener, until time.Time) (Lease, error) {
 	if limit := time.Now().Add(10 * time.Second); limit.Before(until) {
 		until = limit
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	talk, err := open(l)
+	talk, server, err := open(l)
 	if err != nil {
 		return Lease{}, err
 	}
 	defer talk.Close()
-	ack, err := talk.confirm(ctx, k.id.renew(l.Addr.Addr()), 4*time.Second)
+	ack, err := talk.confirm(ctx, k.id.renew(l.Addr.Addr()), server, 4*time.Second)
 	if err != nil {
 		return Lease{}, err
 	}
-	next, err := newLease(l.Interface, l.MAC, ack, offers{})
+	next, err := l.renewed(ack)
 	if err != nil {
 		return Lease{}, err
 	}
-	if !next.Server.IsValid() {
-		next.Server = l.Server
-	}
-	// A renewal says nothing about booting, which a proxyDHCP may have said at the beginning.
-	next.NextServer, next.BootFile = l.NextServer, l.BootFile
 	return next, k.host.configure(next, k.ev)
 }
 
 // toServer speaks to the server that gave the lease, from the node's address.
-func (k *keeper) toServer(l Lease) (*conversation, error) {
+func (k *keeper) toServer(l Lease) (*conversation, netip.Addr, error) {
+	if !l.Server.IsValid() {
+		return k.toAll(l) // it gave a lease without its address
+	}
 	// On the device the socket needs no route of another.
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var bindErr error
@@ -124,15 +125,15 @@ func (k *keeper) toServer(l Lease) (*conversation, error) {
 	local := netip.AddrPortFrom(l.Addr.Addr(), nclient4.ClientPort)
 	out, err := lc.ListenPacket(context.Background(), "udp4", local.String())
 	if err != nil {
-		return nil, fmt.Errorf("ask %s for more time: %w", l.Server, err)
+		return nil, netip.Addr{}, fmt.Errorf("ask %s for more time: %w", l.Server, err)
 	}
 	in, err := nclient4.NewRawUDPConn(l.Interface, nclient4.ClientPort)
 	if err != nil {
 		out.Close()
-		return nil, fmt.Errorf("open a raw socket on %s: %w", l.Interface, err)
+		return nil, netip.Addr{}, fmt.Errorf("open a raw socket on %s: %w", l.Interface, err)
 	}
 	server := net.UDPAddrFromAddrPort(netip.AddrPortFrom(l.Server, nclient4.ServerPort))
-	return converse(unicast{in, out}, server, k.id), nil
+	return converse(unicast{in, out}, server, k.id), l.Server, nil
 }
 
 // unicast sends from the node's address and hears everything: an ACK comes to that address, but a NAK is broadcast
@@ -149,7 +150,10 @@ func (u unicast) WriteTo(b []byte, to net.Addr) (int, error) { return u.out.Writ
 func (u unicast) Close() error { return errors.Join(u.out.Close(), u.PacketConn.Close()) }
 
 // toAll speaks to any server.
-func (k *keeper) toAll(l Lease) (*conversation, error) { return openRaw(l.Interface, k.id) }
+func (k *keeper) toAll(l Lease) (*conversation, netip.Addr, error) {
+	talk, err := openRaw(l.Interface, k.id)
+	return talk, netip.Addr{}, err
+}
 
 // replace gives the address back and gets a new lease on the same interface; it goes on until ctx ends.
 func (k *keeper) replace(ctx context.Context, l Lease) (Lease, error) {
@@ -164,7 +168,7 @@ func (k *keeper) replace(ctx context.Context, l Lease) (Lease, error) {
 			return next, err
 		}
 		k.ev(fmt.Sprintf("%s: %v; asking again", l.Interface, err))
-		if !sleep(ctx, pace(try)) {
+		if !sleep(ctx, backoff(try)) {
 			return Lease{}, ctx.Err()
 		}
 	}
@@ -172,7 +176,7 @@ func (k *keeper) replace(ctx context.Context, l Lease) (Lease, error) {
 
 // fresh goes through DISCOVER and REQUEST once.
 func (k *keeper) fresh(ctx context.Context, l Lease) (Lease, error) {
-	talk, err := k.toAll(l)
+	talk, _, err := k.toAll(l)
 	if err != nil {
 		return Lease{}, err
 	}
@@ -181,5 +185,5 @@ func (k *keeper) fresh(ctx context.Context, l Lease) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	return takeOffer(ctx, k.host, talk, l.Interface, o, k.ev)
+	return takeOffer(ctx, k.host, talk, l.Interface, o, l.fixedMTU, k.ev)
 }

@@ -29,6 +29,11 @@ type Lease struct {
 	Domain string
 	MTU    int
 	Routes []Route
+
+	// fixedMTU is the MTU that a person set, whatever DHCP says; 0 for none.
+	fixedMTU int
+	// notes are what the server said that is not followed, to be shown once.
+	notes []string
 }
 
 // Route is a way to other networks.

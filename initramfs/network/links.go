@@ -3,9 +3,12 @@ package network
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/initramfs/config"
 )
 
 // Down takes every NIC down, so that its hardware stops. Addresses and routes go with it.
@@ -31,6 +34,19 @@ func Down() error {
 func isNIC(l netlink.Link) bool {
 	a := l.Attrs()
 	return (l.Type() == "device" || l.Type() == "veth") && a.EncapType == "ether" && len(a.HardwareAddr) == 6
+}
+
+// Others says whether there is another NIC than the lease's to try.
+func Others(l Lease, cfg config.Network) bool {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return false
+	}
+	u := upper{cfg: cfg}
+	return slices.ContainsFunc(links, func(link netlink.Link) bool {
+		a := link.Attrs()
+		return isNIC(link) && u.wanted(a) && a.HardwareAddr.String() != l.MAC.String()
+	})
 }
 
 // Alive says whether a lease's interface still has link and its address.

@@ -3,20 +3,20 @@ package network
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
 
 	"github.com/boottorrent/boottorrent/internal/seederurl"
 )
+
+// maxMessage is the largest message that fits into an Ethernet frame.
+const maxMessage = 1500
 
 // identity is what a node says of itself in every message.
 type identity struct {
@@ -142,109 +142,4 @@ func toAddr(ip net.IP) netip.Addr {
 		return netip.Addr{}
 	}
 	return a
-}
-
-// Bounds of what is believed of a server.
-const (
-	// forever is the lease time that never ends (RFC 2131, 3.3).
-	forever = time.Duration(1<<32-1) * time.Second
-	// RFC 791: every host must take 576 bytes; RFC 2132, 5.1 lets the option be as small as 68.
-	minMTU = 576
-	// maxMessage is the largest message that fits into an Ethernet frame.
-	maxMessage = 1500
-)
-
-// newLease reads a lease from a server's ACK and the offers before it.
-func newLease(ifname string, mac net.HardwareAddr, ack *dhcpv4.DHCPv4, o offers) (Lease, error) {
-	addr := toAddr(ack.YourIPAddr)
-	if !addr.IsValid() || addr.IsMulticast() || addr.IsLoopback() {
-		return Lease{}, fmt.Errorf("the server %v acknowledged the address %v, which is none", ack.ServerIdentifier(), ack.YourIPAddr)
-	}
-	mask := ack.SubnetMask()
-	if mask == nil {
-		mask = net.IP(addr.AsSlice()).DefaultMask()
-	}
-	ones, bits := mask.Size()
-	if bits != 32 || ones == 0 {
-		return Lease{}, fmt.Errorf("the server %v gave the netmask %v, which is none", ack.ServerIdentifier(), mask)
-	}
-	l := Lease{
-		Interface: ifname, MAC: mac,
-		Addr:     netip.PrefixFrom(addr, ones),
-		Hostname: hostname(ack.HostName()), Domain: hostname(ack.DomainName()),
-		Server:   toAddr(ack.ServerIdentifier()),
-		Duration: ack.IPAddressLeaseTime(forever),
-	}
-	if l.Duration <= 0 {
-		return Lease{}, errors.New("the server gave a lease of no time")
-	}
-	// The defaults are those of RFC 2131, 4.4.5.
-	l.Renew = min(ack.IPAddressRenewalTime(l.Duration/2), l.Duration)
-	l.Rebind = min(max(ack.IPAddressRebindingTime(l.Duration/8*7), l.Renew), l.Duration)
-	if mtu := ack.GetOneOption(dhcpv4.OptionInterfaceMTU); len(mtu) == 2 {
-		if n := int(mtu[0])<<8 | int(mtu[1]); n >= minMTU {
-			l.MTU = n
-		}
-	}
-	for _, ip := range ack.DNS() {
-		if a := toAddr(ip); a.IsValid() {
-			l.DNS = append(l.DNS, a)
-		}
-	}
-	l.routes(ack)
-	l.boot(ack, o)
-	return l, nil
-}
-
-// routes takes the classless static routes, or, only where there are none, the router (RFC 3442).
-func (l *Lease) routes(ack *dhcpv4.DHCPv4) {
-	classless := ack.ClasslessStaticRoute()
-	for _, r := range classless {
-		ones, bits := r.Dest.Mask.Size()
-		dest, ok := netip.AddrFromSlice(r.Dest.IP.To4())
-		if bits != 32 || !ok {
-			continue
-		}
-		if via := toAddr(r.Router); ones == 0 {
-			l.Gateway = via
-		} else {
-			l.Routes = append(l.Routes, Route{netip.PrefixFrom(dest, ones), via})
-		}
-	}
-	if len(classless) > 0 {
-		return
-	}
-	for _, ip := range ack.Router() {
-		if l.Gateway = toAddr(ip); l.Gateway.IsValid() {
-			return
-		}
-	}
-}
-
-// boot finds out where to boot from. A proxy's word counts most: DHCP servers like to name themselves whether or not
-// they know anything about booting.
-func (l *Lease) boot(ack *dhcpv4.DHCPv4, o offers) {
-	for _, p := range []*dhcpv4.DHCPv4{o.boot, ack, o.address} {
-		if p == nil {
-			continue
-		}
-		next, file := toAddr(p.ServerIPAddr), bootFile(p)
-		if p == o.boot && !next.IsValid() {
-			next = toAddr(p.ServerIdentifier())
-		}
-		if !l.NextServer.IsValid() && l.BootFile == "" {
-			l.NextServer, l.BootFile = next, file
-		}
-	}
-}
-
-// hostname leaves out what is no name: it goes into a file and to the kernel.
-func hostname(s string) string {
-	s = strings.TrimRight(s, ".\x00")
-	if len(s) > 253 || strings.ContainsFunc(s, func(r rune) bool {
-		return !(r == '.' || r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
-	}) {
-		return ""
-	}
-	return s
 }

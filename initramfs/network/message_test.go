@@ -144,7 +144,7 @@ func TestNewLeaseRefuses(t *testing.T) {
 		"a loopback one":    reply(t, dhcpv4.MessageTypeAck, yours(127, 0, 0, 1)),
 		"a multicast one":   reply(t, dhcpv4.MessageTypeAck, yours(224, 0, 0, 1)),
 		"a mask with holes": reply(t, dhcpv4.MessageTypeAck, yours(10, 0, 0, 7), dhcpv4.WithNetmask(net.IPMask{255, 0, 255, 0})),
-		"no time":           reply(t, dhcpv4.MessageTypeAck, yours(10, 0, 0, 7), dhcpv4.WithLeaseTime(0)),
+		"a reserved one":    reply(t, dhcpv4.MessageTypeAck, yours(240, 0, 0, 7)),
 	} {
 		if l, err := newLease("eth0", testMAC, ack, offers{}); err == nil {
 			t.Errorf("%s: %+v", name, l)

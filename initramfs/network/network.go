@@ -26,27 +26,24 @@ const (
 	lookEvery = 100 * time.Millisecond
 	// hintAfter is when to say what is being waited for. Link takes up to 3 s to negotiate on copper.
 	hintAfter = 4 * time.Second
-	// preferWait is how long to wait for the NIC the firmware booted from after another one was offered an address;
-	// preferLink the same for a static address, where that NIC only has to get link.
-	preferWait = time.Second
-	preferLink = 5 * time.Second
 	// confirmWithin is the time a server has to acknowledge what it offered, confirmEvery when to ask again.
 	confirmWithin, confirmEvery = 8 * time.Second, 2 * time.Second
 )
 
 // Up brings the network up and returns when one NIC is configured. All NICs are tried at once, also those that get
-// link or appear later; the first that is answered is used and the others are taken down. ev gets progress messages for
-// the screen, one line each.
+// link or appear later; of those that are answered the best is used and the others are taken down: the one that the firmware
+// booted from (cfg.MAC), for which a minute is waited; then the first one; then one with a link-local address; and last those in
+// deadEnds, by their MAC addresses, which led to no seeder before. ev gets progress messages for the screen, one line each.
 //
 // It goes on until ctx ends: set a deadline. The error then wraps ctx's cause and says for each NIC what was seen and what
 // to try.
-func Up(ctx context.Context, cfg config.Network, ev func(string)) (Lease, error) {
-	return up(ctx, cfg, ev, thisHost(), hardware.ReadFacts().UUID)
+func Up(ctx context.Context, cfg config.Network, deadEnds map[string]bool, ev func(string)) (Lease, error) {
+	return up(ctx, cfg, deadEnds, ev, thisHost(), hardware.ReadFacts().UUID)
 }
 
-func up(ctx context.Context, cfg config.Network, ev func(string), h host, uuid string) (Lease, error) {
+func up(ctx context.Context, cfg config.Network, deadEnds map[string]bool, ev func(string), h host, uuid string) (Lease, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	u := &upper{cfg: cfg, ev: oneByOne(ev), host: h, uuid: uuid, nics: map[int]*nic{}, ready: make(chan *answer)}
+	u := &upper{cfg: cfg, deadEnds: deadEnds, ev: oneByOne(ev), host: h, uuid: uuid, nics: map[int]*nic{}, ready: make(chan *answer)}
 	lease, err := u.run(ctx)
 	// Whoever asks writes to interfaces; all of it must have ended before the caller goes on.
 	cancel()
@@ -70,9 +67,6 @@ func (u *upper) run(ctx context.Context) (Lease, error) {
 	defer look.Stop()
 	hint := time.NewTimer(hintAfter)
 	defer hint.Stop()
-	// answers are those that came in, the first one first; when one has come, it is decided soon.
-	var answers []*answer
-	var decide <-chan time.Time
 	u.look(ctx)
 	for {
 		select {
@@ -83,57 +77,27 @@ func (u *upper) run(ctx context.Context) (Lease, error) {
 		case <-look.C:
 			u.look(ctx)
 		case a := <-u.ready:
-			answers = append(answers, a)
-			if u.preferred(a) {
-				decide = time.After(0)
-			} else if decide == nil {
-				decide = time.After(u.patience())
-			}
-		case <-decide:
-			chosen := u.choose(answers)
-			if chosen == nil { // the link was lost meanwhile
-				answers, decide = nil, nil
-				continue
-			}
-			lease, err := u.take(ctx, chosen)
-			if err == nil {
-				u.takeOthersDown(chosen.nic)
-				return lease, nil
-			}
-			u.ev(fmt.Sprintf("%s: %v; asking again", chosen.ifname, err))
-			chosen.nic.retryLater(err)
-			// Others may have been answered as well; if not, this finds none and waits for the next answer.
-			decide = time.After(0)
+			a.at = time.Now()
+			u.answers = append(u.answers, a)
 		}
-	}
-}
-
-// preferred says whether an answer is from the NIC to use if several are answered: the one the firmware booted from.
-func (u *upper) preferred(a *answer) bool { return u.cfg.MAC == "" || a.nic.mac.String() == u.cfg.MAC }
-
-// choose returns the preferred of the answers that still hold, or else the first; nil if none does.
-func (u *upper) choose(answers []*answer) *answer {
-	var chosen *answer
-	for _, a := range answers {
-		if a.ctx.Err() == nil && (chosen == nil || u.preferred(a) && !u.preferred(chosen)) {
-			chosen = a
+		chosen := u.decide(time.Now())
+		if chosen == nil {
+			continue
 		}
+		lease, err := u.take(ctx, chosen)
+		if err == nil {
+			u.takeOthersDown(chosen.nic)
+			return lease, nil
+		}
+		u.ev(fmt.Sprintf("%s: %v; asking again", chosen.ifname, err))
+		chosen.nic.retryLater(err)
 	}
-	return chosen
-}
-
-// patience is how long to wait for the preferred NIC.
-func (u *upper) patience() time.Duration {
-	if u.cfg.Static.IsValid() {
-		return preferLink
-	}
-	return preferWait
 }
 
 // take makes a lease of an answer and configures its interface.
 func (u *upper) take(ctx context.Context, a *answer) (Lease, error) {
 	if !u.cfg.Static.IsValid() {
-		lease, err := takeOffer(ctx, u.host, a.talk, a.ifname, a.offers, u.ev)
+		lease, err := takeOffer(ctx, u.host, a.talk, a.ifname, a.offers, u.cfg.MTU, u.ev)
 		if err == nil {
 			u.ev(describe(lease))
 		}
@@ -148,23 +112,25 @@ func (u *upper) take(ctx context.Context, a *answer) (Lease, error) {
 }
 
 // takeOffer accepts an offer and configures the interface with what the server acknowledges.
-func takeOffer(ctx context.Context, h host, talk *conversation, ifname string, o offers, ev func(string)) (Lease, error) {
+func takeOffer(ctx context.Context, h host, talk *conversation, ifname string, o offers, mtu int, ev func(string)) (Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
 	defer cancel()
-	ack, err := talk.confirm(ctx, talk.id.request(o.address), confirmEvery)
+	server := facts{o.address.Options}.server()
+	ack, err := talk.confirm(ctx, talk.id.request(o.address), server, confirmEvery)
 	if err != nil {
-		return Lease{}, fmt.Errorf("%v offered %v, but: %w", o.address.ServerIdentifier(), o.address.YourIPAddr, err)
+		return Lease{}, fmt.Errorf("%v offered %v, but: %w", server, o.address.YourIPAddr, err)
 	}
 	lease, err := newLease(ifname, talk.id.mac, ack, o)
 	if err != nil {
 		return Lease{}, err
 	}
+	lease.fixedMTU = mtu
 	return lease, h.configure(lease, ev)
 }
 
 func staticLease(cfg config.Network, a *answer) Lease {
 	return Lease{Interface: a.ifname, MAC: a.nic.mac, Addr: cfg.Static, Gateway: cfg.Gateway, DNS: cfg.DNS,
-		Hostname: cfg.Hostname, NextServer: cfg.Server}
+		Hostname: cfg.Hostname, NextServer: cfg.Server, MTU: cfg.MTU}
 }
 
 // describe is a lease in one line.

@@ -19,15 +19,20 @@ import (
 
 // upper is one run of Up.
 type upper struct {
-	cfg  config.Network
-	ev   func(string)
-	host host
-	uuid string
+	cfg config.Network
+	// deadEnds are the MAC addresses of NICs by which no seeder was found.
+	deadEnds map[string]bool
+	ev       func(string)
+	host     host
+	uuid     string
 	// nics are by the index of their link; only run's goroutine touches the map.
 	nics map[int]*nic
 	// ready gets an answer for each NIC that has one.
 	ready  chan *answer
 	asking sync.WaitGroup
+	// answers are those that came in, the first one first; waiting is whether it was said that a better one is waited for.
+	answers []*answer
+	waiting bool
 }
 
 // nic is a NIC as Up sees it.
@@ -36,8 +41,9 @@ type nic struct {
 	name    string
 	mac     net.HardwareAddr
 	carrier bool
-	// hadCarrier is whether it ever had link.
-	hadCarrier bool
+	// hadCarrier is whether it ever had link, seen when the NIC appeared, linked when it last got link.
+	hadCarrier   bool
+	seen, linked time.Time
 	// problem is what last kept it from being used; nil for none.
 	problem atomic.Pointer[string]
 	// tries counts the DISCOVERs sent since the last link.
@@ -45,11 +51,13 @@ type nic struct {
 	// cancel ends the asking, and done is closed when it has ended; nil when nobody asks.
 	cancel context.CancelFunc
 	done   chan struct{}
-	// notBefore is when asking may begin again.
+	// notBefore is when asking may begin again, failures how often something has failed since the last link.
 	notBefore time.Time
+	failures  int
 }
 
-// retryPause is how long to leave a NIC alone after something failed on it: the cause may pass, but not in an instant.
+// retryPause is how long to leave a NIC alone after something failed on it for the first time: the cause may pass, but not in
+// an instant.
 const retryPause = 2 * time.Second
 
 // retryLater ends the asking and lets it begin again in a while.
@@ -62,7 +70,8 @@ func (n *nic) retryLater(err error) {
 func (n *nic) fail(err error) {
 	problem := err.Error()
 	n.problem.Store(&problem)
-	n.notBefore = time.Now().Add(retryPause)
+	n.failures++
+	n.notBefore = time.Now().Add(backoff(n.failures))
 }
 
 // stop ends the asking; look begins it again if there is link.
@@ -85,6 +94,8 @@ type answer struct {
 	// ifname is the NIC's, or its VLAN's.
 	ifname string
 	offers offers
+	// at is when it came.
+	at time.Time
 	// talk is nil for a static address; it is closed when ctx ends.
 	talk *conversation
 	ctx  context.Context
@@ -117,7 +128,7 @@ func (u *upper) lookAt(ctx context.Context, link netlink.Link) {
 	a := link.Attrs()
 	n := u.nics[a.Index]
 	if n == nil {
-		n = &nic{index: a.Index, name: a.Name, mac: a.HardwareAddr}
+		n = &nic{index: a.Index, name: a.Name, mac: a.HardwareAddr, seen: time.Now()}
 		u.nics[a.Index] = n
 	}
 	if a.RawFlags&unix.IFF_UP == 0 && n.idle() && time.Now().After(n.notBefore) {
@@ -131,7 +142,7 @@ func (u *upper) lookAt(ctx context.Context, link netlink.Link) {
 	switch {
 	case carrier && !n.carrier:
 		u.ev(n.name + ": link is up")
-		n.hadCarrier = true
+		n.hadCarrier, n.failures, n.linked = true, 0, time.Now()
 	case !carrier && n.carrier:
 		u.ev(n.name + ": link is lost")
 		n.stop()

@@ -163,6 +163,75 @@ func TestUpPrefersBOOTIF(t *testing.T) {
 	}
 }
 
+// The NIC of a management processor answers at once, with an address that leads nowhere or with another; the port of the NIC that
+// the firmware booted from opens only later.
+func TestUpWaitsForTheBetterNIC(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg   config.Network
+		first string // the other NIC's network
+	}{
+		"the boot NIC":             {config.Network{MAC: mac0}, "10.78.0."},
+		"anything but link-local":  {config.Network{}, "169.254.95."},
+		"the boot NIC, link-local": {config.Network{MAC: mac0}, "169.254.95."},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			r := newRoom(t)
+			if r == nil {
+				return
+			}
+			r.cable("eth0", mac0, "10.77.0.1/24")
+			r.cable("eth1", mac1, tt.first+"1/24")
+			r.plug("eth0")
+			r.plug("eth1")
+			_, stop := r.dnsmasq("--dhcp-range=" + tt.first + "10," + tt.first + "20,255.255.255.0,1h")
+			var once sync.Once
+			r.onEvent = func(e string) {
+				if strings.Contains(e, "eth1 has an answer; waiting up to") && strings.HasSuffix(e, "for eth0") {
+					once.Do(func() {
+						stop()
+						r.dnsmasq(range0, "--dhcp-range="+tt.first+"10,"+tt.first+"20,255.255.255.0,1h")
+					})
+				}
+			}
+			if lease, err := r.up(tt.cfg, 40*time.Second); err != nil || lease.Interface != "eth0" {
+				t.Fatalf("%+v, %v", lease, err)
+			}
+		})
+	}
+}
+
+// An address that leads nowhere is better than none.
+func TestUpTakesLinkLocalAlone(t *testing.T) {
+	r := newRoom(t, "169.254.95.1/24")
+	if r == nil {
+		return
+	}
+	r.dnsmasq("--dhcp-range=169.254.95.10,169.254.95.20,255.255.255.0,1h")
+	if lease, err := r.up(config.Network{}, 20*time.Second); err != nil || !lease.Addr.Addr().IsLinkLocalUnicast() {
+		t.Errorf("%+v, %v", lease, err)
+	}
+}
+
+// Where no seeder was found by one NIC, another is taken, even if the first is the one that the firmware booted from.
+func TestUpLeavesADeadEnd(t *testing.T) {
+	r := newRoom(t)
+	if r == nil {
+		return
+	}
+	r.cable("eth0", mac0, "10.77.0.1/24")
+	r.cable("eth1", mac1, "10.78.0.1/24")
+	r.plug("eth0")
+	r.plug("eth1")
+	r.dnsmasq(range0, range1)
+	lease, err := r.up(config.Network{MAC: mac0}, 20*time.Second)
+	if err != nil || lease.Interface != "eth0" || !Others(lease, config.Network{}) || Others(lease, config.Network{Interface: "eth0"}) {
+		t.Fatalf("%+v, %v", lease, err)
+	}
+	if lease, err = r.upBut(map[string]bool{mac0: true}, config.Network{MAC: mac0}, 20*time.Second); err != nil || lease.Interface != "eth1" {
+		t.Errorf("after a dead end: %+v, %v", lease, err)
+	}
+}
+
 func TestUpStatic(t *testing.T) {
 	r := newRoom(t)
 	if r == nil {

@@ -29,8 +29,10 @@ const (
 func (n *Node) Discover(ctx context.Context) error {
 	base, err := n.findSeeder(ctx)
 	if err != nil {
-		return err // which lists what was tried
+		n.deadEnds[n.lease().MAC.String()] = true // the next time another network card comes first, if there is one
+		return err                                // which lists what was tried
 	}
+	clear(n.deadEnds)
 	limited, cancel := context.WithTimeout(ctx, nameDeadline)
 	defer cancel()
 	if base, err = numeric(limited, base); err != nil {

@@ -76,6 +76,8 @@ type Node struct {
 	stopAccounting func()                                // ends what startAccounting began
 	mediumRead     bool
 	typed          string // the seeder's address, by a person
+	// deadEnds are the MAC addresses of the network cards by which no seeder was found.
+	deadEnds map[string]bool
 	// askDHCP is network.Seeders but in tests.
 	askDHCP   func(context.Context, network.Lease) ([]string, error)
 	reporting bool
@@ -92,7 +94,7 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	n := &Node{Config: cfg, lists: map[catalog.InfoHash]catalog.FileList{}, stopKeeping: func() {}, stopAccounting: func() {}, askDHCP: network.Seeders}
+	n := &Node{Config: cfg, lists: map[catalog.InfoHash]catalog.FileList{}, deadEnds: map[string]bool{}, stopKeeping: func() {}, stopAccounting: func() {}, askDHCP: network.Seeders}
 	if err := n.key.UnmarshalText([]byte(cfg.Image.PublicKey)); err != nil {
 		return nil, fmt.Errorf("the public key in this image is not one (%w); build the image again with mkimage", err)
 	}
@@ -120,15 +122,20 @@ func (n *Node) Hardware(ctx context.Context) error {
 
 // Network brings up the network and keeps the lease.
 func (n *Node) Network(ctx context.Context) error {
-	if l := n.lease(); l.Addr.IsValid() && network.Alive(l) {
+	l := n.lease()
+	elsewhere := n.deadEnds[l.MAC.String()] && network.Others(l, n.Cmdline.Network)
+	if l.Addr.IsValid() && network.Alive(l) && !elsewhere {
 		return nil
 	}
 	n.stopKeeping()
 	limited, cancel := context.WithTimeoutCause(ctx, networkDeadline, errors.New("gave up after two minutes"))
 	defer cancel()
-	lease, err := network.Up(limited, n.Cmdline.Network, n.say)
+	lease, err := network.Up(limited, n.Cmdline.Network, n.deadEnds, n.say)
 	if err != nil {
 		return err
+	}
+	if n.deadEnds[lease.MAC.String()] { // all others are, or have no answer: begin anew
+		clear(n.deadEnds)
 	}
 	n.setLease(lease)
 	n.stopKeeping = n.keep(ctx, lease)

@@ -70,7 +70,11 @@ func message(phase menu.Phase, sys catalog.System, s swarm.Stats) menu.TransferM
 	}
 	m := menu.TransferMsg{Phase: phase, System: sys.Title, Transfer: s.Transfer}
 	if phase == menu.Fetch && s.Down == 0 {
-		m.Note = s.Trouble // as long as something comes, it need not worry anybody
+		// As long as something comes, it need not worry anybody.
+		m.Note = s.Trouble
+		if s.Unreachable {
+			m.Note = "The seeder doesn't answer; still trying. Is it switched on, and its cable plugged in?"
+		}
 	}
 	if m.Note == "" && len(s.Banned) > 0 {
 		m.Note = "Wrong data came from " + list(s.Banned) + ": no longer asked."

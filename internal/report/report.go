@@ -105,6 +105,8 @@ type Node struct {
 	// Since is when the node entered its step; Seen when it last reported. Both by the seeder's clock.
 	Since time.Time `json:"since"`
 	Seen  time.Time `json:"seen"`
+	// Previous is the last report of the node's boot before, if there is one.
+	Previous *Report `json:"previous,omitempty"`
 }
 
 // Index returns a step's place in Steps, or -1.

@@ -1,7 +1,9 @@
-// Package seederurl is how a seeder's address is told: as text, of which it makes the base URL, and by DHCP.
+// Package seederurl is how a seeder's address is told: as text, of which it makes the base URL, and by DHCP; and in which words it
+// is said that nobody answers there.
 package seederurl
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,6 +20,10 @@ const VendorClass = "BootTorrent"
 // DefaultPort is the seeder's HTTP port where only an address is known.
 const DefaultPort = 8080
 
+// errHTTPS says why a seeder can't be reached by https: nodes have no certificates to check one with, and what they get is
+// signed (package catalog).
+var errHTTPS = errors.New("a seeder speaks http, not https, since what it serves is signed; write http://ADDRESS:PORT")
+
 // Base makes the base URL of a seeder, without a slash at the end, of an address, ADDRESS:PORT, or the URL of anything it
 // serves: the host is what counts, since a seeder serves from the root. Without a port it is DefaultPort, unless the URL
 // names a scheme, which has a port of its own. The base URL of a base URL is itself.
@@ -25,6 +31,9 @@ func Base(said string) (string, error) {
 	u, err := parse(said)
 	if err != nil || !HasScheme(u.Scheme+"://") || !isHost(u.Hostname()) || u.User != nil || !isPort(u.Port()) {
 		return "", fmt.Errorf("%q is no address; write http://ADDRESS:PORT", said)
+	}
+	if u.Scheme == "https" {
+		return "", fmt.Errorf("%q: %w", said, errHTTPS)
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host}).String(), nil // writes the % of a zone as URLs have it (RFC 6874)
 }

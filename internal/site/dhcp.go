@@ -20,24 +20,13 @@ func readDHCP(m *mapping, s *Site) {
 	d := &s.DHCP
 	d.Mode = DHCPMode(m.oneOf("mode", string(DHCPProxy), string(DHCPProxy), string(DHCPServer), string(DHCPOff)))
 
-	span := m.mapping("range")
-	d.First, d.Last = span.ipv4("first"), span.ipv4("last")
-	span.done()
-
 	d.Lease = m.lease()
 	if mask := m.ipv4("netmask"); mask.IsValid() {
-		var ok bool
-		if d.Netmask, ok = maskBits(mask); !ok {
-			m.check.problem(m.place("netmask"), fmt.Sprintf("%s is no netmask", mask), noNetmask)
-		}
+		d.Netmask = netmaskBits(m, mask)
 	}
 	d.Router = m.ipv4("router")
-	for i, t := range m.texts("dns") {
-		if a := parseIPv4(m.check, fmt.Sprintf("dhcp.dns[%d]", i), t); a.IsValid() {
-			d.DNS = append(d.DNS, a)
-		}
-	}
-	checkRange(span, d, s.Serve.Address)
+	d.DNS = m.nameServers()
+	readRanges(m, d, s.Serve.Address)
 	if d.Router.IsValid() && d.Router == s.Serve.Address {
 		m.check.warning(m.place("router"), fmt.Sprintf("the router %s is this machine (serve.address)", d.Router),
 			"make sure it forwards packets, or name the real one")
@@ -73,10 +62,17 @@ func (m *mapping) lease() time.Duration {
 	case lease/time.Second >= math.MaxUint32:
 		m.check.problem(t.place, fmt.Sprintf("dhcp.lease is %v, longer than DHCP can say", lease), "write at most 24h or so")
 	default:
+		if lease < shortLease {
+			m.check.warning(t.place, fmt.Sprintf("dhcp.lease is %v: machines renew once a minute at most, and may lose their addresses meanwhile", lease),
+				fmt.Sprintf("write %s or more", shortLease))
+		}
 		return lease
 	}
 	return absent
 }
+
+// shortLease is twice the time that RFC 2131 (section 4.4.5) has clients wait between renewals, and some for lost packets.
+const shortLease = 5 * time.Minute
 
 func checkRange(span *mapping, d *DHCP, own netip.Addr) {
 	c := span.check

@@ -85,6 +85,8 @@ type DHCP struct {
 	Router       netip.Addr
 	DNS          []netip.Addr
 	Reservations []Reservation
+	// More are further ranges, each for the network of another interface. What is above is the first one's.
+	More []Range
 }
 
 // Reservation gives a machine a fixed address, and a host name if it isn't empty.

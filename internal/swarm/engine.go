@@ -316,7 +316,7 @@ func (e *Engine) Stats(h catalog.InfoHash) (Stats, bool) {
 func (e *Engine) stats(f *entry) Stats {
 	library := f.torrent.Stats()
 	banned := e.banned.list()
-	s := Stats{Trouble: f.trouble.String(), Transfer: report.Transfer{
+	s := Stats{Trouble: f.trouble.String(), Unreachable: f.trouble.unreachable(), Transfer: report.Transfer{
 		Size: f.layout.size(), Done: f.torrent.BytesCompleted(), Peers: library.ActivePeers,
 		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
 		Uploaded: library.BytesWrittenData.Int64(), Banned: banned[:min(len(banned), report.BannedPeers)],

@@ -200,9 +200,13 @@ func TestGivesUp(t *testing.T) {
 	src.GiveUpAfter, src.StallAfter = 500*time.Millisecond, 100*time.Millisecond
 	src.Trackers = []string{"http://127.0.0.1:1/announce"}
 	src.WebSeeds = []string{"http://127.0.0.1:1/web/"}
-	err := node.Fetch(t.Context(), src, nil)
+	unreachable := false
+	err := node.Fetch(t.Context(), src, func(s Stats) { unreachable = unreachable || s.Unreachable })
 	if err == nil {
 		t.Fatal("fetched from nowhere")
+	}
+	if !unreachable {
+		t.Error("that nobody answers is not told")
 	}
 	for _, want := range []string{"nothing came for", "0 of 1048576 bytes", "tracker http://127.0.0.1:1/announce", "HTTP: ", "refused"} {
 		if !strings.Contains(err.Error(), want) {

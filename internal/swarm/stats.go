@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/seederurl"
 )
 
 // Stats is how a torrent stands.
@@ -18,6 +19,8 @@ type Stats struct {
 	Verifying bool
 	// Trouble is the last thing that went wrong and has not gone right since, in words; empty if nothing.
 	Trouble string
+	// Unreachable says that Trouble is that nobody answers at the seeder's addresses.
+	Unreachable bool
 }
 
 // counters are a torrent's totals in bytes.
@@ -71,7 +74,7 @@ func (m *meter) rates() (down, up int64) {
 // troubles remembers the last failure of each thing that can fail on and off.
 type troubles struct {
 	mu   sync.Mutex
-	last map[string]string
+	last map[string]error
 }
 
 // set notes what is wrong with the thing of that name; nil: nothing any more.
@@ -83,9 +86,21 @@ func (t *troubles) set(name string, err error) {
 		return
 	}
 	if t.last == nil {
-		t.last = map[string]string{}
+		t.last = map[string]error{}
 	}
-	t.last[name] = err.Error()
+	t.last[name] = err
+}
+
+// unreachable is whether everything that fails does so because nobody answers.
+func (t *troubles) unreachable() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, err := range t.last {
+		if _, ok := seederurl.Unreachable(err); !ok {
+			return false
+		}
+	}
+	return len(t.last) > 0
 }
 
 // String lists the failures.
@@ -94,7 +109,7 @@ func (t *troubles) String() string {
 	defer t.mu.Unlock()
 	var all []string
 	for name, err := range t.last {
-		all = append(all, name+": "+err)
+		all = append(all, name+": "+err.Error())
 	}
 	slices.Sort(all)
 	return strings.Join(all, "; ")

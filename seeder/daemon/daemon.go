@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
-	"github.com/boottorrent/boottorrent/seeder/nodelog"
-	"github.com/boottorrent/boottorrent/seeder/nodes"
+	"github.com/boottorrent/boottorrent/seeder/fleet"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
@@ -59,6 +57,7 @@ type daemon struct {
 	sockets *sockets
 	web     *web.Server
 	publish *publisher
+	fleet   *fleet.Fleet
 	tests   *tester
 	// retest asks for another self-test.
 	retest chan struct{}
@@ -100,6 +99,7 @@ func Run(ctx context.Context, o Options) error {
 	if d.sockets.dhcp != nil {
 		g.Go(func() error { d.sockets.dhcp.Serve(ctx); return nil })
 	}
+	g.Go(func() error { d.fleet.Run(ctx); return nil })
 	changed := make(chan struct{}, 1)
 	g.Go(func() error { d.watch(ctx, changed); return nil })
 	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
@@ -120,15 +120,12 @@ func (d *daemon) assemble(st *store.Store) {
 		announce = append(announce, base+catalog.PathAnnounce)
 	}
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
-	registry := nodes.New(d.Log, time.Now)
-	registry.Names = d.hostname
-	logs := nodelog.New(filepath.Join(d.state, LogDir), d.Log, time.Now)
-	logs.Names = func(mac string) string { return cmp.Or(d.hostname(mac), registry.Name(mac)) }
+	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname})
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
-		Announce: track.Announce(), Scrape: track.Scrape(), Report: registry.ReportHandler(), Nodes: registry.ListHandler(),
-		NodeLog: logs.Handler(), SelfTest: d.tests.handler(), Findings: d.tests.list,
-		NodeList: registry.List, Limit: d.sockets.engine.UploadLimiter(),
+		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
+		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
+		SelfTest: d.tests.handler(), Findings: d.tests.list,
 	})
 	d.publish = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,

@@ -10,12 +10,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
+	"github.com/boottorrent/boottorrent/seeder/port"
 	"github.com/boottorrent/boottorrent/seeder/tftp"
 )
 
@@ -62,9 +62,10 @@ func (s *sockets) close() {
 
 func (d *daemon) listenHTTP(s *sockets) error {
 	for _, i := range d.on {
-		l, err := net.Listen("tcp4", netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP).String())
+		at := netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP)
+		l, err := net.Listen("tcp4", at.String())
 		if err != nil {
-			return listenError("HTTP", d.Site.Where("ports.http"), err)
+			return listenError("HTTP", d.Site.Where("ports.http"), at, err)
 		}
 		s.http = append(s.http, l)
 	}
@@ -77,11 +78,12 @@ func (d *daemon) listenTorrent(s *sockets) (err error) {
 	if len(d.on) == 1 {
 		addr = d.on[0].Addr.Addr()
 	}
+	at := netip.AddrPortFrom(addr, d.Site.Ports.Torrent)
 	s.engine, err = swarm.New(swarm.Config{
-		Listen: netip.AddrPortFrom(addr, d.Site.Ports.Torrent), UploadLimit: d.Site.Limits.Seeder, Log: d.Log,
+		Listen: at, UploadLimit: d.Site.Limits.Seeder, Log: d.Log,
 	})
 	if err != nil {
-		return listenError("BitTorrent", d.Site.Where("ports.torrent"), err)
+		return listenError("BitTorrent", d.Site.Where("ports.torrent"), at, err)
 	}
 	return nil
 }
@@ -101,7 +103,7 @@ func (d *daemon) listenTFTP(s *sockets) error {
 	}
 	s.tftp = tftp.New(tftp.Config{Listen: addrs, Files: files, Log: d.Log})
 	if err := s.tftp.Listen(); err != nil {
-		return listenError("TFTP", d.Site.Where("ports.tftp"), err)
+		return listenError("TFTP", d.Site.Where("ports.tftp"), netip.AddrPort{}, err)
 	}
 	return nil
 }
@@ -111,7 +113,8 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 		return nil
 	}
 	cfg := dhcp.Config{
-		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log, Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP},
+		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log,
+		Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0},
 	}
 	for _, i := range d.on {
 		cfg.Interfaces = append(cfg.Interfaces, dhcp.Interface{Name: i.Name, Index: i.Index, Addr: i.Addr})
@@ -122,9 +125,7 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 		}
 		return ""
 	}
-	if d.Site.Ports.TFTP != 0 {
-		cfg.Boot.BIOS, cfg.Boot.EFI = have(loaderBIOS), have(loaderEFI)
-	}
+	cfg.Boot.BIOS, cfg.Boot.EFI = have(loaderBIOS), have(loaderEFI)
 	cfg.Boot.HTTPEFI = func() string {
 		if _, err := os.Stat(filepath.Join(d.Site.Dir, site.ImageDir, image.UKI)); err == nil {
 			return image.UKI
@@ -137,16 +138,19 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 	return s.dhcp.Listen(ctx)
 }
 
-// listenError adds to the error of opening a port what to do; where is the key that sets it, see site.Where.
-func listenError(service, where string, err error) error {
+// listenError adds to the error of opening a TCP port what to do; where is the key that sets it, see site.Where. Without an address
+// the error says already who has the port and what to do about it.
+func listenError(service, where string, at netip.AddrPort, err error) error {
+	if errors.Is(err, port.ErrInUse) {
+		if at.IsValid() {
+			err = port.Explain(err, "tcp", at, func(p *port.Process) string { return p.Stop() + ", or set another one with " + where })
+		}
+		return fmt.Errorf("%s: %w", service, err)
+	}
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		err = op // it says all that what is around it says
 	}
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s: %w; stop what has that port (ss -ltunp shows it), or set another one with %s",
-			service, err, where)
-	case errors.Is(err, fs.ErrPermission):
+	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%s: %w; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE (capabilities(7)), "+
 			"others can be set with %s", service, err, where)
 	}

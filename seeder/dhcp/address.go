@@ -60,10 +60,10 @@ func (h *handler) probed(req *dhcpv4.DHCPv4, addr netip.Addr, user net.HardwareA
 		h.pool.probed(req.ClientHWAddr, addr)
 		return h.discover(req)
 	}
-	if err := h.pool.quarantine(addr); err != nil {
-		return decision{note: note{level: slog.LevelError, text: "address conflict not noted", attrs: []any{"addr", addr, "err", err.Error()}}}
-	}
-	return h.discover(req)
+	changes := h.pool.quarantine(addr)
+	d := h.discover(req)
+	d.changes = append(changes, d.changes...)
+	return d
 }
 
 // request binds, extends or refuses an address (section 4.3.2).
@@ -72,7 +72,8 @@ func (h *handler) request(req *dhcpv4.DHCPv4) decision {
 	switch {
 	case server.IsValid() && server != h.addr():
 		h.pool.abandon(req.ClientHWAddr)
-		return ignore("the client took the offer of %s", server)
+		return decision{note: note{level: slog.LevelWarn, text: "a machine took its address from another DHCP server in this network, and may not boot from here; " +
+			"stop that server, or set dhcp: mode: proxy in boottorrent.yaml", attrs: []any{"server", server}, once: "server " + server.String(), every: time.Hour}}
 	case server.IsValid(): // SELECTING
 		return h.bind(req, wanted, true)
 	case wanted.IsValid(): // INIT-REBOOT
@@ -86,11 +87,11 @@ func (h *handler) request(req *dhcpv4.DHCPv4) decision {
 // bind answers a DHCPREQUEST for addr. selecting says that it follows our offer; otherwise a client we don't know gets no
 // answer, for another server may know it.
 func (h *handler) bind(req *dhcpv4.DHCPv4, addr netip.Addr, selecting bool) decision {
-	lease, err := h.pool.bind(req.ClientHWAddr, addr)
+	lease, write, err := h.pool.bind(req.ClientHWAddr, addr)
 	switch {
 	case errors.Is(err, errUnknown) && !selecting && h.iface.Addr.Contains(addr):
 		return ignore("%v", err)
-	case err != nil && !lease.Addr.IsValid():
+	case err != nil:
 		return h.nak(req, err)
 	}
 	reply := h.newReply(req, dhcpv4.MessageTypeAck)
@@ -101,10 +102,7 @@ func (h *handler) bind(req *dhcpv4.DHCPv4, addr netip.Addr, selecting bool) deci
 		boot.attrs = append(boot.attrs, "addr", lease.Addr)
 		n = boot
 	}
-	if err != nil { // The lease is given, but a restart will forget it.
-		n.level, n.attrs = slog.LevelError, append(n.attrs, "err", err.Error())
-	}
-	return decision{reply: reply, note: n}
+	return decision{reply: reply, note: n, changes: []change{write}}
 }
 
 // nak refuses an address, so that the client starts again with a DHCPDISCOVER.
@@ -129,10 +127,7 @@ func (h *handler) decline(req *dhcpv4.DHCPv4) decision {
 	}
 	n := note{level: slog.LevelWarn, text: "address declined: another machine uses it; it is left alone for a while",
 		attrs: []any{"addr", addr, "for", quarantineTime}}
-	if err := h.pool.quarantine(addr); err != nil {
-		n.level, n.attrs = slog.LevelError, append(n.attrs, "err", err.Error())
-	}
-	return decision{note: n}
+	return decision{note: n, changes: h.pool.quarantine(addr)}
 }
 
 // release ends a lease (section 4.3.4). The machine gets the same address when it comes back, if it is still free.
@@ -142,10 +137,7 @@ func (h *handler) release(req *dhcpv4.DHCPv4) decision {
 		return ignore("it releases %s, which it does not have", addr)
 	}
 	n := note{level: slog.LevelInfo, text: "lease released", attrs: []any{"addr", addr}}
-	if err := h.pool.release(req.ClientHWAddr); err != nil {
-		n.level, n.attrs = slog.LevelError, append(n.attrs, "err", err.Error())
-	}
-	return decision{note: n}
+	return decision{note: n, changes: h.pool.release(req.ClientHWAddr)}
 }
 
 // inform tells a machine that has an address everything else (section 4.3.5): no address and no lease time.
@@ -163,13 +155,19 @@ func (h *handler) inform(req *dhcpv4.DHCPv4) decision {
 	return decision{reply: reply, note: n}
 }
 
+// shortLease is the lease below which T1 and T2 are not told: in whole seconds they would be zero or the same, and clients take
+// a zero T1 for "renew now, and again".
+const shortLease = 8 * time.Second
+
 // putAddress writes address and lease to a reply. T1 and T2 are RFC 2131's (section 4.4.5): 1/2 and 7/8 of the lease.
 func (h *handler) putAddress(reply, req *dhcpv4.DHCPv4, addr netip.Addr) {
 	lease := h.pool.cfg.Lease
 	reply.YourIPAddr = addr.AsSlice()
 	reply.UpdateOption(dhcpv4.OptIPAddressLeaseTime(lease))
-	reply.UpdateOption(dhcpv4.OptRenewTimeValue(lease / 2))
-	reply.UpdateOption(dhcpv4.OptRebindingTimeValue(lease * 7 / 8))
+	if lease >= shortLease {
+		reply.UpdateOption(dhcpv4.OptRenewTimeValue(lease / 2))
+		reply.UpdateOption(dhcpv4.OptRebindingTimeValue(lease * 7 / 8))
+	}
 	h.putNetwork(reply, req)
 }
 
@@ -207,19 +205,16 @@ func (h *handler) network() netip.Prefix {
 // putBoot writes to a reply what the client boots, if it is a boot client. The note says what was offered; with an error,
 // why there is nothing to boot. Such a machine still gets its address.
 func (h *handler) putBoot(reply, req *dhcpv4.DHCPv4) (note, error) {
-	c, err := identify(req)
+	c := identify(req)
 	if c.kind == plain {
 		return note{}, nil
 	}
-	var o offer
-	if err == nil {
-		o, err = h.boot.offer(c, h.addr())
-	}
+	o, err := h.boot.offer(c, h.addr())
 	if err != nil {
-		return refuse(req, err).note, err
+		return refuse(req, c, err).note, err
 	}
 	// The only server's offer may say it to UEFI too; compare bootsDirectly.
 	o.direct = c.kind == pxe || c.kind == ipxe
 	o.put(reply, req, c, h.addr())
-	return answered(c, o.file), nil
+	return answered(c, o.file, c.remarks()...), nil
 }

@@ -1,6 +1,7 @@
 package dhcp
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -17,6 +18,8 @@ type offer struct {
 	file string
 	// direct lets PXE firmware load file from the offer itself, without asking a boot server on port 4011 first.
 	direct bool
+	// item is the boot item that the client asked for, as it comes back; see bootItem.
+	item []byte
 }
 
 // offer chooses what c boots, with the seeder at addr. The error says what this machine lacks and what to do.
@@ -25,6 +28,9 @@ func (b Boot) offer(c client, addr netip.Addr) (offer, error) {
 	switch {
 	case c.kind == phase1:
 		return offer{file: base}, nil
+	case c.pi:
+		return offer{}, errors.New("it is a Raspberry Pi, whose firmware calls itself a PC (Arch:00000): BootTorrent's client OS is for x64, " +
+			"and a Pi can't take part; set its boot order to leave the network out")
 	case !supported(c.arch):
 		return offer{}, fmt.Errorf("architecture %s is not supported: BootTorrent's client OS is for x64; %s", c.archName(), remedy(c.arch))
 	case c.kind == ipxe:
@@ -37,6 +43,8 @@ func (b Boot) offer(c client, addr netip.Addr) (offer, error) {
 			}
 		}
 		return offer{}, noLoader("HTTP boot on x64 UEFI")
+	case b.NoTFTP:
+		return offer{}, errors.New("its firmware boots by TFTP, which is switched off; remove ports: tftp: 0 from boottorrent.yaml, or boot it by HTTP or from a medium")
 	case isBIOS(c.arch):
 		if b.BIOS == "" {
 			return offer{}, noLoader("PC BIOS")
@@ -66,9 +74,40 @@ func remedy(a iana.Arch) string {
 	return "such machines can't take part"
 }
 
-// pxeBootDirectly is option 43 with PXE's sub-option 6, PXE_DISCOVERY_CONTROL, whose bit 3 says: don't look for boot
-// servers and show no menu, load the boot file of this offer (PXE 2.1, chapter 2). 255 ends the list.
-var pxeBootDirectly = []byte{6, 1, 8, 255}
+// Sub-options of option 43 as PXE 2.1 (chapter 2) has it.
+const (
+	pxeDiscoveryControl = 6
+	pxeBootItem         = 71
+	pxeEnd              = 255
+	// bootDirectly is bit 3 of PXE_DISCOVERY_CONTROL: don't look for boot servers and show no menu, load the boot file of this offer.
+	bootDirectly = 8
+)
+
+// vendorOptions is option 43 of a reply, or nil if there is nothing to say.
+func (o offer) vendorOptions() []byte {
+	var b []byte
+	if o.direct {
+		b = append(b, pxeDiscoveryControl, 1, bootDirectly)
+	}
+	if o.item != nil {
+		b = append(append(b, pxeBootItem, byte(len(o.item))), o.item...)
+	}
+	if b != nil {
+		b = append(b, pxeEnd)
+	}
+	return b
+}
+
+// bootItem is PXE_BOOT_ITEM of a request on port 4011: type and layer of what was chosen from a menu of boot servers. PXE 2.1
+// (chapter 2.4) wants it back in the answer; ROMs that asked for one drop answers without.
+func bootItem(req *dhcpv4.DHCPv4) []byte {
+	sub := dhcpv4.Options{}
+	_ = sub.FromBytes(req.Options.Get(dhcpv4.OptionVendorSpecificInformation)) // what stands before an error counts
+	if item := sub.Get(dhcpv4.GenericOptionCode(pxeBootItem)); len(item) == 4 {
+		return item
+	}
+	return nil
+}
 
 // put writes the offer to a reply: siaddr, file, and the options that make c take it.
 func (o offer) put(reply, req *dhcpv4.DHCPv4, c client, addr netip.Addr) {
@@ -78,20 +117,20 @@ func (o offer) put(reply, req *dhcpv4.DHCPv4, c client, addr netip.Addr) {
 	reply.UpdateOption(dhcpv4.OptClassIdentifier(c.class))
 	// UEFI reads option 67 before the field; HTTP boot and phase 1 read only the option.
 	if strings.HasPrefix(o.file, "http://") || req.IsOptionRequested(dhcpv4.OptionBootfileName) {
-		reply.UpdateOption(dhcpv4.OptBootFileName(o.file))
+		reply.UpdateOption(dhcpv4.OptBootFileName(o.file + c.textEnd()))
 	}
 	if c.kind == pxe {
 		// The TFTP server is siaddr; sname and option 66 are for firmware that looks there first.
 		reply.ServerHostName = addr.String()
 		if req.IsOptionRequested(dhcpv4.OptionTFTPServerName) {
-			reply.UpdateOption(dhcpv4.OptTFTPServerName(addr.String()))
+			reply.UpdateOption(dhcpv4.OptTFTPServerName(addr.String() + c.textEnd()))
 		}
 	}
 	// The client's GUID (RFC 4578, section 2.3) comes back as it was sent, whatever its length: PXE 2.1 lets the client compare.
 	if guid := req.Options.Get(dhcpv4.OptionClientMachineIdentifier); guid != nil {
 		reply.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionClientMachineIdentifier, guid))
 	}
-	if o.direct {
-		reply.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionVendorSpecificInformation, pxeBootDirectly))
+	if v := o.vendorOptions(); v != nil {
+		reply.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionVendorSpecificInformation, v))
 	}
 }

@@ -46,54 +46,101 @@ type client struct {
 	class string
 	// arch is the architecture (RFC 4578, section 2.1); 0, PC BIOS, if kind is plain or phase1.
 	arch iana.Arch
+	// guessed: it named no architecture.
+	guessed bool
+	// pi: it is a Raspberry Pi.
+	pi bool
+}
+
+// textEnd is what stands behind a text in the options of a reply. ROMs of the 2000s and some UEFI firmware read options 66 and
+// 67 up to a NUL, and take in what follows: option 97 behind 67 makes "undionly.kpxe" ask TFTP for "undionly.kpxea\x11", END for
+// "undionly.kpxe\xff". dnsmasq ends both with a NUL for everybody that calls itself a PXEClient. Others get what the RFC says.
+func (c client) textEnd() string {
+	if c.kind == pxe {
+		return "\x00"
+	}
+	return ""
+}
+
+// remarks are attributes for the log.
+func (c client) remarks() []any {
+	if c.guessed {
+		return []any{"note", "it names no architecture and is taken for a PC with BIOS"}
+	}
+	return nil
 }
 
 // archName names the architecture with its number, as an operator finds it in other tools.
 func (c client) archName() string { return fmt.Sprintf("%s (%d)", c.arch, uint16(c.arch)) }
 
-// identify tells who asks. The error says what is missing in a boot client's request.
-func identify(req *dhcpv4.DHCPv4) (client, error) {
+// identify tells who asks.
+func identify(req *dhcpv4.DHCPv4) client {
 	class := req.ClassIdentifier()
 	var c client
 	switch {
 	case strings.HasPrefix(class, classPhase1):
-		return client{kind: phase1, class: classPhase1}, nil
+		return client{kind: phase1, class: classPhase1}
 	case strings.HasPrefix(class, classHTTP):
 		c = client{kind: httpBoot, class: classHTTP}
 	case strings.HasPrefix(class, classPXE):
 		// iPXE calls itself a PXEClient too, also when firmware's HTTP boot started it.
 		c = client{kind: pxe, class: classPXE}
 	default:
-		return client{kind: plain}, nil
+		return client{kind: plain}
 	}
-	arch, err := architecture(req)
-	if err != nil {
-		return c, err
+	var known bool
+	c.arch, known = architecture(req)
+	if !known {
+		// UEFI firmware always says (EDK2 sends option 93, and so does U-Boot with PXE); what doesn't is a ROM older than PXE 2.1.
+		c.guessed, c.arch = true, iana.INTEL_X86PC
+		if c.kind == httpBoot {
+			c.arch = iana.EFI_X86_64_HTTP
+		}
 	}
-	c.arch = arch
-	if c.kind == pxe && isIPXE(req) && canRunScript(req, arch) {
+	switch {
+	case c.kind == pxe && isIPXE(req) && canRunScript(req, c.arch):
 		c.kind = ipxe
+	case c.kind == pxe && isBIOS(c.arch):
+		c.pi = isRaspberryPi(req)
 	}
-	return c, nil
+	return c
+}
+
+// piOUIs are the first three bytes of Raspberry Pis' addresses (IEEE's registry).
+var piOUIs = []string{"\xb8\x27\xeb", "\xdc\xa6\x32", "\xe4\x5f\x01", "\xd8\x3a\xdd", "\x28\xcd\xc1", "\x2c\xcf\x67"}
+
+// isRaspberryPi recognises the boot ROM of Raspberry Pis, which says "PXEClient:Arch:00000:UNDI:002001" and 0 in option 93, as PC
+// BIOS does (raspberrypi/firmware, issue 871). It is known by its address, or by option 97: 00 and four times the serial number on
+// a Pi 3, "RPi4" and such on later ones.
+func isRaspberryPi(req *dhcpv4.DHCPv4) bool {
+	if slices.Contains(piOUIs, string(req.ClientHWAddr[:3])) {
+		return true
+	}
+	guid := req.Options.Get(dhcpv4.OptionClientMachineIdentifier)
+	if len(guid) != 17 || guid[0] != 0 {
+		return false
+	}
+	serial := string(guid[1:5])
+	return strings.HasPrefix(serial, "RPi") || strings.Trim(serial, "\x00\xff") != "" && strings.Repeat(serial, 4) == string(guid[1:])
 }
 
 // architecture reads option 93. PXE 2.1 demands it; where it is absent or garbled, the vendor class says the same:
 // "PXEClient:Arch:00000:UNDI:002001". Of a list, which RFC 4578 permits, the first that is supported counts.
-func architecture(req *dhcpv4.DHCPv4) (iana.Arch, error) {
+func architecture(req *dhcpv4.DHCPv4) (a iana.Arch, known bool) {
 	if archs := req.ClientArch(); len(archs) > 0 {
 		if i := slices.IndexFunc(archs, supported); i >= 0 {
-			return archs[i], nil
+			return archs[i], true
 		}
-		return archs[0], nil
+		return archs[0], true
 	}
 	class := req.ClassIdentifier()
 	if _, rest, ok := strings.Cut(class, ":Arch:"); ok {
 		digits, _, _ := strings.Cut(rest, ":")
-		if n, err := strconv.ParseUint(digits, 10, 16); err == nil {
-			return iana.Arch(n), nil
+		if n, err := strconv.ParseUint(strings.TrimRight(digits, "\x00"), 10, 16); err == nil {
+			return iana.Arch(n), true
 		}
 	}
-	return 0, fmt.Errorf("it names no architecture, neither in option 93 nor in its vendor class %q", class)
+	return 0, false
 }
 
 // supported reports whether there is a client OS for this architecture.

@@ -19,6 +19,11 @@ var broadcast = netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}),
 // deliver says where a reply goes (RFC 2131, section 4.1). from is the source of the request, port where it arrived.
 func deliver(req, reply *dhcpv4.DHCPv4, from netip.AddrPort, port int) delivery {
 	relay, has, gets := addrOf(req.GatewayIPAddr), addrOf(req.ClientIPAddr), addrOf(reply.YourIPAddr)
+	if has != from.Addr() {
+		// Firmware sends DISCOVERs with the address of an earlier boot, and selecting REQUESTs with the one it has not taken yet;
+		// it would not answer ARP for either.
+		has = netip.Addr{}
+	}
 	switch {
 	case relay.IsValid():
 		return delivery{to: netip.AddrPortFrom(relay, serverPort)}

@@ -3,8 +3,6 @@ package dhcp
 import (
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -27,6 +25,8 @@ func TestDeliver(t *testing.T) {
 		toMAC      bool
 	}{
 		{"no address yet", request(discover), request(dhcpv4.MessageTypeOffer, gets), nobody, 67, "10.77.0.50:68", true},
+		{"an old address", request(discover, has("10.77.0.9")), request(dhcpv4.MessageTypeOffer, gets), nobody, 67, "10.77.0.50:68", true},
+		{"an old address, proxy", request(discover, has("10.77.0.9")), request(dhcpv4.MessageTypeOffer), nobody, 67, "255.255.255.255:68", false},
 		{"broadcast flag", request(discover, flag), request(dhcpv4.MessageTypeOffer, gets), nobody, 67, "255.255.255.255:68", false},
 		{"proxy's offer", request(discover), request(dhcpv4.MessageTypeOffer), nobody, 67, "255.255.255.255:68", false},
 		{"relay", request(discover, relay, flag), request(dhcpv4.MessageTypeOffer, gets), nobody, 67, "10.9.0.1:67", false},
@@ -45,7 +45,10 @@ func TestDeliver(t *testing.T) {
 
 func TestDatagram(t *testing.T) {
 	for _, payload := range []string{"", "odd", "even"} {
-		p := datagram([]byte(payload), netip.MustParseAddrPort("10.77.0.1:67"), netip.MustParseAddrPort("10.77.0.50:68"))
+		p, err := datagram([]byte(payload), netip.MustParseAddrPort("10.77.0.1:67"), netip.MustParseAddrPort("10.77.0.50:68"))
+		if err != nil {
+			t.Fatal(err)
+		}
 		h, err := ipv4.ParseHeader(p)
 		if err != nil {
 			t.Fatal(err)
@@ -89,38 +92,12 @@ func TestParseARP(t *testing.T) {
 	}
 }
 
-func TestPortHolder(t *testing.T) {
-	proc := t.TempDir()
-	for name, text := range map[string]string{
-		"thread-self/net/udp": "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n" +
-			" 1: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0 0\n",
-		"123/comm": "dnsmasq\n",
-	} {
-		path := filepath.Join(proc, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Mkdir(filepath.Join(proc, "123/fd"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("socket:[4711]", filepath.Join(proc, "123/fd/5")); err != nil {
-		t.Fatal(err)
-	}
-	if got := portHolder(proc, 67); got != "dnsmasq (pid 123) has it" {
-		t.Error(got)
-	}
-	if got := portHolder(proc, 4011); got != "another process has it (ss -ulpn sport = :4011 shows which)" {
-		t.Error(got)
-	}
-}
-
 func TestLimiter(t *testing.T) {
 	var l limiter
-	if !l.allow("a", testStart) || l.allow("a", testStart.Add(59*time.Second)) || !l.allow("b", testStart) || !l.allow("a", testStart.Add(time.Minute)) {
+	if !l.allow("a", testStart, 0) || l.allow("a", testStart.Add(59*time.Second), 0) || !l.allow("b", testStart, time.Hour) || !l.allow("a", testStart.Add(time.Minute), 0) {
 		t.Error("want each message once a minute")
+	}
+	if l.allow("b", testStart.Add(59*time.Minute), time.Hour) || !l.allow("b", testStart.Add(time.Hour), time.Hour) {
+		t.Error("want that message once an hour")
 	}
 }

@@ -38,8 +38,8 @@ import (
 type Config struct {
 	// Site is the site's part: the mode, and for server mode what to hand out.
 	Site site.DHCP
-	// Interfaces are where to serve. In server mode the range must lie in the network of at least one of them; the
-	// others are served in proxy mode.
+	// Interfaces are where to serve. In server mode each range must lie in the network of at least one of them; those without
+	// a range are served in proxy mode. See [Check].
 	Interfaces []Interface
 	Boot       Boot
 	// Leases is the path of the database of leases (bbolt), made if absent. Only server mode needs it.
@@ -62,6 +62,8 @@ type Boot struct {
 	HTTPPort uint16
 	// BIOS and EFI are names on the TFTP server: iPXE for PC BIOS (undionly.kpxe) and for x64 UEFI (snponly.efi).
 	BIOS, EFI string
+	// NoTFTP says that there is no TFTP server, so that firmware that boots by TFTP gets nothing but a line in the log.
+	NoTFTP bool
 	// HTTPEFI returns the name below catalog.PathBoot of what x64 UEFI gets that boots by HTTP: phase 1 as one program, or
 	// iPXE (ipxe.efi) as long as there is none. It is asked for each machine; nil has none.
 	HTTPEFI func() string
@@ -79,11 +81,13 @@ type Lease struct {
 // Server is the DHCP service of one seeder: New, Listen, Serve, Close.
 type Server struct {
 	handlers []*handler
-	pool     *pool // nil in proxy mode
-	store    *store
-	log      *slog.Logger
-	limit    limiter
-	links    []*link
+	// pools, store and journal are those of server mode: one pool for each range, one database.
+	pools   []*pool
+	store   *store
+	journal *journal
+	log     *slog.Logger
+	limit   limiter
+	links   []*link
 	// probing are the machines for whom an address is being probed right now.
 	mu      sync.Mutex
 	probing map[string]bool
@@ -107,66 +111,54 @@ func New(cfg Config) (*Server, error) {
 	default:
 		return nil, fmt.Errorf("dhcp: unknown mode %q; use proxy, server or off", cfg.Site.Mode)
 	}
-	if len(cfg.Interfaces) == 0 {
-		return nil, errors.New("dhcp: no interface to serve on; name one in boottorrent.yaml")
+	for _, f := range Check(cfg.Site, cfg.Interfaces) {
+		if f.Fatal {
+			return nil, errors.New("dhcp: " + f.String())
+		}
+		log.Warn("DHCP: "+f.Text, "do", f.Do)
 	}
 	for _, i := range cfg.Interfaces {
-		if !i.Addr.Addr().Is4() {
-			return nil, fmt.Errorf("dhcp: interface %s has no IPv4 address (%s); give it one", i.Name, i.Addr)
-		}
 		s.handlers = append(s.handlers, &handler{iface: i, boot: cfg.Boot})
 	}
 	if cfg.Site.Mode == site.DHCPServer {
-		if err := s.openPool(cfg); err != nil {
+		if err := s.openPools(cfg); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-// openPool makes the pool from the site's range and the database, and gives it to the interfaces of its network.
-func (s *Server) openPool(cfg Config) error {
-	var own []netip.Addr
-	var home []*handler
-	for _, h := range s.handlers {
-		own = append(own, h.iface.Addr.Addr())
-		if h.iface.Addr.Contains(cfg.Site.First) && h.iface.Addr.Contains(cfg.Site.Last) {
-			home = append(home, h)
-		}
-	}
-	if len(home) == 0 {
-		return fmt.Errorf("dhcp: the range %s to %s is in the network of no interface served (%s); "+
-			"change dhcp: range in boottorrent.yaml or the interface's address", cfg.Site.First, cfg.Site.Last, s.networks())
-	}
-	store, err := openStore(cfg.Leases)
+// openPools makes a pool for each range, with what the database knows of it, and gives it to the interfaces of its network.
+func (s *Server) openPools(cfg Config) error {
+	disk, err := openStore(cfg.Leases, s.log)
 	if err != nil {
 		return err
 	}
-	network := home[0].iface.Addr
-	if bits := cfg.Site.Netmask; bits > 0 {
-		network = netip.PrefixFrom(network.Addr(), bits)
-	}
-	p, err := newPool(cfg.Site, network, own, store, time.Now)
+	known, err := disk.load()
 	if err != nil {
-		return errors.Join(err, store.close())
+		return errors.Join(err, disk.close())
 	}
-	for _, h := range home {
-		h.pool = p
+	var own []netip.Addr
+	for _, i := range cfg.Interfaces {
+		own = append(own, i.Addr.Addr())
 	}
-	s.pool, s.store = p, store
-	return nil
-}
-
-// networks lists the interfaces with their networks, for a message.
-func (s *Server) networks() string {
-	text := ""
-	for i, h := range s.handlers {
-		if i > 0 {
-			text += ", "
+	for _, one := range cfg.Site.Split() {
+		home := homes(one, cfg.Interfaces)
+		p, err := newPool(one, networkOf(one, home[0]), own, systemClock())
+		if err != nil {
+			return errors.Join(err, disk.close())
 		}
-		text += h.iface.Name + " " + h.iface.Addr.Masked().String()
+		p.restore(known)
+		s.pools = append(s.pools, p)
+		for _, h := range s.handlers {
+			if len(homes(one, []Interface{h.iface})) > 0 && h.pool == nil {
+				h.pool = p
+			}
+		}
 	}
-	return text
+	s.store, s.journal = disk, newJournal(disk.save, s.log)
+	s.journal.write(forgotten(known, s.pools), nil)
+	return nil
 }
 
 // Close closes the sockets and the database of leases. Call it when Serve has returned, or was never called.
@@ -175,5 +167,6 @@ func (s *Server) Close() error {
 	if s.store == nil {
 		return nil
 	}
+	s.journal.close()
 	return s.store.close()
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"github.com/boottorrent/boottorrent/internal/dhcpwire"
 )
 
 // FuzzHandle gives the handlers anything that parses as a DHCP packet.
@@ -16,7 +18,7 @@ func FuzzHandle(f *testing.F) {
 	f.Add(request(dhcpv4.MessageTypeRequest, wants("10.77.0.52")).ToBytes(), false)
 	f.Add(request(dhcpv4.MessageTypeInform, class("BootTorrent"), has("10.77.0.52")).ToBytes(), false)
 	f.Fuzz(func(t *testing.T, raw []byte, pxe bool) {
-		req, err := dhcpv4.FromBytes(raw)
+		req, err := dhcpwire.Read(raw)
 		if err != nil {
 			return
 		}
@@ -55,13 +57,21 @@ func FuzzParseARP(f *testing.F) {
 
 // FuzzParseDatagram gives the proxy's socket any packet.
 func FuzzParseDatagram(f *testing.F) {
-	f.Add(datagram([]byte("payload"), netip.MustParseAddrPort("10.77.0.1:67"), broadcast))
+	seed, err := datagram([]byte("payload"), netip.MustParseAddrPort("10.77.0.1:67"), broadcast)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		payload, from, to, ok := parseDatagram(raw)
 		if !ok {
 			return
 		}
-		again, from2, to2, ok := parseDatagram(datagram(payload, from, to))
+		packet, err := datagram(payload, from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, from2, to2, ok := parseDatagram(packet)
 		if !ok || !bytes.Equal(again, payload) || from2 != from || to2 != to {
 			t.Errorf("% x: %q %s %s became %q %s %s", raw, payload, from, to, again, from2, to2)
 		}

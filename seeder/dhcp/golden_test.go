@@ -40,43 +40,19 @@ func testSite() site.DHCP {
 	}
 }
 
-// memory is a ledger without a disk.
-type memory struct {
-	leases   map[string]Lease
-	declined map[netip.Addr]time.Time
-	err      error
+// testClock is a time that a test moves; jumped is by how much the machine's clock has jumped.
+type testClock struct {
+	t      time.Time
+	jumped time.Duration
 }
 
-func newMemory() *memory {
-	return &memory{leases: map[string]Lease{}, declined: map[netip.Addr]time.Time{}}
+func (c *testClock) clock() clock {
+	return clock{steady: func() time.Time { return c.t }, wall: func() time.Time { return c.t.Add(c.jumped) }}
 }
 
-func (m *memory) putLease(l Lease) error {
-	m.leases[l.MAC.String()] = l
-	return m.err
-}
-
-func (m *memory) putDeclined(a netip.Addr, until time.Time) error {
-	m.declined[a] = until
-	return m.err
-}
-
-func (m *memory) load() ([]Lease, map[netip.Addr]time.Time, error) {
-	var leases []Lease
-	for _, l := range m.leases {
-		leases = append(leases, l)
-	}
-	return leases, m.declined, nil
-}
-
-// clock is a time that a test moves.
-type clock struct{ t time.Time }
-
-func (c *clock) now() time.Time { return c.t }
-
-func testPool(t testing.TB, cfg site.DHCP, l ledger, c *clock) *pool {
+func testPool(t testing.TB, cfg site.DHCP, c *testClock) *pool {
 	t.Helper()
-	p, err := newPool(cfg, testIface.Addr, []netip.Addr{testIface.Addr.Addr()}, l, c.now)
+	p, err := newPool(cfg, testIface.Addr, []netip.Addr{testIface.Addr.Addr()}, c.clock())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +62,7 @@ func testPool(t testing.TB, cfg site.DHCP, l ledger, c *clock) *pool {
 func proxyHandler() *handler { return &handler{iface: testIface, boot: testBoot} }
 
 func serverHandler(t testing.TB) *handler {
-	return &handler{iface: testIface, boot: testBoot, pool: testPool(t, testSite(), newMemory(), &clock{testStart})}
+	return &handler{iface: testIface, boot: testBoot, pool: testPool(t, testSite(), &testClock{t: testStart})}
 }
 
 // captured reads a request recorded from real firmware (testdata/README.md).
@@ -151,7 +127,7 @@ func describe(t *testing.T, d decision) string {
 	if err != nil {
 		t.Fatalf("the reply can't be parsed: %v", err)
 	}
-	b.WriteString(wire.Summary())
+	b.WriteString(strings.ReplaceAll(wire.Summary(), "\x00", `\0`))
 	return b.String()
 }
 

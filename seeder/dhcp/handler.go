@@ -1,10 +1,13 @@
 package dhcp
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
+	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
@@ -19,9 +22,10 @@ const (
 
 // handler decides what is answered on one interface. It has no sockets.
 type handler struct {
-	iface Interface
-	boot  Boot
-	pool  *pool // nil: proxy mode
+	iface    Interface
+	boot     Boot
+	pool     *pool // nil: proxy mode
+	attempts attempts
 }
 
 // decision is what became of a request: a reply, an address to probe first, or neither, and what to log about it.
@@ -30,7 +34,11 @@ type decision struct {
 	// probe, if valid, is an address that may only be offered when nobody on the network uses it: the caller finds out
 	// and calls handler.probed.
 	probe netip.Addr
-	note  note
+	// changes must be on the disk before the reply goes out.
+	changes []change
+	note    note
+	// stuck, if not nil, is a machine that gets nowhere: the caller finds out why and says so.
+	stuck *attempt
 }
 
 // note is a line of the log.
@@ -38,8 +46,9 @@ type note struct {
 	level slog.Level
 	text  string
 	attrs []any
-	// once, if not empty, names a message that is logged at most once a minute.
-	once string
+	// once, if not empty, names a message that is logged at most once in the time every, or once a minute if that is zero.
+	once  string
+	every time.Duration
 }
 
 // ignore is the decision not to answer.
@@ -48,37 +57,68 @@ func ignore(format string, args ...any) decision {
 }
 
 // refuse is the decision not to answer a boot request that somebody waits for.
-func refuse(req *dhcpv4.DHCPv4, err error) decision {
-	return decision{note: note{
-		level: slog.LevelWarn, text: "boot request not answered", attrs: []any{"why", err.Error()},
-		once: "boot " + req.ClientHWAddr.String(),
-	}}
+func refuse(req *dhcpv4.DHCPv4, c client, err error) decision {
+	n := note{level: slog.LevelWarn, text: "boot request not answered", attrs: []any{"why", err.Error()}, once: "boot " + req.ClientHWAddr.String()}
+	if c.pi {
+		n.every = time.Hour // it asks every few seconds, for ever
+	}
+	return decision{note: n}
 }
 
-// handle answers a request that came to the given port.
+// unserved is the decision not to answer a machine that a person may wait for; it is logged once an hour.
+func unserved(req *dhcpv4.DHCPv4, err error) decision {
+	return decision{note: note{level: slog.LevelWarn, text: "DHCP request not answered", attrs: []any{"why", err.Error()},
+		once: "unserved " + req.ClientHWAddr.String() + err.Error(), every: time.Hour}}
+}
+
+// handle answers a request that came to the given port. It may correct fields of the request that are wrong in a known way.
 func (h *handler) handle(req *dhcpv4.DHCPv4, port int) decision {
+	if req.OpCode != dhcpv4.OpcodeBootRequest {
+		return ignore("it is no request (op %d)", req.OpCode)
+	}
+	correctHardwareAddress(req)
 	if err := check(req); err != nil {
-		return ignore("%v", err)
+		if h.pool == nil {
+			return ignore("%v", err)
+		}
+		return unserved(req, err)
 	}
+	var d decision
 	if h.pool != nil && port == serverPort {
-		return h.addressReply(req)
+		d = h.addressReply(req)
+	} else {
+		d = h.proxyReply(req, port)
 	}
-	return h.proxyReply(req, port)
+	d.stuck = h.attempts.note(req, port, h.addr(), time.Now())
+	return d
 }
 
-// check reports what keeps a packet from being a DHCP client's request on Ethernet.
+// etherLen is the number of bytes of an Ethernet address.
+const etherLen = 6
+
+// correctHardwareAddress mends a length that is none of an Ethernet address: 0, or that of the whole field of 16 bytes, with an
+// address and zeroes in it.
+func correctHardwareAddress(req *dhcpv4.DHCPv4) {
+	if n := len(req.ClientHWAddr); n != 0 && n <= etherLen || cap(req.ClientHWAddr) < etherLen {
+		return
+	}
+	field := req.ClientHWAddr[:cap(req.ClientHWAddr)]
+	if strings.Trim(string(field[etherLen:]), "\x00") == "" {
+		req.ClientHWAddr = field[:etherLen]
+	}
+}
+
+// check reports what keeps a request from being a DHCP client's on Ethernet. Type 6, IEEE 802, is Ethernet to some clients.
 func check(req *dhcpv4.DHCPv4) error {
 	switch {
-	case req.OpCode != dhcpv4.OpcodeBootRequest:
-		return fmt.Errorf("it is no request (op %d)", req.OpCode)
 	case req.MessageType() == dhcpv4.MessageTypeNone:
-		return fmt.Errorf("it has no DHCP message type: BOOTP is not served")
-	case req.HWType != iana.HWTypeEthernet || len(req.ClientHWAddr) != 6:
-		return fmt.Errorf("its hardware address (type %d, %d bytes) is not Ethernet's", req.HWType, len(req.ClientHWAddr))
+		return errors.New("it has no DHCP message type: it asks by BOOTP, which is not served; give that machine a fixed address")
+	case req.HWType != iana.HWTypeEthernet && req.HWType != iana.HWTypeIEEE802 || len(req.ClientHWAddr) != etherLen:
+		return fmt.Errorf("its hardware address (type %d, %d bytes) is not Ethernet's; only Ethernet is served", req.HWType, len(req.ClientHWAddr))
 	case req.ClientHWAddr[0]&1 != 0:
-		return fmt.Errorf("its hardware address %s is a group's", req.ClientHWAddr)
+		return fmt.Errorf("its hardware address %s is a group's; correct it in the machine's firmware", req.ClientHWAddr)
 	case string(req.ClientHWAddr) == "\x00\x00\x00\x00\x00\x00":
-		return fmt.Errorf("it has no hardware address")
+		return errors.New("it has no hardware address: the network card may have lost its own")
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func TestNetmaskInPool(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if want := netip.MustParsePrefix("10.77.0.1/16"); s.pool.network != want {
-		t.Errorf("the pool is of the network %s, want %s", s.pool.network, want)
+	if want := netip.MustParsePrefix("10.77.0.1/16"); s.pools[0].network != want {
+		t.Errorf("the pool is of the network %s, want %s", s.pools[0].network, want)
 	}
 }

@@ -200,7 +200,7 @@ func TestServerRefusesSharedPort(t *testing.T) {
 	}
 	defer s.Close()
 	err = r.in(r.seeder, func() error { return s.Listen(t.Context()) })
-	if err == nil || !strings.Contains(err.Error(), "UDP port 67 of eth0: dnsmasq (pid ") || !strings.Contains(err.Error(), "mode: proxy") {
+	if err == nil || !strings.Contains(err.Error(), "interface eth0: UDP port 67: dnsmasq (pid ") || !strings.Contains(err.Error(), "mode: proxy") {
 		t.Errorf("got: %v", err)
 	}
 }

@@ -18,8 +18,13 @@ const (
 	// offerTime is how long an offered address is kept for a client that has not requested it yet: longer than the slowest
 	// firmware's four attempts, 60 s together (4, 8, 16 and 32 s: PXE 2.1, chapter 2).
 	offerTime = 70 * time.Second
+	// givenUpTime is after what time an offered address may go to another client where no other is left: firmware requests
+	// within 4 s what it means to take (PXE 2.1, chapter 2: it waits so long for other offers).
+	givenUpTime = 10 * time.Second
 	// quarantineTime is how long an address is left alone which another machine was found to use.
 	quarantineTime = 10 * time.Minute
+	// keepTime is how long the disk remembers whose address an expired lease was.
+	keepTime = 30 * 24 * time.Hour
 	// defaultLease is used when the site names no lease time.
 	defaultLease = 12 * time.Hour
 )
@@ -29,7 +34,7 @@ var errUnknown = errors.New("this server knows nothing of the client")
 
 // pool knows which address is whose. Machines are known by MAC address alone, not by client identifier (option 61) as
 // RFC 2131 prefers: firmware, iPXE, phase 1 and the installed system each send another identifier, and must get the same
-// address. Its methods may be called concurrently.
+// address. Its methods may be called concurrently, and do no I/O: what must be written to the disk they return.
 type pool struct {
 	cfg     site.DHCP
 	network netip.Prefix
@@ -38,21 +43,13 @@ type pool struct {
 	// reserved maps a MAC to its reservation, reservedFor an address to the MAC it is reserved for.
 	reserved    map[string]site.Reservation
 	reservedFor map[netip.Addr]string
-	ledger      ledger
-	now         func() time.Time
+	clock       clock
 
 	mu      sync.Mutex
 	clients map[string]*entry     // by MAC
 	holder  map[netip.Addr]string // the MAC of the entry with that address
 	// declined are addresses in quarantine, until when.
 	declined map[netip.Addr]time.Time
-}
-
-// ledger keeps what must survive a restart; store is the real one.
-type ledger interface {
-	putLease(Lease) error
-	putDeclined(addr netip.Addr, until time.Time) error
-	load() ([]Lease, map[netip.Addr]time.Time, error)
 }
 
 // entry is an address offered or given to a client. It stays when it has expired, so that the client gets the same one
@@ -63,15 +60,17 @@ type entry struct {
 	bound bool
 	// probed: nobody used the address when it was offered.
 	probed bool
+	// offered is when it was last offered.
+	offered time.Time
 }
 
-// newPool returns a pool for the site's range in network, with what ledger remembers. own are this machine's addresses.
-func newPool(cfg site.DHCP, network netip.Prefix, own []netip.Addr, ledger ledger, now func() time.Time) (*pool, error) {
+// newPool returns a pool for the site's range in network. own are this machine's addresses.
+func newPool(cfg site.DHCP, network netip.Prefix, own []netip.Addr, clock clock) (*pool, error) {
 	if cfg.Lease <= 0 {
 		cfg.Lease = defaultLease
 	}
 	p := &pool{
-		cfg: cfg, network: network, ledger: ledger, now: now,
+		cfg: cfg, network: network, clock: clock,
 		taken: map[netip.Addr]bool{}, reserved: map[string]site.Reservation{}, reservedFor: map[netip.Addr]string{},
 		clients: map[string]*entry{}, holder: map[netip.Addr]string{}, declined: map[netip.Addr]time.Time{},
 	}
@@ -79,31 +78,65 @@ func newPool(cfg site.DHCP, network netip.Prefix, own []netip.Addr, ledger ledge
 		p.taken[a] = true
 	}
 	for _, r := range cfg.Reservations {
-		if !network.Contains(r.Address) || p.taken[r.Address] {
-			return nil, fmt.Errorf("dhcp: the address %s reserved for %s is in use by this machine, the router or a name server, "+
-				"or not in the network %s; reserve another", r.Address, r.MAC, network.Masked())
+		if !network.Contains(r.Address) {
+			continue // another range's
+		}
+		if p.taken[r.Address] {
+			return nil, fmt.Errorf("dhcp: the address %s reserved for %s is in use by this machine, the router or a name server; "+
+				"reserve another", r.Address, r.MAC)
 		}
 		p.reserved[string(r.MAC)] = r
 		p.reservedFor[r.Address] = string(r.MAC)
 	}
-	return p, p.restore()
+	return p, nil
 }
 
-// restore reads the ledger. Leases that the site's configuration no longer allows are forgotten.
-func (p *pool) restore() error {
-	leases, declined, err := p.ledger.load()
-	if err != nil {
-		return err
-	}
-	// The latest first: if an address changed hands, its last holder counts.
-	slices.SortFunc(leases, func(a, b Lease) int { return b.Expires.Compare(a.Expires) })
-	for _, l := range leases {
-		if _, held := p.holder[l.Addr]; !held && p.allowed(l.MAC, l.Addr) {
-			p.set(&entry{Lease: l, bound: true, probed: true})
+// restore takes over what the disk knows. Leases that the configuration no longer allows are left out, and so are those of
+// addresses in quarantine: the machine that declined one must not get it again.
+func (p *pool) restore(known records) {
+	for addr, until := range known.declined {
+		if until = p.clock.fromWall(until, quarantineTime); p.clock.steady().Before(until) {
+			p.declined[addr] = until
 		}
 	}
-	p.declined = declined
-	return nil
+	// The latest first: if an address changed hands, its last holder counts.
+	leases := slices.SortedFunc(slices.Values(known.leases), func(a, b Lease) int { return b.Expires.Compare(a.Expires) })
+	if len(leases) == 0 {
+		return
+	}
+	oldest := earlier(p.clock.wall(), leases[0].Expires).Add(-keepTime)
+	for _, l := range leases {
+		_, held := p.holder[l.Addr]
+		_, declined := p.declined[l.Addr]
+		if held || declined || !l.Expires.After(oldest) || !p.allowed(l.MAC, l.Addr) {
+			continue
+		}
+		l.Expires = p.clock.fromWall(l.Expires, p.cfg.Lease)
+		p.set(&entry{Lease: l, bound: true, probed: true})
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// forgotten are the changes that remove from the disk what no pool took over.
+func forgotten(known records, pools []*pool) []change {
+	var changes []change
+	for _, l := range known.leases {
+		if !slices.ContainsFunc(pools, func(p *pool) bool { return p.clients[string(l.MAC)] != nil }) {
+			changes = append(changes, change{forget: l.MAC})
+		}
+	}
+	for addr := range known.declined {
+		if !slices.ContainsFunc(pools, func(p *pool) bool { return !p.declined[addr].IsZero() }) {
+			changes = append(changes, change{declined: addr})
+		}
+	}
+	return changes
 }
 
 // choose picks an address to offer to a client and keeps it for offerTime: its reservation, the one it has or had, the
@@ -111,7 +144,7 @@ func (p *pool) restore() error {
 func (p *pool) choose(mac net.HardwareAddr, wanted netip.Addr) (addr netip.Addr, fresh bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.now()
+	now := p.clock.steady()
 	old := p.clients[string(mac)]
 	candidates := []netip.Addr{p.reserved[string(mac)].Address}
 	if old != nil {
@@ -129,13 +162,15 @@ func (p *pool) choose(mac net.HardwareAddr, wanted netip.Addr) (addr netip.Addr,
 		if !old.bound {
 			old.Expires = now.Add(offerTime)
 		}
+		old.offered = now
 		return addr, !old.probed, nil
 	}
-	p.set(&entry{Lease: Lease{MAC: slices.Clone(mac), Addr: addr, Hostname: p.reserved[string(mac)].Hostname, Expires: now.Add(offerTime)}})
+	p.set(&entry{offered: now, Lease: Lease{MAC: slices.Clone(mac), Addr: addr, Hostname: p.reserved[string(mac)].Hostname, Expires: now.Add(offerTime)}})
 	return addr, true, nil
 }
 
-// unused finds an address nobody ever had, or else the one that expired first. The search starts at a place that depends
+// unused finds an address nobody ever had, else the one that expired first, else the one offered longest ago to a client that
+// did not take it. The search starts at a place that depends
 // on the MAC, so that a machine mostly gets the same address even if the database is lost.
 func (p *pool) unused(mac net.HardwareAddr, now time.Time) netip.Addr {
 	h := fnv.New32a()
@@ -150,7 +185,8 @@ func (p *pool) unused(mac net.HardwareAddr, now time.Time) netip.Addr {
 	}
 	var oldest *entry
 	for _, e := range p.clients {
-		if p.allowed(mac, e.Addr) && p.free(mac, e.Addr, now) && (oldest == nil || e.Expires.Before(oldest.Expires)) {
+		givenUp := !e.bound && now.Sub(e.offered) >= givenUpTime && !now.Before(p.declined[e.Addr])
+		if p.allowed(mac, e.Addr) && (givenUp || p.free(mac, e.Addr, now)) && (oldest == nil || e.Expires.Before(oldest.Expires)) {
 			oldest = e
 		}
 	}
@@ -196,26 +232,34 @@ func (p *pool) probed(mac net.HardwareAddr, addr netip.Addr) {
 	if e := p.clients[string(mac)]; e != nil && e.Addr == addr {
 		e.probed = true
 		// Offered from now on; the probe may have taken its time.
-		e.Expires = p.now().Add(offerTime)
+		e.offered = p.clock.steady()
+		e.Expires = e.offered.Add(offerTime)
 	}
 }
 
-// bind gives or extends a lease of addr. An error comes with a zero Lease if the client may not have addr, wrapping
-// errUnknown if nothing is known of it; with the lease if it could not be written down.
-func (p *pool) bind(mac net.HardwareAddr, addr netip.Addr) (Lease, error) {
+// bind gives or extends a lease of addr, and returns the change to write before the client is told. An error says that the
+// client may not have addr; it wraps errUnknown if nothing is known of it.
+func (p *pool) bind(mac net.HardwareAddr, addr netip.Addr) (Lease, change, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e, now := p.clients[string(mac)], p.now()
+	e, now := p.clients[string(mac)], p.clock.steady()
 	switch {
 	case e == nil:
-		return Lease{}, fmt.Errorf("%s asks for %s, but %w", mac, addr, errUnknown)
+		return Lease{}, change{}, fmt.Errorf("%s asks for %s, but %w", mac, addr, errUnknown)
 	case e.Addr != addr:
-		return Lease{}, fmt.Errorf("%s asks for %s, but has %s", mac, addr, e.Addr)
+		return Lease{}, change{}, fmt.Errorf("%s asks for %s, but has %s", mac, addr, e.Addr)
 	case now.Before(p.declined[addr]):
-		return Lease{}, fmt.Errorf("%s asks for %s, which another machine uses", mac, addr)
+		return Lease{}, change{}, fmt.Errorf("%s asks for %s, which another machine uses", mac, addr)
 	}
 	e.bound, e.probed, e.Expires = true, true, now.Add(p.cfg.Lease)
-	return e.Lease, p.ledger.putLease(e.Lease)
+	return e.Lease, p.written(e), nil
+}
+
+// written is the change that writes a lease to the disk.
+func (p *pool) written(e *entry) change {
+	l := e.Lease
+	l.Expires = p.clock.toWall(l.Expires)
+	return change{lease: l}
 }
 
 // abandon frees the address offered to a client that took another server's offer.
@@ -237,33 +281,37 @@ func (p *pool) holds(mac net.HardwareAddr, addr netip.Addr) bool {
 }
 
 // release ends a client's lease now. Its address must be probed before it is offered again.
-func (p *pool) release(mac net.HardwareAddr) error {
+func (p *pool) release(mac net.HardwareAddr) []change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.clients[string(mac)]
 	if e == nil {
 		return nil
 	}
-	e.Expires, e.probed = p.now(), false
-	return p.ledger.putLease(e.Lease)
+	e.Expires, e.probed = p.clock.steady(), false
+	return []change{p.written(e)}
 }
 
 // quarantine takes an address out of use for quarantineTime, whoever has it.
-func (p *pool) quarantine(addr netip.Addr) error {
+func (p *pool) quarantine(addr netip.Addr) []change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var changes []change
 	if mac, held := p.holder[addr]; held {
 		delete(p.clients, mac)
 		delete(p.holder, addr)
+		changes = append(changes, change{forget: net.HardwareAddr(mac)})
 	}
-	now := p.now()
+	now := p.clock.steady()
 	for a, until := range p.declined {
 		if !now.Before(until) {
 			delete(p.declined, a)
+			changes = append(changes, change{declined: a})
 		}
 	}
-	p.declined[addr] = now.Add(quarantineTime)
-	return p.ledger.putDeclined(addr, p.declined[addr])
+	until := now.Add(quarantineTime)
+	p.declined[addr] = until
+	return append(changes, change{declined: addr, until: p.clock.toWall(until)})
 }
 
 // hostname is the name reserved for a client, or empty.

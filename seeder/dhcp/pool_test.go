@@ -23,7 +23,7 @@ func (p *pool) lease(t *testing.T, mac net.HardwareAddr) netip.Addr {
 		t.Fatal(err)
 	}
 	p.probed(mac, a)
-	if _, err := p.bind(mac, a); err != nil {
+	if _, _, err := p.bind(mac, a); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -33,7 +33,7 @@ func TestPoolNeverHandsOutTakenAddresses(t *testing.T) {
 	cfg := testSite()
 	cfg.First, cfg.Last = addr("10.77.0.250"), addr("10.77.0.255") // with 253 a name server, 254 the router, 255 broadcast
 	cfg.Reservations = []site.Reservation{{MAC: testMAC, Address: addr("10.77.0.251")}}
-	p := testPool(t, cfg, newMemory(), &clock{testStart})
+	p := testPool(t, cfg, &testClock{t: testStart})
 	got := map[netip.Addr]bool{p.lease(t, machine(1)): true, p.lease(t, machine(2)): true}
 	if !got[addr("10.77.0.250")] || !got[addr("10.77.0.252")] {
 		t.Errorf("handed out %v", got)
@@ -44,8 +44,8 @@ func TestPoolNeverHandsOutTakenAddresses(t *testing.T) {
 }
 
 func TestPoolKeepsAddresses(t *testing.T) {
-	c := &clock{testStart}
-	p := testPool(t, testSite(), newMemory(), c)
+	c := &testClock{t: testStart}
+	p := testPool(t, testSite(), c)
 	a := p.lease(t, otherMAC)
 	c.t = c.t.Add(2 * time.Hour)
 	if n := len(p.active()); n != 0 {
@@ -56,7 +56,7 @@ func TestPoolKeepsAddresses(t *testing.T) {
 		t.Errorf("came back: %s, fresh %v, %v; want %s, to be probed", again, fresh, err, a)
 	}
 	// Only when every other address has been used does somebody else get the one that expired first.
-	p = testPool(t, testSite(), newMemory(), c)
+	p = testPool(t, testSite(), c)
 	var first netip.Addr
 	for i := range 9 {
 		a := p.lease(t, machine(byte(i)))
@@ -69,7 +69,7 @@ func TestPoolKeepsAddresses(t *testing.T) {
 	if a := p.lease(t, otherMAC); a != first {
 		t.Errorf("took %s, want the one that expired first, %s", a, first)
 	}
-	if _, err := p.bind(machine(0), first); err == nil {
+	if _, _, err := p.bind(machine(0), first); err == nil {
 		t.Error("the former holder could extend its lease")
 	}
 }
@@ -77,8 +77,8 @@ func TestPoolKeepsAddresses(t *testing.T) {
 func TestPoolOfferLapses(t *testing.T) {
 	cfg := testSite()
 	cfg.Last = cfg.First
-	c := &clock{testStart}
-	p := testPool(t, cfg, newMemory(), c)
+	c := &testClock{t: testStart}
+	p := testPool(t, cfg, c)
 	if _, _, err := p.choose(machine(1), netip.Addr{}); err != nil {
 		t.Fatal(err)
 	}
@@ -94,64 +94,15 @@ func TestPoolOfferLapses(t *testing.T) {
 func TestPoolQuarantineEnds(t *testing.T) {
 	cfg := testSite()
 	cfg.Last = cfg.First
-	c := &clock{testStart}
-	p := testPool(t, cfg, newMemory(), c)
-	if err := p.quarantine(cfg.First); err != nil {
-		t.Fatal(err)
-	}
+	c := &testClock{t: testStart}
+	p := testPool(t, cfg, c)
+	p.quarantine(cfg.First)
 	if _, _, err := p.choose(otherMAC, netip.Addr{}); err == nil {
 		t.Error("an address in quarantine was offered")
 	}
 	c.t = c.t.Add(quarantineTime)
 	if a := p.lease(t, otherMAC); a != cfg.First {
 		t.Errorf("got %s", a)
-	}
-}
-
-func TestPoolSurvivesRestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state", "leases.db")
-	c := &clock{testStart}
-	start := func(cfg site.DHCP) (*pool, *store) {
-		s, err := openStore(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return testPool(t, cfg, s, c), s
-	}
-	p, s := start(testSite())
-	a, reserved := p.lease(t, otherMAC), p.lease(t, testMAC)
-	if err := p.quarantine(addr("10.77.0.50")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openStore(path); err == nil || !strings.Contains(err.Error(), "another process") {
-		t.Errorf("a second seeder: %v", err)
-	}
-	if err := s.close(); err != nil {
-		t.Fatal(err)
-	}
-
-	p, s = start(testSite())
-	leases := p.active()
-	if len(leases) != 2 || leases[0].Addr.Compare(leases[1].Addr) >= 0 || leases[0].Expires != c.t.Add(time.Hour) {
-		t.Errorf("after a restart: %v", leases)
-	}
-	if got, fresh, err := p.choose(otherMAC, netip.Addr{}); got != a || fresh || err != nil {
-		t.Errorf("after a restart: %s, fresh %v, %v; want %s without a probe", got, fresh, err, a)
-	}
-	if p.free(machine(1), addr("10.77.0.50"), c.t) {
-		t.Error("the restart ended a quarantine")
-	}
-	if err := s.close(); err != nil {
-		t.Fatal(err)
-	}
-
-	// The address is now reserved for another machine.
-	cfg := testSite()
-	cfg.Reservations = []site.Reservation{{MAC: machine(7), Address: reserved}}
-	p, s = start(cfg)
-	defer s.close()
-	if leases := p.active(); len(leases) != 1 || leases[0].Addr != a {
-		t.Errorf("after a change of reservations: %v", leases)
 	}
 }
 
@@ -192,7 +143,7 @@ func (p *pool) active() []Lease {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var leases []Lease
-	now := p.now()
+	now := p.clock.steady()
 	for _, e := range p.clients {
 		if e.bound && now.Before(e.Expires) {
 			leases = append(leases, e.Lease)

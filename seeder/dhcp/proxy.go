@@ -7,7 +7,7 @@ import (
 // proxyReply answers a boot request beside another DHCP server (proxyDHCP: PXE 2.1, chapter 2). The reply has neither
 // an address nor a lease time.
 func (h *handler) proxyReply(req *dhcpv4.DHCPv4, port int) decision {
-	c, err := identify(req)
+	c := identify(req)
 	if c.kind == plain {
 		return ignore("%s without a boot client's vendor class", req.MessageType())
 	}
@@ -15,23 +15,23 @@ func (h *handler) proxyReply(req *dhcpv4.DHCPv4, port int) decision {
 	if t == dhcpv4.MessageTypeNone {
 		return ignore("%s of a %s client on port %d is for the other DHCP server", req.MessageType(), c.kind, port)
 	}
-	if err != nil {
-		return refuse(req, err)
-	}
 	o, err := h.boot.offer(c, h.addr())
 	if err != nil {
-		return refuse(req, err)
+		return refuse(req, c, err)
 	}
 	reply := h.newReply(req, t)
 	if t == dhcpv4.MessageTypeAck {
 		reply.ClientIPAddr = req.ClientIPAddr
 	}
 	o.direct = bootsDirectly(c, port)
+	if port == pxePort {
+		o.item = bootItem(req)
+	}
 	o.put(reply, req, c, h.addr())
 	if c.kind == ipxe {
 		reply.UpdateOption(dhcpv4.OptGeneric(ipxeOption, ipxePriority))
 	}
-	return decision{reply: reply, note: answered(c, o.file, "message", t.String())}
+	return decision{reply: reply, note: answered(c, o.file, append(c.remarks(), "message", t.String())...)}
 }
 
 // ipxeOption has iPXE's own options in it. Of those ipxePriority says that what a reply brings goes before what another brings, which has

@@ -7,23 +7,41 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
 	"github.com/mdlayher/packet"
+
+	"github.com/boottorrent/boottorrent/seeder/port"
 )
 
 // link is an interface's sockets.
 type link struct {
 	h     *handler
-	ports []port
+	ports []endpoint
 	// prober probes addresses; nil in proxy mode.
-	prober *prober
+	prober addressProber
+	// finder finds other DHCP servers.
+	finder serverFinder
 }
 
-// port is a socket that hears one UDP port of one interface.
-type port interface {
+// serverFinder finds the other DHCP servers of a network; finder is the real one.
+type serverFinder interface {
+	find(ctx context.Context, wait time.Duration) ([]netip.Addr, error)
+	close() error
+}
+
+// addressProber finds out who uses an address; prober is the real one.
+type addressProber interface {
+	run()
+	probe(ctx context.Context, addr netip.Addr, timeout time.Duration) (net.HardwareAddr, error)
+	close() error
+}
+
+// endpoint is a socket that hears one UDP port of one interface.
+type endpoint interface {
 	// number is the port's.
 	number() int
 	// read returns the payload of the next datagram, in buf, and where it came from.
@@ -51,6 +69,12 @@ func openLink(ctx context.Context, h *handler) (*link, error) {
 	} else {
 		err = l.openProxy(ctx, ifi)
 	}
+	if err == nil {
+		var f *finder
+		if f, err = newFinder(ifi, h.addr()); err == nil {
+			l.finder = f
+		}
+	}
 	if err != nil {
 		l.close()
 		return nil, err
@@ -60,10 +84,9 @@ func openLink(ctx context.Context, h *handler) (*link, error) {
 
 // openServer takes port 67 for itself: two DHCP servers on one interface do harm.
 func (l *link) openServer(ctx context.Context, ifi *net.Interface) error {
-	conn, err := listenUDP(ctx, ifi, netip.IPv4Unspecified(), serverPort)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w; stop it, or set dhcp: mode: proxy in boottorrent.yaml to work beside it", err)
-	}
+	conn, err := listenUDP(ctx, ifi, netip.IPv4Unspecified(), serverPort, func(p *port.Process) string {
+		return p.Stop() + ", or set dhcp: mode: proxy in boottorrent.yaml to work beside it"
+	})
 	if err != nil {
 		return err
 	}
@@ -72,21 +95,26 @@ func (l *link) openServer(ctx context.Context, ifi *net.Interface) error {
 	if p.raw, err = openPacket(ifi, sendOnly); err != nil {
 		return err
 	}
-	l.prober, err = newProber(ifi)
+	prober, err := newProber(ifi)
+	if err == nil {
+		l.prober = prober
+	}
 	return err
 }
 
 // openProxy listens beside a DHCP server, which may run on this very machine and have port 67 for itself.
 func (l *link) openProxy(ctx context.Context, ifi *net.Interface) error {
-	conn, err := openPacket(ifi, dhcpRequests(ifi.Index))
+	conn, err := openPacket(ifi, toPort(ifi.Index, serverPort))
 	if err != nil {
 		return err
 	}
-	l.ports = append(l.ports, &packetPort{conn: conn, from: l.from(serverPort)})
-	pxe, err := listenUDP(ctx, ifi, l.h.addr(), pxePort)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w; stop it: an interface can have only one PXE service", err)
-	}
+	l.ports = append(l.ports, &packetPort{conn: conn, from: l.from(serverPort), subnet: lastOf(l.h.iface.Addr)})
+	pxe, err := listenUDP(ctx, ifi, l.h.addr(), pxePort, func(p *port.Process) string {
+		if p != nil && p.Name == "dnsmasq" {
+			return "remove pxe-service, pxe-prompt and \"proxy\" from dnsmasq's configuration and restart it: an interface can have only one PXE service"
+		}
+		return p.Stop() + ": an interface can have only one PXE service"
+	})
 	if err != nil {
 		return err
 	}
@@ -105,23 +133,28 @@ func (l *link) close() {
 	if l.prober != nil {
 		_ = l.prober.close()
 	}
+	if l.finder != nil {
+		_ = l.finder.close()
+	}
 }
 
-// listenUDP opens a UDP socket that hears one interface, and shares its port with nobody there.
-func listenUDP(ctx context.Context, ifi *net.Interface, addr netip.Addr, port uint16) (net.PacketConn, error) {
+// listenUDP opens a UDP socket that hears one interface, and shares its port with nobody there. remedy says what to do about the
+// process that has the port.
+func listenUDP(ctx context.Context, ifi *net.Interface, addr netip.Addr, number uint16, remedy func(*port.Process) string) (net.PacketConn, error) {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var bound error
 		err := c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), ifi.Name) })
 		return errors.Join(err, bound)
 	}}
-	conn, err := config.ListenPacket(ctx, "udp4", netip.AddrPortFrom(addr, port).String())
+	at := netip.AddrPortFrom(addr, number)
+	conn, err := config.ListenPacket(ctx, "udp4", at.String())
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("listen on UDP port %d of %s: %s: %w", port, ifi.Name, portHolder("/proc", int(port)), err)
+	case errors.Is(err, port.ErrInUse):
+		return nil, fmt.Errorf("interface %s: %w", ifi.Name, port.Explain(err, "udp", at, remedy))
 	case errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("listen on UDP port %d of %s: %w; "+needsRight, port, ifi.Name, err)
+		return nil, fmt.Errorf("listen on UDP port %d of %s: %w; "+needsRight, number, ifi.Name, err)
 	case err != nil:
-		return nil, fmt.Errorf("listen on UDP port %d of %s: %w", port, ifi.Name, err)
+		return nil, fmt.Errorf("listen on UDP port %d of %s: %w", number, ifi.Name, err)
 	}
 	return conn, nil
 }

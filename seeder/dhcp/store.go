@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -32,90 +33,159 @@ type leaseRecord struct {
 
 // store is the database of leases.
 type store struct {
-	db   *bbolt.DB
-	path string
+	// db is nil where the disk lets none be made; broken is why.
+	db     *bbolt.DB
+	broken error
+	path   string
+	log    *slog.Logger
 }
 
-// openStore opens the database at path, or makes it, and its folder.
-func openStore(path string) (*store, error) {
+// openStore opens the database at path, or makes it, and its folder. What is wrong with the disk or the file costs the leases it
+// would remember and nothing else: a damaged file is put aside, and without a file the leases are in memory only. Both are
+// logged. An error is a mistake that only a person can mend.
+func openStore(path string, log *slog.Logger) (*store, error) {
 	if path == "" {
 		return nil, errors.New("dhcp: server mode needs a file for its leases")
 	}
+	db, err := openDatabase(path)
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("dhcp: the leases in %s are in use by another process; stop the other seeder of this site", path)
+	}
+	if damaged(err) {
+		aside := path + ".damaged"
+		log.Error("the file of the leases is damaged and was put aside; machines get their addresses anew", "file", path, "aside", aside, "err", err)
+		if err = os.Rename(path, aside); err == nil {
+			db, err = openDatabase(path)
+		}
+	}
+	if err != nil {
+		log.Error("leases are kept in memory only, and a restart of the seeder forgets them; correct this and restart it", "file", path, "err", err)
+	}
+	return &store{db: db, broken: err, path: path, log: log}, nil
+}
+
+// damaged tells a file that is no database, or half of one, from a disk that gives nothing.
+func damaged(err error) bool {
+	return errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) || errors.Is(err, bolterrors.ErrVersionMismatch)
+}
+
+// openDatabase opens the database with its buckets. It writes only what is not there, so that a full disk is no hindrance.
+func openDatabase(path string) (*bbolt.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("dhcp: folder of the leases: %w", err)
+		return nil, err
 	}
 	// Whoever has the database open holds a lock on it.
 	db, err := bbolt.Open(path, 0o644, &bbolt.Options{Timeout: lockWait})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("dhcp: the leases in %s are in use by another process; stop the other seeder of this site", path)
-	case err != nil:
-		return nil, fmt.Errorf("dhcp: open the leases in %s: %w; if the file is damaged, remove it (all leases are forgotten)", path, err)
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		_, err1 := tx.CreateBucketIfNotExists(leaseBucket)
-		_, err2 := tx.CreateBucketIfNotExists(declinedBucket)
-		return errors.Join(err1, err2)
-	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("dhcp: prepare the leases in %s: %w", path, err), db.Close())
+		return nil, err
 	}
-	return &store{db: db, path: path}, nil
+	complete := false
+	err = db.View(func(tx *bbolt.Tx) error {
+		complete = tx.Bucket(leaseBucket) != nil && tx.Bucket(declinedBucket) != nil
+		return nil
+	})
+	if err == nil && !complete {
+		err = db.Update(func(tx *bbolt.Tx) error {
+			_, err1 := tx.CreateBucketIfNotExists(leaseBucket)
+			_, err2 := tx.CreateBucketIfNotExists(declinedBucket)
+			return errors.Join(err1, err2)
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 func (s *store) close() error {
+	if s.db == nil {
+		return nil
+	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("dhcp: close the leases in %s: %w", s.path, err)
 	}
 	return nil
 }
 
-// putLease writes a lease to disk; it is there when putLease returns.
-func (s *store) putLease(l Lease) error {
-	return s.put(leaseBucket, l.MAC.String(), leaseRecord{l.Addr, l.Hostname, l.Expires})
+// records are what the database knows. Times are the wall clock's.
+type records struct {
+	leases   []Lease
+	declined map[netip.Addr]time.Time
 }
 
-// putDeclined writes down an address in quarantine.
-func (s *store) putDeclined(addr netip.Addr, until time.Time) error {
-	return s.put(declinedBucket, addr.String(), until)
-}
-
-func (s *store) put(bucket []byte, key string, value any) error {
-	text, err := json.Marshal(value)
-	if err == nil {
-		err = s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(key), text) })
+// save writes changes to the disk, all or none; they are there when it returns nil.
+func (s *store) save(changes []change) error {
+	if s.db == nil {
+		return s.broken
 	}
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		leases, declined := tx.Bucket(leaseBucket), tx.Bucket(declinedBucket)
+		for _, c := range changes {
+			var err error
+			switch l := c.lease; {
+			case l.Addr.IsValid():
+				err = put(leases, l.MAC.String(), leaseRecord{l.Addr, l.Hostname, l.Expires})
+			case c.forget != nil:
+				err = leases.Delete([]byte(c.forget.String()))
+			case c.until.IsZero():
+				err = declined.Delete([]byte(c.declined.String()))
+			default:
+				err = put(declined, c.declined.String(), c.until)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("write to the leases in %s: %w", s.path, err)
 	}
 	return nil
 }
 
-// load reads everything back.
-func (s *store) load() ([]Lease, map[netip.Addr]time.Time, error) {
-	var leases []Lease
-	declined := map[netip.Addr]time.Time{}
+func put(b *bbolt.Bucket, key string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return b.Put([]byte(key), text)
+}
+
+// load reads everything back. A record that can't be read costs that record only.
+func (s *store) load() (records, error) {
+	known := records{declined: map[netip.Addr]time.Time{}}
+	if s.db == nil {
+		return known, nil
+	}
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		err := tx.Bucket(leaseBucket).ForEach(func(key, text []byte) error {
 			l, err := readLease(string(key), text)
-			leases = append(leases, l)
-			return err
+			if err != nil {
+				s.log.Warn("a lease on the disk can't be read and is forgotten", "file", s.path, "err", err)
+				return nil
+			}
+			known.leases = append(known.leases, l)
+			return nil
 		})
 		return errors.Join(err, tx.Bucket(declinedBucket).ForEach(func(key, text []byte) error {
 			addr, err := netip.ParseAddr(string(key))
-			if err != nil {
-				return err
-			}
 			var until time.Time
-			err = json.Unmarshal(text, &until)
-			declined[addr] = until
-			return err
+			if err == nil {
+				err = json.Unmarshal(text, &until)
+			}
+			if err != nil {
+				s.log.Warn("an address in quarantine can't be read from the disk and is forgotten", "file", s.path, "err", err)
+				return nil
+			}
+			known.declined[addr] = until
+			return nil
 		}))
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("dhcp: read the leases in %s: %w; if the file is damaged, remove it (all leases are forgotten)", s.path, err)
+		return records{}, fmt.Errorf("dhcp: read the leases in %s: %w", s.path, err)
 	}
-	return leases, declined, nil
+	return known, nil
 }
 
 func readLease(key string, text []byte) (Lease, error) {

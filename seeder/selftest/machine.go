@@ -48,8 +48,8 @@ func (in Input) qemu() []Finding {
 		return nil
 	}
 	if _, err := qemu.Find(); err != nil {
-		what, do, _ := strings.Cut(err.Error(), "; ")
-		l.problem(fmt.Sprintf("%s, which nodes need for %s", what, strings.Join(needs, ", ")), do)
+		what, do, _ := strings.Cut(err.Error(), ": ") // "… is not installed …: apt-get install …"
+		l.problem(fmt.Sprintf("%s for %s", what, strings.Join(needs, ", ")), do)
 		return l.found
 	}
 	dir := filepath.Join(in.Site.Dir, site.ImageDir)

@@ -20,6 +20,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/boottorrent/boottorrent/seeder/port"
 )
 
 // maxTransfers bounds the transfers at one time; requests beyond it are dropped, and clients repeat them.
@@ -64,11 +66,23 @@ func (s *Server) Listen() error {
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
 		if err != nil {
 			s.Close()
-			return err
+			return port.Explain(err, "udp", addr, func(p *port.Process) string { return remedy(p, addr.Port()) })
 		}
 		s.conns = append(s.conns, conn)
 	}
 	return nil
+}
+
+// remedy is what to do about the process that has the port. Another port is no remedy for 69: firmware asks no other.
+func remedy(p *port.Process, number uint16) string {
+	do := p.Stop()
+	if p != nil && p.Name == "dnsmasq" {
+		do = "remove enable-tftp from dnsmasq's configuration and restart it; its DNS and DHCP can stay"
+	}
+	if number == 69 {
+		return do + " (firmware asks port 69 only, so that another port for the seeder is of no use)"
+	}
+	return do
 }
 
 // Close closes the sockets, which Serve does as well.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/boottorrent/boottorrent/seeder/port"
 )
 
 // serve starts a server on loopback that has content under the name file.efi, and returns its address. It is stopped,
@@ -241,8 +244,22 @@ func TestRudeClients(t *testing.T) {
 func TestPortInUse(t *testing.T) {
 	addr := serve(t, nil)
 	err := New(Config{Listen: []netip.AddrPort{addr.AddrPort()}}).Listen()
-	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "listen udp "+addr.String()) {
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), fmt.Sprintf("UDP port %d of 127.0.0.1: tftp.test (pid %d) has it", addr.Port, os.Getpid())) {
 		t.Errorf("error %v", err)
+	}
+	for _, test := range []struct {
+		who    *port.Process
+		number uint16
+		want   string
+	}{
+		{&port.Process{PID: "7", Name: "dnsmasq"}, 69, "remove enable-tftp from dnsmasq's configuration and restart it; its DNS and DHCP can stay (firmware asks port 69 only"},
+		{&port.Process{PID: "7", Name: "in.tftpd", Unit: "tftpd-hpa.service"}, 69, "stop it: systemctl disable --now tftpd-hpa.service (firmware"},
+		{&port.Process{PID: "7", Name: "in.tftpd"}, 6969, "stop it: kill 7"},
+		{nil, 69, "stop it (firmware"},
+	} {
+		if got := remedy(test.who, test.number); !strings.HasPrefix(got, test.want) {
+			t.Errorf("for %v at port %d: %q, want %q", test.who, test.number, got, test.want)
+		}
 	}
 }
 

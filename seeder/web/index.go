@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -18,20 +19,8 @@ import (
 
 // serveIndex serves the page for people.
 func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
-	p := page.Page{Site: s.cfg.Site, Now: time.Now(), Links: s.links()}
-	if current := s.published(); current != nil {
-		p.Ready, p.Site, p.Systems = true, current.release.Site, systemRows(current.release)
-	}
-	if s.cfg.NodeList != nil {
-		p.Nodes = nodeRows(s.cfg.NodeList())
-	}
-	if s.cfg.Findings != nil {
-		for _, f := range s.cfg.Findings() {
-			p.Findings = append(p.Findings, page.Finding{Severity: string(f.Severity), What: f.What, Do: f.Do})
-		}
-	}
-	var b bytes.Buffer
-	if err := page.Index(&b, p); err != nil {
+	text, err := s.page.get(s.published(), s.makeIndex)
+	if err != nil {
 		s.cfg.Log.Error("HTTP: the page can't be made", "err", err)
 		http.Error(w, "the page can't be made; see the seeder's log", http.StatusInternalServerError)
 		return
@@ -40,7 +29,76 @@ func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	// The page has a style of its own and nothing else.
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b.Bytes()))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
+}
+
+// pageCache keeps the page for a moment, so that it is made once however many look at it. The zero value is ready.
+type pageCache struct {
+	mu   sync.Mutex
+	made time.Time
+	of   *published
+	text []byte
+}
+
+const (
+	// pageTime is how old the page may be; a browser asks for it every five seconds.
+	pageTime = time.Second
+	// maxListed is how many files of a system are on the page, and maxShown how many nodes: it is for anybody to ask for.
+	maxListed, maxShown = 20, 500
+)
+
+// get returns the page of a release, made by make.
+func (c *pageCache) get(of *published, make func(*published) ([]byte, error)) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if age := time.Since(c.made); c.text != nil && c.of == of && age >= 0 && age < pageTime {
+		return c.text, nil
+	}
+	text, err := make(of)
+	if err != nil {
+		return nil, err
+	}
+	c.text, c.of, c.made = text, of, time.Now()
+	return text, nil
+}
+
+// makeIndex makes the page of a release; nil is none yet.
+func (s *Server) makeIndex(current *published) ([]byte, error) {
+	p := page.Page{Site: s.cfg.Site, Now: time.Now(), Links: s.links()}
+	if current != nil {
+		p.Ready, p.Site, p.Systems = true, current.release.Site, systemRows(current.release)
+	}
+	if s.cfg.Findings != nil {
+		for _, f := range s.cfg.Findings() {
+			p.Findings = append(p.Findings, page.Finding{Severity: string(f.Severity), What: f.What, Do: f.Do})
+		}
+	}
+	if s.cfg.NodeList != nil {
+		nodes := s.cfg.NodeList()
+		shown := mostTelling(nodes)
+		p.Nodes, p.MoreNodes = nodeRows(shown), len(nodes)-len(shown)
+	}
+	var b bytes.Buffer
+	err := page.Index(&b, p)
+	return b.Bytes(), err
+}
+
+// mostTelling are all nodes, or of too many those that have failed and those that reported last.
+func mostTelling(nodes []report.Node) []report.Node {
+	if len(nodes) <= maxShown {
+		return nodes
+	}
+	nodes = slices.Clone(nodes)
+	slices.SortStableFunc(nodes, func(a, b report.Node) int {
+		if failed := a.State == report.Failed; failed != (b.State == report.Failed) {
+			if failed {
+				return -1
+			}
+			return 1
+		}
+		return b.Seen.Compare(a.Seen)
+	})
+	return nodes[:maxShown]
 }
 
 func systemRows(release *Release) (rows []page.System) {
@@ -52,6 +110,11 @@ func systemRows(release *Release) (rows []page.System) {
 		row := page.System{
 			Title: t.System.Title, Description: t.System.Description, Method: cmp.Or(t.System.Launch.Method, runtimeKind), Arch: t.System.Arch,
 			Default: t.System.Name == release.Default, Hidden: t.System.Hidden, Size: t.System.Size, Torrent: catalog.TorrentPath(t.System.InfoHash),
+		}
+		if n := len(t.Files); n > maxListed {
+			row.Unlisted = n
+			rows = append(rows, row)
+			continue
 		}
 		for _, f := range t.Files {
 			row.Files = append(row.Files, page.File{Path: f.Path, URL: t.System.FilePath(f.Path), Size: f.Size})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/seeder/admit"
 )
 
 // The folders of torrents with their lists of files, and of systems' files, as catalog.TorrentPath, catalog.FileListPath and
@@ -128,12 +129,26 @@ func (s *Server) torrent(digits string) *torrent {
 	return s.torrents[h]
 }
 
+// serveDocument serves what is small and always at hand: the catalog with its signature, torrents, and what HEAD tells of files.
+func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == catalog.PathCatalog:
+		s.serveCatalog(w, r)
+	case r.URL.Path == catalog.PathSignature:
+		s.serveSignature(w, r)
+	case strings.HasPrefix(r.URL.Path, torrentPrefix):
+		s.serveTorrent(w, r)
+	default:
+		s.serveSystem(w, r)
+	}
+}
+
 func (s *Server) serveCatalog(w http.ResponseWriter, r *http.Request) {
 	if p := s.published(); p != nil {
 		p.catalog.serve(w, r, "application/json")
 		return
 	}
-	comeAgain(w, "the seeder is still reading its site; come again in a few seconds")
+	admit.ComeAgain(w, "the seeder is still reading its site; come again in a few seconds")
 }
 
 func (s *Server) serveSignature(w http.ResponseWriter, r *http.Request) {
@@ -141,7 +156,7 @@ func (s *Server) serveSignature(w http.ResponseWriter, r *http.Request) {
 		p.signature.serve(w, r, "text/plain; charset=utf-8")
 		return
 	}
-	comeAgain(w, "the seeder is still reading its site; come again in a few seconds")
+	admit.ComeAgain(w, "the seeder is still reading its site; come again in a few seconds")
 }
 
 func (s *Server) serveTorrent(w http.ResponseWriter, r *http.Request) {
@@ -172,15 +187,6 @@ func (s *Server) serveSystem(w http.ResponseWriter, r *http.Request) {
 	if !ok || name != t.name {
 		notFound(w, "the system has no such file; "+catalog.PathCatalog+" lists those it has")
 		return
-	}
-	if r.Method == http.MethodGet {
-		select {
-		case s.fallback <- struct{}{}:
-			defer func() { <-s.fallback }()
-		default:
-			comeAgain(w, "too many downloads by HTTP at this time; use BitTorrent or come again in a few seconds")
-			return
-		}
 	}
 	s.serveSystemFile(w, r, t, f)
 }

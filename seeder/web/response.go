@@ -8,12 +8,11 @@ import (
 )
 
 const (
-	// chunk is what a client has to take within stallTime: about 9 kB/s. Whoever is slower than that for two minutes has
-	// gone, and would hold a connection and one of few places for ever.
-	chunk     = 1 << 20
-	stallTime = 2 * time.Minute
-	// bodyTime is how long a client may take to send the body of a request: reports, of under 1 kB.
-	bodyTime = 30 * time.Second
+	// chunk is what a client has to take within stallTime: about 1 kB/s, a tenth of what a thousand nodes get that start at once
+	// over a link of 100 Mbit/s. Whoever takes less has gone, and would hold a connection for ever. That slow ones keep nobody
+	// from a slot is the matter of package admit.
+	chunk     = 64 << 10
+	stallTime = time.Minute
 )
 
 // response counts what is sent and moves the connection's write deadline along with it.
@@ -36,8 +35,6 @@ func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // extend gives the client time for the next chunk. Writers without deadlines are those of tests.
 func (r *response) extend() { _ = r.control.SetWriteDeadline(time.Now().Add(stallTime)) }
-
-func (r *response) limitBodyTime() { _ = r.control.SetReadDeadline(time.Now().Add(bodyTime)) }
 
 // WriteHeader implements http.ResponseWriter.
 func (r *response) WriteHeader(status int) {

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,13 +23,12 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 )
 
 const (
 	defaultMaxFallback = 8
-	// retryAfter is what a client is told, in seconds, when it has to wait.
-	retryAfter = 5
 	// shutdownTime is how long downloads may go on when the server stops: longer than a boot file takes on a LAN.
 	shutdownTime = time.Second
 	// pathSelfTest is where programs read what the self-test found.
@@ -57,6 +55,8 @@ type Config struct {
 	SelfTest http.Handler
 	Findings func() []selftest.Finding
 
+	// Policy decides whom the port serves; nil: one with its usual bounds.
+	Policy *admit.Policy
 	// MaxFallback is how many downloads below /systems/ go on at one time, 8 if zero. Others are told to come again
 	// (503): HTTP is for nodes that BitTorrent doesn't serve, and must not take the seed's bandwidth.
 	MaxFallback int
@@ -69,10 +69,10 @@ type Config struct {
 
 // Server is an http.Handler for everything the seeder serves. Its methods may be called concurrently.
 type Server struct {
-	cfg      Config
-	mux      *http.ServeMux
-	hashes   hashCache
-	fallback chan struct{}
+	cfg    Config
+	mux    *http.ServeMux
+	hashes hashCache
+	page   pageCache
 
 	mu sync.RWMutex
 	// current is nil before the first Publish.
@@ -89,42 +89,45 @@ func New(cfg Config) *Server {
 	if cfg.MaxFallback <= 0 {
 		cfg.MaxFallback = defaultMaxFallback
 	}
+	if cfg.Policy == nil {
+		cfg.Policy = admit.New(admit.Config{Log: cfg.Log})
+	}
 	s := &Server{
-		cfg: cfg, mux: http.NewServeMux(), fallback: make(chan struct{}, cfg.MaxFallback),
-		torrents: map[catalog.InfoHash]*torrent{},
+		cfg: cfg, mux: http.NewServeMux(), torrents: map[catalog.InfoHash]*torrent{},
 	}
 	s.routes()
 	return s
 }
 
 func (s *Server) routes() {
-	s.mux.HandleFunc("GET /{$}", s.serveIndex)
-	s.mux.HandleFunc("GET "+catalog.PathCatalog, s.serveCatalog)
-	s.mux.HandleFunc("GET "+catalog.PathSignature, s.serveSignature)
-	s.mux.HandleFunc("GET "+catalog.PathBoot, s.serveBoot)
-	s.mux.HandleFunc("GET "+torrentPrefix, s.serveTorrent)
-	s.mux.HandleFunc("GET "+systemsPrefix, s.serveSystem)
+	k := kinds(s.cfg.MaxFallback)
+	boot, files, documents := s.admit(k.boot, s.serveBoot), s.admit(k.files, s.serveSystem), s.admit(k.documents, s.serveDocument)
+	s.mux.Handle("GET /{$}", s.admit(k.page, s.serveIndex))
+	s.mux.Handle("GET "+catalog.PathCatalog, documents)
+	s.mux.Handle("GET "+catalog.PathSignature, documents)
+	s.mux.Handle("GET "+torrentPrefix, documents)
+	s.mux.Handle("GET "+catalog.PathBoot, boot)
+	s.mux.Handle("GET "+systemsPrefix, files)
+	s.mux.Handle("HEAD "+systemsPrefix, documents) // it takes no slot of those that send
 	for path, h := range map[string]http.Handler{
-		catalog.PathAnnounce: s.cfg.Announce, catalog.PathScrape: s.cfg.Scrape,
-		catalog.PathReport: s.cfg.Report, catalog.PathNodes: s.cfg.Nodes, catalog.PathLog: s.cfg.NodeLog,
-		pathSelfTest: s.cfg.SelfTest,
+		catalog.PathAnnounce: admitted(s, k.announce, s.cfg.Announce), catalog.PathScrape: admitted(s, k.announce, s.cfg.Scrape),
+		catalog.PathReport: admitted(s, k.report, s.cfg.Report), catalog.PathNodes: admitted(s, k.page, s.cfg.Nodes),
+		catalog.PathLog: admitted(s, k.log, s.cfg.NodeLog),
+		pathSelfTest:    admitted(s, k.page, s.cfg.SelfTest),
 	} {
 		if h != nil {
 			s.mux.Handle(path, h)
 		}
 	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	s.mux.Handle("/", s.admit(k.documents, func(w http.ResponseWriter, r *http.Request) {
 		notFound(w, "nothing is at this path; / shows what there is")
-	})
+	}))
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	resp := newResponse(w)
-	if r.ContentLength != 0 {
-		resp.limitBodyTime()
-	}
 	// Nothing here is for a browser to guess the type of.
 	resp.Header().Set("X-Content-Type-Options", "nosniff")
 	s.mux.ServeHTTP(resp, r)
@@ -152,15 +155,16 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		Handler: s,
 		// Against clients that open connections and say nothing. There is no overall ReadTimeout or WriteTimeout: they
 		// would end long downloads; response has a deadline for each MiB instead.
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    32 << 10,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ConnContext:       s.cfg.Policy.ConnContext,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(s.cfg.Policy.Listener(l)); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("HTTP: serve on %s: %w", l.Addr(), err)
 			}
 		}()
@@ -180,9 +184,3 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 }
 
 func notFound(w http.ResponseWriter, text string) { http.Error(w, text, http.StatusNotFound) }
-
-// comeAgain answers that the seeder can't do it now.
-func comeAgain(w http.ResponseWriter, text string) {
-	w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-	http.Error(w, text, http.StatusServiceUnavailable)
-}

@@ -25,6 +25,8 @@ type Page struct {
 	Findings []Finding
 	Systems  []System
 	Nodes    []Node
+	// MoreNodes is how many there are besides.
+	MoreNodes int
 	// Links are the other things to fetch.
 	Links []Link
 }
@@ -41,7 +43,9 @@ type System struct {
 	Size int64
 	// Torrent is the URL of the metainfo file.
 	Torrent string
-	Files   []File
+	// Files are the system's files, unless those are too many to list: then Unlisted is how many.
+	Files    []File
+	Unlisted int
 }
 
 // File is one file of a system; Size is in bytes.

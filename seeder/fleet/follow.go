@@ -1,4 +1,4 @@
-package nodelog
+package fleet
 
 import (
 	"context"
@@ -68,14 +68,14 @@ func Find(nodes []Facts, name string) (Facts, error) {
 	case name != "" && len(found) == 1:
 		return found[0], nil
 	case name != "" && len(found) > 1:
-		return Facts{}, fmt.Errorf("%q may be one of %s", name, list(found))
+		return Facts{}, fmt.Errorf("%q may be one of %s", name, labels(found))
 	case len(nodes) == 0:
 		return Facts{}, errors.New("no node has sent its log yet")
 	}
-	return Facts{}, fmt.Errorf("there is no log of %q; there are those of %s", name, list(nodes))
+	return Facts{}, fmt.Errorf("there is no log of %q; there are those of %s", name, labels(nodes))
 }
 
-func list(nodes []Facts) string {
+func labels(nodes []Facts) string {
 	var all []string
 	for _, f := range nodes {
 		text := f.Label() + " (" + f.MAC
@@ -96,6 +96,54 @@ type Follower struct {
 	Out io.Writer
 
 	files map[string]*followed
+	// known are the facts that were read, by their files.
+	known map[string]known
+}
+
+// known are facts with the file that they were read from.
+type known struct {
+	facts Facts
+	file  os.FileInfo
+}
+
+// nodes is Nodes, but reads only what has changed: a site may have ten thousand.
+func (w *Follower) nodes() (all []Facts, err error) {
+	files, err := factsFiles(w.Dir)
+	if err != nil {
+		return nil, err
+	}
+	now := make(map[string]known, len(files))
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			continue // it is gone
+		}
+		k, ok := w.known[file]
+		if !ok || !os.SameFile(k.file, info) || !k.file.ModTime().Equal(info.ModTime()) {
+			if k.facts, err = readFacts(file); err != nil {
+				continue
+			}
+			k.file = info
+		}
+		now[file] = k
+		all = append(all, k.facts)
+	}
+	w.known = now
+	return all, nil
+}
+
+// PrintPrevious prints the log of a node's boot before the last one.
+func PrintPrevious(out io.Writer, dir string, f Facts) error {
+	file, err := os.Open(path(dir, f.MAC, previousEnding))
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no log of an earlier boot of %s", f.Label())
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = io.Copy(out, file)
+	return err
 }
 
 // followed is the log of one node.
@@ -109,7 +157,7 @@ type followed struct {
 
 // Print prints what was added since the last call.
 func (w *Follower) Print() error {
-	nodes, err := Nodes(w.Dir)
+	nodes, err := w.nodes()
 	if err != nil {
 		return err
 	}
@@ -171,7 +219,7 @@ func (w *Follower) print(f Facts) error {
 		}
 	}
 	seen.facts, seen.file = f, info
-	text, err := io.ReadAll(io.NewSectionReader(file, seen.at, maxFile+maxBody))
+	text, err := io.ReadAll(io.NewSectionReader(file, seen.at, maxFile+maxBatch))
 	seen.at += int64(len(text))
 	seen.rest += string(text)
 	for err == nil {
@@ -188,7 +236,7 @@ func (w *Follower) print(f Facts) error {
 // after is where in a log the lines after the given one begin: 0 if it isn't there. Lines are told apart by the time that the kernel
 // gave them.
 func after(file io.ReaderAt, line string) (int64, error) {
-	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxFile+maxBody))
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxFile+maxBatch))
 	line = "\n" + line + "\n" // the log's first line, which says what was dropped, is never it
 	if at := strings.LastIndex(string(text), line); at >= 0 {
 		return int64(at + len(line)), err

@@ -1,4 +1,4 @@
-package nodes
+package fleet
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -34,9 +36,49 @@ func logSteps(log *slog.Logger, old, rep report.Report) {
 	}
 }
 
-// logNews logs what a report says beside steps that the one before did not: how a system ended, the fallback to HTTP,
+// linesPerSecond and lineBurst bound the lines that reports add to the seeder's log. A room of 10,000 that boots in ten minutes has 140
+// a second; one that is switched on at once is within the burst.
+const linesPerSecond, lineBurst = 200, 50000
+
+// logNews logs what a report adds to the one before of the same boot.
+func (f *Fleet) logNews(old, rep report.Report) {
+	// A report has some three new lines, at most one a step and three more.
+	if !f.lines.AllowN(f.cfg.Now(), 3) {
+		if f.quiet.allow(f.cfg.Now()) {
+			f.log.Warn("nodes report more than is logged; GET /api/nodes has all of it", "client", rep.IP)
+		}
+		return
+	}
+	logSteps(f.log, old, rep)
+	logOther(f.log, old, rep)
+}
+
+// warnOfDisk says that lines of a node's log can't be kept.
+func (f *Fleet) warnOfDisk(mac string, err error) {
+	if f.full.allow(f.cfg.Now()) {
+		f.log.Warn("nodes' logs can't be kept; they are sent again later", "mac", mac, "err", err)
+	}
+}
+
+// seldom is something that is said once a minute at most. The zero value is ready.
+type seldom struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (s *seldom) allow(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if age := now.Sub(s.last); age >= 0 && age < time.Minute {
+		return false
+	}
+	s.last = now
+	return true
+}
+
+// logOther logs what a report says beside steps that the one before did not: how a system ended, the fallback to HTTP,
 // peers that send wrong data, and the node's SSH host key.
-func logNews(log *slog.Logger, old, rep report.Report) {
+func logOther(log *slog.Logger, old, rep report.Report) {
 	if e := rep.Exit; e != nil && !reflect.DeepEqual(e, old.Exit) {
 		last := ""
 		if len(e.Lines) > 0 {

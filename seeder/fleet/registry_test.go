@@ -1,4 +1,4 @@
-package nodes
+package fleet
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,9 +21,10 @@ import (
 
 // registry is a Registry with a clock that stands still and a log to read.
 type registry struct {
-	*Registry
-	now time.Time
-	log bytes.Buffer
+	*Fleet
+	now   time.Time
+	log   bytes.Buffer
+	names map[string]string
 }
 
 func newRegistry() *registry {
@@ -34,7 +37,8 @@ func newRegistry() *registry {
 			return a
 		},
 	}))
-	r.Registry = New(log, func() time.Time { return r.now })
+	r.Fleet = New(Config{Log: log, Now: func() time.Time { return r.now }, Dir: filepath.Join(os.TempDir(), "no logs here"),
+		Names: func(mac string) string { return r.names[mac] }})
 	return r
 }
 
@@ -108,7 +112,7 @@ level=INFO msg="node: step done" step=network ip=10.0.0.5 mac=52:54:00:00:00:01 
 
 func TestListIsSortedAndDated(t *testing.T) {
 	r := newRegistry()
-	r.Names = func(mac string) string { return map[string]string{"52:54:00:00:00:01": "desk-1"}[mac] }
+	r.names = map[string]string{"52:54:00:00:00:01": "desk-1"}
 	if got := r.list(t); len(got) != 0 {
 		t.Fatalf("an empty registry lists %v", got)
 	}
@@ -145,13 +149,13 @@ func TestEndsAndHostKeys(t *testing.T) {
 		HostKey: "SHA256:abc\x1b[2J"}
 	r.report(t, rep)
 	lines := []string{"first \x1b[31m", strings.Repeat("x", 2*report.ExitWidth)}
-	for range report.ExitLines {
+	for range report.ExitLines - 2 {
 		lines = append(lines, "last\r\n")
 	}
 	rep.Exit = &report.Exit{System: "probe", At: 40, Code: 3, Reason: "because\nof", Lines: lines}
 	r.report(t, rep)
 	r.report(t, rep)
-	if e := r.list(t)[0].Exit; e == nil || len(e.Lines) != report.ExitLines || e.Lines[0] != "last  " || e.Code != 3 {
+	if e := r.list(t)[0].Exit; e == nil || len(e.Lines) != report.ExitLines || e.Lines[0] != "first [31m" || e.Code != 3 {
 		t.Errorf("the list has %+v", e)
 	}
 	rep.Exit = &report.Exit{System: "probe", At: 50, Code: 3, Lines: []string{strings.Repeat("x", 2*report.ExitWidth)}}
@@ -196,19 +200,7 @@ func TestSwarmTrouble(t *testing.T) {
 	}
 }
 
-func TestBounded(t *testing.T) {
-	r := newRegistry()
-	for i := range maxNodes + 10 {
-		r.now = r.now.Add(time.Second)
-		r.report(t, report.Report{MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8, i&255), Step: report.Network, State: report.Running})
-	}
-	list := r.list(t)
-	if len(list) != maxNodes || list[0].MAC != "02:00:00:00:00:0a" {
-		t.Errorf("%d nodes, the first is %s; want %d, and the ten oldest gone", len(list), list[0].MAC, maxNodes)
-	}
-}
-
-func TestRefused(t *testing.T) {
+func TestReportRefused(t *testing.T) {
 	const start = `{"mac":"52:54:00:00:00:01","step":"fetch","state":"running"`
 	for name, c := range map[string]struct {
 		body string
@@ -229,7 +221,7 @@ func TestRefused(t *testing.T) {
 		"unknown duration":   {start + `,"durations":{"dance":2}}`, 400, "dance"},
 		"exit code":          {start + `,"exit":{"system":"x","code":256}}`, 400, "exit: code 256"},
 		"exit time":          {start + `,"exit":{"system":"x","at":-1}}`, 400, "exit: at"},
-		"too long":           {start + `,"error":"` + strings.Repeat("x", maxBody) + `"}`, 413, "64 KiB"},
+		"too long":           {start + `,"error":"` + strings.Repeat("x", maxReport) + `"}`, 413, "32 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry()

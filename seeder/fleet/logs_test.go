@@ -1,10 +1,9 @@
-package nodelog
+package fleet
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -17,15 +16,16 @@ import (
 
 const macA, macB = "52:54:00:00:00:01", "52:54:00:00:00:02"
 
-func newStore(t *testing.T) *Store {
+func newLogs(t *testing.T, dir string) *Fleet {
 	t.Helper()
-	s := New(t.TempDir(), slog.New(slog.DiscardHandler), func() time.Time { return time.Unix(1_800_000_000, 0) })
-	s.Names = func(mac string) string { return map[string]string{macA: "Desk-1"}[mac] }
-	return s
+	return New(Config{
+		Dir: dir, Now: func() time.Time { return time.Unix(1_800_000_000, 0) },
+		Names: func(mac string) string { return map[string]string{macA: "Desk-1"}[mac] },
+	})
 }
 
 // post sends lines as a node does, and returns the status.
-func post(t *testing.T, s *Store, mac, boot string, first int64, lines ...string) int {
+func postLines(t *testing.T, s *Fleet, mac, boot string, first int64, lines ...string) int {
 	t.Helper()
 	body, err := json.Marshal(report.Log{MAC: mac, Boot: boot, First: first, Lines: lines})
 	if err != nil {
@@ -34,17 +34,17 @@ func post(t *testing.T, s *Store, mac, boot string, first int64, lines ...string
 	return send(s, string(body))
 }
 
-func send(s *Store, body string) int {
+func send(s *Fleet, body string) int {
 	r := httptest.NewRequest("POST", "/api/log", strings.NewReader(body))
 	r.RemoteAddr = "10.0.0.17:1234"
 	w := httptest.NewRecorder()
-	s.Handler().ServeHTTP(w, r)
+	s.LogHandler().ServeHTTP(w, r)
 	return w.Code
 }
 
-func file(t *testing.T, s *Store, mac string) string {
+func file(t *testing.T, s *Fleet, mac string) string {
 	t.Helper()
-	body, err := os.ReadFile(path(s.dir, mac, logEnding))
+	body, err := os.ReadFile(path(s.logs.dir, mac, logEnding))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func file(t *testing.T, s *Store, mac string) string {
 }
 
 func TestKeep(t *testing.T) {
-	s := newStore(t)
+	s := newLogs(t, t.TempDir())
 	for _, p := range []struct {
 		boot  string
 		first int64
@@ -66,7 +66,7 @@ func TestKeep(t *testing.T) {
 		{"one", 6, []string{"\x1b[31mred\x07\u009b\u202e\tx\xff"}, "a\nb\nc\n... 2 lines are missing here ...\nf\n[31mred x�\n"},
 		{"two", 7, []string{"again"}, "... 7 lines are missing here ...\nagain\n"}, // a new boot, whose beginning was lost
 	} {
-		if code := post(t, s, macA, p.boot, p.first, p.lines...); code != 204 {
+		if code := postLines(t, s, macA, p.boot, p.first, p.lines...); code != 204 {
 			t.Fatalf("%+v: %d", p, code)
 		}
 		if got := file(t, s, macA); got != p.want {
@@ -74,15 +74,15 @@ func TestKeep(t *testing.T) {
 		}
 	}
 	// Another seeder, after a restart, goes on.
-	s = &Store{dir: s.dir, log: s.log, now: s.now}
-	post(t, s, macA, "two", 7, "again", "more")
+	s = newLogs(t, s.logs.dir)
+	postLines(t, s, macA, "two", 7, "again", "more")
 	if got := file(t, s, macA); got != "... 7 lines are missing here ...\nagain\nmore\n" {
 		t.Errorf("after a restart: %q", got)
 	}
 }
 
-func TestRefuse(t *testing.T) {
-	s := newStore(t)
+func TestLogRefused(t *testing.T) {
+	s := newLogs(t, t.TempDir())
 	for name, tt := range map[string]struct {
 		body string
 		code int
@@ -94,17 +94,17 @@ func TestRefuse(t *testing.T) {
 		"a long boot":    {`{"mac":"52:54:00:00:00:01","boot":"` + strings.Repeat("x", 65) + `"}`, 400},
 		"before it":      {`{"mac":"52:54:00:00:00:01","boot":"x","first":-1}`, 400},
 		"too many lines": {`{"mac":"52:54:00:00:00:01","boot":"x","lines":[` + strings.Repeat(`"",`, maxLines) + `""]}`, 400},
-		"too large":      {`{"mac":"` + strings.Repeat("x", maxBody) + `"}`, 413},
+		"too large":      {`{"mac":"` + strings.Repeat("x", maxBatch) + `"}`, 413},
 	} {
 		if got := send(s, tt.body); got != tt.code {
 			t.Errorf("%s: %d, want %d", name, got, tt.code)
 		}
 	}
-	if nodes, err := Nodes(s.dir); err != nil || len(nodes) > 0 {
+	if nodes, err := Nodes(s.logs.dir); err != nil || len(nodes) > 0 {
 		t.Errorf("kept: %v, %v", nodes, err)
 	}
 	w := httptest.NewRecorder()
-	s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/api/log", nil))
+	s.LogHandler().ServeHTTP(w, httptest.NewRequest("GET", "/api/log", nil))
 	if w.Code != 405 {
 		t.Errorf("GET: %d", w.Code)
 	}
@@ -112,17 +112,17 @@ func TestRefuse(t *testing.T) {
 
 // A node that never stops talking.
 func TestLongLog(t *testing.T) {
-	s := newStore(t)
+	s := newLogs(t, t.TempDir())
 	line := strings.Repeat("x", 990)
 	first := int64(0)
 	var follow bytes.Buffer
-	w := &Follower{Dir: s.dir, MAC: macA, Out: &follow}
+	w := &Follower{Dir: s.logs.dir, MAC: macA, Out: &follow}
 	for range 12 {
 		lines := make([]string, 500)
 		for i := range lines {
 			lines[i] = fmt.Sprintf("%d %s", first+int64(i), line)
 		}
-		if code := post(t, s, macA, "one", first, lines...); code != 204 {
+		if code := postLines(t, s, macA, "one", first, lines...); code != 204 {
 			t.Fatal(code)
 		}
 		first += int64(len(lines))
@@ -148,25 +148,24 @@ func TestLongLog(t *testing.T) {
 
 // A site's folder may have any name; a name once known stays.
 func TestNames(t *testing.T) {
-	s := newStore(t)
-	s.dir = filepath.Join(s.dir, "room [12]*")
-	if nodes, err := Nodes(s.dir); err != nil || len(nodes) > 0 {
+	s := newLogs(t, filepath.Join(t.TempDir(), "room [12]*"))
+	if nodes, err := Nodes(s.logs.dir); err != nil || len(nodes) > 0 {
 		t.Errorf("before there is anything: %v, %v", nodes, err)
 	}
-	post(t, s, macA, "one", 0, "a")
-	s.Names = func(string) string { return "" }
-	post(t, s, macA, "one", 1, "b")
-	if nodes, err := Nodes(s.dir); err != nil || len(nodes) != 1 || nodes[0].Label() != "Desk-1" || nodes[0].IP != "10.0.0.17" {
+	postLines(t, s, macA, "one", 0, "a")
+	s.cfg.Names = func(string) string { return "" }
+	postLines(t, s, macA, "one", 1, "b")
+	if nodes, err := Nodes(s.logs.dir); err != nil || len(nodes) != 1 || nodes[0].Label() != "Desk-1" || nodes[0].IP != "10.0.0.17" {
 		t.Errorf("%+v, %v", nodes, err)
 	}
 }
 
 func TestFollow(t *testing.T) {
-	s := newStore(t)
-	post(t, s, macA, "one", 0, "first")
-	post(t, s, macB, "b", 0, "other")
+	s := newLogs(t, t.TempDir())
+	postLines(t, s, macA, "one", 0, "first")
+	postLines(t, s, macB, "b", 0, "other")
 	var one, all bytes.Buffer
-	followOne, followAll := &Follower{Dir: s.dir, MAC: macA, Out: &one}, &Follower{Dir: s.dir, Out: &all}
+	followOne, followAll := &Follower{Dir: s.logs.dir, MAC: macA, Out: &one}, &Follower{Dir: s.logs.dir, Out: &all}
 	step := func() {
 		t.Helper()
 		for _, w := range []*Follower{followOne, followAll} {
@@ -176,10 +175,10 @@ func TestFollow(t *testing.T) {
 		}
 	}
 	step()
-	post(t, s, macA, "one", 1, "second")
+	postLines(t, s, macA, "one", 1, "second")
 	step()
 	step()
-	post(t, s, macA, "two", 0, "a new boot")
+	postLines(t, s, macA, "two", 0, "a new boot")
 	step()
 	began := time.Unix(1_800_000_000, 0).Format(time.DateTime)
 	head := "==== Desk-1 (" + macA + "): boot of " + began + " ====\n"
@@ -209,11 +208,11 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func FuzzHandler(f *testing.F) {
+func FuzzLog(f *testing.F) {
 	f.Add(`{"mac":"52:54:00:00:00:01","boot":"x","first":3,"lines":["a","\u001b[0m"]}`)
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, body string) {
-		s := New(dir, slog.New(slog.DiscardHandler), time.Now)
+		s := New(Config{Dir: dir})
 		if code := send(s, body); code >= 500 {
 			t.Errorf("%d for %q", code, body)
 		}

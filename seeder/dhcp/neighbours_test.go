@@ -1,0 +1,123 @@
+package dhcp
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"github.com/boottorrent/boottorrent/internal/site"
+)
+
+// A DHCP server is found in the network and on this machine, and none where there is none.
+func TestNeighbours(t *testing.T) {
+	for name, test := range map[string]struct {
+		on   func(r *room) string
+		want []netip.Addr
+	}{
+		"none":                {nil, nil},
+		"on another machine":  {func(r *room) string { return r.other }, []netip.Addr{addr("10.77.0.2")}},
+		"on this machine too": {func(r *room) string { return r.seeder }, []netip.Addr{addr("10.77.0.1")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRoom(t)
+			if test.on != nil {
+				r.dnsmasq(test.on(r))
+			}
+			err := r.in(r.seeder, func() error {
+				got, err := Neighbours(t.Context(), Interface{Name: "eth0", Addr: testIface.Addr}, time.Second)
+				if !slices.Equal(got, test.want) {
+					t.Errorf("found %v, want %v", got, test.want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A seeder that hands out addresses beside another server says so as soon as it starts.
+func TestServerBesideServerIsLoud(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	r.dnsmasq(r.other)
+	log, _ := r.serve(testSite(), filepath.Join(t.TempDir(), "leases.db"))
+	log.wait(t, "level=ERROR", "another DHCP server", "servers=10.77.0.2", "mode: proxy")
+}
+
+// Firmware that repeats its DHCPDISCOVER in a network without a DHCP server is the seeder's first sign that there is none.
+func TestProxyWithoutServerSaysSo(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	log, _ := r.serve(site.DHCP{Mode: site.DHCPProxy}, "")
+	r.run("ip", "-n", r.client, "addr", "add", "10.77.0.9/24", "dev", "eth0") // for the packets; the firmware has none
+	for range stuckAfter {
+		r.send(r.client, request(dhcpv4.MessageTypeDiscover, firmware(pxeBIOS, 0)), "10.77.0.9:68", "10.77.0.1:67")
+	}
+	log.wait(t, "level=WARN", "again and again", "no DHCP server gave this machine an address; connect one, or set mode: server")
+}
+
+// send sends a packet from a namespace.
+func (r *room) send(ns string, p *dhcpv4.DHCPv4, from, to string) {
+	r.t.Helper()
+	err := r.in(ns, func() error {
+		conn, err := net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(from)), net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to)))
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_, err = conn.Write(p.ToBytes())
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// Relays that send to the network's own broadcast address are answered, at the address they say they have.
+func TestRelayedToDirectedBroadcast(t *testing.T) {
+	for _, mode := range []site.DHCPMode{site.DHCPProxy, site.DHCPServer} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			r := newRoom(t)
+			cfg := testSite()
+			cfg.Mode = mode
+			r.serve(cfg, filepath.Join(t.TempDir(), "leases.db"))
+			err := r.in(r.other, func() error {
+				conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IP{10, 77, 0, 2}, Port: serverPort})
+				if err != nil {
+					return err
+				}
+				defer conn.Close()
+				req := request(dhcpv4.MessageTypeDiscover, firmware(pxeBIOS, 0), dhcpv4.WithGatewayIP(net.IP{10, 77, 0, 2}))
+				if _, err := conn.WriteToUDP(req.ToBytes(), &net.UDPAddr{IP: net.IP{10, 77, 0, 255}, Port: serverPort}); err != nil {
+					return err
+				}
+				if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+					return err
+				}
+				buf := make([]byte, 2048)
+				n, from, err := conn.ReadFromUDPAddrPort(buf)
+				if err != nil {
+					return err
+				}
+				p, err := dhcpv4.FromBytes(buf[:n])
+				if err == nil && (p.BootFileName != "undionly.kpxe" || from.Addr() != testIface.Addr.Addr()) {
+					err = errors.New(p.Summary())
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,106 @@
+package fleet
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/boottorrent/boottorrent/seeder/admit"
+)
+
+const (
+	// maxReport is the size of a report in bytes. A real one has about 600, and the largest with each "<" written as \u003c some 30,000.
+	maxReport = 32 << 10
+	// maxBatch is the size of a batch of log lines in bytes.
+	maxBatch = 512 << 10
+)
+
+// post reports whether a request is a POST, and answers it if it isn't.
+func post(w http.ResponseWriter, r *http.Request, otherwise string) bool {
+	if r.Method == http.MethodPost {
+		return true
+	}
+	w.Header().Set("Allow", "POST")
+	http.Error(w, otherwise, http.StatusMethodNotAllowed)
+	return false
+}
+
+// refused answers a body that can't be taken.
+func (f *Fleet) refused(w http.ResponseWriter, r *http.Request, err error, limit string) {
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		http.Error(w, "the body is larger than "+limit, http.StatusRequestEntityTooLarge)
+		return
+	}
+	f.log.Debug("report or log refused", "client", r.RemoteAddr, "err", err)
+	http.Error(w, err.Error(), http.StatusBadRequest)
+}
+
+// ReportHandler takes a report.Report as JSON by POST: 204 if it was taken, 400 with the reason if it can't be, 413 if
+// it is larger than 32 KiB.
+func (f *Fleet) ReportHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !post(w, r, "send a report by POST") {
+			return
+		}
+		rep, err := decodeReport(http.MaxBytesReader(w, r.Body, maxReport))
+		if err != nil {
+			f.refused(w, r, err, "32 KiB")
+			return
+		}
+		from := addrOf(r.RemoteAddr)
+		if from.IsValid() && rep.IP == "" {
+			rep.IP = from.String()
+		}
+		f.record(rep, from)
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// ListHandler answers GET with the list as a JSON array of report.Node.
+func (f *Fleet) ListHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "the list of nodes is read by GET", http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		// A node at a time: all at once would be 10 MB of text for each that asks. The only error is a client that has gone.
+		e := json.NewEncoder(w)
+		e.SetIndent(" ", " ")
+		before := "[\n "
+		for _, n := range f.List() {
+			if _, err := w.Write([]byte(before)); err != nil || e.Encode(n) != nil {
+				return
+			}
+			before = ",\n "
+		}
+		if before == "[\n " {
+			before = "["
+			_, _ = w.Write([]byte(before))
+		}
+		_, _ = w.Write([]byte("]\n"))
+	})
+}
+
+// LogHandler takes a report.Log as JSON by POST: 204 if it was taken, 400 with the reason if it can't be, 413 if it is larger
+// than 512 KiB, 503 if there is no room on the disk just now.
+func (f *Fleet) LogHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !post(w, r, "send lines by POST; to read them: seeder logs") {
+			return
+		}
+		l, err := decodeLog(http.MaxBytesReader(w, r.Body, maxBatch))
+		if err != nil {
+			f.refused(w, r, err, "512 KiB")
+			return
+		}
+		if err := f.logs.add(l, addrOf(r.RemoteAddr), f.Name(l.MAC), f.cfg.Now()); err != nil {
+			f.warnOfDisk(l.MAC, err)
+			admit.ComeAgain(w, "the lines can't be kept just now; see the seeder's log")
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+}

@@ -1,0 +1,110 @@
+package fleet
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// node is what is remembered of one.
+type node struct {
+	report.Node
+}
+
+// nodeCost is what a node takes beside the bytes of its texts: the report, its durations, and its places in map and quota.
+const nodeCost = 1200
+
+// cost is what a node takes of memory, in bytes.
+func (n *node) cost() int64 {
+	cost := nodeCost + reportCost(&n.Report)
+	if n.Previous != nil {
+		cost += nodeCost + reportCost(n.Previous)
+	}
+	return int64(cost)
+}
+
+// reportCost is the bytes of a report's texts and addresses.
+func reportCost(r *report.Report) int {
+	cost := len(r.Boot) + len(r.UUID) + len(r.Name) + len(r.Arch) + len(r.Error) + len(r.System) + len(r.InfoHash) + len(r.HostKey) +
+		len(r.IP) + len(r.MAC) + 24*len(r.Banned)
+	if r.Exit != nil {
+		cost += 100 + len(r.Exit.System) + len(r.Exit.Reason)
+		for _, line := range r.Exit.Lines {
+			cost += 16 + len(line)
+		}
+	}
+	return cost
+}
+
+// record keeps a valid report that came from an address, and logs what it adds to the one before.
+func (f *Fleet) record(rep report.Report, from netip.Addr) {
+	if name := f.cfg.Names(rep.MAC); name != "" {
+		rep.Name = name
+	}
+	now := f.cfg.Now()
+
+	f.mu.Lock()
+	n := &node{report.Node{Report: rep, Since: now, Seen: now}}
+	var old report.Report // of the same boot
+	item := f.nodes[rep.MAC]
+	switch {
+	case item == nil:
+	case item.Value.Boot == rep.Boot:
+		old = item.Value.Report
+		n.Previous = item.Value.Previous
+		if old.Step == rep.Step {
+			n.Since = item.Value.Since
+		}
+	default:
+		previous := item.Value.Report
+		n.Previous = &previous
+	}
+	if item == nil {
+		f.nodes[rep.MAC] = f.reports.Add(from, n.cost(), n)
+	} else {
+		item.Value = n
+		f.reports.Update(item, from, n.cost())
+	}
+	for gone := f.reports.Excess(); gone != nil; gone = f.reports.Excess() {
+		f.reports.Remove(gone)
+		delete(f.nodes, gone.Value.MAC)
+	}
+	f.mu.Unlock()
+
+	f.logNews(old, rep)
+}
+
+// Name returns the name of the node with a MAC (aa:bb:cc:dd:ee:ff), the operator's or the one it reported; empty if it has none.
+func (f *Fleet) Name(mac string) string {
+	if name := f.cfg.Names(mac); name != "" {
+		return name
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if item := f.nodes[mac]; item != nil {
+		return item.Value.Name
+	}
+	return ""
+}
+
+// List returns all nodes, sorted by address, then MAC. It is never nil.
+func (f *Fleet) List() []report.Node {
+	f.mu.Lock()
+	list := make([]report.Node, 0, len(f.nodes))
+	for _, item := range f.nodes {
+		list = append(list, item.Value.Node)
+	}
+	f.mu.Unlock()
+	slices.SortFunc(list, func(a, b report.Node) int {
+		// An address that is none sorts first.
+		x, _ := netip.ParseAddr(a.IP)
+		y, _ := netip.ParseAddr(b.IP)
+		if c := x.Compare(y); c != 0 {
+			return c
+		}
+		return strings.Compare(a.MAC, b.MAC)
+	})
+	return list
+}
