@@ -139,7 +139,7 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	t.Run("not for a repeated acknowledgement", func(t *testing.T) {
 		addr := serve(t, content)
 		c := dial(t, addr)
-		c.send("\x00\x01file.efi\x00octet\x00timeout\x0030\x00")
+		c.send("\x00\x01file.efi\x00octet\x00timeout\x0010\x00")
 		c.want("\x00\x06")
 		c.ack(0)
 		c.want(data(1))
@@ -154,7 +154,7 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	t.Run("from the gap in a window", func(t *testing.T) {
 		addr := serve(t, content)
 		c := dial(t, addr)
-		c.send("\x00\x01file.efi\x00octet\x00blksize\x001000\x00windowsize\x003\x00timeout\x0030\x00")
+		c.send("\x00\x01file.efi\x00octet\x00blksize\x001000\x00windowsize\x003\x00timeout\x0010\x00")
 		c.want("\x00\x06")
 		c.ack(0)
 		c.want(data(1), data(2), data(3))
@@ -170,7 +170,7 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	t.Run("acknowledgements that make no sense", func(t *testing.T) {
 		addr := serve(t, content)
 		c := dial(t, addr)
-		c.send("\x00\x01file.efi\x00octet\x00windowsize\x002\x00timeout\x0030\x00")
+		c.send("\x00\x01file.efi\x00octet\x00windowsize\x002\x00timeout\x0010\x00")
 		c.want("\x00\x06")
 		c.ack(7)
 		c.send("")
@@ -189,7 +189,7 @@ func TestBlockNumbersWrap(t *testing.T) {
 	const last = 1<<16 + 10
 	content := randomBytes(8*(last-1) + 5)
 	c := dial(t, serve(t, content))
-	c.send("\x00\x01file.efi\x00octet\x00blksize\x008\x00windowsize\x0016\x00timeout\x0030\x00")
+	c.send("\x00\x01file.efi\x00octet\x00blksize\x008\x00windowsize\x0016\x00timeout\x0010\x00")
 	c.want("\x00\x06")
 	c.ack(0)
 	var got []byte

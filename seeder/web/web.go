@@ -130,6 +130,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp := newResponse(w)
 	// Nothing here is for a browser to guess the type of.
 	resp.Header().Set("X-Content-Type-Options", "nosniff")
+	r = cleanPath(r)
 	s.mux.ServeHTTP(resp, r)
 	s.log(r, resp, time.Since(start))
 }
