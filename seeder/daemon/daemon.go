@@ -86,9 +86,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer d.sockets.close()
-	d.tests = &tester{log: o.Log, run: func(ctx context.Context) []selftest.Finding {
+	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
 		in := testOf(d.current.Load(), on, missing)
-		in.Serving = true
+		in.Serving, in.Wait = true, wait
 		return selftest.Run(ctx, in)
 	}}
 	d.assemble(st)

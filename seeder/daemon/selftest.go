@@ -47,7 +47,8 @@ func dhcpInterfaces(all []Interface) []dhcp.Interface {
 // tester tests a running seeder, and keeps what it found.
 type tester struct {
 	log *slog.Logger
-	run func(context.Context) []selftest.Finding
+	// run tests, and waits for other DHCP servers or doesn't look for them.
+	run func(ctx context.Context, wait time.Duration) []selftest.Finding
 
 	mu    sync.Mutex
 	found []selftest.Finding
@@ -57,8 +58,9 @@ type tester struct {
 func (t *tester) watch(ctx context.Context, again <-chan struct{}) {
 	tick := time.NewTicker(retest)
 	defer tick.Stop()
+	t.test(ctx, 0) // what needs no waiting is to be read at once
 	for {
-		t.test(ctx)
+		t.test(ctx, dhcp.NeighbourWait)
 		select {
 		case <-ctx.Done():
 			return
@@ -69,8 +71,8 @@ func (t *tester) watch(ctx context.Context, again <-chan struct{}) {
 }
 
 // test tests once, and logs what was not known before.
-func (t *tester) test(ctx context.Context) {
-	found := t.run(ctx)
+func (t *tester) test(ctx context.Context, wait time.Duration) {
+	found := t.run(ctx, wait)
 	if ctx.Err() != nil {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 )
@@ -18,9 +19,9 @@ func TestTesterLogs(t *testing.T) {
 		{Severity: selftest.Problem, About: "image", What: "there is no image", Do: "mkimage"},
 		{Severity: selftest.Warning, About: "dhcp", What: "no DHCP server", Do: "connect one"},
 	}
-	tests := &tester{log: slog.New(slog.NewTextHandler(&log, nil)), run: func(context.Context) []selftest.Finding { return found }}
-	tests.test(t.Context())
-	tests.test(t.Context())
+	tests := &tester{log: slog.New(slog.NewTextHandler(&log, nil)), run: func(context.Context, time.Duration) []selftest.Finding { return found }}
+	tests.test(t.Context(), 0)
+	tests.test(t.Context(), 0)
 	for _, line := range []string{`level=ERROR msg="there is no image" do=mkimage`, `level=WARN msg="no DHCP server" do="connect one"`} {
 		if strings.Count(log.String(), line) != 1 {
 			t.Errorf("the log has not one line %s:\n%s", line, &log)
@@ -32,14 +33,14 @@ func TestTesterLogs(t *testing.T) {
 		t.Errorf("programs get %s, want %s…", w.Body, want)
 	}
 	found = found[1:]
-	tests.test(t.Context())
+	tests.test(t.Context(), 0)
 	if !strings.Contains(log.String(), `level=INFO msg="mended: there is no image"`) {
 		t.Errorf("that it was mended is not in the log:\n%s", &log)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	found = nil
-	if tests.test(ctx); len(tests.list()) != 1 {
+	if tests.test(ctx, 0); len(tests.list()) != 1 {
 		t.Error("a test that was broken off counts")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
 	"github.com/boottorrent/boottorrent/seeder/port"
+	"github.com/boottorrent/boottorrent/seeder/tftp"
 )
 
 // network tells of interfaces that are named and not there, and of those that are there and were not named.
@@ -128,24 +129,38 @@ func (in Input) ports() []Finding {
 	p := in.Site.Ports
 	for _, i := range in.Interfaces {
 		at := func(n uint16) netip.AddrPort { return netip.AddrPortFrom(i.Addr.Addr(), n) }
-		l.try("tcp", at(p.HTTP), "HTTP", "", "set another one with "+in.Site.Where("ports.http"))
-		l.try("tcp", at(p.Torrent), "BitTorrent", "", "set another one with "+in.Site.Where("ports.torrent"))
+		l.try("tcp", at(p.HTTP), "HTTP", "", orElse("set another one with "+in.Site.Where("ports.http")))
+		l.try("tcp", at(p.Torrent), "BitTorrent", "", orElse("set another one with "+in.Site.Where("ports.torrent")))
 		if p.TFTP != 0 {
-			l.try("udp", at(p.TFTP), "TFTP", "", "")
+			l.try("udp", at(p.TFTP), "TFTP", "", tftp.Remedy)
 		}
 		switch in.Site.DHCP.Mode {
 		case site.DHCPServer:
-			l.try("udp", netip.AddrPortFrom(netip.IPv4Unspecified(), 67), "DHCP", i.Name, "set dhcp: mode: proxy, to work beside it")
+			l.try("udp", netip.AddrPortFrom(netip.IPv4Unspecified(), 67), "DHCP", i.Name, orElse("set dhcp: mode: proxy, to work beside it"))
 		case site.DHCPProxy:
-			l.try("udp", at(4011), "PXE", i.Name, "")
+			l.try("udp", at(4011), "PXE", i.Name, orElse(""))
 		}
 	}
 	return l.found
 }
 
-// try opens a port and closes it. device is the interface whose port it is; empty: the address alone counts. or is what can be done
-// instead of stopping who has it.
-func (l *list) try(network string, at netip.AddrPort, service, device, or string) {
+// orElse is a remedy for a port that a process has: to stop that, or to do something else.
+func orElse(or string) func(*port.Process, uint16) string {
+	return func(p *port.Process, _ uint16) string {
+		do := "stop it; as root, ss -lntup shows which it is"
+		if p != nil {
+			do = p.Stop()
+		}
+		if or != "" {
+			do += "; or " + or
+		}
+		return do
+	}
+}
+
+// try opens a port and closes it. device is the interface whose port it is; empty: the address alone counts. remedy is what to do
+// about the process that has it, nil if it isn't known.
+func (l *list) try(network string, at netip.AddrPort, service, device string, remedy func(*port.Process, uint16) string) {
 	err := open(network, at, device)
 	switch {
 	case err == nil:
@@ -157,14 +172,11 @@ func (l *list) try(network string, at netip.AddrPort, service, device, or string
 		if who != nil && who.Name == "seeder" {
 			return // it serves already
 		}
-		name, do := "another program", "stop it; as root, ss -lntup shows which it is"
+		name := "another program"
 		if who != nil {
-			name, do = who.String(), who.Stop()
+			name = who.String()
 		}
-		if or != "" {
-			do += "; or " + or
-		}
-		l.problem(fmt.Sprintf("%s has %s port %d, which the seeder needs for %s", name, strings.ToUpper(network), at.Port(), service), do)
+		l.problem(fmt.Sprintf("%s has %s port %d, which the seeder needs for %s", name, strings.ToUpper(network), at.Port(), service), remedy(who, at.Port()))
 	default:
 		l.problem(fmt.Sprintf("%s port %d for %s can't be had: %v", strings.ToUpper(network), at.Port(), service, err), "see: ip address")
 	}
