@@ -227,8 +227,7 @@ func TestLeftBehind(t *testing.T) {
 	for _, option := range []string{"-T", "-tt"} {
 		t.Run(option, func(t *testing.T) {
 			t.Parallel()
-			began := time.Now()
-			out, code := c.run("", option, "root@127.0.0.1", `trap "" HUP; sleep 60 & echo pid=$!=; exit 5`)
+			out, code := c.run("", option, "root@127.0.0.1", `trap "" HUP; sleep 3600 & echo pid=$!=; exit 5`)
 			_, rest, _ := strings.Cut(out, "pid=")
 			text, _, _ := strings.Cut(rest, "=")
 			pid, err := strconv.Atoi(text)
@@ -237,9 +236,6 @@ func TestLeftBehind(t *testing.T) {
 			}
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Errorf("%d was to be there still: %v", pid, err)
-			}
-			if took := time.Since(began); took > 20*time.Second {
-				t.Errorf("it took %s", took)
 			}
 		})
 	}
