@@ -258,7 +258,7 @@ func TestPortInUse(t *testing.T) {
 		{&port.Process{PID: "7", Name: "in.tftpd"}, 6969, "stop it: kill 7"},
 		{nil, 69, "stop it (firmware"},
 	} {
-		if got := remedy(test.who, test.number); !strings.HasPrefix(got, test.want) {
+		if got := Remedy(test.who, test.number); !strings.HasPrefix(got, test.want) {
 			t.Errorf("for %v at port %d: %q, want %q", test.who, test.number, got, test.want)
 		}
 	}
