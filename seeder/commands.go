@@ -61,7 +61,8 @@ func load(dir string, term terminal) (*site.Site, error) {
 }
 
 type serveCmd struct {
-	Dir string `arg:"" help:"The site directory."`
+	Dir   string `arg:"" help:"The site directory."`
+	Debug string `hidden:"" help:"A file to make a unix socket of, which tells what the process takes."`
 }
 
 // Run serves a site until it is interrupted.
@@ -79,6 +80,11 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 		return err
 	case made:
 		printKeysMade(term.Out)
+	}
+	if c.Debug != "" {
+		if err := serveDebug(ctx, c.Debug); err != nil {
+			return err
+		}
 	}
 	bar := newHashing(term.Err)
 	err = daemon.Run(ctx, daemon.Options{

@@ -103,14 +103,13 @@ and offers 1 system
 		t.Fatal(err)
 	}
 	defer resp.Body.Close() // it is not read
-	start := time.Now()
 	interrupt()
 	select {
 	case code := <-ended:
-		if took := time.Since(start); code != cli.ExitOK || took > 3*time.Second {
-			t.Errorf("exit code %d after %s, want 0 within 3 s", code, took)
+		if code != cli.ExitOK {
+			t.Errorf("exit code %d, want 0", code)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(need.Patience):
 		t.Fatal("it does not end")
 	}
 }

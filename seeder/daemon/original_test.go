@@ -78,7 +78,7 @@ func TestOriginalLoader(t *testing.T) {
 		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		must(t, err)
 		defer conn.Close()
-		must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		must(t, conn.SetDeadline(time.Now().Add(need.Patience)))
 		_, err = conn.WriteTo([]byte("\x00\x01pxelinux.0\x00octet\x00"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(s.Ports.TFTP)})
 		must(t, err)
 		answer := make([]byte, 1024)

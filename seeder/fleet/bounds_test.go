@@ -310,3 +310,22 @@ func BenchmarkRecordForged(b *testing.B) {
 		f.record(report.Report{Boot: "x", MAC: mac(n), Step: report.Network, State: report.Running}, address(n%500))
 	}
 }
+
+// A clock that jumps changes neither who is forgotten nor what is logged for good.
+func TestClockJumps(t *testing.T) {
+	r := newRegistry()
+	for n := range 20 {
+		r.now = r.now.Add([]time.Duration{time.Second, -365 * 24 * time.Hour, 365 * 24 * time.Hour}[n%3])
+		r.report(t, typical(n, "one"))
+	}
+	if list := r.list(t); len(list) != 20 {
+		t.Errorf("%d nodes", len(list))
+	}
+	var s seldom
+	for n, want := range []bool{true, false, true, true} {
+		r.now = r.now.Add([]time.Duration{0, time.Second, -time.Hour, 2 * time.Hour}[n])
+		if got := s.allow(r.now); got != want {
+			t.Errorf("warning %d: %v", n, got)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package selftest
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -35,8 +36,8 @@ func (in Input) loaders() []Finding {
 	return l.found
 }
 
-// qemu looks for the QEMU that nodes need for some systems.
-func (in Input) qemu() []Finding {
+// qemu looks for the QEMU that nodes need for some systems, and asks it about their arguments.
+func (in Input) qemu(ctx context.Context) []Finding {
 	l := &list{about: "qemu"}
 	var needs []string
 	for _, s := range in.Site.Systems {
@@ -47,10 +48,20 @@ func (in Input) qemu() []Finding {
 	if len(needs) == 0 {
 		return nil
 	}
-	if _, err := qemu.Find(); err != nil {
+	installed, err := qemu.Find()
+	if err != nil {
 		what, do, _ := strings.Cut(err.Error(), ": ") // "… is not installed …: apt-get install …"
 		l.problem(fmt.Sprintf("%s for %s", what, strings.Join(needs, ", ")), do)
 		return l.found
+	}
+	for _, s := range in.Site.Systems {
+		if s.Launch.QEMU == nil {
+			continue
+		}
+		if refused := installed.Try(ctx, s); refused != nil {
+			l.problem(fmt.Sprintf("%s: args: QEMU refuses them: %v", filepath.Join(site.SystemsDir, s.Name, site.SystemFile), refused),
+				"correct args, and see: man qemu-system-x86_64")
+		}
 	}
 	dir := filepath.Join(in.Site.Dir, site.ImageDir)
 	if err := qemu.CheckModules(dir, image.Kernel); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
@@ -147,6 +148,27 @@ func TestParameters(t *testing.T) {
 		newRoom().Announce().ServeHTTP(w, httptest.NewRequest(method, "/announce", nil))
 		if w.Code != 405 {
 			t.Errorf("%s: %d", method, w.Code)
+		}
+	}
+}
+
+// A clock that jumps, either way, costs an announce or two and nothing for good.
+func TestClockJumps(t *testing.T) {
+	for _, jump := range []time.Duration{-365 * 24 * time.Hour, -time.Minute, time.Minute, 365 * 24 * time.Hour} {
+		r := newRoom()
+		for n := range 20 {
+			r.node(t, n, "")
+		}
+		r.now = r.now.Add(jump)
+		for n := range 10 { // the others have gone
+			r.node(t, n, "")
+		}
+		r.now = r.now.Add(r.lifetime() - time.Second)
+		if got := len(compact(t, r.node(t, 0, ""))); got != 10 {
+			t.Errorf("after a jump of %s a node is told of %d others, want 10", jump, got)
+		}
+		if _, incomplete := r.Swarm(torrent); incomplete != 10 {
+			t.Errorf("after a jump of %s %d nodes are known", jump, incomplete)
 		}
 	}
 }

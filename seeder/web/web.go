@@ -73,6 +73,8 @@ type Server struct {
 	mux    *http.ServeMux
 	hashes hashCache
 	page   pageCache
+	// bootLines bounds the lines about boot files, as strangers can ask for them without end.
+	bootLines *rate.Limiter
 
 	mu sync.RWMutex
 	// current is nil before the first Publish.
@@ -93,7 +95,7 @@ func New(cfg Config) *Server {
 		cfg.Policy = admit.New(admit.Config{Log: cfg.Log})
 	}
 	s := &Server{
-		cfg: cfg, mux: http.NewServeMux(), torrents: map[catalog.InfoHash]*torrent{},
+		cfg: cfg, mux: http.NewServeMux(), torrents: map[catalog.InfoHash]*torrent{}, bootLines: rate.NewLimiter(50, 20000),
 	}
 	s.routes()
 	return s
@@ -139,7 +141,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) log(r *http.Request, resp *response, took time.Duration) {
 	level, msg := slog.LevelDebug, "HTTP request"
 	if r.Method == http.MethodGet && resp.status == http.StatusOK &&
-		strings.HasPrefix(r.URL.Path, catalog.PathBoot) && isImage(path.Base(r.URL.Path)) {
+		strings.HasPrefix(r.URL.Path, catalog.PathBoot) && isImage(path.Base(r.URL.Path)) && s.bootLines.Allow() {
 		level, msg = slog.LevelInfo, "boot file fetched"
 	}
 	s.cfg.Log.LogAttrs(r.Context(), level, msg,
@@ -155,7 +157,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	server := &http.Server{
 		Handler: s,
 		// Against clients that open connections and say nothing. There is no overall ReadTimeout or WriteTimeout: they
-		// would end long downloads; response has a deadline for each MiB instead.
+		// would end long downloads; response has a deadline for each chunk instead.
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
