@@ -10,13 +10,15 @@ import (
 	"github.com/charmbracelet/bubbles/key"
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 )
 
 // Item is one system of the list.
 type Item struct {
 	// Name is the system's name in the catalog, Title what the person reads.
 	Name, Title, Description string
-	// Size is in bytes; 0 is not shown.
+	// Size is what there is to fetch, in bytes; 0 is not shown.
 	Size int64
 	// Unavailable is why the system can't be started here ("needs 4.0 GiB of memory"); empty if it can.
 	Unavailable string
@@ -37,16 +39,6 @@ type ChooserConfig struct {
 	Notices []string
 }
 
-// Choice is the answer of a Chooser.
-type Choice struct {
-	// Action is Start, Shell, Reboot or PowerOff; None if the screen was ended from outside.
-	Action Action
-	// System is the name of the item to Start.
-	System string
-	// ByPerson is false if the countdown chose.
-	ByPerson bool
-}
-
 // Chooser lists the systems and lets a person, or a countdown, choose one.
 type Chooser struct {
 	base
@@ -60,15 +52,16 @@ type Chooser struct {
 	filtering bool
 	filter    textinput.Model
 	message   string // what the last key could not do
+	reading   bool   // the description of the item under the cursor is shown
+	skipped   int    // how many of its lines were scrolled away; more than there are mean the last ones
 	// heading is the line above the list, doing what the countdown says of the default.
 	heading, doing string
-	choice         Choice
 }
 
 type chooserKeys struct {
 	commonKeys
 	Up, Down, PageUp, PageDown, Home, End key.Binding
-	Filter, Clear, Start                  key.Binding
+	Filter, Clear, Start, Describe        key.Binding
 	Shell, Reboot, PowerOff               key.Binding
 }
 
@@ -87,6 +80,7 @@ func newChooserKeys() chooserKeys {
 		Filter:     bind("/", "filter", "/"),
 		Clear:      bind("esc", "no filter", "esc"),
 		Start:      bind("enter", "start", "enter", "ctrl+j"),
+		Describe:   bind("d", "more", "d"),
 		Shell:      bind("s", "shell", "s"),
 		Reboot:     bind("r", "reboot", "r"),
 		PowerOff:   bind("p", "power off", "p"),
@@ -128,15 +122,12 @@ func (c *Chooser) setDefault(timeout int) {
 	c.moveTo(c.deflt)
 }
 
-// Choice is the answer; it is the zero Choice until there is one.
-func (c Chooser) Choice() Choice { return c.choice }
-
 // Init implements tea.Model.
 func (c Chooser) Init() tea.Cmd { return nil }
 
 // Update implements tea.Model.
 func (c Chooser) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if c.choice.Action != None {
+	if c.over() {
 		return c, nil
 	}
 	c.base = c.base.update(msg)
@@ -144,12 +135,12 @@ func (c Chooser) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case Tick:
 		var ended bool
 		if c.count, ended = c.count.tick(msg.Now); ended {
-			c.choice = Choice{Action: Start, System: c.deflt}
+			c.answer = decision.Decision{Action: decision.Start, System: c.deflt}
 		}
 	case tea.KeyMsg:
 		c = c.press(msg)
 	}
-	if c.choice.Action != None {
+	if c.over() {
 		return c, tea.Quit
 	}
 	return c, nil
@@ -161,6 +152,9 @@ func (c Chooser) press(msg tea.KeyMsg) Chooser {
 	c.message = ""
 	asked := c.asked
 	c.asked = ""
+	if c.reading {
+		return c.pressReading(msg)
+	}
 	if c.filtering {
 		return c.pressFiltering(msg)
 	}
@@ -178,17 +172,44 @@ func (c Chooser) press(msg tea.KeyMsg) Chooser {
 		c.clearFilter()
 	case key.Matches(msg, c.keys.Start):
 		c.start()
+	case key.Matches(msg, c.keys.Describe):
+		c.reading, c.skipped = len(c.shown()) > 0, 0
 	case key.Matches(msg, c.keys.Shell):
-		c.choice = Choice{Action: Shell, ByPerson: true}
+		c.base = c.decide(decision.Shell)
 	case key.Matches(msg, c.keys.Reboot):
-		c.asked = asked
-		c.confirm("r", Reboot)
+		c.base = c.confirm("r", asked, decision.Reboot)
 	case key.Matches(msg, c.keys.PowerOff):
-		c.asked = asked
-		c.confirm("p", PowerOff)
+		c.base = c.confirm("p", asked, decision.PowerOff)
 	}
 	return c
 }
+
+// pressReading handles a key while a description is read: what moves the cursor scrolls, Enter starts, any other goes back. How
+// long it is differs between consoles, so the end is only known when it is drawn.
+func (c Chooser) pressReading(msg tea.KeyMsg) Chooser {
+	switch {
+	case key.Matches(msg, c.keys.Up):
+		c.skipped--
+	case key.Matches(msg, c.keys.Down):
+		c.skipped++
+	case key.Matches(msg, c.keys.PageUp):
+		c.skipped -= pageStep
+	case key.Matches(msg, c.keys.PageDown):
+		c.skipped += pageStep
+	case key.Matches(msg, c.keys.Home):
+		c.skipped = 0
+	case key.Matches(msg, c.keys.Start):
+		c.reading = false
+		c.start()
+	default:
+		c.reading = false
+	}
+	c.skipped = max(0, min(c.skipped, maxSkipped))
+	return c
+}
+
+// maxSkipped is more than the lines of any description, one word a line.
+const maxSkipped = 2000
 
 // pressFiltering handles a key while the filter is typed: arrows and Enter work on the list, esc clears.
 func (c Chooser) pressFiltering(msg tea.KeyMsg) Chooser {
@@ -257,15 +278,7 @@ func (c *Chooser) start() {
 		c.message = fmt.Sprintf("%s can't be started here: %s.", item.Title, clean(item.Unavailable))
 		return
 	}
-	c.choice = Choice{Action: Start, System: item.Name, ByPerson: true}
-}
-
-// confirm takes an action with the second press of a key.
-func (c *Chooser) confirm(k string, action Action) {
-	var sure bool
-	if c.base, sure = c.ask(k); sure {
-		c.choice = Choice{Action: action, ByPerson: true}
-	}
+	c.answer = decision.Decision{Action: decision.Start, System: item.Name, ByPerson: true}
 }
 
 // shown are the items that pass the filter: all its words are in name, title or description.

@@ -12,6 +12,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -126,13 +127,13 @@ func TestViews(t *testing.T) {
 	launching := fetching()
 	launching.Phase = Launch
 	config := ChooserConfig{Place: place, Items: items(), Default: "debian", Timeout: 10}
-	unfound := NewProblem("No seeder found", tried, "Is the seeder running?", 5*time.Second, Retry, Type, Shell, Reboot, PowerOff).At(place)
+	unfound := NewProblem("No seeder found", tried, "Is the seeder running?", 5*time.Second, decision.Retry, decision.Type, decision.Shell, decision.Reboot, decision.PowerOff).At(place)
 	noticed := config
 	noticed.Default = "big"
 	noticed.Notices = []string{"eth1 (8086:10d3): no driver for it in this image."}
 	problem := NewProblem("No address by DHCP", "eth0 has a link, but no DHCP server answered 6 requests in 60 s.",
 		"Is the DHCP server running, and in this network?\nIs this port in the right VLAN?\nWith ip=ADDRESS::GATEWAY:NETMASK::eth0:none on the kernel's command line no DHCP is needed.",
-		30*time.Second, Retry, Other, Shell, Reboot, PowerOff).At(place)
+		30*time.Second, decision.Retry, decision.Choose, decision.Shell, decision.Reboot, decision.PowerOff).At(place)
 
 	running := GuestMsg{Running: 83 * time.Second, Up: 12_300_000, Uploaded: 700 << 20, Peers: 5}
 	output := []string{"checking /dev/sda1", "", "found 3 errors"}
@@ -147,32 +148,33 @@ func TestViews(t *testing.T) {
 		model tea.Model
 		play  []any
 	}{
-		"chooser-conf":    {NewChooser(wrongLine), []any{0 * time.Second}},
-		"seeders":         {NewSeeders(place, seeders(), 10), []any{0 * time.Second, 3 * time.Second}},
-		"seeders-moved":   {NewSeeders(place, seeders(), 10), []any{0 * time.Second, "<down>sr"}},
-		"problem-address": {unfound, []any{0 * time.Second, 2 * time.Second}},
-		"address":         {NewAddress(place, tried, noAddress), []any{0 * time.Second, "10.0.0.1:8080"}},
-		"address-wrong":   {NewAddress(place, tried, noAddress), []any{0 * time.Second, "10.0.0<enter>"}},
-		"chooser":         {NewChooser(config), []any{0 * time.Second, 3 * time.Second}},
-		"chooser-moved":   {NewChooser(config), []any{0 * time.Second, "jj"}},
-		"chooser-filter":  {NewChooser(config), []any{0 * time.Second, "/de"}},
-		"chooser-many":    {NewChooser(ChooserConfig{Place: place, Items: many(40), Timeout: -1}), []any{"<pgdn><pgdn>"}},
-		"chooser-none":    {NewChooser(ChooserConfig{Place: place}), nil},
-		"chooser-notice":  {NewChooser(noticed), []any{"r"}},
-		"machine":         {NewChooser(config), []any{"i"}},
-		"help":            {NewChooser(config), []any{"?"}},
-		"log":             {NewChooser(config), []any{LogLine("dhcp: eth0: \x1b[31moffer\x1b[m of 10.0.0.17\n"), LogLine("catalog: verified"), "l"}},
-		"fetch":           {NewTransfer(place, "x"), []any{fetching()}},
-		"fetch-fallback":  {NewTransfer(place, "x"), []any{fallback, "c"}},
-		"check":           {NewTransfer(place, "x"), []any{checking}},
-		"seed":            {NewTransfer(place, "x"), []any{seeding, func() TransferMsg { s := seeding; s.SeedLeft = 8 * time.Second; return s }()}},
-		"seed-swarm":      {NewTransfer(place, "x"), []any{swarming}},
-		"launch":          {NewTransfer(place, "x"), []any{launching}},
-		"guest":           {NewGuest(place, "Rescue disc", "It is on the screen of this machine.", true), []any{running, "q"}},
-		"guest-remote":    {NewGuest(place, "Rescue disc", "Its screen is on the network, at 10.0.0.17:5900 (VNC).", false), []any{running}},
-		"ended":           {NewEnded(place, "Disk check", "with exit code 3", false, output, "Debian 12 installer"), []any{0 * time.Second, 4 * time.Second}},
-		"ended-well":      {NewEnded(place, "Disk check", "well", true, nil, "the menu"), []any{0 * time.Second, "x"}},
-		"problem":         {problem, []any{0 * time.Second, 12 * time.Second}},
+		"chooser-conf":      {NewChooser(wrongLine), []any{0 * time.Second}},
+		"seeders":           {NewSeeders(place, seeders(), 10), []any{0 * time.Second, 3 * time.Second}},
+		"seeders-moved":     {NewSeeders(place, seeders(), 10), []any{0 * time.Second, "<down>sr"}},
+		"problem-address":   {unfound, []any{0 * time.Second, 2 * time.Second}},
+		"address":           {NewAddress(place, tried, noAddress), []any{0 * time.Second, "10.0.0.1:8080"}},
+		"address-wrong":     {NewAddress(place, tried, noAddress), []any{0 * time.Second, "10.0.0<enter>"}},
+		"chooser":           {NewChooser(config), []any{0 * time.Second, 3 * time.Second}},
+		"chooser-moved":     {NewChooser(config), []any{0 * time.Second, "jj"}},
+		"chooser-filter":    {NewChooser(config), []any{0 * time.Second, "/de"}},
+		"chooser-many":      {NewChooser(ChooserConfig{Place: place, Items: many(40), Timeout: -1}), []any{"<pgdn><pgdn>"}},
+		"chooser-none":      {NewChooser(ChooserConfig{Place: place}), nil},
+		"chooser-notice":    {NewChooser(noticed), []any{"r"}},
+		"chooser-described": {NewChooser(config), []any{"jjd"}},
+		"machine":           {NewChooser(config), []any{"i"}},
+		"help":              {NewChooser(config), []any{"?"}},
+		"log":               {NewChooser(config), []any{LogLine("dhcp: eth0: \x1b[31moffer\x1b[m of 10.0.0.17\n"), LogLine("catalog: verified"), "l"}},
+		"fetch":             {NewTransfer(place, "x"), []any{fetching()}},
+		"fetch-fallback":    {NewTransfer(place, "x"), []any{fallback, "c"}},
+		"check":             {NewTransfer(place, "x"), []any{checking}},
+		"seed":              {NewTransfer(place, "x"), []any{seeding, func() TransferMsg { s := seeding; s.SeedLeft = 8 * time.Second; return s }()}},
+		"seed-swarm":        {NewTransfer(place, "x"), []any{swarming}},
+		"launch":            {NewTransfer(place, "x"), []any{launching}},
+		"guest":             {NewGuest(place, "Rescue disc", "It is on the screen of this machine.", true), []any{running, "q"}},
+		"guest-remote":      {NewGuest(place, "Rescue disc", "Its screen is on the network, at 10.0.0.17:5900 (VNC).", false), []any{running}},
+		"ended":             {NewEnded(place, "Disk check", "with exit code 3", false, output, "Debian 12 installer"), []any{0 * time.Second, 4 * time.Second}},
+		"ended-well":        {NewEnded(place, "Disk check", "well", true, nil, "the menu"), []any{0 * time.Second, "x"}},
+		"problem":           {problem, []any{0 * time.Second, 12 * time.Second}},
 	} {
 		for lookName, look := range map[string]Look{"vga": vga, "serial": serial} {
 			t.Run(name+"-"+lookName, func(t *testing.T) {

@@ -68,7 +68,9 @@ type checker struct {
 }
 
 // part is a checker for a part of the same site, with problems and warnings of its own.
-func (c *checker) part() *checker { return &checker{dir: c.dir, original: c.original, manual: c.manual} }
+func (c *checker) part() *checker {
+	return &checker{dir: c.dir, original: c.original, manual: c.manual}
+}
 
 // shownSystem is a system's config.yaml in messages.
 func (c *checker) shownSystem(name string) string {

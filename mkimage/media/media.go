@@ -28,6 +28,8 @@ type Contents struct {
 	Sections []uki.Section
 	// Cmdline is the kernel command line for machines with BIOS.
 	Cmdline string
+	// Graphics says that GRUB is to look for a picture of 1024x768 for the kernel; where there is none it goes on without.
+	Graphics bool
 	// Label is the medium's name, up to eleven characters.
 	Label string
 	// Files are texts for people.
@@ -51,7 +53,7 @@ func (c Contents) fileSystem(at uint32) ([]byte, error) {
 // id makes an identifier of the contents and a name, a version 8 UUID (RFC 9562).
 func (c Contents) id(name string) (g gpt.GUID) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %08x %q ", name, c.Volume, c.Cmdline)
+	fmt.Fprintf(h, "%s %08x %q %t ", name, c.Volume, c.Cmdline, c.Graphics)
 	h.Write(c.UKI)
 	copy(g[:], h.Sum(nil))
 	g[7] = g[7]&0x0f | 0x80
@@ -59,40 +61,44 @@ func (c Contents) id(name string) (g gpt.GUID) {
 	return g
 }
 
-// Where things are on a disk, in sectors. Partitions begin at a MiB, as all tools of today want it.
-const (
-	coreFirst = 40 // of GRUB: behind the partition table
-	espFirst  = 2048
-)
+// dataFirst is the sector of the file system on a disk. Partitions begin at a MiB, as all tools of today want it.
+const dataFirst = 2048
 
-// Disk returns the image of a disk. g makes its way for BIOS.
+// Disk returns the image of a disk with sectors of [gpt.Sector] bytes. g makes its way for BIOS.
+//
+// The file system comes first, in the table and on the disk, and is typed as data: of a removable disk Windows before 10.1703
+// shows the first partition only, and no Windows gives an ESP a letter, so nobody could edit what is on it there. UEFI
+// firmware starts removable media from any FAT file system.
 func (c Contents) Disk(ctx context.Context, g *GRUB) ([]byte, error) {
-	esp, err := c.fileSystem(espFirst)
+	data, err := c.fileSystem(dataFirst)
 	if err != nil {
 		return nil, err
 	}
-	core, err := g.core(ctx, "(,gpt2)", c.script(""))
+	core, err := g.core(ctx, "(,gpt1)", c.script(""))
 	if err != nil {
 		return nil, err
 	}
-	if len(core) > (espFirst-coreFirst)*gpt.Sector {
-		return nil, fmt.Errorf("make a disk image: GRUB's core has %d bytes, more than there is room for before the first MiB", len(core))
-	}
-	// Up to a multiple of eight sectors, and room for the second partition table.
-	end := (espFirst + len(esp)/gpt.Sector + 7) / 8 * 8
+	// Each up to a multiple of eight sectors, and room for the second partition table.
+	coreFirst := upToEight(dataFirst + sectors(data))
+	end := upToEight(coreFirst + sectors(core))
 	disk := make([]byte, (end+gpt.Behind)*gpt.Sector)
 	copy(disk, g.boot[:bootCode])
-	binary.LittleEndian.PutUint64(disk[coreAt:], coreFirst)
+	binary.LittleEndian.PutUint64(disk[coreAt:], uint64(coreFirst))
 	// The program believes the BIOS which drive it is; GRUB's own installer writes these two bytes for anything but floppies.
 	copy(disk[driveCheckAt:], "\x90\x90")
 	copy(disk[coreFirst*gpt.Sector:], core)
-	binary.LittleEndian.PutUint64(disk[coreFirst*gpt.Sector+blockListAt:], coreFirst+1)
-	copy(disk[espFirst*gpt.Sector:], esp)
+	binary.LittleEndian.PutUint64(disk[coreFirst*gpt.Sector+blockListAt:], uint64(coreFirst+1))
+	copy(disk[dataFirst*gpt.Sector:], data)
 	return disk, gpt.Write(disk, c.id("disk"), []gpt.Partition{
-		{Type: gpt.BIOSBoot, ID: c.id("grub"), First: coreFirst, Last: espFirst - 1, Name: "BIOS boot"},
-		{Type: gpt.ESP, ID: c.id("esp"), First: espFirst, Last: uint64(end - 1), Name: "BootTorrent"},
+		{Type: gpt.BasicData, ID: c.id("data"), First: dataFirst, Last: uint64(coreFirst - 1), Name: "BootTorrent"},
+		{Type: gpt.BIOSBoot, ID: c.id("grub"), First: uint64(coreFirst), Last: uint64(end - 1), Name: "BIOS boot"},
 	})
 }
+
+// sectors is how many sectors some bytes take.
+func sectors(b []byte) int { return (len(b) + gpt.Sector - 1) / gpt.Sector }
+
+func upToEight(n int) int { return (n + 7) / 8 * 8 }
 
 // script is what GRUB does. before are lines that make the file system the root.
 func (c Contents) script(before string) string {
@@ -104,9 +110,14 @@ func (c Contents) script(before string) string {
 		}
 		return "missing"
 	}
+	mode := "text"
+	if c.Graphics {
+		mode = "1024x768x32,1024x768x24,1024x768x16,text"
+	}
 	return before + "loopback uki /" + bootFile + "\n" +
-		"linux16 " + part(".linux") + " " + grubWords(c.Cmdline) + "\n" +
-		"initrd16 " + part(".initrd") + "\n" +
+		"set gfxpayload=" + mode + "\n" +
+		"linux " + part(".linux") + " " + grubWords(c.Cmdline) + "\n" +
+		"initrd " + part(".initrd") + "\n" +
 		"boot\n" +
 		"echo This medium is damaged, or not for this machine. It restarts in a minute.\n" +
 		"sleep 60\nreboot\n"

@@ -17,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/fleet"
+	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
@@ -61,6 +62,9 @@ type daemon struct {
 	// follower publishes the site.
 	follower *follower
 	fleet    *fleet.Fleet
+	tests    *tester
+	// retest asks for another self-test.
+	retest chan struct{}
 	// current is the site as it was last published; Options.Site is the one the sockets were opened for. restartKeys are those in which
 	// they differ with no effect.
 	current     atomic.Pointer[site.Site]
@@ -70,14 +74,14 @@ type daemon struct {
 // Run serves until ctx ends, which is no error. Every port is taken before anything else is done. While the site is
 // being read for the first time nodes can start already: the catalog they ask for then comes a little later.
 func Run(ctx context.Context, o Options) error {
-	on, err := interfaces(o.Site.Serve)
+	on, missing, err := interfaces(o.Site.Serve)
 	if err != nil && o.Site.Original {
 		return fmt.Errorf("%w; correct %s", err, o.Site.Where("serve"))
 	}
 	if err != nil {
 		return err
 	}
-	d := &daemon{Options: o, on: on, loaders: loaders(), state: filepath.Join(o.Site.Dir, site.StateDir)}
+	d := &daemon{Options: o, on: on, loaders: loaders(), state: filepath.Join(o.Site.Dir, site.StateDir), retest: make(chan struct{}, 1)}
 	d.current.Store(o.Site)
 	st, err := store.Open(filepath.Join(d.state, "store"), o.Log)
 	if err != nil {
@@ -92,6 +96,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		o.Log.Error("changes of the site are not noticed; say 'seeder publish' when there are any", "err", err)
 	}
+	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
+		in := testOf(d.current.Load(), on, missing)
+		in.Serving, in.Wait = true, wait
+		return selftest.Run(ctx, in)
+	}}
 	d.assemble(st, watcher)
 
 	g, ctx := errgroup.WithContext(ctx)
@@ -102,6 +111,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	g.Go(func() error { d.fleet.Run(ctx); return nil })
 	g.Go(func() error { d.watch(ctx); return nil })
+	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
 	g.Go(func() error { d.serveControl(ctx, d.follower); return nil })
 	g.Go(func() error { d.followAddresses(ctx); return nil })
 	g.Go(func() error { return d.follower.run(ctx, d.Site) })
@@ -123,7 +133,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname})
 	d.follower = &follower{
 		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move),
-		take: func(s *site.Site) { d.current.Store(s); d.warnOfRestart(s) },
+		take: d.take,
 		ready: func(cat *catalog.Catalog) {
 			if d.Ready != nil {
 				d.Ready(Summary{Interfaces: d.on, Base: d.base, Catalog: cat, Loaders: d.loaders})
@@ -134,11 +144,22 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
-		Systems: func() status.Site { return d.follower.status() },
+		Systems:  func() status.Site { return d.follower.status() },
+		SelfTest: d.tests.handler(), Findings: d.tests.list,
 	})
 	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
 		now: time.Now, listings: newListings(d.Log, time.Now), seeding: map[catalog.InfoHash]*version{},
+	}
+}
+
+// take notes a site that was read and is published from now on.
+func (d *daemon) take(s *site.Site) {
+	d.current.Store(s)
+	d.warnOfRestart(s)
+	select {
+	case d.retest <- struct{}{}:
+	default: // it is asked for already
 	}
 }
 
@@ -151,11 +172,11 @@ func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 func (d *daemon) script(host, kernel, initrd string) ([]byte, error) {
 	base, s := "http://"+host, d.current.Load()
 	cmdline := s.Cmdline()
-	args := []string{"bt.seeder=" + base, cmdline.String()}
+	p := ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: []string{"bt.seeder=" + base, cmdline.String()}}
 	if cmdline.AsksForMode() {
-		args = append(args, image.Graphics)
+		p.Graphics = image.Graphics
 	}
-	return ipxe.Script(ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: args})
+	return ipxe.Script(p)
 }
 
 // hostname is the name that the site reserves for a MAC address, or empty.

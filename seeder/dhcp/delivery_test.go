@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"golang.org/x/net/ipv4"
@@ -89,15 +88,5 @@ func TestParseARP(t *testing.T) {
 		if _, _, ok := parseARP(p[:i]); ok {
 			t.Errorf("%d bytes were accepted", i)
 		}
-	}
-}
-
-func TestLimiter(t *testing.T) {
-	var l limiter
-	if !l.allow("a", testStart, 0) || l.allow("a", testStart.Add(59*time.Second), 0) || !l.allow("b", testStart, time.Hour) || !l.allow("a", testStart.Add(time.Minute), 0) {
-		t.Error("want each message once a minute")
-	}
-	if l.allow("b", testStart.Add(59*time.Minute), time.Hour) || !l.allow("b", testStart.Add(time.Hour), time.Hour) {
-		t.Error("want that message once an hour")
 	}
 }

@@ -31,6 +31,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/logonce"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -86,7 +87,7 @@ type Server struct {
 	store   *store
 	journal *journal
 	log     *slog.Logger
-	limit   limiter
+	limit   logonce.Limiter
 	links   []*link
 	// probing are the machines for whom an address is being probed right now.
 	mu      sync.Mutex

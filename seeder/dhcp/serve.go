@@ -162,7 +162,7 @@ func (s *Server) send(l *link, p endpoint, req *dhcpv4.DHCPv4, src source, d dec
 // is anybody who could.
 func (s *Server) explain(ctx context.Context, wg *sync.WaitGroup, l *link, req *dhcpv4.DHCPv4, a *attempt) {
 	mac := req.ClientHWAddr.String()
-	if !s.limit.allow("stuck "+mac, time.Now(), explainEvery) {
+	if !s.limit.Allow("stuck "+mac, time.Now(), explainEvery) {
 		return
 	}
 	wg.Go(func() {
@@ -197,7 +197,7 @@ func (s *Server) warnOfServers(ctx context.Context, l *link) {
 
 // write logs a note about a request; req may be nil.
 func (s *Server) write(l *link, req *dhcpv4.DHCPv4, n note) {
-	if n.text == "" || n.once != "" && !s.limit.allow(n.once, time.Now(), n.every) {
+	if n.text == "" || n.once != "" && !s.limit.Allow(n.once, time.Now(), n.every) {
 		return
 	}
 	attrs := []any{"interface", l.h.iface.Name}

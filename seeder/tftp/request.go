@@ -31,12 +31,17 @@ const (
 // Bounds of the options we agree to, whatever is asked for.
 const (
 	defaultBlockSize = 512
-	// minBlockSize is RFC 2348's; maxBlockSize is what fits an Ethernet frame: 1500 - 20 (IP) - 8 (UDP) - 4 (TFTP). Boot
-	// ROMs are poor at putting fragments together.
+	// minBlockSize is RFC 2348's; maxBlockSize is what fits an Ethernet frame, and less is agreed to where the path to the
+	// client takes less (request.fit). Boot ROMs are poor at putting fragments together.
 	minBlockSize = 8
-	maxBlockSize = 1468
+	maxBlockSize = 1500 - headersLen
+	// headersLen is the length of the headers in front of a block: IP, UDP, TFTP.
+	headersLen = 20 + 8 + 4
 	// maxWindow keeps a burst within the few dozen frames a boot ROM has buffers for (RFC 7440).
 	maxWindow = 16
+	// maxAskedTimeout is the longest timeout agreed to, so that a silent client is left within maxSilence. RFC 2349 has values
+	// up to 255 s; one that is not agreed to counts as not asked for.
+	maxAskedTimeout = 10 * time.Second
 )
 
 // request is a parsed read request.
@@ -113,13 +118,23 @@ func (r *request) negotiate(name, value string) {
 	case name == "windowsize" && n >= 1 && n <= 65535: // RFC 7440
 		r.window = int(min(n, maxWindow))
 		n = uint64(r.window)
-	case name == "timeout" && n >= 1 && n <= 255: // RFC 2349
+	case name == "timeout" && n >= 1 && n <= uint64(maxAskedTimeout/time.Second): // RFC 2349
 		r.timeout = time.Duration(n) * time.Second
 	case name == "tsize": // RFC 2349; the value is filled in when the file is open
 	default:
 		return
 	}
 	r.agreed = append(r.agreed, option{name, strconv.FormatUint(n, 10)})
+}
+
+// fit makes blocks as small as the path to the client needs, if the client lets their size be chosen.
+func (r *request) fit(mtu int) {
+	for i, o := range r.agreed {
+		if o.name == "blksize" && mtu > headersLen+minBlockSize {
+			r.blockSize = min(r.blockSize, mtu-headersLen)
+			r.agreed[i].value = strconv.Itoa(r.blockSize)
+		}
+	}
 }
 
 // optionAck is the OACK packet for a file of that size, or nil if there is nothing to acknowledge.
@@ -142,14 +157,4 @@ func errorPacket(r *refusal) []byte {
 	b = binary.BigEndian.AppendUint16(b, r.code)
 	b = append(b, r.text...)
 	return append(b, 0)
-}
-
-// cleanName makes one name of the forms in which firmware asks for a file: with a slash or backslash in front, in capitals,
-// and with DHCP's end-of-options byte 0xff behind it, which ROMs take in that expect option 67 to end with a NUL.
-func cleanName(name string) string {
-	for strings.HasSuffix(name, "\xff") {
-		name = name[:len(name)-1]
-	}
-	name = strings.ReplaceAll(name, `\`, "/")
-	return strings.ToLower(strings.TrimLeft(name, "/"))
 }

@@ -19,6 +19,11 @@ func TestParseRequest(t *testing.T) {
 		"all options":         {file + "tsize\x000\x00blksize\x001024\x00windowsize\x008\x00timeout\x003\x00", `f 1024 8 3s "tsize\x001234\x00blksize\x001024\x00windowsize\x008\x00timeout\x003\x00"`},
 		"options in capitals": {file + "BLKSIZE\x00700\x00", `f 700 1 1s "blksize\x00700\x00"`},
 		"too much is reduced": {file + "blksize\x0065464\x00windowsize\x0065535\x00", `f 1468 16 1s "blksize\x001468\x00windowsize\x0016\x00"`},
+		"timeout too long":    {file + "timeout\x00255\x00", `f 512 1 1s ""`},
+		"longest timeout":     {file + "timeout\x0010\x00", `f 512 1 10s "timeout\x0010\x00"`},
+		"leading zeroes":      {file + "blksize\x0001024\x00", `f 1024 1 1s "blksize\x001024\x00"`},
+		"hexadecimal, signs":  {file + "blksize\x000x400\x00tsize\x00+0\x00windowsize\x00 8\x00", `f 512 1 1s ""`},
+		"mixed case":          {file + "BlkSize\x00700\x00blksize\x00800\x00", `f 700 1 1s "blksize\x00700\x00"`},
 		"out of range":        {file + "blksize\x007\x00windowsize\x000\x00timeout\x00256\x00", `f 512 1 1s ""`},
 		"no numbers":          {file + "blksize\x00x\x00tsize\x00-1\x00windowsize\x00\x00", `f 512 1 1s ""`},
 		"unknown option":      {file + "multicast\x00\x00tsize\x000\x00", `f 512 1 1s "tsize\x001234\x00"`},
@@ -59,13 +64,51 @@ func TestParseRequest(t *testing.T) {
 	}
 }
 
-func TestCleanName(t *testing.T) {
-	for in, want := range map[string]string{
-		"undionly.kpxe": "undionly.kpxe", "/undionly.kpxe": "undionly.kpxe", `\UNDIONLY.KPXE`: "undionly.kpxe",
-		"undionly.kpxe\xff": "undionly.kpxe", "//a/b": "a/b", "../a": "../a", "": "",
+func TestFind(t *testing.T) {
+	files := map[string]string{}
+	for _, name := range []string{"undionly.kpxe", "snponly.efi", "ipxe.efi", "ipxe.efi.old", "a/b"} {
+		files[name] = "/dev/null"
+	}
+	s := New(Config{Files: files})
+	for asked, want := range map[string]string{
+		"undionly.kpxe": "undionly.kpxe", "/undionly.kpxe": "undionly.kpxe", `\UNDIONLY.KPXE`: "undionly.kpxe", "//a/b": "a/b", `\a\b`: "a/b",
+		"undionly.kpxe\xff": "~undionly.kpxe", "undionly.kpxea\x11": "~undionly.kpxe", "undionly.kpxea": "~undionly.kpxe",
+		"snponly.efi\xff\x00": "~snponly.efi", "snponly.efi\u00ff": "~snponly.efi", "snponly.efi ": "~snponly.efi", "/SNPONLY.EFI\xffgarbage": "~snponly.efi",
+		"undionly.kpxea/\x11": "~undionly.kpxe", "ipxe.efi.oldx": "~ipxe.efi.old", "ipxe.efi\x06": "~ipxe.efi",
+		"undionly.kpx": "~undionly.kpxe", "snponl": "~snponly.efi",
+		"/tftpboot/undionly.kpxe": "~undionly.kpxe", `C:\boot\undionly.kpxe`: "~undionly.kpxe", "c:undionly.kpxe": "~undionly.kpxe",
+		"tftp://10.77.0.1/snponly.efi": "~snponly.efi", "./snponly.efi": "~snponly.efi", `boot\snponly.efi` + "\xff": "~snponly.efi",
+		// Of these nobody can know what is meant.
+		"ipxe.e": "", "ipxe.efi.sig": "", "undi": "", "": "", "/": "", "..": "", "../a": "", "grubx64.efi": "", "undionly.kpxe.0.cfg": "", "\xff": "",
 	} {
-		if got := cleanName(in); got != want {
-			t.Errorf("cleanName(%q) = %q, want %q", in, got, want)
+		name, mended := s.find(asked)
+		if mended {
+			name = "~" + name
+		}
+		if name != want {
+			t.Errorf("%q stands for %q, want %q", asked, name, want)
+		}
+	}
+}
+
+// Blocks fit the path, where the client lets their size be chosen.
+func TestBlocksFitThePath(t *testing.T) {
+	const file = "\x00\x01f\x00octet\x00"
+	for packet, want := range map[string]map[int]int{
+		file + "blksize\x0065464\x00": {1500: 1468, 1400: 1368, 576: 544, 65536: 1468, 20: 1468},
+		file + "blksize\x00512\x00":   {1500: 512, 1400: 512, 500: 468},
+		file:                          {1500: 512, 500: 512},
+	} {
+		for mtu, size := range want {
+			r, err := parseRequest([]byte(packet))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.fit(mtu)
+			acked := strings.Contains(string(r.optionAck(1)), fmt.Sprintf("blksize\x00%d\x00", size))
+			if r.blockSize != size || acked != strings.Contains(packet, "blksize") {
+				t.Errorf("%q at %d: %d, acknowledged %q", packet, mtu, r.blockSize, r.optionAck(1))
+			}
 		}
 	}
 }
@@ -89,8 +132,8 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("the acknowledgement has %d bytes", len(r.optionAck(1<<62)))
 		}
 		// Whatever is asked for, no path is opened but the one given.
-		if path, ok := server.files[cleanName(r.name)]; ok && path != "/nonexistent/snponly.efi" {
-			t.Errorf("%q stands for %q", r.name, path)
+		if name, _ := server.find(r.name); name != "" && name != "snponly.efi" {
+			t.Errorf("%q stands for %q", r.name, name)
 		}
 	})
 }

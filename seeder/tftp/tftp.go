@@ -4,6 +4,21 @@
 // It speaks RFC 1350 in mode octet with RFC 2347's options blksize (RFC 2348), tsize and timeout (RFC 2349) and
 // windowsize (RFC 7440). Only the files it was given by name are served: there is no directory, so no way out of one.
 //
+// # What clients do wrong, and what is done about it
+//
+//   - Names with garbage behind them, their end cut off, or a folder in front: see find.
+//   - A blksize of 1468 over a path that takes less (a VPN, a tunnel, MTU 1400): fragments, which ROMs don't put together. Blocks
+//     are never larger than the path takes, RFC 2348 lets a server choose less.
+//   - A timeout of 255 s, and silence after it: a place among the transfers for half an hour. See maxAskedTimeout, maxSilence.
+//   - The same request again before the answer is there: it gets the same packet again, from the same port. A ROM that got two
+//     answers from two ports would end both (RFC 1350, section 4: error 5).
+//   - Another request from the same port: the client gave up the first, and so does the server.
+//   - Mode netascii, which would change the bytes of a program, is refused and said so in the log. Options that are garbage, given
+//     twice, unknown (multicast) or out of range count as not asked for, as RFC 2347 wants it.
+//
+// UDP's source addresses are easily made up: a client that has acknowledged nothing gets one packet for each of its own, and its
+// place is the first to go when others need one.
+//
 // The packets are handled here and not by pack.ag/tftp, whose server a request of two bytes (00 01) ends by a panic in
 // a goroutine of its own, where nobody can recover from it; neither does it send lost blocks again, nor answer from the
 // address the request came to. Its client is the tests' referee for windowsize.
@@ -21,11 +36,11 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/logonce"
 	"github.com/boottorrent/boottorrent/seeder/port"
 )
-
-// maxTransfers bounds the transfers at one time; requests beyond it are dropped, and clients repeat them.
-const maxTransfers = 512
 
 // Config says what is served where.
 type Config struct {
@@ -44,8 +59,9 @@ type Server struct {
 	cfg   Config
 	files map[string]string
 	conns []*net.UDPConn
-	// slots limits the transfers.
-	slots chan struct{}
+	// sessions are the transfers under way.
+	sessions sessions
+	limit    logonce.Limiter
 }
 
 // New returns a server that does not listen yet.
@@ -53,7 +69,7 @@ func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, files: map[string]string{}, slots: make(chan struct{}, maxTransfers)}
+	s := &Server{cfg: cfg, files: map[string]string{}}
 	for name, path := range cfg.Files {
 		s.files[cleanName(name)] = path
 	}
@@ -66,15 +82,15 @@ func (s *Server) Listen() error {
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
 		if err != nil {
 			s.Close()
-			return port.Explain(err, "udp", addr, func(p *port.Process) string { return remedy(p, addr.Port()) })
+			return port.Explain(err, "udp", addr, func(p *port.Process) string { return Remedy(p, addr.Port()) })
 		}
 		s.conns = append(s.conns, conn)
 	}
 	return nil
 }
 
-// remedy is what to do about the process that has the port. Another port is no remedy for 69: firmware asks no other.
-func remedy(p *port.Process, number uint16) string {
+// Remedy is what to do about the process that has the port, nil if it isn't known. Another port is no remedy for 69: firmware asks no other.
+func Remedy(p *port.Process, number uint16) string {
 	do := p.Stop()
 	if p != nil && p.Name == "dnsmasq" {
 		do = "remove enable-tftp from dnsmasq's configuration and restart it; its DNS and DHCP can stay"
@@ -118,43 +134,67 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // answer reads requests from conn and starts a transfer for each.
 func (s *Server) answer(ctx context.Context, conn *net.UDPConn, transfers *sync.WaitGroup) error {
-	local := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 	// Requests are at most 512 bytes (RFC 2347 section 2); a longer one is cut off, and then refused.
 	buf := make([]byte, 1024)
 	for {
 		n, client, err := conn.ReadFromUDPAddrPort(buf)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, net.ErrClosed):
 			return err
-		}
-		req, err := parseRequest(buf[:n])
-		if refused := (*refusal)(nil); errors.As(err, &refused) {
-			s.cfg.Log.Debug("TFTP request refused", "client", client, "why", refused.text)
-			_, _ = conn.WriteToUDPAddrPort(errorPacket(refused), client) // whoever doesn't get it asks again
+		case err != nil:
+			// The interface is down; it may come back.
+			s.warn("read "+conn.LocalAddr().String(), "TFTP: requests can't be read", "on", conn.LocalAddr().String(), "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
 			continue
 		}
-		if err != nil {
-			continue
-		}
-		select {
-		case s.slots <- struct{}{}:
-		default:
-			s.cfg.Log.Warn("TFTP request dropped: too many transfers", "client", client, "transfers", maxTransfers)
-			continue
-		}
-		transfers.Go(func() {
-			defer func() { <-s.slots }()
-			s.send(ctx, local, client, req)
-		})
+		s.take(ctx, conn, netip.AddrPortFrom(client.Addr().Unmap(), client.Port()), buf[:n], transfers)
+	}
+}
+
+// take starts a transfer for a request.
+func (s *Server) take(ctx context.Context, conn *net.UDPConn, client netip.AddrPort, packet []byte, transfers *sync.WaitGroup) {
+	req, err := parseRequest(packet)
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		s.warn("refused "+client.Addr().String()+refused.text, "TFTP: request refused", "client", client, "why", refused.text)
+		_, _ = conn.WriteToUDPAddrPort(errorPacket(refused), client) // whoever doesn't get it asks again
+		return
+	}
+	if err != nil {
+		return
+	}
+	ctx, place, err := s.sessions.open(ctx, client, string(packet))
+	if err != nil {
+		s.warn("crowded "+client.Addr().String(), "TFTP: request dropped; the client will repeat it", "client", client, "why", err)
+		return
+	}
+	if place == nil {
+		return
+	}
+	local := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+	transfers.Go(func() {
+		defer s.sessions.close(place)
+		ctx, cancel := context.WithTimeout(ctx, maxTime)
+		defer cancel()
+		s.send(ctx, local, place, req)
+	})
+}
+
+// warn logs a message that the network can cause at will, once in a while for each key.
+func (s *Server) warn(key, text string, attrs ...any) {
+	if s.limit.Allow(key, time.Now(), 0) {
+		s.cfg.Log.Warn(text, attrs...)
 	}
 }
 
 // send answers one request from a socket of its own, bound to the address that was asked. Connecting it makes the kernel
 // drop what others send there.
-func (s *Server) send(ctx context.Context, local netip.Addr, client netip.AddrPort, req request) {
-	start := time.Now()
+func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req request) {
+	start, client := time.Now(), place.client
 	log := s.cfg.Log.With("client", client, "file", printable(req.name))
 	conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, 0)), net.UDPAddrFromAddrPort(client))
 	if err != nil {
@@ -162,31 +202,59 @@ func (s *Server) send(ctx context.Context, local netip.Addr, client netip.AddrPo
 		return
 	}
 	defer conn.Close()
-	file, size, refused, err := s.open(req.name)
+	name, mended := s.find(req.name)
+	file, size, refused, err := s.open(name)
 	if err != nil {
-		log.Warn("TFTP: not sent", slog.Any("err", err))
+		s.warn("missing "+client.Addr().String()+req.name, "TFTP: not sent", "client", client, "file", printable(req.name), "err", err)
 		_, _ = conn.Write(errorPacket(refused))
 		return
 	}
 	defer file.Close()
-	t := transfer{conn: conn, request: req, file: file, size: size}
+	if mtu, err := pathMTU(conn); err == nil {
+		req.fit(mtu)
+	}
+	t := transfer{conn: conn, request: req, file: file, size: size, confirm: func() { s.sessions.confirm(place) }}
+	s.sessions.onRepeat(place, t.repeat)
 	err = t.run(ctx)
 	switch {
+	case err == nil && mended:
+		log.Info("TFTP: sent", "sent", name, "note", "the client's firmware garbled the name", "bytes", size, "seconds", time.Since(start).Seconds())
 	case err == nil:
 		log.Info("TFTP: sent", "bytes", size, "seconds", time.Since(start).Seconds())
+	case errors.Is(err, errReplaced) || errors.Is(err, errCrowded):
+		log.Debug("TFTP: given up", slog.Any("err", err))
+	case errors.Is(err, context.DeadlineExceeded):
+		_, _ = conn.Write(errorPacket(&refusal{codeUndefined, "this takes too long"}))
+		s.warn("slow "+client.Addr().String(), "TFTP: not sent", "client", client, "file", printable(req.name), "err", fmt.Sprintf("it took longer than %s", maxTime))
 	case ctx.Err() != nil:
 		_, _ = conn.Write(errorPacket(&refusal{codeUndefined, "the server is stopping"}))
 	case errors.Is(err, errClient) || errors.Is(err, syscall.ECONNREFUSED): // refused: nobody listens there any more
 		log.Debug("TFTP: ended by the client", slog.Any("err", err))
+	case !t.heard:
+		// No error packet: the address may be made up, and has had its one.
+		s.warn("unheard "+client.Addr().String(), "TFTP: not sent", "client", client, "file", printable(req.name), "err", err,
+			"do", "if this goes on, look for a firewall or a switch between that drops the answers of this machine")
 	default:
 		_, _ = conn.Write(errorPacket(&refusal{codeUndefined, err.Error()}))
 		log.Warn("TFTP: not sent", slog.Any("err", err))
 	}
 }
 
-// open finds what a name stands for. With err comes what the client is told.
+// pathMTU is the size of the packets that the path to the peer of a connected socket takes, as far as the kernel knows: that of
+// the interface, or less where a router has said so (ip(7), IP_MTU).
+func pathMTU(conn *net.UDPConn) (int, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	mtu, failed := 0, error(nil)
+	err = raw.Control(func(fd uintptr) { mtu, failed = unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU) })
+	return mtu, errors.Join(err, failed)
+}
+
+// open opens what is served by a name. With err comes what the client is told.
 func (s *Server) open(name string) (file *os.File, size int64, told *refusal, err error) {
-	path, ok := s.files[cleanName(name)]
+	path, ok := s.files[name]
 	if !ok {
 		return nil, 0, &refusal{codeNotFound, "no such file here"}, errors.New("no such file is served")
 	}

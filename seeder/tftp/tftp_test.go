@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/seeder/port"
 )
 
@@ -53,7 +54,7 @@ func serveOn(t *testing.T, listen string, content []byte) (addr *net.UDPAddr, st
 			if err != nil {
 				t.Errorf("Serve: %v", err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(need.Patience):
 			t.Error("Serve does not end")
 		}
 	}
@@ -108,7 +109,7 @@ func (c *client) want(heads ...string) {
 func (c *client) read() string {
 	c.t.Helper()
 	buf := make([]byte, 2000)
-	if err := c.conn.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(need.Patience)); err != nil {
 		c.t.Fatal(err)
 	}
 	n, from, err := c.conn.ReadFromUDP(buf)
@@ -139,7 +140,7 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	t.Run("not for a repeated acknowledgement", func(t *testing.T) {
 		addr := serve(t, content)
 		c := dial(t, addr)
-		c.send("\x00\x01file.efi\x00octet\x00timeout\x0030\x00")
+		c.send("\x00\x01file.efi\x00octet\x00timeout\x0010\x00")
 		c.want("\x00\x06")
 		c.ack(0)
 		c.want(data(1))
@@ -154,7 +155,7 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	t.Run("from the gap in a window", func(t *testing.T) {
 		addr := serve(t, content)
 		c := dial(t, addr)
-		c.send("\x00\x01file.efi\x00octet\x00blksize\x001000\x00windowsize\x003\x00timeout\x0030\x00")
+		c.send("\x00\x01file.efi\x00octet\x00blksize\x001000\x00windowsize\x003\x00timeout\x0010\x00")
 		c.want("\x00\x06")
 		c.ack(0)
 		c.want(data(1), data(2), data(3))
@@ -170,7 +171,7 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	t.Run("acknowledgements that make no sense", func(t *testing.T) {
 		addr := serve(t, content)
 		c := dial(t, addr)
-		c.send("\x00\x01file.efi\x00octet\x00windowsize\x002\x00timeout\x0030\x00")
+		c.send("\x00\x01file.efi\x00octet\x00windowsize\x002\x00timeout\x0010\x00")
 		c.want("\x00\x06")
 		c.ack(7)
 		c.send("")
@@ -189,7 +190,7 @@ func TestBlockNumbersWrap(t *testing.T) {
 	const last = 1<<16 + 10
 	content := randomBytes(8*(last-1) + 5)
 	c := dial(t, serve(t, content))
-	c.send("\x00\x01file.efi\x00octet\x00blksize\x008\x00windowsize\x0016\x00timeout\x0030\x00")
+	c.send("\x00\x01file.efi\x00octet\x00blksize\x008\x00windowsize\x0016\x00timeout\x0010\x00")
 	c.want("\x00\x06")
 	c.ack(0)
 	var got []byte
@@ -257,7 +258,7 @@ func TestPortInUse(t *testing.T) {
 		{&port.Process{PID: "7", Name: "in.tftpd"}, 6969, "stop it: kill 7"},
 		{nil, 69, "stop it (firmware"},
 	} {
-		if got := remedy(test.who, test.number); !strings.HasPrefix(got, test.want) {
+		if got := Remedy(test.who, test.number); !strings.HasPrefix(got, test.want) {
 			t.Errorf("for %v at port %d: %q, want %q", test.who, test.number, got, test.want)
 		}
 	}

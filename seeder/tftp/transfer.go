@@ -8,15 +8,21 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 // defaultTimeout is how long an acknowledgement is waited for before the window is sent again; it doubles up to
-// maxTimeout. After maxTries in a row the client is taken for gone: 1+2+4+4+4+4 = 19 s.
+// maxTimeout. After maxTries in a row the client is taken for gone: 1+2+4+4+4+4 = 19 s; and in any case after maxSilence.
 const (
 	defaultTimeout = time.Second
 	maxTimeout     = 4 * time.Second
 	maxTries       = 6
+	maxSilence     = 30 * time.Second
+	// firstWait is how long a client has for its first acknowledgement. Until then it may be a made-up address, which gets one
+	// packet for each of its own and nothing more: it is the client's to repeat its request if that packet is lost.
+	firstWait = 10 * time.Second
 )
 
 // transfer sends one file to one client.
@@ -32,6 +38,16 @@ type transfer struct {
 	// resent is whether the window behind acked was sent again already because of a repeated acknowledgement.
 	resent bool
 	packet []byte
+	// heard is whether the client has acknowledged anything; confirm, if not nil, is called then. again is set by repeat.
+	heard   bool
+	confirm func()
+	again   atomic.Bool
+}
+
+// repeat sends the first packet once more, for the client has repeated its request. It may be called while the transfer runs.
+func (t *transfer) repeat() {
+	t.again.Store(true)
+	_ = t.conn.SetReadDeadline(time.Unix(1, 0))
 }
 
 // errClient is wrapped by the error of a transfer that the client ended. Firmware does so when all it wanted was tsize.
@@ -62,7 +78,7 @@ func (t *transfer) run(ctx context.Context) error {
 
 // handshake sends the option acknowledgement until it is acknowledged itself, as block 0 (RFC 2347).
 func (t *transfer) handshake(ctx context.Context, oack []byte) error {
-	send := func() error { _, err := t.conn.Write(oack); return err }
+	send := func() error { return t.write(oack) }
 	if err := send(); err != nil {
 		return fmt.Errorf("send option acknowledgement: %w", err)
 	}
@@ -87,11 +103,31 @@ func (t *transfer) sendWindow() error {
 		t.sent++
 		binary.BigEndian.PutUint16(t.packet, opData)
 		binary.BigEndian.PutUint16(t.packet[2:], uint16(t.sent))
-		if _, err := t.conn.Write(t.packet[:4+n]); err != nil {
+		if err := t.write(t.packet[:4+n]); err != nil {
 			return fmt.Errorf("send block %d: %w", t.sent, err)
 		}
 	}
 	return nil
+}
+
+// write sends a packet. One that the kernel could not send is a lost one, and is sent again in its time.
+func (t *transfer) write(packet []byte) error {
+	if _, err := t.conn.Write(packet); err != nil && !isLoss(err) {
+		return err
+	}
+	return nil
+}
+
+// isLoss tells an error that means a lost packet from one that ends the transfer: a router in between that takes only smaller
+// packets (EMSGSIZE; the kernel knows their size from then on and sends fragments), an interface or a route that is away for a
+// moment, full buffers. They may be of an earlier packet than the one that is being sent or waited for.
+func isLoss(err error) bool {
+	for _, loss := range []error{syscall.EMSGSIZE, syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENOBUFS, syscall.EPERM} {
+		if errors.Is(err, loss) {
+			return true
+		}
+	}
+	return false
 }
 
 // advance takes an acknowledgement; ok if the window moved.
@@ -117,24 +153,35 @@ func (t *transfer) advance(block uint16) (ok bool, err error) {
 // await reads until accept takes an acknowledgement; on silence it calls resend. The client's error packet, too many
 // timeouts and the end of ctx end it.
 func (t *transfer) await(ctx context.Context, resend func() error, accept func(block uint16) (bool, error)) error {
-	timeout, tries := t.timeout, 1
-	deadline := time.Now().Add(timeout)
+	start, timeout, tries := time.Now(), t.timeout, 1
+	if !t.heard {
+		timeout = firstWait
+	}
+	deadline := start.Add(timeout)
 	// Nothing a client sends is longer, but for the text of its errors.
 	buf := make([]byte, 512)
 	for {
 		n, err := t.read(ctx, buf, deadline)
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if tries++; tries > maxTries {
-				return fmt.Errorf("no acknowledgement in %d tries", maxTries)
-			}
-			timeout = max(t.timeout, min(2*timeout, maxTimeout))
-			deadline = time.Now().Add(timeout)
+			return context.Cause(ctx)
+		case errors.Is(err, errRepeated):
 			if err := resend(); err != nil {
 				return err
 			}
+			deadline = time.Now().Add(timeout)
+			continue
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if tries++; tries > maxTries || !t.heard || time.Since(start) >= maxSilence {
+				return fmt.Errorf("no acknowledgement in %s", time.Since(start).Round(time.Second))
+			}
+			timeout = max(t.timeout, min(2*timeout, maxTimeout))
+			deadline = earlier(time.Now().Add(timeout), start.Add(maxSilence))
+			if err := resend(); err != nil {
+				return err
+			}
+			continue
+		case err != nil && isLoss(err):
 			continue
 		case err != nil:
 			return fmt.Errorf("read acknowledgement: %w", err)
@@ -146,20 +193,44 @@ func (t *transfer) await(ctx context.Context, resend func() error, accept func(b
 		if err != nil {
 			return err
 		}
+		if !t.heard {
+			t.heard = true
+			if t.confirm != nil {
+				t.confirm()
+			}
+		}
 		if ok, err := accept(block); ok || err != nil {
 			return err
 		}
 	}
 }
 
-// read reads one packet. Cancelling ctx ends it at once.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// errRepeated is returned by read when the client has repeated its request.
+var errRepeated = errors.New("the request was repeated")
+
+// read reads one packet. Cancelling ctx ends it at once, and so does repeat, with errRepeated.
 func (t *transfer) read(ctx context.Context, buf []byte, deadline time.Time) (int, error) {
 	if err := t.conn.SetReadDeadline(deadline); err != nil {
 		return 0, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = t.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	return t.conn.Read(buf)
+	// repeat sets again before it ends the read, so that one of the two is seen here.
+	if t.again.CompareAndSwap(true, false) {
+		return 0, errRepeated
+	}
+	n, err := t.conn.Read(buf)
+	if err != nil && t.again.CompareAndSwap(true, false) {
+		return 0, errRepeated
+	}
+	return n, err
 }
 
 // parseAck returns the block of an acknowledgement, errClient with the client's reason if it is an error, and errIgnore

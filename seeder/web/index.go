@@ -72,6 +72,11 @@ func (s *Server) makeIndex(current *published) ([]byte, error) {
 	if s.cfg.Systems != nil {
 		p.Folders = folderRows(s.cfg.Systems())
 	}
+	if s.cfg.Findings != nil {
+		for _, f := range s.cfg.Findings() {
+			p.Findings = append(p.Findings, page.Finding{Severity: string(f.Severity), What: f.What, Do: f.Do})
+		}
+	}
 	if s.cfg.NodeList != nil {
 		nodes := s.cfg.NodeList()
 		shown := mostTelling(nodes)
@@ -181,6 +186,9 @@ func (s *Server) links() []page.Link {
 	}
 	if s.cfg.Systems != nil {
 		l = append(l, page.Link{URL: status.Path, Text: "what became of each system's folder, as JSON"})
+	}
+	if s.cfg.SelfTest != nil {
+		l = append(l, page.Link{URL: pathSelfTest, Text: "what the self-test found, as JSON"})
 	}
 	for _, name := range s.bootFiles() {
 		l = append(l, page.Link{URL: catalog.PathBoot + name, Text: bootText(name)})

@@ -20,8 +20,10 @@ type Page struct {
 	// Now is the time the page is made, from which ages are counted.
 	Now time.Time
 	// Ready is false while there is no catalog yet.
-	Ready   bool
-	Systems []System
+	Ready bool
+	// Findings are what the self-test found.
+	Findings []Finding
+	Systems  []System
 	// Folders are those of oss/ of which there is more to say than that they are published.
 	Folders []Folder
 	Nodes   []Node
@@ -30,6 +32,9 @@ type Page struct {
 	// Links are the other things to fetch.
 	Links []Link
 }
+
+// Finding is something that keeps machines from booting (severity problem), or may do so.
+type Finding struct{ Severity, What, Do string }
 
 // System is a row of the table of systems.
 type System struct {
