@@ -88,7 +88,7 @@ type Server struct {
 	journal *journal
 	log     *slog.Logger
 	limit   logonce.Limiter
-	links   []*link
+	links   links
 	// probing are the machines for whom an address is being probed right now.
 	mu      sync.Mutex
 	probing map[string]bool
