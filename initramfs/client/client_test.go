@@ -1,13 +1,17 @@
 package client
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -180,5 +184,74 @@ func TestNoAnswer(t *testing.T) {
 	err = (&Client{Base: "http://127.0.0.1:1"}).Probe(t.Context())
 	if want := "the seeder http://127.0.0.1:1 does not answer: nothing runs at that port: connection refused"; err == nil || err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
+	}
+}
+
+// packed answers every request with a body that says of itself that it is compressed.
+func packed(b []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") != "gzip" {
+			http.Error(w, "want gzip", http.StatusNotAcceptable)
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Write(b)
+	})
+}
+
+func pack(t *testing.T, write func(w io.Writer) error) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if err := errors.Join(write(z), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Documents are asked for compressed, and what is unpacked is bounded: a few bytes must not become more than a node's memory.
+func TestCompressedDocuments(t *testing.T) {
+	sys := catalog.System{Name: "tiny", InfoHash: catalog.InfoHash{1}}
+	list, err := sys.SetFiles(catalog.FileList{{Path: "vmlinuz", Size: 1, SHA256: strings.Repeat("ab", 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := seeder(t, packed(pack(t, func(w io.Writer) error { _, err := w.Write(list); return err })))
+	if files, err := c.Files(t.Context(), sys); err != nil || len(files) != 1 {
+		t.Errorf("a list: %v, %v", files, err)
+	}
+	bomb := pack(t, func(w io.Writer) error { _, err := io.CopyN(w, zeros{}, 256<<20); return err })
+	c = seeder(t, packed(bomb))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := c.Catalog(t.Context()); err == nil || !strings.Contains(err.Error(), "longer than 1048576 bytes") {
+		t.Errorf("256 MiB in %d bytes as a catalog: %v", len(bomb), err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+		t.Errorf("reading it took %d MiB", took>>20)
+	}
+	if _, err := c.Files(t.Context(), sys); err == nil || !strings.Contains(err.Error(), "longer than 33554432 bytes") {
+		t.Errorf("256 MiB as a list: %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// A list that isn't the one the catalog speaks of is refused, and one that is gone says so.
+func TestFiles(t *testing.T) {
+	sys := catalog.System{Name: "tiny", InfoHash: catalog.InfoHash{1}}
+	list, err := sys.SetFiles(catalog.FileList{{Path: "vmlinuz", Size: 1, SHA256: strings.Repeat("ab", 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := seeder(t, files(map[string][]byte{catalog.FileListPath(sys.InfoHash): bytes.Replace(list, []byte("vmlinuz"), []byte("initrd!"), 1)}))
+	if _, err := c.Files(t.Context(), sys); err == nil || !strings.Contains(err.Error(), "its SHA-256 is") {
+		t.Errorf("another list: %v", err)
+	}
+	if _, err := seeder(t, files(nil)).Files(t.Context(), sys); !errors.Is(err, ErrGone) {
+		t.Errorf("no list: %v", err)
 	}
 }

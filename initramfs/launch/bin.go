@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/program"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -39,23 +44,24 @@ func (*binMethod) Need(catalog.System, catalog.FileList) Memory {
 	return Memory{Copies: binRoom, What: "room for the program"}
 }
 
-// Load implements [Method]: it looks at the program and makes it executable, which changes nothing of what is being seeded.
+// Load implements [Method]: it looks at the program and makes all files executable, as it may run any of them, and catalogs and
+// torrents have no modes. This changes nothing of what is being seeded.
 func (*binMethod) Load(ctx context.Context, job Job) error {
-	program, err := job.path(job.System.Launch.Bin.Program)
-	if err != nil {
+	bin := job.System.Launch.Bin
+	if _, err := job.path(bin.Program); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("start %s: %w", job.System.Name, err)
 	}
-	if _, err := expandAll(job.System.Launch.Bin.Args, job.Vars); err != nil {
+	if _, err := expandAll(bin.Args, job.Vars); err != nil {
 		return fmt.Errorf("start %s: its arguments: %w", job.System.Name, err)
 	}
-	if err := checkProgram(program, exists); err != nil {
-		return fmt.Errorf("start %s: %s can't be run: %w", job.System.Name, job.System.Launch.Bin.Program, err)
+	if err := checkProgram(job.Dir, bin.Program); err != nil {
+		return fmt.Errorf("start %s: %w", job.System.Name, err)
 	}
-	if err := makeExecutable(program); err != nil {
-		return fmt.Errorf("start %s: make %s executable: %w", job.System.Name, job.System.Launch.Bin.Program, err)
+	if err := makeExecutable(job.Dir); err != nil {
+		return fmt.Errorf("start %s: make its files executable: %w", job.System.Name, err)
 	}
 	return nil
 }
@@ -151,15 +157,48 @@ func expandAll(words []string, vars map[string]string) ([]string, error) {
 	return expanded, nil
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-func makeExecutable(path string) error {
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm()&0o111 == 0o111 {
+// checkProgram says why a file of a folder can't be run on this node; nil if nothing speaks against it.
+func checkProgram(dir, name string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
 		return err
 	}
-	return os.Chmod(path, info.Mode().Perm()|0o111)
+	defer root.Close()
+	err = program.Check(root.FS(), name, runtime.GOARCH)
+	var reason *program.Error
+	if errors.As(err, &reason) {
+		return fmt.Errorf("%s can't be run: it %w", name, err)
+	}
+	return err
+}
+
+// makeExecutable makes every file of a folder executable.
+func makeExecutable(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil || info.Mode().Perm()&0o111 == 0o111 {
+			return err
+		}
+		return os.Chmod(path, info.Mode().Perm()|0o111)
+	})
+}
+
+// explainExec says what an error of starting a program means that passed checkProgram (execve(2)).
+func explainExec(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOEXEC):
+		return fmt.Errorf("the kernel does not know its format, or runs no 32-bit programs (CONFIG_IA32_EMULATION): %w", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("it, or the loader or interpreter it needs, is not there: %w", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the kernel does not let it run: %w", err)
+	case errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EAGAIN):
+		return fmt.Errorf("there is not enough memory for it: %w; choose a smaller system or restart the node", err)
+	case errors.Is(err, unix.E2BIG):
+		return fmt.Errorf("its arguments are too long: %w; shorten binargs: in its config.yaml", err)
+	}
+	return err
 }

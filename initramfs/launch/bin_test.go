@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/report"
@@ -298,6 +300,7 @@ func TestGuestsAreKilledFirst(t *testing.T) {
 }
 
 func TestBin32Bit(t *testing.T) {
+	need.Programs32(t, "TestGuestsOfOneNode")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "p")
 	build(t, dir, path, "386", `package main
@@ -331,7 +334,7 @@ func build(t *testing.T, dir, to, arch, source string, flags ...string) {
 func TestBinThatCannotBeRun(t *testing.T) {
 	m := &binMethod{workspace: plainWorkspace, available: func() (int64, error) { return 1 << 30, nil }}
 	err := m.Load(t.Context(), binJob(t, "MZ\x90"))
-	if err == nil || !strings.HasPrefix(err.Error(), "start check: tools/prog can't be run: it is not a program") {
+	if err == nil || !strings.HasPrefix(err.Error(), "start check: tools/prog can't be run: it is no program for Linux") {
 		t.Error(err)
 	}
 	if err := m.Load(t.Context(), binJob(t, "#!/bin/sh\n", "{{.Nonsense}}")); err == nil || !strings.Contains(err.Error(), "Nonsense") {
@@ -363,5 +366,18 @@ func TestTerm(t *testing.T) {
 		if got := term(console); got != want {
 			t.Errorf("%q: %s, want %s", console, got, want)
 		}
+	}
+}
+
+func TestExplainExec(t *testing.T) {
+	for err, want := range map[error]string{
+		unix.ENOEXEC: "32-bit", unix.ENOENT: "not there", unix.EACCES: "does not let", unix.ENOMEM: "memory", unix.E2BIG: "binargs:",
+		unix.EIO: "input/output",
+	} {
+		got := explainExec(err)
+		if !errors.Is(got, err) {
+			t.Errorf("%v is lost: %v", err, got)
+		}
+		checkWords(t, err.Error(), got, want)
 	}
 }

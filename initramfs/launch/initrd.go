@@ -4,16 +4,26 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/boottorrent/boottorrent/internal/initrd"
 )
 
-// padding returns the zero bytes that must follow n bytes of initrd so that the next archive begins at a multiple of
-// four, as the kernel wants it (Documentation/driver-api/early-userspace/buffer-format.rst).
-func padding(n int64) int64 { return -n & 3 }
-
-// part is one initrd: where it lies, and its size by the catalog.
+// part is one initrd: where it lies, its size by the catalog, and how it begins and ends.
 type part struct {
 	path string
 	size int64
+	ends initrd.Ends
+}
+
+// look reads how the part begins and ends.
+func (p *part) look() error {
+	f, err := os.Open(p.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	p.ends, err = initrd.Read(f, p.size)
+	return err
 }
 
 // parts finds the initrds of a system.
@@ -60,13 +70,18 @@ func join(parts []part) (path string, err error) {
 			split(parts)
 		}
 	}()
+	for i := range parts {
+		if err := parts[i].look(); err != nil {
+			return "", err
+		}
+	}
 	// An earlier attempt may have appended already.
 	if err := f.Truncate(first.size); err != nil {
 		return "", err
 	}
 	end := first.size
-	for _, p := range parts[1:] {
-		end += padding(end)
+	for i, p := range parts[1:] {
+		end += initrd.Padding(end, parts[i].ends, p.ends)
 		if err := appendAt(f, end, p); err != nil {
 			return "", err
 		}

@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/u-root/u-root/pkg/boot/kexec"
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/initrd"
 )
 
 // kexecMethod starts a Linux kernel with kexec_file_load(2). The new kernel inherits the screen (screen_info, the
@@ -60,11 +64,11 @@ func (*kexecMethod) Need(sys catalog.System, files catalog.FileList) Memory {
 	size := files.Sizes()
 	initrds := int64(0)
 	for i, p := range k.Initrd {
-		pad := padding(initrds)
 		if i > 0 {
-			m.Files += pad + size[p]
+			initrds += initrd.MaxPadding
+			m.Files += initrd.MaxPadding + size[p]
 		}
-		initrds += pad + size[p]
+		initrds += size[p]
 	}
 	m.Copies = size[k.Kernel] + unpackedKernel + 2*initrds
 	return m
@@ -93,6 +97,9 @@ func (x *kexecMethod) Load(ctx context.Context, job Job) error {
 	job.logf("launch: kexec %s with the command line: %s", k.Kernel, cmdline)
 	if err := x.loadFiles(job, parts, cmdline); err != nil {
 		split(parts)
+		if errors.Is(err, unix.ENOEXEC) {
+			err = whyNoKernel(filepath.Join(job.Dir, filepath.FromSlash(k.Kernel)), err)
+		}
 		return explainKexec(job.System, cmdline, err)
 	}
 	return nil
@@ -122,6 +129,25 @@ func (x *kexecMethod) loadFiles(job Job, parts []part, cmdline string) error {
 	}
 	defer initrd.Close()
 	return x.load(kernel, initrd, cmdline)
+}
+
+// whyNoKernel adds to what kexec_file_load says of a file what its header says.
+func whyNoKernel(path string, refused error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return refused
+	}
+	defer f.Close()
+	head := make([]byte, bzimage.HeaderSize)
+	n, _ := io.ReadFull(f, head) // of a short file what there is
+	header, err := bzimage.Parse(head[:n])
+	if err == nil {
+		err = header.Kexec()
+	}
+	if err == nil {
+		return refused
+	}
+	return fmt.Errorf("%w; %w", err, refused)
 }
 
 // Leaves implements [Method].

@@ -169,6 +169,22 @@ func TestKexecErrorsAreExplained(t *testing.T) {
 	}
 }
 
+// Behind lz4 the kernel finds lz4 if it follows at once, and other archives behind four zeros (package initrd).
+func TestJoinedLZ4(t *testing.T) {
+	const lz4 = "\x02\x21\x4c\x18"
+	for _, c := range []struct{ one, two, want string }{
+		{lz4 + "1", lz4 + "2", lz4 + "1" + lz4 + "2"},
+		{lz4 + "1", "\x1f\x8b", lz4 + "1" + "\x00\x00\x00" + "\x00\x00\x00\x00" + "\x1f\x8b"},
+		{lz4 + "1234", "070701", lz4 + "1234" + "\x00\x00\x00\x00" + "070701"},
+		{"12345", lz4, "12345" + "\x00\x00\x00" + lz4},
+	} {
+		var k fakeKernel
+		if err := k.method(t).Load(t.Context(), system(t, "", "K", c.one, c.two)); err != nil || k.initrd != c.want {
+			t.Errorf("%q and %q: %q, %v, want %q", c.one, c.two, k.initrd, err, c.want)
+		}
+	}
+}
+
 func TestKexecStart(t *testing.T) {
 	k := fakeKernel{}
 	job := system(t, "", "K")
@@ -259,8 +275,8 @@ func TestPreflight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Joined: padding of 1 and b. Copies: the kernel and its unpacked size, and twice the joined initrd.
-	if got, want := method.Need(sys, files), (Memory{Files: 10*m + 1, Copies: 8*m + unpackedKernel + 2*40*m, What: "kexec's copies of kernel and initrd"}); got != want {
+	// Joined: padding of up to 7 and b. Copies: the kernel and its unpacked size, and twice the joined initrd.
+	if got, want := method.Need(sys, files), (Memory{Files: 10*m + 7, Copies: 8*m + unpackedKernel + 2*(40*m+6), What: "kexec's copies of kernel and initrd"}); got != want {
 		t.Errorf("Need = %+v, want %+v", got, want)
 	}
 	enough := sys.Size + method.Need(sys, files).Files + method.Need(sys, files).Copies + Reserve
@@ -273,7 +289,7 @@ func TestPreflight(t *testing.T) {
 		t.Fatalf("too little: %v", err)
 	}
 	const want = "debian does not fit into memory: download 48 MiB + initrds joined 11 MiB + kexec's copies of kernel and initrd " +
-		"160 MiB + 96 MiB that stay free = 315 MiB, this machine has 300 MiB free; choose a smaller system or a machine with more memory"
+		"161 MiB + 96 MiB that stay free = 315 MiB, this machine has 300 MiB free; choose a smaller system or a machine with more memory"
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}

@@ -15,7 +15,7 @@ import (
 // workspaceJob is a job with a file, whose folder's name has characters in it that mean something to overlayfs.
 func workspaceJob(t *testing.T) Job {
 	t.Helper()
-	need.Root(t) // to mount
+	need.Namespaces(t) // to mount
 	job := Job{Dir: filepath.Join(t.TempDir(), "a,b:c"), Scratch: t.TempDir()}
 	if err := os.Mkdir(job.Dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -54,6 +54,7 @@ func closed(t *testing.T, job Job, w *workspace) {
 
 // A guest writes over, beside, renames and removes what it sees, until the room for that is full; of what is being seeded nothing changes.
 func TestWorkspace(t *testing.T) {
+	need.Overlay(t, "TestGuestsOnSerialLines")
 	job := workspaceJob(t)
 	const size = 4 << 20
 	w, err := newWorkspace(job, size)

@@ -44,7 +44,7 @@ func inNamespace(t *testing.T) bool {
 		}
 		return true
 	}
-	need.Root(t)
+	need.Namespaces(t)
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.v", "-test.timeout=60s", "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), inside+"="+t.Name())

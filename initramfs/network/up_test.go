@@ -18,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
+	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 const (
@@ -408,8 +409,7 @@ func awaitLease(t *testing.T, leases <-chan Lease) Lease {
 	return Lease{}
 }
 
-// A kernel with 802.1Q makes the interface; without it, in the kernel or the image, the error says so. A node that boots
-// in a VLAN is in integration/network_test.go: this kernel need not be able to.
+// A kernel with 802.1Q makes the interface; without it, in the kernel or the image, the error says so.
 func TestVLANInterface(t *testing.T) {
 	r := newRoom(t, "")
 	if r == nil {
@@ -422,12 +422,15 @@ func TestVLANInterface(t *testing.T) {
 	r.run("ip", "link", "set", "eth0", "up")
 	h := r.host()
 	h.probe = func(module string) error { return errors.New("module " + module + " is not in this image") }
-	switch name, err := h.addVLAN(link, 5); {
-	case err == nil:
-		r.shows("vlan protocol 802.1Q id 5", "-d", "link", "show", name)
-	case !strings.Contains(err.Error(), "make VLAN 5 on eth0: module 8021q is not in this image"):
+	name, err := h.addVLAN(link, 5)
+	if err != nil && !strings.Contains(err.Error(), "make VLAN 5 on eth0: module 8021q is not in this image") {
 		t.Error(err)
 	}
+	need.VLAN(t, "TestTooLittleMemory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.shows("vlan protocol 802.1Q id 5", "-d", "link", "show", name)
 }
 
 func TestDownTakesAllDown(t *testing.T) {

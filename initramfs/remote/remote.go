@@ -24,10 +24,14 @@ import (
 )
 
 const (
-	// maxConnections is how many people may be there at once; handshakeTime how long one may take to prove who it is.
-	maxConnections = 8
-	handshakeTime  = 30 * time.Second
-	maxTries       = 6
+	// maxSessions is how many people may be there at once.
+	maxSessions = 8
+	// maxPending is how many connections may be proving at a time who they are, and handshakeTime how long one may take: a person types
+	// the passphrase of a key meanwhile. Of more, package quota says which is closed: the oldest of the address that has the most.
+	// So strangers take no place of those that have got in, and one machine keeps no other from proving who it is.
+	maxPending    = 32
+	handshakeTime = 30 * time.Second
+	maxTries      = 6
 )
 
 // HostKeyFile is where a node has its host key, on a tmpfs: it is of this boot.
@@ -79,8 +83,9 @@ func makeHostKey(file string) ([]byte, error) {
 
 // Server is an SSH server.
 type Server struct {
-	cfg Config
-	ssh *ssh.ServerConfig
+	cfg       Config
+	ssh       *ssh.ServerConfig
+	strangers strangers
 }
 
 // New returns a server that listens nowhere yet. Keys that can't be read are an error.
@@ -120,9 +125,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var connections sync.WaitGroup
 	defer connections.Wait()
+	in := make(chan struct{}, maxSessions)
+	pending := newPending()
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	free := make(chan struct{}, maxConnections)
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {
@@ -132,27 +138,27 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			l.Close()
 			return fmt.Errorf("SSH: accept on %s: %w", l.Addr(), err)
 		}
-		select {
-		case free <- struct{}{}:
-			connections.Go(func() {
-				defer func() { <-free }()
-				s.connection(ctx, conn)
-			})
-		default:
-			s.logf("ssh: %s is turned away, %d are connected already", conn.RemoteAddr(), maxConnections)
-			conn.Close()
-		}
+		arrived := pending.add(conn)
+		connections.Go(func() { s.connection(ctx, conn, arrived, in) })
 	}
 }
 
-// connection serves one connection to its end.
-func (s *Server) connection(ctx context.Context, conn net.Conn) {
+// connection serves one connection to its end. Arrived ends its being pending; a place in in is taken when it has proved who it is.
+func (s *Server) connection(ctx context.Context, conn net.Conn, arrived func(), in chan struct{}) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	_ = conn.SetDeadline(time.Now().Add(handshakeTime))
 	c, channels, requests, err := ssh.NewServerConn(conn, s.ssh)
+	arrived()
 	if err != nil {
-		s.logf("ssh: %s did not get in: %v", conn.RemoteAddr(), err)
+		s.strangers.log(s.logf, conn.RemoteAddr(), err)
+		return
+	}
+	select {
+	case in <- struct{}{}:
+		defer func() { <-in }()
+	default:
+		s.logf("ssh: %s is turned away, %d are in already", conn.RemoteAddr(), maxSessions)
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -305,18 +306,91 @@ func TestLimits(t *testing.T) {
 	if err == nil || asked {
 		t.Errorf("with a password: %v, asked for one: %v", err, asked)
 	}
-	for range maxConnections {
+	for range maxSessions {
 		dial(t, port, file)
 	}
-	one, err := net.Dial("tcp", "127.0.0.1:"+port)
+	// One more has the key, but there is no place.
+	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer one.Close()
-	_ = one.SetDeadline(time.Now().Add(10 * time.Second))
-	if n, err := one.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("connection %d: got %d bytes, %v", maxConnections+1, n, err)
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
+	key, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, _, _, err := ssh.NewClientConn(conn, "", &ssh.ClientConfig{User: "root", HostKeyCallback: ssh.InsecureIgnoreHostKey(), Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}})
+	if err == nil {
+		err = client.Wait()
+	}
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("person %d: %v", maxSessions+1, err)
+	}
+}
+
+// Strangers that say nothing keep nobody out, wherever they are, and don't fill the log.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	file, public := keys(t)
+	port, _ := serve(t, public)
+	for n := range 4 * maxPending {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n%2))}}
+		conn, err := d.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	for range maxSessions {
+		dial(t, port, file)
+	}
+}
+
+// Who is closed when too many have not proved who they are.
+func TestPending(t *testing.T) {
+	t.Parallel()
+	p := newPending()
+	greedy := make([]*fakeConn, 2*maxPending)
+	for i := range greedy {
+		greedy[i] = &fakeConn{from: "10.0.0.1:1"}
+		p.add(greedy[i])
+	}
+	slow := &fakeConn{from: "10.0.0.2:1"} // it takes its time
+	arrived := p.add(slow)
+	for range maxPending {
+		p.add(&fakeConn{from: "10.0.0.1:1"})
+	}
+	if slow.closed {
+		t.Error("a connection of another address was closed")
+	}
+	if !greedy[0].closed || !greedy[len(greedy)-1].closed {
+		t.Error("the oldest of the address with the most are open")
+	}
+	arrived()
+	if p.conns.Len() != maxPending-1 {
+		t.Errorf("%d are pending", p.conns.Len())
+	}
+}
+
+// fakeConn is a connection that comes from somewhere.
+type fakeConn struct {
+	net.Conn
+	from   string
+	closed bool
+}
+
+func (c *fakeConn) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.from))
+}
+
+func (c *fakeConn) Close() error {
+	c.closed = true
+	return nil
 }
 
 func TestNew(t *testing.T) {

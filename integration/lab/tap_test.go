@@ -15,7 +15,7 @@ import (
 
 // A node's card has the speed given, in both directions. No machine is needed to see that.
 func TestTapSpeed(t *testing.T) {
-	need.Root(t)
+	need.Namespaces(t)
 	need.File(t, "/dev/net/tun", "a kernel with tun")
 	room := ForTest(t)
 	host, err := room.Host("a", Addr("10.77.0.1/16"))

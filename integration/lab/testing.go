@@ -14,8 +14,7 @@ import (
 // logged, and a picture of its screen is put beside the texts.
 func ForTest(t testing.TB, opts ...Option) *Room {
 	t.Helper()
-	need.Root(t)
-	need.Command(t, "ip", "iproute2")
+	need.Namespaces(t)
 	// A test's own context ends before its cleanups: the nodes would be off before their screens can be saved.
 	ctx := context.WithoutCancel(t.Context())
 	room, err := New(ctx, t.Name(), append([]Option{LogDir(t.ArtifactDir())}, opts...)...)

@@ -5,7 +5,8 @@ import "net/netip"
 // Transfer is how the download of a system stands, and what was given away of it. The engine fills it in, the node's screen and
 // its report carry it, and the seeder's page shows it.
 type Transfer struct {
-	// Size is the system's size in bytes, Done what is here of it.
+	// Size is what there is to fetch of the system, in bytes, and Done what is here of that. Pieces of zeros are neither: they are
+	// known without being fetched.
 	Size int64 `json:"size"`
 	Done int64 `json:"done"`
 	// Down and Up are payload bytes per second over the last three seconds.

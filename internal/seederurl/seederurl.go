@@ -59,7 +59,7 @@ func parse(said string) (*url.URL, error) {
 // hyphens and underscores. What else a URL may have escaped there, such as control characters, names no host and no interface.
 func isHost(host string) bool {
 	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Zone() == "" || isName(a.Zone())
+		return a.Zone() == "" || isName(a.Zone()) && !strings.ContainsFunc(a.Zone(), func(r rune) bool { return r > unicode.MaxASCII })
 	}
 	return isName(host)
 }

@@ -1,21 +1,19 @@
 package site
 
 import (
-	"bytes"
-	"compress/gzip"
+	"cmp"
 	"fmt"
-	"io"
-	"path"
 	"slices"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-
+	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/initrd"
+	"github.com/boottorrent/boottorrent/internal/program"
 )
 
-// maxCmdline is COMMAND_LINE_SIZE of x86 and arm64 kernels, in bytes with the zero at the end.
-const maxCmdline = 2048
+// maxCmdline is COMMAND_LINE_SIZE of x86 and arm64 kernels, in bytes without the zero at the end.
+const maxCmdline = 2047
 
 // kexec reads kernel, initrd and cmdline.
 type kexec struct{}
@@ -23,11 +21,12 @@ type kexec struct{}
 func (kexec) read(m *mapping, f *folder, arch text) (catalog.Launch, []string) {
 	var k catalog.Kexec
 	var files []string
-	limit := maxCmdline
+	limit, release := maxCmdline, ""
+	var before initrd.Ends
 	if t, ok := m.required("kernel", "name the kernel's file, relative to this folder: kernel: vmlinuz"); ok {
 		if file, ok := f.file(m.check, "kernel", t); ok {
 			k.Kernel, files = file.path, append(files, file.path)
-			limit = checkKernel(m.check, file, t, arch)
+			limit, release = f.checkKernel(m.check, file, t, arch)
 		}
 	}
 	if m.check.original && !m.has("initrd") {
@@ -43,72 +42,81 @@ func (kexec) read(m *mapping, f *folder, arch text) (catalog.Launch, []string) {
 			m.check.problem(t.place, fmt.Sprintf("%s is named twice", file.path), "remove one")
 			continue
 		}
-		checkInitrd(m.check, file, t)
+		ends := f.checkInitrd(m.check, file, t)
+		if len(k.Initrd) > 0 && initrd.Lost(before, ends) && bzimage.Older(release, 5, 14) {
+			m.check.warning(t.place, fmt.Sprintf("Linux %s may not find initrd %s: before 5.14 an initrd compressed by lz4 hides what follows it", release, file.path),
+				"compress this one with lz4 -l too, or the one before with gzip, or name them in another order")
+		}
+		before = ends
 		k.Initrd, files = append(k.Initrd, file.path), append(files, file.path)
 	}
 	k.Cmdline = readCmdline(m, limit)
 	return catalog.Launch{Method: catalog.MethodKexec, Kexec: &k}, files
 }
 
-// checkKernel reports a file that kexec_file_load(2) will not take, and returns how long its command line may be.
-func checkKernel(c *checker, file systemFile, t, arch text) int {
-	image, err := readKernelHeader(file.head)
+// checkKernel reports a file that kexec_file_load(2) will not take, and returns how long its command line may be, and which
+// release it is if it says so.
+func (f *folder) checkKernel(c *checker, file systemFile, t, arch text) (limit int, release string) {
+	header, err := bzimage.Parse(file.head)
 	if err != nil {
-		what, do := err.Error(), "name a Linux kernel here, as in a distribution's /boot (vmlinuz, bzImage; for arm64: Image)"
-		if isInitrd(file) {
+		seems := program.Identify(file.head)
+		do := cmp.Or(seems.Do, "name a Linux kernel here, as in a distribution's /boot (vmlinuz, bzImage; for arm64: Image)")
+		if initrd.Seems(file.path, file.head) && !seems.Broken {
 			do = "is this the initrd? Name it with initrd:, and with kernel: the kernel that belongs to it (vmlinuz, linux)"
-		} else if seems := identify(file.head); seems.do != "" {
-			do = seems.do
 		}
-		c.problem(t.place, fmt.Sprintf("%s is no Linux kernel: %s", file.path, what), do)
-		return maxCmdline
+		c.problem(t.place, fmt.Sprintf("%s is no Linux kernel: it is %s", file.path, seems.What), do)
+		return maxCmdline, ""
 	}
-	if arch.value != "" && image.arch != arch.value {
-		c.problem(arch.place, fmt.Sprintf("arch is %s, but %s is a kernel for %s", arch.value, file.path, image.arch),
-			fmt.Sprintf("write arch: %s, or name another kernel", image.arch))
+	if err := header.Kexec(); err != nil {
+		c.problem(t.place, fmt.Sprintf("%s is no kernel for kexec: %v", file.path, err), "name a 64-bit kernel of Linux 3.8 or newer, as in a distribution's /boot (vmlinuz, bzImage)")
+		return header.MaxCmdline, ""
 	}
-	return image.maxCmdline
+	if arch.value != "" && header.Arch != arch.value {
+		c.problem(arch.place, fmt.Sprintf("arch is %s, but %s is a kernel for %s", arch.value, file.path, header.Arch),
+			fmt.Sprintf("write arch: %s, or name another kernel", header.Arch))
+	}
+	if kernel, err := f.root.Open(file.path); err == nil {
+		release = header.Release(kernel)
+		kernel.Close()
+	}
+	return header.MaxCmdline, release
 }
 
-// isInitrd reports whether a file seems to be an initramfs: it is a cpio archive, compressed or not, or has the name of one.
-func isInitrd(file systemFile) bool {
-	if identify(file.head).broken {
-		return false
+// checkInitrd reports a file that no kernel takes for an initrd.
+func (f *folder) checkInitrd(c *checker, file systemFile, t text) initrd.Ends {
+	bad := func(what, do string) { c.problem(t.place, fmt.Sprintf("initrd %s %s", file.path, what), do) }
+	if _, err := bzimage.Parse(file.head); err == nil {
+		bad("is a Linux kernel", "perhaps kernel and initrd are exchanged; name the initramfs here")
+		return initrd.Ends{}
 	}
-	name := strings.ToLower(path.Base(file.path))
-	return bytes.HasPrefix(uncompressed(file.head), []byte("07070")) || strings.HasPrefix(name, "init") || strings.HasPrefix(name, "uinit")
-}
-
-// uncompressed is the beginning of what head is compressed from by gzip or zstd; head itself if it is neither.
-func uncompressed(head []byte) []byte {
-	var r io.Reader = bytes.NewReader(head)
-	if z, err := gzip.NewReader(bytes.NewReader(head)); err == nil {
-		r = z
-	} else if z, err := zstd.NewReader(bytes.NewReader(head), zstd.WithDecoderConcurrency(1)); err == nil && bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")) {
-		defer z.Close()
-		r = z
+	if seems := program.Identify(file.head); seems.Broken {
+		bad("is "+seems.What, seems.Do)
+		return initrd.Ends{}
 	}
-	start := make([]byte, 512)
-	n, _ := io.ReadFull(r, start) // head is cut off somewhere
-	return start[:n]
-}
-
-func checkInitrd(c *checker, file systemFile, t text) {
-	_, err := readKernelHeader(file.head)
-	if err == nil || len(file.head) > bootMagicAt+4 && string(file.head[bootMagicAt:bootMagicAt+4]) == "HdrS" {
-		c.problem(t.place, fmt.Sprintf("initrd %s is a Linux kernel", file.path), "perhaps kernel and initrd are exchanged; name the initramfs here")
-		return
+	if initrd.FrameFormat(file.head) {
+		bad("is compressed in lz4's usual format, which kernels don't unpack", "compress it with lz4 -l")
+		return initrd.Ends{}
 	}
-	if seems := identify(file.head); seems.broken {
-		c.problem(t.place, fmt.Sprintf("initrd %s is %s", file.path, seems.what), seems.do)
+	r, err := f.root.Open(file.path)
+	if err != nil {
+		return initrd.Ends{} // whoever reads the whole file says so
 	}
+	defer r.Close()
+	info, err := r.Stat()
+	if err != nil {
+		return initrd.Ends{}
+	}
+	ends, err := initrd.Read(r, info.Size())
+	if err != nil {
+		bad(fmt.Sprintf("can't be read (%v)", cause(err)), "copy the file again")
+	}
+	return ends
 }
 
 func readCmdline(m *mapping, limit int) string {
 	t := m.text("cmdline", "")
 	t.value = strings.TrimSpace(t.value)
-	// The kernel counts the zero byte at the end.
-	if !checkLine(m, "cmdline", t, limit-1) {
+	if !checkLine(m, "cmdline", t, limit) {
 		return ""
 	}
 	if _, err := catalog.Expand(t.value, nil); err != nil {

@@ -2,6 +2,7 @@ package site
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"encoding/binary"
 	"encoding/hex"
@@ -211,24 +212,28 @@ func write(t testing.TB, path string, body []byte) {
 // elfHeader is an ELF file of a kind (amd64, 386, arm64: static programs; dynamic: one with an interpreter; object), as little
 // as makes it one (System V ABI, "Object Files").
 func elfHeader(kind string) []byte {
-	machine := map[string]elf.Machine{"386": elf.EM_386, "arm64": elf.EM_AARCH64}[kind]
-	if machine == elf.EM_NONE {
-		machine = elf.EM_X86_64
-	}
-	head := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Ehsize: 64, Phentsize: 56, Shentsize: 64}
-	copy(head.Ident[:], elf.ELFMAG+"\x02\x01\x01")
-	if kind == "object" {
-		head.Type = uint16(elf.ET_REL)
-	}
-	var b bytes.Buffer
 	const loader = "/lib64/ld-linux-x86-64.so.2\x00"
-	if kind == "dynamic" {
-		head.Phoff, head.Phnum = 64, 1
+	var b bytes.Buffer
+	put := func(v any) { _ = binary.Write(&b, binary.LittleEndian, v) } // a buffer takes everything
+	if kind == "386" {
+		head := elf.Header32{Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_386), Version: 1, Ehsize: 52, Phentsize: 32, Shentsize: 40, Phoff: 52, Phnum: 1}
+		copy(head.Ident[:], elf.ELFMAG+"\x01\x01\x01")
+		put(head)
+		put(elf.Prog32{Type: uint32(elf.PT_LOAD)})
+		return b.Bytes()
 	}
-	_ = binary.Write(&b, binary.LittleEndian, head) // a buffer takes everything
+	machine, kinds := elf.EM_X86_64, map[string]elf.Type{"object": elf.ET_REL}
+	if kind == "arm64" {
+		machine = elf.EM_AARCH64
+	}
+	head := elf.Header64{Type: uint16(cmp.Or(kinds[kind], elf.ET_EXEC)), Machine: uint16(machine), Version: 1, Ehsize: 64, Phentsize: 56, Shentsize: 64, Phoff: 64, Phnum: 1}
+	copy(head.Ident[:], elf.ELFMAG+"\x02\x01\x01")
+	put(head)
 	if kind == "dynamic" {
-		_ = binary.Write(&b, binary.LittleEndian, elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 56, Filesz: uint64(len(loader))})
+		put(elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 56, Filesz: uint64(len(loader))})
 		b.WriteString(loader)
+	} else {
+		put(elf.Prog64{Type: uint32(elf.PT_LOAD)})
 	}
 	return b.Bytes()
 }
@@ -238,15 +243,14 @@ func kernelHeader(arch string) []byte {
 	b := make([]byte, 4096)
 	if arch == "arm64" {
 		copy(b, "MZ")
-		copy(b[arm64MagicAt:], "ARM\x64")
+		copy(b[0x38:], "ARM\x64")
 		return b
 	}
-	copy(b[bootFlagAt:], "\x55\xaa")
-	copy(b[bootMagicAt:], "HdrS")
-	copy(b[bootVersionAt:], "\x0f\x02")
-	b[loadFlagsAt] = 1
-	b[xloadFlagsAt] = 3
-	copy(b[cmdlineSizeAt:], "\xff\x07\x00\x00")
+	copy(b[0x1fe:], "\x55\xaa")
+	copy(b[0x202:], "HdrS\x0f\x02")
+	b[0x211] = 1 // loadflags
+	b[0x236] = 3 // xloadflags
+	copy(b[0x238:], "\xff\x07\x00\x00")
 	return b
 }
 

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/program"
 )
 
 // systemName is what a folder of oss/ may be called. The name becomes the torrent's name, part of URLs, and the value
@@ -176,6 +177,6 @@ func (f *folder) head(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	head, err := io.ReadAll(io.LimitReader(file, headSize))
+	head, err := io.ReadAll(io.LimitReader(file, program.HeadSize))
 	return head, err
 }

@@ -88,5 +88,5 @@ func (c *chooser) hold(pieces []int) {
 }
 
 func (c *chooser) patience(now time.Time) time.Duration {
-	return pick.Patience(len(c.held), now.Sub(c.began)/time.Duration(len(c.entry.store.pieces)))
+	return pick.Patience(len(c.held), now.Sub(c.began)/time.Duration(max(1, len(c.entry.store.pieces)-c.entry.store.blank)))
 }

@@ -30,6 +30,8 @@ type Config struct {
 	// Listen is the TCP address to take connections on. Port 0 is any free one, no address is every IPv4 address of
 	// this machine. With an address, connections go out from it as well.
 	Listen netip.AddrPort
+	// Listener takes the connections instead, if it is not nil. The engine closes it.
+	Listener net.Listener
 	// Seeders are the addresses of the seeder, by which a node counts what it gets from it. Empty on the seeder.
 	Seeders []netip.Addr
 	// UploadLimit and DownloadLimit bound payload in bytes per second, that of the fallback to HTTP too; 0 is no limit.
@@ -47,6 +49,7 @@ type Config struct {
 type Engine struct {
 	cfg      Config
 	log      *slog.Logger
+	files    *fileCache
 	client   *torrent.Client
 	listener net.Listener
 	http     *http.Client
@@ -110,7 +113,7 @@ func New(cfg Config) (*Engine, error) {
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.Unmap().Is4() {
 		return nil, fmt.Errorf("listen for BitTorrent on %s: only IPv4 is supported", cfg.Listen)
 	}
-	e := &Engine{cfg: cfg, log: cfg.Log, torrents: map[catalog.InfoHash]*entry{}}
+	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}}
 	e.conns.seeders, e.conns.entry = cfg.Seeders, e.entryOf
 	e.limits = newLimits(cfg)
 	e.patience.seeders, e.patience.entry = cfg.Seeders, e.entryOf
@@ -122,7 +125,10 @@ func New(cfg Config) (*Engine, error) {
 	e.http = &http.Client{Transport: &http.Transport{
 		DialContext: dialer.DialContext, MaxConnsPerHost: fallbackWorkers + 1, ResponseHeaderTimeout: 10 * time.Second,
 	}}
-	listener, err := net.Listen("tcp4", e.listenAddr())
+	listener, err := cfg.Listener, error(nil)
+	if listener == nil {
+		listener, err = net.Listen("tcp4", e.listenAddr())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listen for BitTorrent on %s: %w", cfg.Listen, err)
 	}
@@ -222,8 +228,8 @@ func (e *Engine) Close() error {
 func (e *Engine) Port() int { return e.client.LocalPort() }
 
 // Seed gives away the files dir/NAME/PATH, NAME being the torrent's. They must be complete: they are trusted, not
-// hashed, and only opened, read-only, and stay open until Remove. It is an error if one is missing or has another size
-// than the torrent says. A torrent that is being seeded from another folder moves to this one.
+// hashed, and only read. It is an error if one is missing or has another size than the torrent says; one that is replaced or
+// written to afterwards is not given away any more. A torrent that is being seeded from another folder moves to this one.
 func (e *Engine) Seed(torrent []byte, dir string) (catalog.InfoHash, error) {
 	l, err := parseMetainfo(torrent)
 	if err != nil {
@@ -235,7 +241,7 @@ func (e *Engine) Seed(torrent []byte, dir string) (catalog.InfoHash, error) {
 		}
 		e.Remove(l.hash)
 	}
-	s, err := openSeed(l, dir)
+	s, err := openSeed(l, dir, e.files)
 	if err != nil {
 		return catalog.InfoHash{}, fmt.Errorf("seed %q: %w", l.name, err)
 	}
@@ -317,7 +323,7 @@ func (e *Engine) stats(f *entry) Stats {
 	library := f.torrent.Stats()
 	banned := e.banned.list()
 	s := Stats{Trouble: f.trouble.String(), Unreachable: f.trouble.unreachable(), Transfer: report.Transfer{
-		Size: f.layout.size(), Done: f.torrent.BytesCompleted(), Peers: library.ActivePeers,
+		Size: f.layout.size() - f.store.zeros, Done: max(0, f.torrent.BytesCompleted()-f.store.zeros), Peers: library.ActivePeers,
 		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
 		Uploaded: library.BytesWrittenData.Int64(), Banned: banned[:min(len(banned), report.BannedPeers)],
 	}}

@@ -160,10 +160,10 @@ func (b *fallback) fetchPiece(ctx context.Context, base string, i int) error {
 	p := &s.pieces[i]
 	data := make([]byte, p.size)
 	rest := data
-	err := s.each(p.offset, p.size, func(_ *openFile, file int, at, n int64) error {
+	err := s.each(p.offset, p.size, func(f *storedFile, at, n int64) error {
 		part := rest[:n]
 		rest = rest[n:]
-		return b.fetchRange(ctx, fileURL(base, s.layout.name, s.layout.files[file].Path), at, part)
+		return b.fetchRange(ctx, fileURL(base, s.layout.name, s.layout.files[f.index].Path), at, part)
 	})
 	if err != nil {
 		return err

@@ -101,7 +101,7 @@ func (e *Engine) begin(src Source) (*entry, error) {
 		}
 		e.Remove(l.hash)
 	}
-	s, err := openFetch(l, src.Dir)
+	s, err := openFetch(l, src.Dir, e.files)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,10 @@ func (d *download) run(ctx context.Context) error {
 		case err := <-d.failed:
 			return writeError(err, d.src)
 		case err := <-verified:
-			return err
+			if err != nil {
+				return err
+			}
+			return d.entry.store.seal()
 		case <-complete:
 			complete = nil
 			d.endFallback()
@@ -177,11 +180,7 @@ func (d *download) start(ctx context.Context) {
 	chooser := newChooser(e, f)
 	chooser.refill(time.Now())
 	f.torrent.DownloadAll()
-	var infos []torrent.PeerInfo
-	for _, p := range d.src.Peers {
-		infos = append(infos, torrent.PeerInfo{Addr: net.TCPAddrFromAddrPort(p), Source: torrent.PeerSourceDirect, Trusted: true})
-	}
-	f.torrent.AddPeers(infos)
+	d.addPeers()
 	for _, url := range d.src.Trackers {
 		f.background.Go(func() { e.announce(f, url) })
 	}
@@ -189,11 +188,25 @@ func (d *download) start(ctx context.Context) {
 	d.heardAt = time.Now()
 }
 
+// addPeers has the library dial the peers that are known from the start.
+func (d *download) addPeers() {
+	var infos []torrent.PeerInfo
+	for _, p := range d.src.Peers {
+		infos = append(infos, torrent.PeerInfo{Addr: net.TCPAddrFromAddrPort(p), Source: torrent.PeerSourceDirect, Trusted: true})
+	}
+	d.entry.torrent.AddPeers(infos)
+}
+
 // watch notices when nothing comes in, and begins and ends the fallback.
 func (d *download) watch(ctx context.Context, now time.Time) error {
 	f := d.entry
 	if n := f.received(); n != d.heard || f.store.hashing() {
 		d.heard, d.heardAt = n, now
+	}
+	if f.torrent.Stats().ActivePeers == 0 {
+		// The library dials a peer once. It may have been down, or may have taken us for the connection that an earlier Fetch
+		// has just closed.
+		d.addPeers()
 	}
 	silent := now.Sub(d.heardAt)
 	switch {

@@ -217,7 +217,7 @@ func TestGivesUp(t *testing.T) {
 
 func TestFullMemory(t *testing.T) {
 	t.Parallel()
-	need.Root(t)
+	need.Namespaces(t)
 	s := newSample(t, 256<<10, 4<<20)
 	seeder := newSeeder(t, s, Config{})
 	dir := t.TempDir()

@@ -47,27 +47,37 @@ type sampleSystem struct {
 // newSample makes a system of files with random bytes of the given sizes, in pieces of pieceLength.
 func newSample(t testing.TB, pieceLength int64, sizes ...int) *sampleSystem {
 	t.Helper()
-	s := &sampleSystem{dir: t.TempDir(), data: map[string][]byte{}}
-	s.system = catalog.System{Name: "demo", PieceLength: pieceLength}
 	names := []string{"vmlinuz", "live/root.squashfs", "initrd 2.img", "empty", "d"}
 	random := rand.NewChaCha8([32]byte{1})
-	var all []byte
-	var entries []FileEntry
-	for i, size := range sizes {
+	var contents [][]byte
+	for _, size := range sizes {
 		b := make([]byte, size)
 		_, _ = random.Read(b)
+		contents = append(contents, b)
+	}
+	return sampleOf(t, pieceLength, names[:len(sizes)], contents)
+}
+
+// sampleOf makes a system of files with these names and contents.
+func sampleOf(t testing.TB, pieceLength int64, names []string, contents [][]byte) *sampleSystem {
+	t.Helper()
+	s := &sampleSystem{dir: t.TempDir(), data: map[string][]byte{}}
+	s.system = catalog.System{Name: "demo", PieceLength: pieceLength}
+	var entries []FileEntry
+	for i, b := range contents {
 		sum := sha256.Sum256(b)
-		s.files = append(s.files, catalog.File{Path: names[i], Size: int64(size), SHA256: hex.EncodeToString(sum[:])})
-		entries = append(entries, FileEntry{names[i], int64(size)})
+		s.files = append(s.files, catalog.File{Path: names[i], Size: int64(len(b)), SHA256: hex.EncodeToString(sum[:])})
+		entries = append(entries, FileEntry{names[i], int64(len(b))})
 		s.data[names[i]] = b
-		all = append(all, b...)
 		writeFile(t, filepath.Join(s.dir, "demo", names[i]), b)
 	}
 	if _, err := s.system.SetFiles(s.files); err != nil {
 		t.Fatal(err)
 	}
+	pieces := sums(bytes.Join(contents, nil), pieceLength)
+	s.system.Zeros = Zeros(pieces, pieceLength, s.system.Size)
 	var err error
-	s.torrent, s.system.InfoHash, err = EncodeMetainfo("demo", entries, pieceLength, sums(all, pieceLength), []string{"http://192.0.2.1/announce"})
+	s.torrent, s.system.InfoHash, err = EncodeMetainfo("demo", entries, pieceLength, pieces, []string{"http://192.0.2.1/announce"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -202,8 +202,12 @@ func (l *layout) matches(sys catalog.System, files catalog.FileList) error {
 			return fmt.Errorf("its file %q has %d bytes, the catalog says %d", f.Path, l.files[i].Size, f.Size)
 		}
 	}
-	if size := l.size(); size != sys.Size {
+	size := l.size()
+	if size != sys.Size {
 		return fmt.Errorf("it has %d bytes, the catalog says %d", size, sys.Size)
+	}
+	if zeros := Zeros(l.pieces, l.pieceLength, size); zeros != sys.Zeros {
+		return fmt.Errorf("%d of its bytes are in pieces of zeros, the catalog says %d", zeros, sys.Zeros)
 	}
 	return nil
 }

@@ -81,13 +81,13 @@ func TestStoreReadsAndWritesAcrossFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := openSeed(l, s.dir)
+	from, err := openSeed(l, s.dir, newFileCache(2))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer from.Close()
 	dir := t.TempDir()
-	to, err := openFetch(l, dir)
+	to, err := openFetch(l, dir, newFileCache(2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,15 +136,15 @@ func TestStoreKnowsHoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	st, err := openFetch(l, dir)
+	st, err := openFetch(l, dir, newFileCache(2))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.pieces[1].WriteAt(make([]byte, piece), 0); err != nil {
+	if _, err := st.pieces[1].WriteAt(bytes.Repeat([]byte("x"), piece), 0); err != nil {
 		t.Fatal(err)
 	}
 	_ = st.Close()
-	if st, err = openFetch(l, dir); err != nil {
+	if st, err = openFetch(l, dir, newFileCache(2)); err != nil {
 		t.Fatal(err)
 	}
 	defer st.Close()

@@ -15,28 +15,27 @@ import (
 
 	"github.com/anacrolix/torrent/metainfo"
 	"github.com/anacrolix/torrent/storage"
-	"golang.org/x/sys/unix"
 )
 
 // store keeps one torrent in plain files below a folder, and knows which of its pieces are there. It stands in for the
-// library's file storage for four reasons: a seeder's files are complete by definition, so nothing is hashed at start,
-// and they are opened read-only, so nothing ever writes to them; every file stays open, so what replaces it under its
-// name does not disturb a swarm in the middle of the old version; nothing is mapped into memory, so a node on tmpfs
-// does not count its image twice; and a node may put a piece here that came by HTTP.
+// library's file storage for five reasons: a seeder's files are complete by definition, so nothing is hashed at start,
+// and they are opened read-only, so nothing ever writes to them; few files are open at a time, however many there are; nothing is
+// mapped into memory, so a node on tmpfs does not count its image twice; pieces of zeros take neither a transfer nor memory; and
+// a node may put a piece here that came by HTTP.
 type store struct {
 	layout *layout
-	files  []openFile // in the torrent's order
+	dir    string
+	cache  *fileCache
+	files  []storedFile // in the torrent's order
 	pieces []piece
-	// readOnly is a seeder's store.
+	// zeros is how many bytes are in pieces of zeros, and blank how many such pieces there are.
+	zeros int64
+	blank int
+	// readOnly is a seeder's store. sealed is one of a node that has everything and was verified.
 	readOnly bool
+	sealed   atomic.Bool
 	// changed gets a value when a piece was completed, here or (while some are held) elsewhere.
 	changed chan struct{}
-}
-
-// openFile is a file at its offset in the torrent.
-type openFile struct {
-	*os.File
-	offset, size int64
 }
 
 // piece implements storage.PieceImpl.
@@ -44,124 +43,103 @@ type piece struct {
 	store        *store
 	offset, size int64
 	state        atomic.Uint32
+	// zero says that it consists of zeros.
+	zero bool
 }
 
 // The states of a piece.
 const (
 	unknown  = iota // there is data, but it must be hashed
 	missing         // not there, or not all of it
-	complete        // verified
+	complete        // verified, or a hole that is to be zeros
 )
 
-// openSeed opens complete files below dir/NAME for reading.
-func openSeed(l *layout, dir string) (*store, error) {
-	return openStore(l, dir, true)
-}
-
-// openFetch opens or makes the files below dir/NAME for reading and writing. What they hold already (an earlier Fetch
-// that did not finish) is left to be hashed; where they have holes, there is nothing to hash.
-func openFetch(l *layout, dir string) (*store, error) {
-	return openStore(l, dir, false)
-}
-
-func openStore(l *layout, dir string, readOnly bool) (*store, error) {
-	s := &store{layout: l, readOnly: readOnly, changed: make(chan struct{}, 1)}
-	s.pieces = make([]piece, len(l.pieces)/sha1.Size)
-	size := l.size()
-	for i := range s.pieces {
-		p := &s.pieces[i]
-		p.store, p.offset = s, int64(i)*l.pieceLength
-		p.size = min(l.pieceLength, size-p.offset)
-		if readOnly {
-			p.state.Store(complete)
-		}
-	}
-	open := openToWrite
-	if readOnly {
-		open = openToRead
-	}
-	var offset int64
-	for _, f := range l.files {
-		file, err := open(filepath.Join(dir, l.name, filepath.FromSlash(f.Path)), f.Size)
-		if err != nil {
-			_ = s.Close()
+// openSeed is the store of complete files below dir/NAME, which are read.
+func openSeed(l *layout, dir string, cache *fileCache) (*store, error) {
+	s := newStore(l, dir, cache)
+	s.readOnly = true
+	for i := range s.files {
+		if err := s.files[i].identify(); err != nil {
 			return nil, err
 		}
-		s.files = append(s.files, openFile{file, offset, f.Size})
-		offset += f.Size
 	}
-	if readOnly {
-		return s, nil
-	}
-	if err := s.markHoles(); err != nil {
-		_ = s.Close()
-		return nil, err
+	for i := range s.pieces {
+		s.pieces[i].state.Store(complete)
 	}
 	return s, nil
 }
 
-func openToRead(path string, size int64) (*os.File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && (!info.Mode().IsRegular() || info.Size() != size) {
-		err = fmt.Errorf("%s has changed since it was hashed: it has %d bytes, its torrent says %d", path, info.Size(), size)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func openToWrite(path string, size int64) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	// Sparse: memory is taken only as data arrives.
-	if err := f.Truncate(size); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// markHoles marks the pieces missing that lie in a hole of a file (lseek(2), SEEK_DATA and SEEK_HOLE). A file system
-// that does not know about holes calls everything data.
-func (s *store) markHoles() error {
-	for _, f := range s.files {
-		for at := int64(0); at < f.size; {
-			data, err := f.Seek(at, unix.SEEK_DATA)
-			if errors.Is(err, unix.ENXIO) {
-				data, err = f.size, nil // a hole up to the end
+// openFetch opens or makes the files below dir/NAME for reading and writing. What they hold already (an earlier Fetch
+// that did not finish) is left to be hashed; where they have holes, there is nothing to hash.
+func openFetch(l *layout, dir string, cache *fileCache) (*store, error) {
+	s := newStore(l, dir, cache)
+	holes := make([]int64, len(s.pieces)) // bytes of each piece
+	parent := ""
+	for i := range s.files {
+		f := &s.files[i]
+		if p := filepath.Dir(f.path()); p != parent {
+			if err := os.MkdirAll(p, 0o755); err != nil {
+				return nil, err
 			}
-			if err != nil {
-				return fmt.Errorf("look for data in %s: %w", f.Name(), err)
-			}
-			s.markMissing(f.offset+at, f.offset+min(data, f.size))
-			if data >= f.size {
-				break
-			}
-			if at, err = f.Seek(data, unix.SEEK_HOLE); err != nil {
-				return fmt.Errorf("look for holes in %s: %w", f.Name(), err)
-			}
+			parent = p
+		}
+		if err := f.prepare(holes); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	for i := range s.pieces {
+		s.pieces[i].begin(holes[i])
+	}
+	return s, nil
 }
 
-// markMissing marks the pieces that have a byte in [begin, end).
-func (s *store) markMissing(begin, end int64) {
-	for at := begin; at < end; {
-		i := at / s.layout.pieceLength
-		s.pieces[i].state.Store(missing)
-		at = (i + 1) * s.layout.pieceLength
+func newStore(l *layout, dir string, cache *fileCache) *store {
+	s := &store{layout: l, dir: dir, cache: cache, changed: make(chan struct{}, 1)}
+	size := l.size()
+	zeros := newZeroPieces(l.pieces, l.pieceLength, size)
+	s.pieces, s.zeros = make([]piece, len(l.pieces)/sha1.Size), zeros.bytes()
+	for i := range s.pieces {
+		p := &s.pieces[i]
+		p.store, p.offset, p.zero = s, int64(i)*l.pieceLength, zeros.has(i)
+		p.size = min(l.pieceLength, size-p.offset)
+		if p.zero {
+			s.blank++
+		}
+	}
+	s.files = make([]storedFile, len(l.files))
+	var offset int64
+	for i, f := range l.files {
+		s.files[i] = storedFile{store: s, index: i, offset: offset, size: f.Size}
+		offset += f.Size
+	}
+	return s
+}
+
+// prepare makes the file and adds to each piece the bytes of it that are in holes.
+func (f *storedFile) prepare(sums []int64) error {
+	file, before, err := f.make()
+	if err != nil {
+		return err
+	}
+	length := f.store.layout.pieceLength
+	err = holes(file, before, f.size, func(begin, end int64) {
+		for at := f.offset + begin; at < f.offset+end; {
+			i := at / length
+			next := min((i+1)*length, f.offset+end)
+			sums[i] += next - at
+			at = next
+		}
+	})
+	return errors.Join(err, file.Close())
+}
+
+// begin sets the state of a piece of which so many bytes are in holes.
+func (p *piece) begin(holes int64) {
+	switch {
+	case p.zero && holes == p.size:
+		p.state.Store(complete)
+	case !p.zero && holes > 0:
+		p.state.Store(missing)
 	}
 }
 
@@ -174,14 +152,13 @@ func (s *store) OpenTorrent(context.Context, *metainfo.Info, metainfo.Hash) (sto
 }
 
 // Close closes the files.
-func (s *store) Close() error {
-	var errs []error
-	for _, f := range s.files {
-		if err := f.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+func (s *store) Close() error { return s.cache.drop(s.files) }
+
+// seal says that everything is here and verified. No file is open for writing then: a program among them can be executed
+// (execve(2), ETXTBSY).
+func (s *store) seal() error {
+	s.sealed.Store(true)
+	return s.cache.drop(s.files)
 }
 
 // missing reports whether piece i is known not to be here.
@@ -189,8 +166,8 @@ func (s *store) missing(i int) bool { return s.pieces[i].state.Load() == missing
 
 // fileOf is the path of the file that piece i begins in.
 func (s *store) fileOf(i int) (path string) {
-	_ = s.each(s.pieces[i].offset, 1, func(_ *openFile, file int, _, _ int64) error {
-		path = s.layout.files[file].Path
+	_ = s.each(s.pieces[i].offset, 1, func(f *storedFile, _, _ int64) error {
+		path = s.layout.files[f.index].Path
 		return nil
 	})
 	return path
@@ -210,16 +187,16 @@ func (s *store) put(i int, data []byte) error {
 	return s.pieces[i].MarkComplete()
 }
 
-// each calls f for every part of the size bytes at offset that lies in one file, with its place in that file.
-func (s *store) each(offset, size int64, f func(file *openFile, index int, at, n int64) error) error {
+// each calls do for every part of the size bytes at offset that lies in one file, with its place in that file.
+func (s *store) each(offset, size int64, do func(f *storedFile, at, n int64) error) error {
 	i := sort.Search(len(s.files), func(i int) bool { return s.files[i].offset+s.files[i].size > offset })
 	for ; size > 0 && i < len(s.files); i++ {
-		file := &s.files[i]
-		n := min(size, file.offset+file.size-offset)
+		f := &s.files[i]
+		n := min(size, f.offset+f.size-offset)
 		if n == 0 {
 			continue // an empty file
 		}
-		if err := f(file, i, offset-file.offset, n); err != nil {
+		if err := do(f, offset-f.offset, n); err != nil {
 			return err
 		}
 		offset, size = offset+n, size-n
@@ -229,11 +206,19 @@ func (s *store) each(offset, size int64, f func(file *openFile, index int, at, n
 
 // ReadAt implements io.ReaderAt within the piece.
 func (p *piece) ReadAt(b []byte, at int64) (n int, err error) {
-	err = p.store.each(p.offset+at, min(int64(len(b)), p.size-at), func(f *openFile, _ int, at, size int64) error {
-		m, err := f.ReadAt(b[n:n+int(size)], at)
-		n += m
-		return err
-	})
+	size := min(int64(len(b)), p.size-at)
+	if p.zero && p.state.Load() == complete {
+		clear(b[:max(size, 0)])
+		n = int(max(size, 0))
+	} else {
+		err = p.store.each(p.offset+at, size, func(f *storedFile, at, size int64) error {
+			return p.store.cache.use(f, func(file *os.File) error {
+				m, err := file.ReadAt(b[n:n+int(size)], at)
+				n += m
+				return err
+			})
+		})
+	}
 	if err == nil && n < len(b) {
 		err = io.EOF
 	}
@@ -241,7 +226,7 @@ func (p *piece) ReadAt(b []byte, at int64) (n int, err error) {
 }
 
 // WriteAt implements io.WriterAt within the piece. A piece that is complete is left as it is: a block of it that was
-// on its way when it was completed some other way is accepted and forgotten.
+// on its way when it was completed some other way is accepted and forgotten. Zeros become holes.
 func (p *piece) WriteAt(b []byte, at int64) (n int, err error) {
 	if p.state.Load() == complete {
 		return len(b), nil
@@ -249,10 +234,17 @@ func (p *piece) WriteAt(b []byte, at int64) (n int, err error) {
 	if p.store.readOnly {
 		return 0, fmt.Errorf("piece %d of %q: %w", p.offset/p.store.layout.pieceLength, p.store.layout.name, fs.ErrPermission)
 	}
-	err = p.store.each(p.offset+at, int64(len(b)), func(f *openFile, _ int, at, size int64) error {
-		m, err := f.WriteAt(b[n:n+int(size)], at)
-		n += m
-		return err
+	err = p.store.each(p.offset+at, int64(len(b)), func(f *storedFile, at, size int64) error {
+		part := b[n : n+int(size)]
+		return p.store.cache.use(f, func(file *os.File) error {
+			if isZero(part) && punch(file, at, size) {
+				n += len(part)
+				return nil
+			}
+			m, err := file.WriteAt(part, at)
+			n += m
+			return err
+		})
 	})
 	return n, err
 }

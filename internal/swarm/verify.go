@@ -6,12 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,19 +31,17 @@ func (e *MismatchError) Error() string {
 		"The seeder offers other files than its catalog describes: restart it, then try again", e.File, e.System, e.Got, e.Want)
 }
 
-// verify compares every file with the catalog's SHA-256, as many at a time as there are processors.
+// verify compares every file with the catalog's SHA-256, as many at a time as there are processors. Pieces of zeros are not read.
 func (s *store) verify(ctx context.Context, files catalog.FileList) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.NumCPU())
-	for i, f := range files {
+	var next atomic.Int64
+	for range min(runtime.NumCPU(), len(files)) {
 		group.Go(func() error {
-			h := sha256.New()
-			r := &contextReader{ctx, io.NewSectionReader(s.files[i], 0, f.Size)}
-			if _, err := io.CopyBuffer(h, r, make([]byte, 1<<20)); err != nil {
-				return fmt.Errorf("verify file %q of %q: %w", f.Path, s.layout.name, err)
-			}
-			if got := hex.EncodeToString(h.Sum(nil)); got != strings.ToLower(f.SHA256) {
-				return &MismatchError{System: s.layout.name, File: f.Path, Got: got, Want: f.SHA256}
+			buffer := make([]byte, 1<<20)
+			for i := next.Add(1) - 1; i < int64(len(files)); i = next.Add(1) - 1 {
+				if err := s.verifyFile(ctx, &s.files[i], files[i], buffer); err != nil {
+					return err
+				}
 			}
 			return nil
 		})
@@ -51,17 +49,24 @@ func (s *store) verify(ctx context.Context, files catalog.FileList) error {
 	return group.Wait()
 }
 
-// contextReader ends with the context's error.
-type contextReader struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (r *contextReader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
+func (s *store) verifyFile(ctx context.Context, f *storedFile, want catalog.File, buffer []byte) error {
+	h := sha256.New()
+	for at := f.offset; at < f.offset+f.size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p := &s.pieces[at/s.layout.pieceLength]
+		n := min(p.offset+p.size, f.offset+f.size, at+int64(len(buffer))) - at
+		if _, err := p.ReadAt(buffer[:n], at-p.offset); err != nil {
+			return fmt.Errorf("verify file %q of %q: %w", want.Path, s.layout.name, err)
+		}
+		_, _ = h.Write(buffer[:n]) // never fails
+		at += n
 	}
-	return r.Reader.Read(b)
+	if got := hex.EncodeToString(h.Sum(nil)); got != strings.ToLower(want.SHA256) {
+		return &MismatchError{System: s.layout.name, File: want.Path, Got: got, Want: want.SHA256}
+	}
+	return nil
 }
 
 // Discard deletes the files of the system of that name below dir (Source.Dir), complete or not, and the folders that are

@@ -9,6 +9,8 @@ package commands
 import (
 	"path"
 	"slices"
+
+	"github.com/boottorrent/boottorrent/internal/program"
 )
 
 // Module is the path of this module.
@@ -20,59 +22,15 @@ const own = "./cmds/..."
 // Shell is the command, one of our own, that /bin/sh is.
 const Shell = "gosh"
 
-const uroot = "github.com/u-root/u-root/cmds/"
+// fromURoot are the commands taken from u-root.
+var fromURoot = packages(program.URoot)
 
-// fromURoot are the commands taken from u-root: looking at the machine (dmesg, lsmod, pci, ip, ps, free), trying the
-// network (ping, wget), and what no shell is usable without. Each costs 2 to 20 KB of the image, as what they
-// stand on is there anyway. strace, sshd and dhclient would be ten times that.
-var fromURoot = []string{
-	uroot + "core/cat",
-	uroot + "core/chmod",
-	uroot + "core/cp",
-	uroot + "core/date",
-	uroot + "core/df",
-	uroot + "core/dmesg",
-	uroot + "core/du",
-	uroot + "core/find",
-	uroot + "core/free",
-	uroot + "core/grep",
-	uroot + "core/gzip",
-	uroot + "core/head",
-	uroot + "core/hexdump",
-	uroot + "core/hostname",
-	uroot + "core/id",
-	uroot + "core/insmod",
-	uroot + "core/ip",
-	uroot + "core/kill",
-	uroot + "core/ln",
-	uroot + "core/ls",
-	uroot + "core/lsmod",
-	uroot + "core/mkdir",
-	uroot + "core/mknod",
-	uroot + "core/more",
-	uroot + "core/mount",
-	uroot + "core/mv",
-	uroot + "core/pci",
-	uroot + "core/ping",
-	uroot + "core/poweroff",
-	uroot + "core/ps",
-	uroot + "core/rm",
-	uroot + "core/rmmod",
-	uroot + "core/shasum",
-	uroot + "core/shutdown",
-	uroot + "core/sleep",
-	uroot + "core/sort",
-	uroot + "core/stty",
-	uroot + "core/sync",
-	uroot + "core/tail",
-	uroot + "core/tar",
-	uroot + "core/umount",
-	uroot + "core/uname",
-	uroot + "core/uptime",
-	uroot + "core/wc",
-	uroot + "core/wget",
-	uroot + "core/which",
-	uroot + "exp/modprobe",
+func packages(commands []string) []string {
+	paths := make([]string, len(commands))
+	for i, c := range commands {
+		paths[i] = "github.com/u-root/u-root/cmds/" + c
+	}
+	return paths
 }
 
 // Go's linker leaves out methods that nobody calls, unless something reachable looks methods up by a name or number unknown to it

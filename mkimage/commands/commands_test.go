@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/boottorrent/boottorrent/internal/program"
 )
 
 func writeFile(t *testing.T, path, content string) {
@@ -170,7 +172,7 @@ func TestChoose(t *testing.T) {
 		{ImportPath: Module + "/cmds/init", Name: "main"},
 		{ImportPath: Module + "/cmds/ls", Name: "main"},
 		{ImportPath: Module + "/initramfs/boot", Name: "boot"},
-		{ImportPath: uroot + "core/ls", Name: "main"},
+		{ImportPath: "github.com/u-root/u-root/cmds/core/ls", Name: "main"},
 	})
 	var ls []string
 	for _, pkg := range p.packages {
@@ -180,5 +182,20 @@ func TestChoose(t *testing.T) {
 	}
 	if want := []string{Module + "/cmds/ls"}; !slices.Equal(ls, want) {
 		t.Errorf("ls is %v, want ours: %v", ls, want)
+	}
+}
+
+// Checks and nodes know by this list which interpreters nodes have.
+func TestCommandsAreThoseThatProgramKnows(t *testing.T) {
+	entries, err := os.ReadDir("../../cmds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var own []string
+	for _, e := range entries {
+		own = append(own, e.Name())
+	}
+	if want := append(own, names(fromURoot)...); !slices.Equal(slices.Sorted(slices.Values(program.Commands)), slices.Sorted(slices.Values(want))) {
+		t.Errorf("program.Commands are %v, want %v", program.Commands, want)
 	}
 }

@@ -20,7 +20,7 @@ import (
 // loop makes a loop device of size bytes with a file in dir behind it.
 func loop(t *testing.T, dir string, size int64) (device, behind string) {
 	t.Helper()
-	need.Root(t)
+	need.LoopDevices(t)
 	losetup := need.Command(t, "losetup", "mount")
 	behind = filepath.Join(dir, "behind")
 	f, err := os.Create(behind)
@@ -81,7 +81,7 @@ func TestRun(t *testing.T) {
 
 // A medium that takes no more in the middle: the error says how far it got, and that the stick can't be used.
 func TestFaultWhileWriting(t *testing.T) {
-	need.Root(t)
+	need.Namespaces(t)
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=10m"); err != nil {
 		t.Fatal(err)
@@ -141,6 +141,7 @@ func TestInterrupted(t *testing.T) {
 // A device in use is not touched.
 func TestMountedDevice(t *testing.T) {
 	mkfs := need.Command(t, "mkfs.ext4", "e2fsprogs")
+	need.FileSystem(t, "ext4")
 	dev, _ := loop(t, t.TempDir(), 16<<20)
 	if out, err := exec.Command(mkfs, "-q", "-L", "PRECIOUS", dev).CombinedOutput(); err != nil {
 		t.Fatalf("mkfs: %v %s", err, out)

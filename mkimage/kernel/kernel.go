@@ -6,10 +6,12 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/bzimage"
 )
 
 // Files are a kernel and its modules.
@@ -87,15 +89,6 @@ func unpacked(dir, pkg string) (Files, error) {
 		pkg, release)
 }
 
-// Fields of the bzImage header, Linux Documentation/arch/x86/boot.rst: the magic number "HdrS", and kernel_version, which
-// points 0x200 bytes before a string that starts with the release.
-const (
-	headerMagicOffset   = 0x202
-	headerVersionOffset = 0x20e
-	headerVersionBase   = 0x200
-	headerSize          = 0x210
-)
-
 // Release reads the release, as uname -r prints it, from the header of a kernel image.
 func Release(vmlinuz string) (string, error) {
 	f, err := os.Open(vmlinuz)
@@ -106,16 +99,18 @@ func Release(vmlinuz string) (string, error) {
 		return "", fmt.Errorf("read the kernel: %w", err)
 	}
 	defer f.Close()
-	head := make([]byte, headerSize)
-	if _, err := f.ReadAt(head, 0); err != nil || string(head[headerMagicOffset:headerMagicOffset+4]) != "HdrS" {
+	head := make([]byte, bzimage.HeaderSize)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the kernel: %w", err)
+	}
+	header, err := bzimage.Parse(head[:n])
+	if err != nil || header.Arch != "amd64" {
 		return "", fmt.Errorf("%s is not an x86 Linux kernel image (its header has no \"HdrS\"); give a vmlinuz, not a vmlinux or an initramfs",
 			vmlinuz)
 	}
-	at := int64(head[headerVersionOffset]) | int64(head[headerVersionOffset+1])<<8
-	text := make([]byte, 256)
-	n, _ := f.ReadAt(text, at+headerVersionBase)
-	release, _, _ := strings.Cut(string(text[:n]), " ")
-	if at == 0 || release == "" || strings.ContainsAny(release, "\x00/") {
+	release := header.Release(f)
+	if release == "" {
 		return "", fmt.Errorf("%s does not say which kernel release it is; give an image made by the kernel's own build", vmlinuz)
 	}
 	return release, nil

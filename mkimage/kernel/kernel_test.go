@@ -11,7 +11,7 @@ import (
 // bzImage returns the start of a kernel image of a release.
 func bzImage(release string) []byte {
 	b := make([]byte, 0x1000)
-	copy(b[0x202:], "HdrS")
+	copy(b[0x1fe:], "\x55\xaa\x00\x00HdrS")
 	binary.LittleEndian.PutUint16(b[0x20e:], 0x800-0x200)
 	copy(b[0x800:], release+" (somebody@somewhere) #1 SMP")
 	return b

@@ -85,7 +85,7 @@ func Run(ctx context.Context, o Options) error {
 	d.assemble(st)
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.web.Serve(ctx, d.sockets.http...) })
+	g.Go(func() error { return d.web.Serve(ctx, d.sockets.http) })
 	g.Go(func() error { return d.sockets.tftp.Serve(ctx) })
 	if d.sockets.dhcp != nil {
 		g.Go(func() error { d.sockets.dhcp.Serve(ctx); return nil })
@@ -93,6 +93,7 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { d.fleet.Run(ctx); return nil })
 	changed := make(chan struct{}, 1)
 	g.Go(func() error { d.watch(ctx, changed); return nil })
+	g.Go(func() error { d.followAddresses(ctx, changed); return nil })
 	g.Go(func() error { return d.offer(ctx, changed) })
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -104,11 +105,7 @@ func Run(ctx context.Context, o Options) error {
 // assemble makes the parts that share state: tracker, web and publisher.
 func (d *daemon) assemble(st *store.Store) {
 	var announce []string
-	for _, i := range d.on {
-		base := "http://" + netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP).String()
-		d.base = append(d.base, base)
-		announce = append(announce, base+catalog.PathAnnounce)
-	}
+	d.base, announce = d.urls(d.on)
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
 	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname})
 	d.web = web.New(web.Config{

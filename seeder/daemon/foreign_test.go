@@ -31,7 +31,7 @@ type foreignClient struct {
 // loopback address. Most of the test's time is transmission's, which says only every ten seconds that it wants something.
 func TestForeignClients(t *testing.T) {
 	t.Parallel()
-	need.Root(t)
+	need.Namespaces(t)
 	clients := foreignClients(t)
 	if !inOwnNetwork(t) {
 		return

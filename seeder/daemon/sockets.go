@@ -21,10 +21,10 @@ import (
 
 // sockets are the services that have a port, each listening.
 type sockets struct {
-	http   []net.Listener
-	engine *swarm.Engine
-	tftp   *tftp.Server
-	dhcp   *dhcp.Server // nil: off
+	http, torrent *movingListener
+	engine        *swarm.Engine
+	tftp          *tftp.Server
+	dhcp          *dhcp.Server // nil: off
 }
 
 // listen opens every port, or none. So whoever has one is known before systems are hashed, which may take minutes.
@@ -46,8 +46,10 @@ func (d *daemon) listen(ctx context.Context) (*sockets, error) {
 
 // close closes what is open. Services that have run have closed theirs already.
 func (s *sockets) close() {
-	for _, l := range s.http {
-		l.Close()
+	for _, l := range []*movingListener{s.http, s.torrent} {
+		if l != nil {
+			l.Close()
+		}
 	}
 	if s.engine != nil {
 		s.engine.Close()
@@ -61,27 +63,19 @@ func (s *sockets) close() {
 }
 
 func (d *daemon) listenHTTP(s *sockets) error {
-	for _, i := range d.on {
-		at := netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP)
-		l, err := net.Listen("tcp4", at.String())
-		if err != nil {
-			return listenError("HTTP", d.Site.Where("ports.http"), at, err)
-		}
-		s.http = append(s.http, l)
+	s.http = newMovingListener(d.Site.Ports.HTTP)
+	if at, err := s.http.move(addresses(d.on)); err != nil {
+		return listenError("HTTP", d.Site.Where("ports.http"), at, err)
 	}
 	return nil
 }
 
-func (d *daemon) listenTorrent(s *sockets) (err error) {
-	// It has one socket: on the only address served, else on all.
-	addr := netip.IPv4Unspecified()
-	if len(d.on) == 1 {
-		addr = d.on[0].Addr.Addr()
+func (d *daemon) listenTorrent(s *sockets) error {
+	s.torrent = newMovingListener(d.Site.Ports.Torrent)
+	at, err := s.torrent.move(addresses(d.on))
+	if err == nil {
+		s.engine, err = swarm.New(swarm.Config{Listener: s.torrent, UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
 	}
-	at := netip.AddrPortFrom(addr, d.Site.Ports.Torrent)
-	s.engine, err = swarm.New(swarm.Config{
-		Listen: at, UploadLimit: d.Site.Limits.Seeder, Log: d.Log,
-	})
 	if err != nil {
 		return listenError("BitTorrent", d.Site.Where("ports.torrent"), at, err)
 	}

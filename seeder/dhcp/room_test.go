@@ -37,7 +37,7 @@ var rooms atomic.Int32
 // newRoom makes the namespaces: seeder 10.77.0.1, other 10.77.0.2 (another DHCP server, say), client without an address.
 func newRoom(t *testing.T) *room {
 	t.Helper()
-	need.Root(t)
+	need.Namespaces(t)
 	need.Command(t, "ip", "iproute2")
 	prefix := fmt.Sprintf("btdhcp%d-%d-", os.Getpid(), rooms.Add(1))
 	r := &room{t: t, seeder: prefix + "s", other: prefix + "o", client: prefix + "c"}

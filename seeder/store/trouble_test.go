@@ -201,7 +201,7 @@ func TestBadSystems(t *testing.T) {
 
 // TestDiskFull stores on a file system of 8 MiB: more than fits, and then what fits no more while it is stored.
 func TestDiskFull(t *testing.T) {
-	need.Root(t)
+	need.Namespaces(t)
 	dir := t.TempDir()
 	if err := unix.Mount("none", dir, "tmpfs", 0, "size=8m"); err != nil {
 		t.Fatalf("mount tmpfs: %v", err)

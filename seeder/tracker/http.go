@@ -38,6 +38,9 @@ type announce struct {
 // Announce answers announces. Errors in a request are answered as BEP 3 says: status 200 and a "failure reason".
 func (t *Tracker) Announce() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !read(w, r) {
+			return
+		}
 		a, err := parseAnnounce(r)
 		if err != nil {
 			t.fail(w, r, err)
@@ -57,6 +60,9 @@ func (t *Tracker) Announce() http.Handler {
 // Scrape answers scrapes (BEP 48): of the torrents named by info_hash, or of all when none is named.
 func (t *Tracker) Scrape() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !read(w, r) {
+			return
+		}
 		var hs []catalog.InfoHash
 		for _, raw := range r.URL.Query()["info_hash"] {
 			h, err := parseInfoHash(raw)
@@ -72,6 +78,16 @@ func (t *Tracker) Scrape() http.Handler {
 		}
 		respond(w, dict{"files": files})
 	})
+}
+
+// read reports whether a request is a GET or HEAD, and answers it if it isn't.
+func read(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, "the tracker is asked by GET", http.StatusMethodNotAllowed)
+	return false
 }
 
 func (t *Tracker) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -138,13 +154,15 @@ func peerDicts(ans answer, noPeerID bool) []any {
 	return l
 }
 
-// parseAnnounce checks a request. Parameters that aren't needed to answer are not checked at all: clients send many.
+// parseAnnounce checks a request. What is needed to answer is refused when it makes no sense: info_hash, peer_id, port. The rest
+// is read as kindly as can be, as clients differ: an unknown event is none, a left that is negative or no number is something left,
+// a numwant out of range is brought into it. Parameters that aren't needed (ip, ipv6, key, trackerid, corrupt, …) are not read.
 func parseAnnounce(r *http.Request) (announce, error) {
 	q := r.URL.Query()
 	a := announce{
 		event:    q.Get("event"),
 		peerID:   q.Get("peer_id"),
-		complete: q.Get("left") == "0" || q.Get("event") == eventCompleted,
+		complete: nothingLeft(q.Get("left")) || q.Get("event") == eventCompleted,
 		numwant:  parseNumwant(q),
 		compact:  q.Get("compact") != "0",
 		noPeerID: q.Get("no_peer_id") == "1",
@@ -167,6 +185,12 @@ func parseAnnounce(r *http.Request) (announce, error) {
 	}
 	a.addr = netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), uint16(port))
 	return a, nil
+}
+
+// nothingLeft reports whether a client has all of a torrent: its left is zero. µTorrent says 2⁶³−1 and others -1 for "not known yet".
+func nothingLeft(left string) bool {
+	n, err := strconv.ParseInt(left, 10, 64)
+	return err == nil && n == 0
 }
 
 // parseInfoHash takes the 20 raw bytes that net/url has unescaped already.

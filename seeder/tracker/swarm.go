@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/quota"
 )
 
 // peer is one client of one torrent, known by the address and port it is reached at. (BEP 3's peer ID and the "key"
@@ -16,6 +18,8 @@ type peer struct {
 	seen     time.Time
 	// index is its place in its swarm's list.
 	index int
+	swarm *swarm
+	item  *quota.Item[*peer]
 }
 
 // swarm is the peers of one torrent. The two lists make a random choice cheap whatever the swarm's size.
@@ -26,10 +30,19 @@ type swarm struct {
 	// downloaded is how many peers became complete (BEP 48).
 	downloaded int
 	nextSweep  time.Time
+	// known is the peers of all swarms.
+	known *quota.Stock[*peer]
 }
 
-func newSwarm() *swarm {
-	return &swarm{byAddr: map[netip.AddrPort]*peer{}}
+func newSwarm(known *quota.Stock[*peer]) *swarm {
+	return &swarm{byAddr: map[netip.AddrPort]*peer{}, known: known}
+}
+
+// clear forgets all peers.
+func (s *swarm) clear() {
+	for _, p := range s.byAddr {
+		s.remove(p)
+	}
 }
 
 func (s *swarm) list(complete bool) *[]*peer {
@@ -44,6 +57,7 @@ func (s *swarm) add(p *peer) {
 	p.index = len(*l)
 	*l = append(*l, p)
 	s.byAddr[p.addr] = p
+	p.swarm, p.item = s, s.known.Add(p.addr.Addr(), 1, p)
 }
 
 func (s *swarm) remove(p *peer) {
@@ -54,6 +68,7 @@ func (s *swarm) remove(p *peer) {
 	(*l)[last] = nil
 	*l = (*l)[:last]
 	delete(s.byAddr, p.addr)
+	s.known.Remove(p.item)
 }
 
 // record notes what an announce says about its sender.
@@ -72,17 +87,23 @@ func (s *swarm) record(a announce, now time.Time) {
 	s.update(a.addr, a.peerID, a.complete, now)
 }
 
-// update makes a peer known or known anew. A new peer is not recorded when the swarm has maxPeers already.
+// update makes a peer known or known anew. When there are too many, of its address or in all, another one is forgotten.
 func (s *swarm) update(addr netip.AddrPort, id string, complete bool, now time.Time) {
 	if old, ok := s.byAddr[addr]; ok {
 		if old.complete == complete {
 			old.id, old.seen = id, now
+			s.known.Touch(old.item)
 			return
 		}
 		s.remove(old)
 	}
-	if len(s.byAddr) < maxPeers {
-		s.add(&peer{addr: addr, id: id, complete: complete, seen: now})
+	s.add(&peer{addr: addr, id: id, complete: complete, seen: now})
+	gone := s.known.Excess()
+	if s.known.Held(addr.Addr()) > maxOfAddress {
+		gone = s.known.Oldest(addr.Addr())
+	}
+	if gone != nil {
+		gone.Value.swarm.remove(gone.Value)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/quota"
 )
 
 const (
@@ -26,8 +27,14 @@ const (
 	// what BEP 3's trackers give.
 	defaultNumwant = 50
 	maxNumwant     = 200
-	// maxPeers bounds the memory one torrent can take; further peers are answered but not remembered.
-	maxPeers = 1 << 15
+	// maxPeers bounds the peers of all torrents: 10,000 nodes with a system and a runtime each, three times; some 16 MB. Of more, those
+	// of the address that has the most are forgotten, or those that announced least recently.
+	maxPeers = 1 << 16
+	// maxOfAddress bounds those of one address, of all torrents: it is 64 nodes behind NAT that have a system and a runtime.
+	// Of more, those that announced last are remembered; all are answered.
+	maxOfAddress = 128
+	// maxTold is how many peers of one address an answer has, so that nobody fills it with ports that nothing listens on.
+	maxTold = 16
 )
 
 // Config configures a Tracker. The zero value works.
@@ -53,6 +60,8 @@ type Tracker struct {
 
 	mu     sync.Mutex
 	swarms map[catalog.InfoHash]*swarm
+	// known is the peers of all swarms.
+	known *quota.Stock[*peer]
 }
 
 // New returns a tracker that answers for no torrent yet.
@@ -73,7 +82,7 @@ func New(cfg Config) *Tracker {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Tracker{cfg: cfg, swarms: map[catalog.InfoHash]*swarm{}}
+	return &Tracker{cfg: cfg, swarms: map[catalog.InfoHash]*swarm{}, known: quota.New[*peer](maxPeers)}
 }
 
 // SetTorrents makes hs the torrents that are answered, and forgets all others with their peers. Peers of torrents that
@@ -87,7 +96,12 @@ func (t *Tracker) SetTorrents(hs []catalog.InfoHash) {
 		if s, ok := t.swarms[h]; ok {
 			swarms[h] = s
 		} else {
-			swarms[h] = newSwarm()
+			swarms[h] = newSwarm(t.known)
+		}
+	}
+	for h, s := range t.swarms {
+		if swarms[h] == nil {
+			s.clear()
 		}
 	}
 	t.swarms = swarms
@@ -152,11 +166,16 @@ func (t *Tracker) announce(a announce) (ans answer, ok bool) {
 			want--
 		}
 	}
+	told := map[netip.Addr]int{}
 	ans.peers = s.chooseByRack(want, a.complete, t.rackOf(a.addr.Addr()), func(p *peer) bool {
 		isAsker := p.addr == a.addr || p.id == a.peerID
 		// A client on the seeder's own machine can't be reached from elsewhere by the address it came from.
 		unreachable := p.addr.Addr().IsLoopback() && !a.addr.Addr().IsLoopback()
-		return isAsker || unreachable || p.addr == seed
+		if isAsker || unreachable || p.addr == seed || told[p.addr.Addr()] == maxTold {
+			return true
+		}
+		told[p.addr.Addr()]++
+		return false
 	})
 	return ans, true
 }

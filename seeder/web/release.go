@@ -2,8 +2,6 @@ package web
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"os"
 	"path"
@@ -49,27 +47,6 @@ type published struct {
 	catalog, signature document
 }
 
-// document is bytes with their ETag.
-type document struct {
-	data []byte
-	etag string
-}
-
-func newDocument(data []byte) document {
-	sum := sha256.Sum256(data)
-	return document{data: data, etag: etag(hex.EncodeToString(sum[:]))}
-}
-
-// etag is the strong entity tag (RFC 9110 section 8.8.3) of content with this SHA-256 in hexadecimal.
-func etag(sum string) string { return `"` + sum + `"` }
-
-func (d document) serve(w http.ResponseWriter, r *http.Request, contentType string) {
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Cache-Control", "no-cache")
-	w.Header().Set("ETag", d.etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
-}
-
 // torrent is a Torrent as it is served.
 type torrent struct {
 	metainfo  document
@@ -78,11 +55,20 @@ type torrent struct {
 	files     map[string]catalog.File
 }
 
+// same reports whether a torrent is served already as it is published again.
+func (t *torrent) same(p Torrent) bool {
+	return t.name == p.System.Name && t.dir == p.Dir && bytes.Equal(t.metainfo.data, p.Metainfo) && bytes.Equal(t.list.data, p.FileList)
+}
+
 // Publish makes a release the one that is served, all of it at once. Torrents of earlier releases, and their files,
 // stay reachable for the nodes that still load them, until Retire.
 func (s *Server) Publish(release *Release) {
 	torrents := map[catalog.InfoHash]*torrent{}
 	for h, t := range release.Torrents {
+		if old := s.torrent(h.String()); old != nil && old.same(t) {
+			torrents[h] = old // what was compressed once is not compressed again
+			continue
+		}
 		files := make(map[string]catalog.File, len(t.Files))
 		for _, f := range t.Files {
 			files[f.Path] = f

@@ -1,0 +1,197 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// movingListener is a net.Listener on a port of several addresses, which may change while it listens.
+type movingListener struct {
+	accepted chan net.Conn
+	closed   chan struct{}
+
+	mu   sync.Mutex
+	port uint16
+	open map[netip.Addr]net.Listener
+}
+
+func newMovingListener(port uint16) *movingListener {
+	return &movingListener{port: port, accepted: make(chan net.Conn), closed: make(chan struct{}), open: map[netip.Addr]net.Listener{}}
+}
+
+// move makes it listen on these addresses and no others. Where that fails for one of them, which comes with the error, those it
+// listened on before stay.
+func (m *movingListener) move(addrs []netip.Addr) (failed netip.AddrPort, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, addr := range addrs {
+		if m.open[addr] != nil {
+			continue
+		}
+		at := netip.AddrPortFrom(addr, m.port)
+		l, err := net.Listen("tcp4", at.String())
+		if err != nil {
+			return at, err
+		}
+		m.port = uint16(l.Addr().(*net.TCPAddr).Port)
+		m.open[addr] = l
+		go m.accept(l)
+	}
+	for addr, l := range m.open {
+		if !slices.Contains(addrs, addr) {
+			_ = l.Close()
+			delete(m.open, addr)
+		}
+	}
+	return netip.AddrPort{}, nil
+}
+
+// accept hands on what comes to one address, until that is closed.
+func (m *movingListener) accept(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // as when there are too many open files
+			select {
+			case <-m.closed:
+				return
+			case <-time.After(100 * time.Millisecond):
+				continue
+			}
+		}
+		select {
+		case m.accepted <- conn:
+		case <-m.closed:
+			_ = conn.Close()
+			return
+		}
+	}
+}
+
+// Accept implements net.Listener.
+func (m *movingListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-m.accepted:
+		return conn, nil
+	case <-m.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (m *movingListener) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-m.closed:
+		return nil
+	default:
+	}
+	close(m.closed)
+	var errs []error
+	for _, l := range m.open {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Addr implements net.Listener: the port, on no address in particular.
+func (m *movingListener) Addr() net.Addr {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &net.TCPAddr{IP: net.IPv4zero, Port: int(m.port)}
+}
+
+// addresses are those of interfaces.
+func addresses(on []Interface) (addrs []netip.Addr) {
+	for _, i := range on {
+		addrs = append(addrs, i.Addr.Addr())
+	}
+	return addrs
+}
+
+// addressTime is how often it is looked whether an interface has another address: a cable was out, a lease is over, a card was
+// plugged in again.
+const addressTime = 2 * time.Second
+
+// followAddresses keeps the sockets of HTTP and BitTorrent on the addresses of the interfaces that are served, until ctx ends, and
+// publishes the catalog, which names them, when they change. An address that the site names itself is always the same one.
+func (d *daemon) followAddresses(ctx context.Context, changed chan<- struct{}) {
+	if d.Site.Serve.Address.IsValid() {
+		return
+	}
+	tick := time.NewTicker(addressTime)
+	defer tick.Stop()
+	for on := d.on; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := moved(on)
+		if slices.Equal(addresses(now), addresses(on)) {
+			continue
+		}
+		_, err := d.sockets.http.move(addresses(now))
+		if err == nil {
+			_, err = d.sockets.torrent.move(addresses(now))
+		}
+		if err != nil {
+			d.Log.Warn("an interface has another address, which can't be served yet", "err", err)
+			continue
+		}
+		on = now
+		d.Log.Warn("an interface has another address: HTTP and BitTorrent are served there now; DHCP, TFTP and machines that "+
+			"were told the old one may need a restart of the seeder", "addresses", list(now))
+		d.publish.moveTo(d.urls(now))
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// moved is where interfaces are reached now: at the same address if they still have it, else at their first one, and those that have
+// none where they were.
+func moved(on []Interface) []Interface {
+	all, err := addressed()
+	if err != nil {
+		return on
+	}
+	on = slices.Clone(on)
+	for n, was := range on {
+		i := slices.IndexFunc(all, func(i Interface) bool { return i.Name == was.Name && i.Addr.Addr() == was.Addr.Addr() })
+		if i < 0 {
+			i = slices.IndexFunc(all, func(i Interface) bool { return i.Name == was.Name })
+		}
+		if i >= 0 {
+			on[n] = all[i]
+		}
+	}
+	return on
+}
+
+// urls are the base URLs of the seeder on interfaces, and those of its tracker.
+func (d *daemon) urls(on []Interface) (base, announce []string) {
+	for _, i := range on {
+		url := "http://" + netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.HTTP).String()
+		base, announce = append(base, url), append(announce, url+catalog.PathAnnounce)
+	}
+	return base, announce
+}
+
+// moveTo changes the URLs that the catalogs to come name.
+func (p *publisher) moveTo(base, announce []string) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	p.base, p.announce = base, announce
+}
