@@ -56,8 +56,8 @@ type Config struct {
 
 // Server is a TFTP server.
 type Server struct {
-	cfg   Config
-	files map[string]string
+	cfg    Config
+	files  map[string]string
 	listen listeners
 	// sessions are the transfers under way.
 	sessions sessions
