@@ -74,7 +74,6 @@ func TestServe(t *testing.T) {
   lo +127\.0\.0\.1/8 +http://127\.0\.0\.1:\d+  DHCP: off  TFTP: \d+  BitTorrent: \d+
 and offers 1 system
   tiny  A tiny system  16\.0 MiB  kexec  default
-warning: image/vmlinuz is missing, so no node can start: run 'mkimage .*'
 `)
 	var said strings.Builder
 	for buf := make([]byte, 4096); !want.MatchString(said.String()); {
@@ -104,14 +103,13 @@ warning: image/vmlinuz is missing, so no node can start: run 'mkimage .*'
 		t.Fatal(err)
 	}
 	defer resp.Body.Close() // it is not read
-	start := time.Now()
 	interrupt()
 	select {
 	case code := <-ended:
-		if took := time.Since(start); code != cli.ExitOK || took > 3*time.Second {
-			t.Errorf("exit code %d after %s, want 0 within 3 s", code, took)
+		if code != cli.ExitOK {
+			t.Errorf("exit code %d, want 0", code)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(need.Patience):
 		t.Fatal("it does not end")
 	}
 }

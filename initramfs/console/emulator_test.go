@@ -18,10 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 // patience is how long a test waits for what should happen within milliseconds; the machine may be busy.
-const patience = 20 * time.Second
+const patience = need.Patience
 
 // terminalEnd is the person's end of a console: a terminal emulator that shows and types.
 type terminalEnd struct {

@@ -1,11 +1,13 @@
 package console
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
 	"time"
-	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -15,11 +17,9 @@ const (
 	// handleTime is how long to wait for a key to be handled before the next one is read all the same. It matters only
 	// for bytes that Bubble Tea makes no message of, such as the beginning of a paste.
 	handleTime = 3 * time.Second
-	// maxSequence bounds an escape sequence, in bytes.
-	maxSequence = 32
 )
 
-// keyReader reads a terminal one key at a time, and the next key only when the last one was handled. So when a key
+// keyReader reads a terminal one key at a time (see keys.go for what is one), and the next key only when the last one was handled. So when a key
 // ends a screen, what was typed behind it is still in the terminal for whoever reads next.
 type keyReader struct {
 	tty     *os.File
@@ -27,6 +27,8 @@ type keyReader struct {
 	stopped chan struct{}
 	once    sync.Once
 	pending bool // a key was returned and may not be handled yet
+	scanner scanner
+	unread  []byte // came close behind an Enter, and was read to know what it is
 
 	reading  sync.Mutex // held while reading the terminal
 	deadline sync.Mutex // held while a deadline is set
@@ -64,22 +66,87 @@ func (k *keyReader) Read(p []byte) (int, error) {
 
 // read returns one key's bytes, none when stopped or hung up.
 func (k *keyReader) read() []byte {
-	var sequence []byte
-	var b [1]byte
-	for len(sequence) == 0 || !complete(sequence) && len(sequence) < maxSequence {
-		if !k.wait(len(sequence) > 0) {
+	for {
+		var key []byte
+		switch b, err := k.next(k.scanner.begun()); {
+		case errors.Is(err, os.ErrDeadlineExceeded) && !k.isStopped():
+			key = k.scanner.pause()
+		case err != nil:
 			return nil
+		default:
+			key = k.scanner.add(b)
 		}
-		n, err := k.tty.Read(b[:])
-		if n == 0 || err != nil {
-			if k.isStopped() {
-				return nil
-			}
-			return sequence // a lone Esc, or nothing if this is the end
+		if string(key) == "\r" && !k.lineEnd() {
+			continue
 		}
-		sequence = append(sequence, b[0])
+		if key != nil {
+			return key
+		}
 	}
-	return sequence
+}
+
+// next reads a byte; if it is the rest of something it may not take long.
+func (k *keyReader) next(rest bool) (byte, error) {
+	if len(k.unread) > 0 && !k.isStopped() {
+		b := k.unread[0]
+		k.unread = k.unread[1:]
+		return b, nil
+	}
+	if !k.wait(rest) {
+		return 0, io.EOF
+	}
+	var b [1]byte
+	n, err := k.tty.Read(b[:])
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return b[0], err
+}
+
+// lineEnd looks at what follows a CR and says whether it was Enter. The LF of a CR LF is part of it; a modem's result code and
+// the line ends around it are none. What else came so soon is read the next time.
+func (k *keyReader) lineEnd() bool {
+	if b, err := k.next(true); err != nil {
+		return true
+	} else if b != '\n' {
+		k.unread = append([]byte{b}, k.unread...)
+		return true
+	}
+	var line []byte
+	for len(line) < maxResult {
+		b, err := k.next(true)
+		if err != nil {
+			break
+		}
+		if b == '\r' && isResult(string(line)) {
+			if b, err := k.next(true); err == nil && b != '\n' {
+				k.unread = append([]byte{b}, k.unread...)
+			}
+			return false
+		}
+		line = append(line, b)
+	}
+	k.unread = append(line, k.unread...)
+	return true
+}
+
+// giveBack puts what was read too soon back into the terminal, for the next reader (TIOCSTI, ioctl_tty(2)).
+func (k *keyReader) giveBack() {
+	conn, err := k.tty.SyscallConn()
+	if err != nil || len(k.unread) == 0 {
+		return // or the terminal is gone
+	}
+	_ = conn.Control(func(fd uintptr) {
+		// TIOCSTI puts bytes behind those that wait, so these are taken out first. The terminal doesn't block.
+		waiting := make([]byte, maxString)
+		if n, err := unix.Read(int(fd), waiting); err == nil {
+			k.unread = append(k.unread, waiting[:n]...)
+		}
+		for _, b := range k.unread {
+			_ = unix.IoctlSetPointerInt(int(fd), unix.TIOCSTI, int(b))
+		}
+	})
+	k.unread = nil
 }
 
 // wait sets how long the next byte may take; it is false when the reader is stopped.
@@ -126,26 +193,6 @@ func (k *keyReader) finish() {
 	k.stop()
 	k.reading.Lock()
 	defer k.reading.Unlock()
+	k.giveBack()
 	_ = k.tty.SetReadDeadline(time.Time{})
-}
-
-// complete is whether b is all of a key: a character, or an escape sequence (ECMA-48: CSI parameters end with a byte
-// of 0x40 to 0x7e; SS3 has one byte more; the Linux console sends F1 to F5 as ESC [ [ A).
-func complete(b []byte) bool {
-	if b[0] != '\x1b' {
-		return b[0] < utf8.RuneSelf || utf8.FullRune(b)
-	}
-	if len(b) < 2 {
-		return false
-	}
-	switch b[1] {
-	case '[':
-		if len(b) == 3 && b[2] == '[' {
-			return false
-		}
-		return len(b) > 2 && b[len(b)-1] >= 0x40 && b[len(b)-1] <= 0x7e
-	case 'O':
-		return len(b) > 2
-	}
-	return complete(b[1:])
 }

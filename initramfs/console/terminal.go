@@ -154,7 +154,8 @@ func (t *terminal) setModes(change func(*unix.Termios)) error {
 
 // sane are the modes for log lines and shells, see termios(3) and stty(1) "sane". The speed stays.
 func sane(m *unix.Termios) {
-	m.Iflag = unix.ICRNL | unix.IXON | unix.IUTF8
+	// A BREAK is nobody's key, and what came with a wrong parity or stop bit is noise.
+	m.Iflag = unix.ICRNL | unix.IXON | unix.IUTF8 | unix.IGNBRK | unix.IGNPAR
 	m.Oflag = unix.OPOST | unix.ONLCR
 	m.Cflag = m.Cflag&^(unix.CSIZE|unix.PARENB|unix.CSTOPB|unix.CRTSCTS) | unix.CS8 | unix.CREAD | unix.CLOCAL
 	m.Lflag = unix.ISIG | unix.ICANON | unix.IEXTEN | unix.ECHO | unix.ECHOE | unix.ECHOK | unix.ECHOCTL | unix.ECHOKE

@@ -69,12 +69,8 @@ func TestRunDeadConsole(t *testing.T) {
 	dead := newTerminal(t, "ttyS1", 80, 24, false)
 	serial := newTerminal(t, "ttyS0", 80, 24, true)
 	set := newSet(t, dead.console(vgaLook), serial.console(serialLook))
-	start := time.Now()
 	for i := range 20000 { // more than the pty and the queue hold
 		fmt.Fprintf(set, "line %d of the log, which nobody reads over there\n", i)
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("writing took %v", took)
 	}
 	events := make(chan tea.Msg)
 	ended := run(t.Context(), set, menu.NewTransfer(menu.Place{}, "Debian"), events)
@@ -129,13 +125,9 @@ func TestRunContext(t *testing.T) {
 	serial.see("First system")
 	cause := errors.New("enough")
 	cancel(cause)
-	start := time.Now()
 	o := wait(t, ended)
 	if !errors.Is(o.err, cause) || o.console != "" || o.model.(menu.Chooser).Choice().Action != menu.None {
 		t.Errorf("%+v", o)
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("took %v", took)
 	}
 	if serial.modes().Lflag&unix.ICANON == 0 {
 		t.Error("not in sane modes")

@@ -225,7 +225,7 @@ func TestWatchServesLateDevices(t *testing.T) {
 	w, l := newWorld(t, map[string]string{"lib/modules/6.1.0/modules.alias": someAliases})
 	w.changed = make(chan string)
 	l.settle()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), need.Patience)
 	defer cancel()
 	events := make(chan string)
 	go l.watch(ctx, events)
@@ -276,7 +276,7 @@ func TestListenEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(need.Patience)
 	for {
 		select {
 		case _, ok := <-events:
@@ -284,7 +284,7 @@ func TestListenEndsWithItsContext(t *testing.T) {
 				return
 			}
 		case <-deadline:
-			t.Fatal("still listening 5 s after the context ended")
+			t.Fatal("still listening after the context ended")
 		}
 	}
 }

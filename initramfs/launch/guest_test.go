@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 // fakeTerminal is a console whose keyboard and screen are the test's.
@@ -72,7 +74,7 @@ func (f *fakeTerminal) typeKeys(t *testing.T, keys string) {
 // wait waits until the screen shows a text.
 func (f *fakeTerminal) wait(t *testing.T, want string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(need.Patience)
 	for {
 		f.mu.Lock()
 		changed, found := f.changed, strings.Contains(f.screen.String(), want)
@@ -100,7 +102,7 @@ func within[T any](t *testing.T, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(need.Patience):
 		t.Fatalf("%s: nothing happens", what)
 		panic("not reached")
 	}
@@ -159,7 +161,7 @@ func contents(t *testing.T, dir string) map[string]string {
 // eventually waits for something that nobody tells about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(need.Patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: in vain", what)
 		}

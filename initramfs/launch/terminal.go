@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,25 +49,21 @@ func newLine() (l *line, slave *os.File, err error) {
 	return l, slave, nil
 }
 
-// openPTY is openpty(3), without blocking, so that deadlines work.
+// openPTY is openpty(3), without blocking, so that deadlines work: pty.Open sets its master to block, by calling Fd.
 func openPTY() (master, slave *os.File, err error) {
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	blocking, slave, err := pty.Open()
 	if err != nil {
-		return nil, nil, &os.PathError{Op: "open", Path: "/dev/ptmx", Err: err}
-	}
-	master = os.NewFile(uintptr(fd), "/dev/ptmx")
-	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
-	}
-	if err != nil {
-		_ = master.Close()
 		return nil, nil, err
 	}
-	return master, slave, nil
+	defer blocking.Close()
+	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("set a pseudo-terminal not to block: %w", err), slave.Close())
+	}
+	return os.NewFile(uintptr(fd), blocking.Name()), slave, nil
 }
 
 // run puts the guest's output on the tape until there is no more. Reading a master fails with EIO when nobody has the

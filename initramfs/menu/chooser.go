@@ -16,7 +16,7 @@ import (
 type Item struct {
 	// Name is the system's name in the catalog, Title what the person reads.
 	Name, Title, Description string
-	// Size is in bytes; 0 is not shown.
+	// Size is what there is to fetch, in bytes; 0 is not shown.
 	Size int64
 	// Unavailable is why the system can't be started here ("needs 4.0 GiB of memory"); empty if it can.
 	Unavailable string
@@ -60,6 +60,8 @@ type Chooser struct {
 	filtering bool
 	filter    textinput.Model
 	message   string // what the last key could not do
+	reading   bool   // the description of the item under the cursor is shown
+	skipped   int    // how many of its lines were scrolled away; more than there are mean the last ones
 	// heading is the line above the list, doing what the countdown says of the default.
 	heading, doing string
 	choice         Choice
@@ -68,7 +70,7 @@ type Chooser struct {
 type chooserKeys struct {
 	commonKeys
 	Up, Down, PageUp, PageDown, Home, End key.Binding
-	Filter, Clear, Start                  key.Binding
+	Filter, Clear, Start, Describe        key.Binding
 	Shell, Reboot, PowerOff               key.Binding
 }
 
@@ -87,6 +89,7 @@ func newChooserKeys() chooserKeys {
 		Filter:     bind("/", "filter", "/"),
 		Clear:      bind("esc", "no filter", "esc"),
 		Start:      bind("enter", "start", "enter", "ctrl+j"),
+		Describe:   bind("d", "more", "d"),
 		Shell:      bind("s", "shell", "s"),
 		Reboot:     bind("r", "reboot", "r"),
 		PowerOff:   bind("p", "power off", "p"),
@@ -161,6 +164,9 @@ func (c Chooser) press(msg tea.KeyMsg) Chooser {
 	c.message = ""
 	asked := c.asked
 	c.asked = ""
+	if c.reading {
+		return c.pressReading(msg)
+	}
 	if c.filtering {
 		return c.pressFiltering(msg)
 	}
@@ -178,6 +184,8 @@ func (c Chooser) press(msg tea.KeyMsg) Chooser {
 		c.clearFilter()
 	case key.Matches(msg, c.keys.Start):
 		c.start()
+	case key.Matches(msg, c.keys.Describe):
+		c.reading, c.skipped = len(c.shown()) > 0, 0
 	case key.Matches(msg, c.keys.Shell):
 		c.choice = Choice{Action: Shell, ByPerson: true}
 	case key.Matches(msg, c.keys.Reboot):
@@ -189,6 +197,33 @@ func (c Chooser) press(msg tea.KeyMsg) Chooser {
 	}
 	return c
 }
+
+// pressReading handles a key while a description is read: what moves the cursor scrolls, Enter starts, any other goes back. How
+// long it is differs between consoles, so the end is only known when it is drawn.
+func (c Chooser) pressReading(msg tea.KeyMsg) Chooser {
+	switch {
+	case key.Matches(msg, c.keys.Up):
+		c.skipped--
+	case key.Matches(msg, c.keys.Down):
+		c.skipped++
+	case key.Matches(msg, c.keys.PageUp):
+		c.skipped -= pageStep
+	case key.Matches(msg, c.keys.PageDown):
+		c.skipped += pageStep
+	case key.Matches(msg, c.keys.Home):
+		c.skipped = 0
+	case key.Matches(msg, c.keys.Start):
+		c.reading = false
+		c.start()
+	default:
+		c.reading = false
+	}
+	c.skipped = max(0, min(c.skipped, maxSkipped))
+	return c
+}
+
+// maxSkipped is more than the lines of any description, one word a line.
+const maxSkipped = 2000
 
 // pressFiltering handles a key while the filter is typed: arrows and Enter work on the list, esc clears.
 func (c Chooser) pressFiltering(msg tea.KeyMsg) Chooser {

@@ -39,6 +39,9 @@ func TestChooserKeys(t *testing.T) {
 		"clipboard":             {[]any{"/<ctrl+v>mem<enter>"}, person(Start, "memtest")},
 		"hidden":                {[]any{"/secret<enter>"}, person(Start, "secret")},
 		"hidden, part of it":    {[]any{"/secre<enter>"}, Choice{}},
+		"described, started":    {[]any{"dj<enter>"}, person(Start, "debian")},
+		"described, gone back":  {[]any{"dsj<enter>"}, person(Start, "lab")},
+		"nothing to describe":   {[]any{"/zzz<esc>d<esc>s"}, person(Shell, "")},
 		"shell":                 {[]any{"s"}, person(Shell, "")},
 		"reboot once":           {[]any{"r"}, Choice{}},
 		"reboot twice":          {[]any{"rr"}, person(Reboot, "")},
@@ -159,6 +162,33 @@ func TestHostileTexts(t *testing.T) {
 		m, _ = play(m, k)
 		if view := m.View(); strings.ContainsAny(view, "\x1b\r\u009b") {
 			t.Errorf("control characters in %q", view)
+		}
+	}
+}
+
+// A description that is longer than its line, or than the screen, can be read to its end on any console.
+func TestDescriptionToItsEnd(t *testing.T) {
+	long := "Begins here. " + strings.Repeat("more of it, ", 200) + "and ends so."
+	c := NewChooser(ChooserConfig{Items: []Item{{Name: "a", Title: "Long one", Description: long, Unavailable: "needs 4.0 GiB of memory"}}, Timeout: -1})
+	for _, size := range []tea.WindowSizeMsg{{Width: 80, Height: 24}, {Width: 100, Height: 40}, {Width: 40, Height: 12}, {Width: 20, Height: 6}} {
+		m, _ := play(c, size, "d")
+		if view := m.View(); !strings.Contains(view, "Not available") || size.Height < 30 && strings.Contains(view, "ends so.") {
+			t.Errorf("%v begins with\n%s", size, view)
+		}
+		for press := 0; ; press++ {
+			if view := m.View(); strings.Contains(view, "ends so.") {
+				break
+			}
+			if press > 100 {
+				t.Fatalf("%v: the end is not reached:\n%s", size, m.View())
+			}
+			m, _ = play(m, "<pgdn>")
+		}
+		if m, _ = play(m, "<home>"); !strings.Contains(m.View(), "Not available") {
+			t.Errorf("%v: not back at the beginning:\n%s", size, m.View())
+		}
+		if m, _ = play(m, "x"); strings.Contains(m.View(), "scroll") || strings.Contains(m.View(), "goes back") {
+			t.Errorf("%v: another key doesn't go back:\n%s", size, m.View())
 		}
 	}
 }

@@ -18,20 +18,26 @@ func (c Chooser) View() string {
 
 func (c Chooser) shortHelp() []key.Binding {
 	k := c.keys
+	if c.reading {
+		return []key.Binding{k.Start, bind("up/down", "scroll", "up"), bind("any key", "goes back", "any")}
+	}
 	if c.filtering {
 		return []key.Binding{k.Start, bind("up/down", "choose", "up"), bind("esc", "clears the filter", "esc")}
 	}
 	if c.width < 80 {
-		return []key.Binding{k.Start, k.Help, k.Filter, k.Shell, k.Reboot, k.PowerOff, k.Machine}
+		return []key.Binding{k.Start, k.Help, k.Describe, k.Filter, k.Shell, k.Reboot, k.PowerOff, k.Machine}
 	}
-	return []key.Binding{k.Start, k.Filter, k.Shell, k.Reboot, k.PowerOff, k.Machine, k.Help}
+	if c.width < 100 { // i is told by ?
+		return []key.Binding{k.Start, k.Describe, k.Filter, k.Shell, k.Reboot, k.PowerOff, k.Help}
+	}
+	return []key.Binding{k.Start, k.Describe, k.Filter, k.Shell, k.Reboot, k.PowerOff, k.Machine, k.Help}
 }
 
 func (c Chooser) fullHelp() [][]key.Binding {
 	k := c.keys
 	return [][]key.Binding{
 		{k.Start, k.Up, k.Down, k.PageUp, k.PageDown, k.Home, k.End},
-		{k.Filter, k.Clear, k.Shell, k.Reboot, k.PowerOff, k.Machine, k.Log},
+		{k.Describe, k.Filter, k.Clear, k.Shell, k.Reboot, k.PowerOff, k.Machine, k.Log},
 	}
 }
 
@@ -88,6 +94,9 @@ func (c Chooser) defaultTitle() string {
 // body is the list under its title line.
 func (c Chooser) body(width, height int) []string {
 	shown := c.shown()
+	if c.reading && c.cursor < len(shown) {
+		return c.description(shown[c.cursor], width, height)
+	}
 	lines := []string{c.listTitle(shown, width)}
 	if !c.compact() {
 		lines = append(lines, "")
@@ -111,6 +120,39 @@ func (c Chooser) body(width, height int) []string {
 		}
 	}
 	return lines
+}
+
+// description is all that is known of an item, from the line to which it was scrolled.
+func (c Chooser) description(item Item, width, height int) []string {
+	p := c.paint
+	var text []string
+	if item.Unavailable != "" {
+		for _, line := range wrap("Not available: "+clean(item.Unavailable), width) {
+			text = append(text, p.warn.Render(line))
+		}
+		text = append(text, "")
+	}
+	about := item.Description
+	if about == "" {
+		about = "Its config.yaml has no description."
+	}
+	text = append(text, wrap(about, width)...)
+	title := wrap(item.Title, width)
+	if item.Size > 0 {
+		title = append(title, Size(item.Size))
+	}
+	room := max(1, height-len(title)-1)
+	first := max(0, min(c.skipped, len(text)-room))
+	last := min(first+room, len(text))
+	lines := make([]string, 0, height)
+	for _, line := range title {
+		lines = append(lines, p.title.Render(line))
+	}
+	position := ""
+	if len(text) > room {
+		position = p.dim.Render(fmt.Sprintf("lines %d to %d of %d", first+1, last, len(text)))
+	}
+	return append(append(lines, position), text[first:last]...)
 }
 
 // linesEach is how many lines an item gets: a second one for its description, if there is any and there is room for

@@ -10,6 +10,7 @@ func NewSeeders(place Place, seeders []Item, seconds int) Chooser {
 	c := NewChooser(config)
 	c.heading, c.doing = "Several seeders answer: choose one", "Taking"
 	c.keys.Start.SetHelp("enter", "take it")
+	c.keys.Describe.SetEnabled(false)
 	c.keys.Shell.SetEnabled(false)
 	c.keys.Reboot.SetEnabled(false)
 	c.keys.PowerOff.SetEnabled(false)

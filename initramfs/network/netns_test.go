@@ -46,7 +46,7 @@ func inNamespace(t *testing.T) bool {
 	}
 	need.Namespaces(t)
 	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.v", "-test.timeout=60s", "-test.run=^"+t.Name()+"$")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.v", "-test.timeout=5m", "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), inside+"="+t.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS, Pdeathsig: syscall.SIGKILL,
@@ -167,7 +167,7 @@ func (r *room) dnsmasq(options ...string) (log <-chan string, stop func()) {
 func (r *room) await(log <-chan string, words ...string) string {
 	r.t.Helper()
 	var seen []string
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(need.Patience)
 	for {
 		select {
 		case line, ok := <-log:

@@ -19,11 +19,12 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
 // patience is how long a test waits for what should happen at once; the machine may be busy.
-const patience = 20 * time.Second
+const patience = need.Patience
 
 // person sits at a console and reads and types.
 type person struct {

@@ -82,7 +82,7 @@ func newClient(t *testing.T, port, hostKey, key string) *client {
 
 func (c *client) run(stdin string, args ...string) (out string, code int) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), need.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.args[0], append(c.args[1:], args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -227,8 +227,7 @@ func TestLeftBehind(t *testing.T) {
 	for _, option := range []string{"-T", "-tt"} {
 		t.Run(option, func(t *testing.T) {
 			t.Parallel()
-			began := time.Now()
-			out, code := c.run("", option, "root@127.0.0.1", `trap "" HUP; sleep 60 & echo pid=$!=; exit 5`)
+			out, code := c.run("", option, "root@127.0.0.1", `trap "" HUP; sleep 3600 & echo pid=$!=; exit 5`)
 			_, rest, _ := strings.Cut(out, "pid=")
 			text, _, _ := strings.Cut(rest, "=")
 			pid, err := strconv.Atoi(text)
@@ -237,9 +236,6 @@ func TestLeftBehind(t *testing.T) {
 			}
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Errorf("%d was to be there still: %v", pid, err)
-			}
-			if took := time.Since(began); took > 20*time.Second {
-				t.Errorf("it took %s", took)
 			}
 		})
 	}
@@ -315,7 +311,7 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(need.Patience))
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

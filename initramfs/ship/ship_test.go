@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -159,19 +160,21 @@ func (s silence) Log(ctx context.Context, _ report.Log) error {
 
 // A seeder that does not answer holds nothing up for longer than the hand-over allows.
 func TestFlushGivesUp(t *testing.T) {
-	t.Parallel()
-	source, to := newLog(), silence{make(chan struct{}, 1)}
-	source.put("a")
-	s := New(source, identity)
-	go s.Run(t.Context(), to)
-	<-to.asked
-	limited, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer stop()
-	began := time.Now()
-	s.Flush(limited)
-	if took := time.Since(began); took > postTime/2 {
-		t.Errorf("it took %s", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		source, to := newLog(), silence{make(chan struct{}, 1)}
+		source.put("a")
+		s := New(source, identity)
+		go s.Run(t.Context(), to)
+		<-to.asked
+		const limit = 20 * time.Millisecond
+		limited, stop := context.WithTimeout(t.Context(), limit)
+		defer stop()
+		began := time.Now()
+		s.Flush(limited)
+		if took := time.Since(began); took != limit {
+			t.Errorf("it took %s, want %s", took, limit)
+		}
+	})
 }
 
 // What the kernel's log has when a hand-over begins is at the seeder when Flush returns, also what nobody had read by then.

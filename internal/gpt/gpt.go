@@ -1,5 +1,9 @@
 // Package gpt writes the partition table of a disk image: a GUID partition table with its copy at the disk's end and a
 // protective master boot record (UEFI 2.10 chapter 5), with the same bytes each time. It reads one, too.
+//
+// The master boot record has a second entry, of no type and one sector, that is active: some BIOSes start nothing from a disk
+// without an active entry, and UEFI firmware (EDK II's PartitionDxe) takes no table for a GUID partition table's whose
+// protective entry is the active one (xorrisofs(1), --mbr-force-bootable).
 package gpt
 
 import (
@@ -21,6 +25,10 @@ type GUID [16]byte
 var (
 	// ESP is an EFI system partition (UEFI 2.10 table 5.7), C12A7328-F81F-11D2-BA4B-00A0C93EC93B.
 	ESP = GUID{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
+	// BasicData is any file system (UEFI 2.10 table 5.7 leaves such types to operating systems; this one is Microsoft's),
+	// EBD0A0A2-B9E5-4433-87C0-68B6B72699C7. Windows gives it a letter, which an ESP doesn't get; UEFI starts removable media
+	// from any FAT file system (UEFI 2.10 section 3.5.1.1).
+	BasicData = GUID{0xa2, 0xa0, 0xd0, 0xeb, 0xe5, 0xb9, 0x33, 0x44, 0x87, 0xc0, 0x68, 0xb6, 0xb7, 0x26, 0x99, 0xc7}
 	// BIOSBoot holds the part of GRUB that has no file system, 21686148-6449-6E6F-744E-656564454649.
 	BIOSBoot = GUID{0x48, 0x61, 0x68, 0x21, 0x49, 0x64, 0x6f, 0x6e, 0x74, 0x4e, 0x65, 0x65, 0x64, 0x45, 0x46, 0x49}
 )
@@ -106,13 +114,16 @@ func (h header) bytes(at, other, table uint64) []byte {
 	return b
 }
 
-// protect writes the master boot record's table: one partition over all (UEFI 2.10 table 5.4).
+// protect writes the master boot record's table: one partition over all (UEFI 2.10 table 5.4), and the active entry.
 func protect(disk []byte, sectors uint64) {
 	clear(disk[440:510])
 	e := disk[446:]
 	copy(e, []byte{0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff})
 	order.PutUint32(e[8:], 1)
 	order.PutUint32(e[12:], uint32(min(sectors-1, 0xffffffff)))
+	active := e[16:]
+	copy(active, []byte{0x80, 0, 1, 0, 0, 0, 1, 0})
+	order.PutUint32(active[12:], 1)
 	disk[510], disk[511] = 0x55, 0xaa
 }
 

@@ -18,8 +18,8 @@ func TestForeignTool(t *testing.T) {
 	disk := make([]byte, 8<<20)
 	copy(disk, "boot program")
 	err := Write(disk, GUID{1}, []Partition{
-		{Type: BIOSBoot, ID: GUID{2}, First: 40, Last: 2047, Name: "BIOS boot"},
-		{Type: ESP, ID: GUID{3}, First: 2048, Last: uint64(len(disk)/Sector-Behind)&^7 - 1, Name: "BootTorrent"},
+		{Type: BasicData, ID: GUID{3}, First: 2048, Last: 8191, Name: "BootTorrent"},
+		{Type: BIOSBoot, ID: GUID{2}, First: 8192, Last: 14335, Name: "BIOS boot"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -31,15 +31,41 @@ func TestForeignTool(t *testing.T) {
 	said, err := exec.Command(sgdisk, "--verify", "--print", path).CombinedOutput()
 	text := string(said)
 	if err != nil || !strings.Contains(text, "No problems found") || strings.Contains(strings.ToLower(text), "caution") ||
-		!strings.Contains(text, "EF02  BIOS boot") || !strings.Contains(text, "EF00  BootTorrent") {
+		!strings.Contains(text, "EF02  BIOS boot") || !strings.Contains(text, "0700  BootTorrent") {
 		t.Errorf("sgdisk: %v\n%s", err, said)
 	}
 	if !strings.HasPrefix(string(disk), "boot program") {
 		t.Error("the boot program is gone")
 	}
 	found, err := Read(bytes.NewReader(disk))
-	if err != nil || len(found) != 2 || found[1].Type != ESP || found[1].First != 2048 {
+	if err != nil || len(found) != 2 || found[0].Type != BasicData || found[0].First != 2048 {
 		t.Errorf("read again: %+v, %v", found, err)
+	}
+	// Of the four entries (UEFI 2.10 table 5.3) the protective one is not active, one of no type is.
+	if mbr := disk[446:510]; mbr[0] != 0 || mbr[4] != 0xee || mbr[16] != 0x80 || mbr[16+4] != 0 || !bytes.Equal(mbr[32:], make([]byte, 32)) {
+		t.Errorf("the master boot record's table is % x", mbr)
+	}
+}
+
+// What fdisk, which reads the master boot record as a BIOS does, makes of it.
+func TestActiveEntry(t *testing.T) {
+	fdisk := need.Command(t, "sfdisk", "fdisk")
+	disk := make([]byte, 4<<20)
+	if err := Write(disk, GUID{1}, []Partition{{Type: BasicData, First: 2048, Last: 4095}}); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(path, disk, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[string]string{"gpt": "Microsoft basic data", "dos": "GPT"} {
+		cmd := exec.Command(fdisk, "--list", path)
+		if kind == "dos" {
+			cmd = exec.Command(fdisk, "--label-nested", "dos", "--list", path)
+		}
+		if said, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(said), want) {
+			t.Errorf("as %s: %v\n%s", kind, err, said)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 // TestMain lets more tests run at a time than there are processors: they wait for timers, limits and foreign clients.
@@ -159,7 +160,7 @@ func newNode(t testing.TB, addr string) *Engine {
 
 // source is what a node needs to fetch the sample into dir from the seeder.
 func (s *sampleSystem) source(dir string, peers ...netip.AddrPort) Source {
-	return Source{Torrent: s.torrent, System: s.system, Files: s.files, Dir: dir, Peers: peers, GiveUpAfter: 20 * time.Second}
+	return Source{Torrent: s.torrent, System: s.system, Files: s.files, Dir: dir, Peers: peers, GiveUpAfter: need.Patience}
 }
 
 // testTracker is a tracker as small as can be (BEP 3, BEP 23): it names all peers, the given ones from the start.

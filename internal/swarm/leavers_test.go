@@ -9,22 +9,27 @@ import (
 	"time"
 )
 
-// TestStayingHelps compares rooms whose nodes arrive one after another, each when the one before has half: in one they
-// leave as soon as they have everything, in the other when nobody they know of lacks anything (until: swarm).
-func TestStayingHelps(t *testing.T) {
-	s := newSample(t, 256<<10, 8<<20)
-	const nodes = 4
-	at, atCopies := staggered(t, s, nodes, 20, false)
-	by, byCopies := staggered(t, s, nodes, 30, true)
-	t.Logf("leaving at once: %.2f s a node on average, %.2f copies from the seeder", at.Seconds(), atCopies)
-	t.Logf("leaving when nobody lacks anything: %.2f s, %.2f copies", by.Seconds(), byCopies)
-	if byCopies >= atCopies {
-		t.Errorf("the seeder sent %.2f copies, and %.2f when everybody left at once", byCopies, atCopies)
+// BenchmarkStaying measures rooms whose nodes arrive one after another, each when the one before has half: in one they leave as
+// soon as they have everything, in the other when nobody they know of lacks anything (until: swarm). It reports how long a node
+// takes on average, in seconds, and how many copies the seeder sends.
+func BenchmarkStaying(b *testing.B) {
+	s := newSample(b, 256<<10, 8<<20)
+	for name, stay := range map[string]bool{"leaving": false, "staying": true} {
+		b.Run(name, func(b *testing.B) {
+			var took time.Duration
+			var copies float64
+			for b.Loop() {
+				t, c := staggered(b, s, 4, 20, stay)
+				took, copies = took+t, copies+c
+			}
+			b.ReportMetric(took.Seconds()/float64(b.N), "s/node")
+			b.ReportMetric(copies/float64(b.N), "copies")
+		})
 	}
 }
 
 // staggered returns how long nodes took on average, and how many copies the seeder sent. All links carry 4 MiB/s.
-func staggered(t *testing.T, s *sampleSystem, nodes, subnet int, stay bool) (time.Duration, float64) {
+func staggered(t testing.TB, s *sampleSystem, nodes, subnet int, stay bool) (time.Duration, float64) {
 	t.Helper()
 	const link = 4 << 20
 	seeder := newEngine(t, seederAddr, Config{UploadLimit: link})

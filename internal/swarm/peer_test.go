@@ -90,6 +90,13 @@ func (p *oddPeer) requests() int {
 	return p.asked
 }
 
+// connections is how many there were.
+func (p *oddPeer) connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns)
+}
+
 func (p *oddPeer) serve(c net.Conn) {
 	defer c.Close()
 	const protocol = "\x13BitTorrent protocol\x00\x00\x00\x00\x00\x00\x00\x00"

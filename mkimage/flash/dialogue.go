@@ -21,7 +21,7 @@ type Dialogue struct {
 var ErrDeclined = errors.New("nothing was written")
 
 // choose lists the removable devices and lets the person choose one.
-func (d Dialogue) choose(ctx context.Context, all []Device, image int64) (Device, error) {
+func (d Dialogue) choose(ctx context.Context, all []Device, image *Image) (Device, error) {
 	var devices []Device
 	for _, dev := range all {
 		if dev.Removable && dev.Size > 0 {

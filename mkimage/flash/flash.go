@@ -22,6 +22,8 @@ type Image struct {
 	*os.File
 	// Size is in bytes.
 	Size int64
+	// Sector is the number of bytes in which its partition table counts; 0 if it has none of that kind.
+	Sector int64
 }
 
 // Signatures of what is no disk image.
@@ -66,7 +68,18 @@ func check(f *os.File) (*Image, error) {
 		return nil, errors.New("is no disk image that boots: its first sector lacks the signature 55 AA")
 	}
 	_, err = f.Seek(0, io.SeekStart)
-	return &Image{File: f, Size: info.Size()}, err
+	return &Image{File: f, Size: info.Size(), Sector: sectorOf(f)}, err
+}
+
+// sectorOf finds the sector 1 of a GUID partition table, where its header is (UEFI 2.10 section 5.3.2).
+func sectorOf(image io.ReaderAt) int64 {
+	for _, size := range []int64{512, 1024, 2048, 4096} {
+		head := make([]byte, 8)
+		if _, err := image.ReadAt(head, size); err == nil && string(head) == "EFI PART" {
+			return size
+		}
+	}
+	return 0
 }
 
 // Options say what to write where.
@@ -105,14 +118,14 @@ func Run(ctx context.Context, o Options) (Device, error) {
 	}
 	var d Device
 	if o.Device == "" {
-		d, err = o.Dialogue.choose(ctx, devices, o.Image.Size)
+		d, err = o.Dialogue.choose(ctx, devices, o.Image)
 	} else {
 		d, err = find(devices, o.Device)
 	}
 	if err != nil {
 		return d, err
 	}
-	if err := d.Refuse(o.Image.Size, o.Force); err != nil {
+	if err := d.Refuse(o.Image, o.Force); err != nil {
 		return d, err
 	}
 	if err := o.Dialogue.confirm(ctx, d); err != nil {

@@ -52,10 +52,43 @@ func TestRefuse(t *testing.T) {
 		{"no card", "sdc", 1, true, "no medium"},
 		{"write-protected", "sde", 1, true, "write-protected"},
 	} {
-		err := device(t, tt.device).Refuse(tt.image, tt.force)
+		err := device(t, tt.device).Refuse(&Image{Size: tt.image}, tt.force)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+// What counts in sectors of one size is not found on a disk with sectors of another.
+func TestRefuseOtherSectors(t *testing.T) {
+	for _, tt := range []struct {
+		disk, image int64
+		refused     bool
+	}{{512, 512, false}, {4096, 512, true}, {512, 4096, true}, {4096, 4096, false}, {4096, 0, false}} {
+		d := Device{Path: "/dev/sdx", Size: 1 << 30, Sector: tt.disk, Removable: true}
+		err := d.Refuse(&Image{Size: 1 << 20, Sector: tt.image}, true)
+		if (err != nil) != tt.refused || err != nil && !strings.Contains(err.Error(), "no firmware would find") {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+	list, err := parse([]byte(`{"blockdevices": [{"name": "sdx", "path": "/dev/sdx", "type": "disk", "size": 1073741824, "log-sec": 4096, "tran": "usb"},
+		{"name": "sdy", "path": "/dev/sdy", "type": "disk", "size": 1073741824, "tran": "usb"}]}`))
+	if err != nil || len(list) != 2 || list[0].Sector != 4096 || list[1].Sector != 512 {
+		t.Errorf("lsblk tells %+v, %v", list, err)
+	}
+	for _, sector := range []int{512, 4096} {
+		path := filepath.Join(t.TempDir(), "disk.img")
+		disk := make([]byte, 64<<10)
+		copy(disk[sector:], "EFI PART")
+		disk[510], disk[511] = 0x55, 0xaa
+		if err := os.WriteFile(path, disk, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		im, err := OpenImage(path)
+		if err != nil || im.Sector != int64(sector) {
+			t.Fatalf("an image with sectors of %d bytes: %+v, %v", sector, im, err)
+		}
+		im.Close()
 	}
 }
 
@@ -154,7 +187,7 @@ func TestDialogue(t *testing.T) {
 	}
 	var out bytes.Buffer
 	d := Dialogue{bufio.NewReader(strings.NewReader("")), &out}
-	if _, err := d.choose(t.Context(), nil, 1); err == nil || errors.Is(err, ErrDeclined) || !strings.Contains(err.Error(), "plug in a stick") {
+	if _, err := d.choose(t.Context(), nil, &Image{Size: 1}); err == nil || errors.Is(err, ErrDeclined) || !strings.Contains(err.Error(), "plug in a stick") {
 		t.Errorf("without any: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package flash
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,8 @@ type Device struct {
 	Model, Serial string
 	// Size is in bytes; 0 is a reader without a card.
 	Size int64
+	// Sector is how many bytes its sectors have, as software counts them.
+	Sector int64
 	// Removable is whether a person can pull it out: a stick, a card, a disk in a USB case.
 	Removable bool
 	ReadOnly  bool
@@ -33,6 +36,7 @@ type block struct {
 	Name, Path, Type      string
 	Model, Vendor, Serial string
 	Size                  int64
+	Sector                int64 `json:"log-sec"`
 	RM, Hotplug, RO       bool
 	Tran                  string
 	FSType, Label, PTType string
@@ -40,7 +44,7 @@ type block struct {
 	Children              []block
 }
 
-const columns = "NAME,PATH,TYPE,MODEL,VENDOR,SERIAL,SIZE,RM,HOTPLUG,RO,TRAN,FSTYPE,LABEL,PTTYPE,MOUNTPOINTS"
+const columns = "NAME,PATH,TYPE,MODEL,VENDOR,SERIAL,SIZE,LOG-SEC,RM,HOTPLUG,RO,TRAN,FSTYPE,LABEL,PTTYPE,MOUNTPOINTS"
 
 // List returns all disks of this machine, loop devices that are in use included.
 func List(ctx context.Context) ([]Device, error) {
@@ -69,7 +73,7 @@ func parse(out []byte) ([]Device, error) {
 			continue
 		}
 		d := Device{
-			Path: b.Path, Name: b.Name, Serial: strings.TrimSpace(b.Serial), Size: b.Size, ReadOnly: b.RO,
+			Path: b.Path, Name: b.Name, Serial: strings.TrimSpace(b.Serial), Size: b.Size, Sector: cmp.Or(b.Sector, 512), ReadOnly: b.RO,
 			Model:     strings.Join(strings.Fields(b.Vendor+" "+b.Model), " "),
 			Removable: b.RM || b.Hotplug || b.Tran == "usb",
 		}
@@ -118,8 +122,8 @@ func find(devices []Device, name string) (Device, error) {
 // system are mount points of the running system.
 var system = []string{"/", "/boot", "/boot/efi", "/usr", "/var", "/home", "[SWAP]"}
 
-// Refuse says why an image of so many bytes must not be written to the device; force allows one that is not removable.
-func (d Device) Refuse(image int64, force bool) error {
+// Refuse says why an image must not be written to the device; force allows one that is not removable.
+func (d Device) Refuse(image *Image, force bool) error {
 	for _, m := range d.Mounts {
 		if slices.Contains(system, m) {
 			return fmt.Errorf("%s is not written: the running system is on it (%s)", d.Path, m)
@@ -133,9 +137,12 @@ func (d Device) Refuse(image int64, force bool) error {
 		return fmt.Errorf("%s is not written: there is no medium in it", d.Path)
 	case d.ReadOnly:
 		return fmt.Errorf("%s is not written: it is write-protected; look for a switch on it", d.Path)
-	case d.Size < image:
+	case image.Sector != 0 && d.Sector != image.Sector:
+		return fmt.Errorf("%s is not written: its sectors have %d bytes, and the image's partition table counts in sectors of %d, so no "+
+			"firmware would find what is on it; take a disk with sectors of %[3]d bytes, as USB sticks have", d.Path, d.Sector, image.Sector)
+	case d.Size < image.Size:
 		return fmt.Errorf("%s is not written: it has %s, the image %s (%d bytes more); take a larger one",
-			d.Path, size(d.Size), size(image), image-d.Size)
+			d.Path, size(d.Size), size(image.Size), image.Size-d.Size)
 	case !d.Removable && !force:
 		return fmt.Errorf("%s is not written: it is not removable (%s); if you mean it, say --force", d.Path, d.describe())
 	}

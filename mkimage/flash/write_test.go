@@ -79,6 +79,27 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A disk whose sectors have 4096 bytes, as the kernel tells of it, is refused before anything is written.
+func TestRunRefusesOtherSectors(t *testing.T) {
+	dev, behind := loop(t, t.TempDir(), 24<<20)
+	f, err := os.OpenFile(dev, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(unix.IoctlSetInt(int(f.Fd()), unix.LOOP_SET_BLOCK_SIZE, 4096), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	im := image(t, 2<<20)
+	im.Sector = 512
+	options := Options{Image: im, Device: dev, Force: true, Dialogue: Dialogue{bufio.NewReader(strings.NewReader("")), io.Discard}}
+	if _, err := Run(t.Context(), options); err == nil || !strings.Contains(err.Error(), "its sectors have 4096 bytes") {
+		t.Errorf("%v", err)
+	}
+	if got, err := os.ReadFile(behind); err != nil || !bytes.Equal(got, make([]byte, len(got))) {
+		t.Errorf("something was written, %v", err)
+	}
+}
+
 // A medium that takes no more in the middle: the error says how far it got, and that the stick can't be used.
 func TestFaultWhileWriting(t *testing.T) {
 	need.Namespaces(t)
@@ -166,7 +187,7 @@ func TestMountedDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Refuse(1<<20, true); err == nil || !strings.Contains(err.Error(), "umount "+at) {
+	if err := d.Refuse(&Image{Size: 1 << 20}, true); err == nil || !strings.Contains(err.Error(), "umount "+at) {
 		t.Errorf("%+v: %v", d, err)
 	}
 }

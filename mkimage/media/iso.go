@@ -42,7 +42,7 @@ func (c Contents) ISO(ctx context.Context, g *GRUB, path string) error {
 		"-V", strings.ToUpper(c.Label), "-r", "-J", "-joliet-long",
 		"--modification-date="+made.Format("20060102150405")+"00", "--set_all_file_dates", made.Format("20060102150405")+"00",
 		"-b", isoGRUB, "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "--grub2-boot-info",
-		"--grub2-mbr", filepath.Join(g.dir, "boot_hybrid.img"), "--protective-msdos-label", "-partition_cyl_align", "off",
+		"--grub2-mbr", filepath.Join(g.dir, "boot_hybrid.img"), "--protective-msdos-label", "--mbr-force-bootable", "-partition_cyl_align", "off",
 		"--efi-boot", isoESP, "-efi-boot-part", "--efi-boot-image",
 		tree)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", made.Unix()), "TZ=UTC")

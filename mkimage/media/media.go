@@ -59,40 +59,44 @@ func (c Contents) id(name string) (g gpt.GUID) {
 	return g
 }
 
-// Where things are on a disk, in sectors. Partitions begin at a MiB, as all tools of today want it.
-const (
-	coreFirst = 40 // of GRUB: behind the partition table
-	espFirst  = 2048
-)
+// dataFirst is the sector of the file system on a disk. Partitions begin at a MiB, as all tools of today want it.
+const dataFirst = 2048
 
-// Disk returns the image of a disk. g makes its way for BIOS.
+// Disk returns the image of a disk with sectors of [gpt.Sector] bytes. g makes its way for BIOS.
+//
+// The file system comes first, in the table and on the disk, and is typed as data: of a removable disk Windows before 10.1703
+// shows the first partition only, and no Windows gives an ESP a letter, so nobody could edit what is on it there. UEFI
+// firmware starts removable media from any FAT file system.
 func (c Contents) Disk(ctx context.Context, g *GRUB) ([]byte, error) {
-	esp, err := c.fileSystem(espFirst)
+	data, err := c.fileSystem(dataFirst)
 	if err != nil {
 		return nil, err
 	}
-	core, err := g.core(ctx, "(,gpt2)", c.script(""))
+	core, err := g.core(ctx, "(,gpt1)", c.script(""))
 	if err != nil {
 		return nil, err
 	}
-	if len(core) > (espFirst-coreFirst)*gpt.Sector {
-		return nil, fmt.Errorf("make a disk image: GRUB's core has %d bytes, more than there is room for before the first MiB", len(core))
-	}
-	// Up to a multiple of eight sectors, and room for the second partition table.
-	end := (espFirst + len(esp)/gpt.Sector + 7) / 8 * 8
+	// Each up to a multiple of eight sectors, and room for the second partition table.
+	coreFirst := upToEight(dataFirst + sectors(data))
+	end := upToEight(coreFirst + sectors(core))
 	disk := make([]byte, (end+gpt.Behind)*gpt.Sector)
 	copy(disk, g.boot[:bootCode])
-	binary.LittleEndian.PutUint64(disk[coreAt:], coreFirst)
+	binary.LittleEndian.PutUint64(disk[coreAt:], uint64(coreFirst))
 	// The program believes the BIOS which drive it is; GRUB's own installer writes these two bytes for anything but floppies.
 	copy(disk[driveCheckAt:], "\x90\x90")
 	copy(disk[coreFirst*gpt.Sector:], core)
-	binary.LittleEndian.PutUint64(disk[coreFirst*gpt.Sector+blockListAt:], coreFirst+1)
-	copy(disk[espFirst*gpt.Sector:], esp)
+	binary.LittleEndian.PutUint64(disk[coreFirst*gpt.Sector+blockListAt:], uint64(coreFirst+1))
+	copy(disk[dataFirst*gpt.Sector:], data)
 	return disk, gpt.Write(disk, c.id("disk"), []gpt.Partition{
-		{Type: gpt.BIOSBoot, ID: c.id("grub"), First: coreFirst, Last: espFirst - 1, Name: "BIOS boot"},
-		{Type: gpt.ESP, ID: c.id("esp"), First: espFirst, Last: uint64(end - 1), Name: "BootTorrent"},
+		{Type: gpt.BasicData, ID: c.id("data"), First: dataFirst, Last: uint64(coreFirst - 1), Name: "BootTorrent"},
+		{Type: gpt.BIOSBoot, ID: c.id("grub"), First: uint64(coreFirst), Last: uint64(end - 1), Name: "BIOS boot"},
 	})
 }
+
+// sectors is how many sectors some bytes take.
+func sectors(b []byte) int { return (len(b) + gpt.Sector - 1) / gpt.Sector }
+
+func upToEight(n int) int { return (n + 7) / 8 * 8 }
 
 // script is what GRUB does. before are lines that make the file system the root.
 func (c Contents) script(before string) string {

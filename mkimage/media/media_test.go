@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/boottorrent/boottorrent/internal/fat"
+	"github.com/boottorrent/boottorrent/internal/gpt"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/uki"
 )
@@ -67,7 +68,12 @@ func TestDisk(t *testing.T) {
 		t.Errorf("sgdisk:\n%s", text)
 	}
 	esp := filepath.Join(t.TempDir(), "esp.img")
-	if err := os.WriteFile(esp, disk[espFirst*512:len(disk)-33*512], 0o644); err != nil {
+	partitions, err := gpt.Read(bytes.NewReader(disk))
+	if err != nil || len(partitions) != 2 || partitions[0].Type != gpt.BasicData || partitions[0].First != dataFirst ||
+		partitions[1].First <= partitions[0].Last {
+		t.Fatalf("the file system is not the first and typed as data: %+v, %v", partitions, err)
+	}
+	if err := os.WriteFile(esp, disk[dataFirst*512:(partitions[0].Last+1)*512], 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run(t, "fsck.vfat", "dosfstools", "-n", esp)
@@ -113,6 +119,9 @@ func TestISO(t *testing.T) {
 	}
 	if verified := run(t, "sgdisk", "gdisk", "--verify", path); !strings.Contains(verified, "No problems found") {
 		t.Errorf("sgdisk:\n%s", verified)
+	}
+	if mbr := a[446:510]; mbr[4] != 0xee || mbr[0] != 0 || mbr[16] != 0x80 || mbr[16+4] != 0 {
+		t.Errorf("a BIOS that wants an active entry finds % x", mbr)
 	}
 	if over := len(a) - len(c.UKI); over > 4<<20 {
 		t.Errorf("the image is %d bytes larger than what is in it", over)

@@ -125,7 +125,7 @@ func (l *logged) Write(p []byte) (int, error) {
 // awaitLog waits for a line with all the parts in it that no earlier call has passed.
 func (r *running) awaitLog(parts ...string) {
 	r.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(need.Patience)
 	for {
 		r.log.mu.Lock()
 		more := r.log.more
@@ -169,7 +169,7 @@ func (r *running) catalog() *catalog.Catalog {
 // await polls the catalog until it is as wanted: it is what nodes do.
 func (r *running) await(what string, as func(*catalog.Catalog) bool) *catalog.Catalog {
 	r.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(need.Patience)
 	for {
 		c := r.catalog()
 		if as(c) {
@@ -200,10 +200,10 @@ func TestServesSignedCatalogOnce(t *testing.T) {
 }
 
 func TestInterfaces(t *testing.T) {
-	if _, err := interfaces(site.Serve{Interfaces: []string{"nosuch0"}}); err == nil {
+	if _, _, err := interfaces(site.Serve{Interfaces: []string{"nosuch0"}}); err == nil {
 		t.Error("an interface that is not there was accepted")
 	}
-	on, err := interfaces(site.Serve{Interfaces: []string{"lo"}})
+	on, _, err := interfaces(site.Serve{Interfaces: []string{"lo"}})
 	if err != nil || len(on) != 1 || on[0].Addr.Addr().String() != "127.0.0.1" {
 		t.Errorf("lo: %v, %v", on, err)
 	}

@@ -242,7 +242,7 @@ func (l *lines) text() string {
 // wait waits until a line has all of the parts, and returns it.
 func (l *lines) wait(t *testing.T, parts ...string) string {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(need.Patience)
 	for {
 		l.mu.Lock()
 		text, more := l.all.String(), l.more

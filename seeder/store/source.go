@@ -16,14 +16,22 @@ import (
 type stamp struct {
 	size, modified, changed int64
 	inode                   uint64
+	// allocated is what it takes on the disk, in bytes: of a sparse file less than its size.
+	allocated int64
 }
 
 func stampOf(info os.FileInfo) stamp {
 	s := stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.changed, s.inode = st.Ctim.Nano(), st.Ino
+		s.changed, s.inode, s.allocated = st.Ctim.Nano(), st.Ino, st.Blocks*512
 	}
 	return s
+}
+
+// same reports whether a file is as it was. What it takes on the disk may change later than its content, when it is written back.
+func (s stamp) same(as stamp) bool {
+	s.allocated = as.allocated
+	return s == as
 }
 
 // fingerprint is the SHA-256 over everything that decides whether a system must be stored anew.
@@ -117,7 +125,7 @@ func (s *source) unchanged() error {
 		if err != nil {
 			return err
 		}
-		if now != s.stamps[i] {
+		if !now.same(s.stamps[i]) {
 			return &changedError{s.system, name}
 		}
 	}
@@ -150,7 +158,7 @@ func (f *steadyFile) check() error {
 	if err != nil {
 		return err
 	}
-	if stampOf(info) != f.want {
+	if !stampOf(info).same(f.want) {
 		return f.changed
 	}
 	return nil

@@ -46,7 +46,7 @@ func (s *Server) Move(to []netip.AddrPort) error {
 		}
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 		if err != nil {
-			errs = append(errs, port.Explain(err, "udp", at, func(p *port.Process) string { return remedy(p, at.Port()) }))
+			errs = append(errs, port.Explain(err, "udp", at, func(p *port.Process) string { return Remedy(p, at.Port()) }))
 			continue
 		}
 		if s.listen.open == nil {

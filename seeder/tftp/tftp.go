@@ -76,8 +76,8 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// remedy is what to do about the process that has the port. Another port is no remedy for 69: firmware asks no other.
-func remedy(p *port.Process, number uint16) string {
+// Remedy is what to do about the process that has the port, nil if it isn't known. Another port is no remedy for 69: firmware asks no other.
+func Remedy(p *port.Process, number uint16) string {
 	do := p.Stop()
 	if p != nil && p.Name == "dnsmasq" {
 		do = "remove enable-tftp from dnsmasq's configuration and restart it; its DNS and DHCP can stay"

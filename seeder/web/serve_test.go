@@ -160,7 +160,7 @@ func TestServeEnds(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(shutdownTime + 5*time.Second):
+	case <-time.After(need.Patience):
 		t.Error("Serve does not end")
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 // kernel is what a fake virtual terminal has in the kernel, and what was asked of it.
@@ -182,7 +184,7 @@ func wait(t *testing.T, c <-chan string) string {
 	select {
 	case s := <-c:
 		return s
-	case <-time.After(10 * time.Second):
+	case <-time.After(need.Patience):
 		t.Fatal("nothing happens")
 		return ""
 	}
