@@ -80,8 +80,7 @@ func (d *daemon) listenTorrent(s *sockets) error {
 	s.torrent = newMovingListener(d.Site.Ports.Torrent)
 	at, err := s.torrent.move(addresses(d.on))
 	if err == nil {
-		policy := admit.New(admit.Config{Log: d.Log, Connections: torrentConnections()})
-		s.engine, err = swarm.New(swarm.Config{Listener: policy.Listener(s.torrent), UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
+		s.engine, err = swarm.New(swarm.Config{Listener: s.torrent, MaxInbound: torrentConnections(), UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
 	}
 	if err != nil {
 		return listenError("BitTorrent", d.Site.Where("ports.torrent"), at, err)
