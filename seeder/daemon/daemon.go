@@ -157,11 +157,11 @@ func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 func (d *daemon) script(host, kernel, initrd string) ([]byte, error) {
 	base, s := "http://"+host, d.current.Load()
 	cmdline := s.Cmdline()
-	args := []string{"bt.seeder=" + base, cmdline.String()}
+	p := ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: []string{"bt.seeder=" + base, cmdline.String()}}
 	if cmdline.AsksForMode() {
-		args = append(args, image.Graphics)
+		p.Graphics = image.Graphics
 	}
-	return ipxe.Script(ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: args})
+	return ipxe.Script(p)
 }
 
 // hostname is the name that the site reserves for a MAC address, or empty.
