@@ -35,12 +35,13 @@ func (c isoCmd) Run(ctx context.Context, term terminal, f *flags) error {
 }
 
 func (c mediumCmd) build(ctx context.Context, term terminal, f *flags, format image.Format) error {
-	var steps steps
-	options, err := f.options(c.Dir, term, &steps)
+	steps := newSteps(term.Err)
+	options, err := f.options(c.Dir, steps)
 	if err != nil {
 		return err
 	}
 	m, medium, err := image.BuildMedium(ctx, options, image.Medium{Format: format, Path: c.Output, Config: c.Conf})
+	steps.close()
 	if err := explain(term, err); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (r *result) busy(from, to float64) (m sample) {
 
 // early and late are the two times that are compared.
 func (r *result) early() sample { return r.busy(0.15, 0.25) }
-func (r *result) late() sample  { return r.busy(0.9, 1) }
+func (r *result) late() sample  { return r.busy(0.85, 1.1) }
 
 // row is one comparison.
 type row struct {

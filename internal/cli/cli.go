@@ -110,6 +110,8 @@ func (p Program) Run(ctx context.Context, args []string, term Terminal) (code in
 		return ExitOK
 	case errors.As(err, new(UsageError)):
 		return p.usage(term, err)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintf(term.Err, "%s: interrupted\n", p.Name)
 	case !errors.Is(err, ErrReported):
 		fmt.Fprintf(term.Err, "%s: %v\n", p.Name, err)
 	}

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/boottorrent/boottorrent/internal/image"
 )
 
 // defaultConsoles: the screen last, so that it is /dev/console.
@@ -113,13 +116,24 @@ func readNode(m *mapping, n *Node) {
 			m.check.problem(c.place, fmt.Sprintf("console %s is listed twice", c.value), "remove one")
 		}
 		n.Consoles = append(n.Consoles, c.value)
+		checkHandedOn(m, "consoles", c, image.CheckWords(c.value))
 	}
 	cmdline := m.text("cmdline", "")
 	cmdline.value = strings.TrimSpace(cmdline.value)
-	checkLine(m, "cmdline", cmdline, phase1Cmdline)
 	n.Cmdline = cmdline.value
+	if checkLine(m, "cmdline", cmdline, phase1Cmdline) && m.has("cmdline") {
+		checkHandedOn(m, "cmdline", cmdline, image.Cmdline{Consoles: n.Consoles, Extra: n.Cmdline}.Check())
+	}
 	n.SSHKeys = readSSHKeys(m)
 	m.done()
+}
+
+// checkHandedOn reports what a boot loader would not hand on to phase 1's kernel as it is written.
+func checkHandedOn(m *mapping, key string, t text, err error) {
+	var misread *image.CmdlineError
+	if errors.As(err, &misread) && !m.check.hasProblemAt(t.place) {
+		m.check.problem(t.place, fmt.Sprintf("%s%s: %s", m.path, key, misread.What), misread.Do)
+	}
 }
 
 // oneOf reads one of a few words.

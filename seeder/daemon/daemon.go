@@ -18,6 +18,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/fleet"
+	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
 	"github.com/boottorrent/boottorrent/seeder/web"
@@ -57,6 +58,9 @@ type daemon struct {
 	web     *web.Server
 	publish *publisher
 	fleet   *fleet.Fleet
+	tests   *tester
+	// retest asks for another self-test.
+	retest chan struct{}
 	// current is the site as it was last published; Options.Site is the one the sockets were opened for.
 	current atomic.Pointer[site.Site]
 }
@@ -64,14 +68,14 @@ type daemon struct {
 // Run serves until ctx ends, which is no error. Every port is taken before anything else is done. While the site is
 // being read for the first time nodes can start already: the catalog they ask for then comes a little later.
 func Run(ctx context.Context, o Options) error {
-	on, err := interfaces(o.Site.Serve)
+	on, missing, err := interfaces(o.Site.Serve)
 	if err != nil && o.Site.Original {
 		return fmt.Errorf("%w; correct %s", err, o.Site.Where("serve"))
 	}
 	if err != nil {
 		return err
 	}
-	d := &daemon{Options: o, on: on, loaders: loaders(), state: filepath.Join(o.Site.Dir, site.StateDir)}
+	d := &daemon{Options: o, on: on, loaders: loaders(), state: filepath.Join(o.Site.Dir, site.StateDir), retest: make(chan struct{}, 1)}
 	d.current.Store(o.Site)
 	st, err := store.Open(filepath.Join(d.state, "store"), o.Log)
 	if err != nil {
@@ -82,6 +86,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer d.sockets.close()
+	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
+		in := testOf(d.current.Load(), on, missing)
+		in.Serving, in.Wait = true, wait
+		return selftest.Run(ctx, in)
+	}}
 	d.assemble(st)
 
 	g, ctx := errgroup.WithContext(ctx)
@@ -93,6 +102,7 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { d.fleet.Run(ctx); return nil })
 	changed := make(chan struct{}, 1)
 	g.Go(func() error { d.watch(ctx, changed); return nil })
+	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
 	g.Go(func() error { d.followAddresses(ctx, changed); return nil })
 	g.Go(func() error { return d.offer(ctx, changed) })
 	err = g.Wait()
@@ -112,6 +122,7 @@ func (d *daemon) assemble(st *store.Store) {
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
+		SelfTest: d.tests.handler(), Findings: d.tests.list,
 	})
 	d.publish = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
@@ -146,11 +157,11 @@ func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 func (d *daemon) script(host, kernel, initrd string) ([]byte, error) {
 	base, s := "http://"+host, d.current.Load()
 	cmdline := s.Cmdline()
-	args := []string{"bt.seeder=" + base, cmdline.String()}
+	p := ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: []string{"bt.seeder=" + base, cmdline.String()}}
 	if cmdline.AsksForMode() {
-		args = append(args, image.Graphics)
+		p.Graphics = image.Graphics
 	}
-	return ipxe.Script(ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: args})
+	return ipxe.Script(p)
 }
 
 // hostname is the name that the site reserves for a MAC address, or empty.

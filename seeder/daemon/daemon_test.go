@@ -200,10 +200,10 @@ func TestServesSignedCatalogOnce(t *testing.T) {
 }
 
 func TestInterfaces(t *testing.T) {
-	if _, err := interfaces(site.Serve{Interfaces: []string{"nosuch0"}}); err == nil {
+	if _, _, err := interfaces(site.Serve{Interfaces: []string{"nosuch0"}}); err == nil {
 		t.Error("an interface that is not there was accepted")
 	}
-	on, err := interfaces(site.Serve{Interfaces: []string{"lo"}})
+	on, _, err := interfaces(site.Serve{Interfaces: []string{"lo"}})
 	if err != nil || len(on) != 1 || on[0].Addr.Addr().String() != "127.0.0.1" {
 		t.Errorf("lo: %v, %v", on, err)
 	}

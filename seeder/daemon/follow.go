@@ -60,6 +60,10 @@ func (d *daemon) reload(ctx context.Context) {
 		d.Log.Warn("a change in the site's configuration takes effect after a restart", "keys", strings.Join(keys, ", "))
 	}
 	d.current.Store(s)
+	select {
+	case d.retest <- struct{}{}:
+	default: // it is asked for already
+	}
 	d.Log.Info("catalog published", "systems", len(cat.Systems), "default", cat.Defaults.System)
 }
 

@@ -1,8 +1,12 @@
 package daemon
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +18,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
 // setAddress makes room0 an interface that has this address and no other.
@@ -36,6 +41,39 @@ func setAddress(t *testing.T, text string) {
 		must(t, netlink.AddrAdd(link, addr))
 	}
 	must(t, netlink.LinkSetUp(link))
+}
+
+// Strangers that open connections to the seed and say nothing neither use up the descriptors nor keep a node from it.
+func TestSilentPeers(t *testing.T) {
+	need.Descriptors(t, 3*torrentConnections())
+	s := newSite(t)
+	r := start(t, s)
+	seed := fmt.Sprintf("127.0.0.1:%d", s.Ports.Torrent)
+	silent := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	var first net.Conn
+	for n := range torrentConnections() + 100 {
+		conn, err := silent.Dial("tcp4", seed)
+		must(t, err)
+		defer conn.Close()
+		if n == 0 {
+			first = conn
+		}
+	}
+	must(t, first.SetReadDeadline(time.Now().Add(20*time.Second)))
+	if _, err := first.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the oldest silent connection: %v, want it closed", err)
+	}
+	sys := r.catalog().Systems[0]
+	engine, err := swarm.New(swarm.Config{Listen: netip.MustParseAddrPort("127.0.0.3:0")})
+	must(t, err)
+	defer engine.Close()
+	var files catalog.FileList
+	must(t, json.Unmarshal(r.get(catalog.FileListPath(sys.InfoHash)), &files))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	must(t, engine.Fetch(ctx, swarm.Source{
+		Torrent: r.get(catalog.TorrentPath(sys.InfoHash)), System: sys, Files: files, Dir: t.TempDir(), Peers: []netip.AddrPort{netip.MustParseAddrPort(seed)},
+	}, nil))
 }
 
 // An interface that loses its address, gets another one, or is plugged in again is served where it is then.

@@ -14,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
+	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
 	"github.com/boottorrent/boottorrent/seeder/port"
 	"github.com/boottorrent/boottorrent/seeder/tftp"
@@ -70,11 +71,17 @@ func (d *daemon) listenHTTP(s *sockets) error {
 	return nil
 }
 
+// torrentConnections is how many connections to the seed may be open, before and after they have said what they want: four torrents
+// with as many peers as each may have. Of more, those of the address that has the most are closed, the silent ones first. HTTP has
+// three quarters of the descriptors, so these get an eighth at most.
+func torrentConnections() int { return min(2048, admit.MaxConnections()/6) }
+
 func (d *daemon) listenTorrent(s *sockets) error {
 	s.torrent = newMovingListener(d.Site.Ports.Torrent)
 	at, err := s.torrent.move(addresses(d.on))
 	if err == nil {
-		s.engine, err = swarm.New(swarm.Config{Listener: s.torrent, UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
+		policy := admit.New(admit.Config{Log: d.Log, Connections: torrentConnections()})
+		s.engine, err = swarm.New(swarm.Config{Listener: policy.Listener(s.torrent), UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
 	}
 	if err != nil {
 		return listenError("BitTorrent", d.Site.Where("ports.torrent"), at, err)

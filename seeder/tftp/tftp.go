@@ -82,15 +82,15 @@ func (s *Server) Listen() error {
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
 		if err != nil {
 			s.Close()
-			return port.Explain(err, "udp", addr, func(p *port.Process) string { return remedy(p, addr.Port()) })
+			return port.Explain(err, "udp", addr, func(p *port.Process) string { return Remedy(p, addr.Port()) })
 		}
 		s.conns = append(s.conns, conn)
 	}
 	return nil
 }
 
-// remedy is what to do about the process that has the port. Another port is no remedy for 69: firmware asks no other.
-func remedy(p *port.Process, number uint16) string {
+// Remedy is what to do about the process that has the port, nil if it isn't known. Another port is no remedy for 69: firmware asks no other.
+func Remedy(p *port.Process, number uint16) string {
 	do := p.Stop()
 	if p != nil && p.Name == "dnsmasq" {
 		do = "remove enable-tftp from dnsmasq's configuration and restart it; its DNS and DHCP can stay"

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/seeder/port"
 )
 
@@ -53,7 +54,7 @@ func serveOn(t *testing.T, listen string, content []byte) (addr *net.UDPAddr, st
 			if err != nil {
 				t.Errorf("Serve: %v", err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(need.Patience):
 			t.Error("Serve does not end")
 		}
 	}
@@ -108,7 +109,7 @@ func (c *client) want(heads ...string) {
 func (c *client) read() string {
 	c.t.Helper()
 	buf := make([]byte, 2000)
-	if err := c.conn.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(need.Patience)); err != nil {
 		c.t.Fatal(err)
 	}
 	n, from, err := c.conn.ReadFromUDP(buf)
@@ -257,7 +258,7 @@ func TestPortInUse(t *testing.T) {
 		{&port.Process{PID: "7", Name: "in.tftpd"}, 6969, "stop it: kill 7"},
 		{nil, 69, "stop it (firmware"},
 	} {
-		if got := remedy(test.who, test.number); !strings.HasPrefix(got, test.want) {
+		if got := Remedy(test.who, test.number); !strings.HasPrefix(got, test.want) {
 			t.Errorf("for %v at port %d: %q, want %q", test.who, test.number, got, test.want)
 		}
 	}

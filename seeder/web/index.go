@@ -68,6 +68,11 @@ func (s *Server) makeIndex(current *published) ([]byte, error) {
 	if current != nil {
 		p.Ready, p.Site, p.Systems = true, current.release.Site, systemRows(current.release)
 	}
+	if s.cfg.Findings != nil {
+		for _, f := range s.cfg.Findings() {
+			p.Findings = append(p.Findings, page.Finding{Severity: string(f.Severity), What: f.What, Do: f.Do})
+		}
+	}
 	if s.cfg.NodeList != nil {
 		nodes := s.cfg.NodeList()
 		shown := mostTelling(nodes)
@@ -174,6 +179,9 @@ func (s *Server) links() []page.Link {
 	}
 	if s.cfg.Nodes != nil {
 		l = append(l, page.Link{URL: catalog.PathNodes, Text: "the nodes, as JSON"})
+	}
+	if s.cfg.SelfTest != nil {
+		l = append(l, page.Link{URL: pathSelfTest, Text: "what the self-test found, as JSON"})
 	}
 	for _, name := range s.bootFiles() {
 		l = append(l, page.Link{URL: catalog.PathBoot + name, Text: bootText(name)})

@@ -24,12 +24,15 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
+	"github.com/boottorrent/boottorrent/seeder/selftest"
 )
 
 const (
 	defaultMaxFallback = 8
 	// shutdownTime is how long downloads may go on when the server stops: longer than a boot file takes on a LAN.
 	shutdownTime = time.Second
+	// pathSelfTest is where programs read what the self-test found.
+	pathSelfTest = "/api/selftest"
 )
 
 // Config says what is served. Nil handlers and empty fields leave their paths without content (404).
@@ -48,6 +51,9 @@ type Config struct {
 	Announce, Scrape, Report, Nodes, NodeLog http.Handler
 	// NodeList are the nodes for the page; nil: none are shown.
 	NodeList func() []report.Node
+	// SelfTest answers what the seeder's self-test found, and Findings returns it for the page; both may be nil.
+	SelfTest http.Handler
+	Findings func() []selftest.Finding
 
 	// Policy decides whom the port serves; nil: one with its usual bounds.
 	Policy *admit.Policy
@@ -109,6 +115,7 @@ func (s *Server) routes() {
 		catalog.PathAnnounce: admitted(s, k.announce, s.cfg.Announce), catalog.PathScrape: admitted(s, k.announce, s.cfg.Scrape),
 		catalog.PathReport: admitted(s, k.report, s.cfg.Report), catalog.PathNodes: admitted(s, k.page, s.cfg.Nodes),
 		catalog.PathLog: admitted(s, k.log, s.cfg.NodeLog),
+		pathSelfTest:    admitted(s, k.page, s.cfg.SelfTest),
 	} {
 		if h != nil {
 			s.mux.Handle(path, h)

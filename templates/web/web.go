@@ -20,14 +20,19 @@ type Page struct {
 	// Now is the time the page is made, from which ages are counted.
 	Now time.Time
 	// Ready is false while there is no catalog yet.
-	Ready   bool
-	Systems []System
-	Nodes   []Node
+	Ready bool
+	// Findings are what the self-test found.
+	Findings []Finding
+	Systems  []System
+	Nodes    []Node
 	// MoreNodes is how many there are besides.
 	MoreNodes int
 	// Links are the other things to fetch.
 	Links []Link
 }
+
+// Finding is something that keeps machines from booting (severity problem), or may do so.
+type Finding struct{ Severity, What, Do string }
 
 // System is a row of the table of systems.
 type System struct {
