@@ -288,7 +288,7 @@ func TestMove(t *testing.T) {
 func TestPortInUse(t *testing.T) {
 	addr := serve(t, nil)
 	err := New(Config{Listen: []netip.AddrPort{addr.AddrPort()}}).Listen()
-	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), fmt.Sprintf("UDP port %d of 127.0.0.1: tftp.test (pid %d) has it", addr.Port, os.Getpid())) {
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), fmt.Sprintf("UDP port %d of 127.0.0.1: %s (pid %d) has it", addr.Port, filepath.Base(os.Args[0]), os.Getpid())) {
 		t.Errorf("error %v", err)
 	}
 	for _, test := range []struct {
