@@ -80,8 +80,7 @@ func (d *daemon) listenTorrent(s *sockets) error {
 	s.torrent = newMovingListener(d.Site.Ports.Torrent)
 	at, err := s.torrent.move(addresses(d.on))
 	if err == nil {
-		policy := admit.New(admit.Config{Log: d.Log, Connections: torrentConnections()})
-		s.engine, err = swarm.New(swarm.Config{Listener: policy.Listener(s.torrent), UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
+		s.engine, err = swarm.New(swarm.Config{Listener: s.torrent, MaxInbound: torrentConnections(), UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
 	}
 	if err != nil {
 		return listenError("BitTorrent", d.Site.Where("ports.torrent"), at, err)
@@ -90,23 +89,28 @@ func (d *daemon) listenTorrent(s *sockets) error {
 }
 
 func (d *daemon) listenTFTP(s *sockets) error {
-	var addrs []netip.AddrPort
-	for _, i := range d.on {
-		if d.Site.Ports.TFTP != 0 {
-			addrs = append(addrs, netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.TFTP))
-		}
-	}
 	files := d.loaders
 	if bios, ok := files[loaderBIOS]; ok && d.Site.Original {
 		// A DHCP server that was set up for the original names its boot loader.
 		files = maps.Clone(files)
 		files[originalLoader] = bios
 	}
-	s.tftp = tftp.New(tftp.Config{Listen: addrs, Files: files, Log: d.Log})
+	s.tftp = tftp.New(tftp.Config{Listen: d.tftpAddresses(d.on), Files: files, Log: d.Log})
 	if err := s.tftp.Listen(); err != nil {
 		return listenError("TFTP", d.Site.Where("ports.tftp"), netip.AddrPort{}, err)
 	}
 	return nil
+}
+
+// tftpAddresses are where TFTP is served on interfaces.
+func (d *daemon) tftpAddresses(on []Interface) (addrs []netip.AddrPort) {
+	if d.Site.Ports.TFTP == 0 {
+		return nil
+	}
+	for _, a := range addresses(on) {
+		addrs = append(addrs, netip.AddrPortFrom(a, d.Site.Ports.TFTP))
+	}
+	return addrs
 }
 
 func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
@@ -115,10 +119,7 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 	}
 	cfg := dhcp.Config{
 		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log,
-		Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0},
-	}
-	for _, i := range d.on {
-		cfg.Interfaces = append(cfg.Interfaces, dhcp.Interface{Name: i.Name, Index: i.Index, Addr: i.Addr})
+		Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0}, Interfaces: dhcpInterfaces(d.on),
 	}
 	have := func(name string) string {
 		if _, ok := d.loaders[name]; ok {
