@@ -1,17 +1,16 @@
 package site
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
-
-// maxFiles is how many files a system may consist of. Each is an entry of the catalog, which every node reads.
-const maxFiles = 10_000
 
 // all lists every regular file of the folder but its configuration, sorted by path: what a program may want is not known.
 // Links to files count as files, as they do for kernels. What can't be handed out is a problem.
@@ -26,19 +25,24 @@ func (f *folder) all(c *checker) []string {
 		if d.IsDir() || name == SystemFile {
 			return nil
 		}
+		if err := catalog.CheckPath(name); err != nil {
+			what, do, _ := strings.Cut(err.Error(), "; ")
+			c.problem(at, what, cmp.Or(do, "rename the file"))
+			return nil
+		}
 		switch ok, what, do := f.usable(name, d); {
 		case ok:
 			files = append(files, name)
 		case what != "":
 			c.problem(at, name+" "+what, do)
 		}
-		if len(files) > maxFiles {
+		if len(files) > catalog.MaxFiles {
 			return errors.New("too many")
 		}
 		return nil
 	})
 	if err != nil {
-		c.problem(at, fmt.Sprintf("the folder has more than %d files", maxFiles), "put them into an archive or a disk image")
+		c.problem(at, fmt.Sprintf("the folder has more than %d files", catalog.MaxFiles), "put them into an archive or a disk image")
 		return nil
 	}
 	slices.Sort(files)
@@ -57,8 +61,6 @@ func (f *folder) usable(name string, d fs.DirEntry) (ok bool, what, do string) {
 		return false, "is a symbolic link to a folder", "copy the folder, or link its files"
 	case !info.Mode().IsRegular():
 		return false, "is not a regular file", "remove it"
-	case catalog.CheckPath(name) != nil:
-		return false, "has a backslash or control character in its name", "rename it"
 	}
 	return true, "", ""
 }
