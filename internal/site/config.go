@@ -128,7 +128,7 @@ func readNode(m *mapping, n *Node) {
 	cmdline := m.text("cmdline", "")
 	cmdline.value = strings.TrimSpace(cmdline.value)
 	n.Cmdline = cmdline.value
-	if checkLine(m, "cmdline", cmdline, maxCmdline) && m.has("cmdline") {
+	if checkLine(m, "cmdline", cmdline, phase1Cmdline) && m.has("cmdline") {
 		checkHandedOn(m, "cmdline", cmdline, image.Cmdline{Consoles: n.Consoles, Extra: n.Cmdline}.Check())
 	}
 	n.SSHKeys = readSSHKeys(m)
@@ -190,3 +190,7 @@ func checkLine(m *mapping, key string, t text, limit int) bool {
 	}
 	return false
 }
+
+// phase1Cmdline is how long phase 1's kernel command line may be, in bytes: COMMAND_LINE_SIZE of x86 and arm64 kernels, less the
+// zero byte at the end.
+const phase1Cmdline = 2047

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,9 +15,6 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// maxFiles is how many files a system may consist of. Each is an entry of the catalog, which every node reads.
-const maxFiles = 10_000
-
 // all lists every regular file of the folder that belongs to the system (see [Belongs]) but its configuration, sorted by path: what
 // a program may want is not known. Links to files count as files, as they do for kernels. What can't be handed out is a problem.
 func (f *folder) all(c *checker) []string {
@@ -24,7 +22,7 @@ func (f *folder) all(c *checker) []string {
 	var files []string
 	seen := 0
 	err := fs.WalkDir(f.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if seen++; len(files) > maxFiles || seen > 10*maxFiles {
+		if seen++; len(files) > catalog.MaxFiles || seen > 10*catalog.MaxFiles {
 			return errors.New("too many")
 		}
 		if name != "." && !f.belongs(name, d) {
@@ -40,6 +38,11 @@ func (f *folder) all(c *checker) []string {
 		if d.IsDir() || name == SystemFile {
 			return nil
 		}
+		if err := catalog.CheckPath(name); err != nil {
+			what, do, _ := strings.Cut(err.Error(), "; ")
+			c.problem(at, what, cmp.Or(do, "rename the file"))
+			return nil
+		}
 		switch ok, what, do := f.usable(name, d); {
 		case ok:
 			files = append(files, name)
@@ -49,7 +52,7 @@ func (f *folder) all(c *checker) []string {
 		return nil
 	})
 	if err != nil {
-		c.problem(at, fmt.Sprintf("the folder has more than %d files", maxFiles), "put them into an archive or a disk image")
+		c.problem(at, fmt.Sprintf("the folder has more than %d files", catalog.MaxFiles), "put them into an archive or a disk image")
 		return nil
 	}
 	slices.Sort(files)
@@ -84,8 +87,6 @@ func (f *folder) usable(name string, d fs.DirEntry) (ok bool, what, do string) {
 		return false, "is a symbolic link to a folder", "copy the folder, or link its files"
 	case !info.Mode().IsRegular():
 		return false, "", "" // a link to what would not belong
-	case catalog.CheckPath(name) != nil:
-		return false, "has a backslash or control character in its name", "rename it"
 	}
 	if err := f.readable(name); err != nil {
 		return false, fmt.Sprintf("can't be read (%v)", cause(err)), "make it readable for this user"

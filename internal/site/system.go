@@ -86,8 +86,10 @@ func readSystem(c *checker, dir, shown string) (s System, title text, is systemI
 	if m == nil {
 		return s, title, systemWhole
 	}
-	s, title = readSystemConfig(m, &folder{root, shown, map[string]bool{}})
+	f := &folder{root, shown, map[string]bool{}}
+	s, title = readSystemConfig(m, f)
 	s.Name, s.Dir = name, dir
+	f.checkLimits(c, s)
 	return s, title, systemWhole
 }
 

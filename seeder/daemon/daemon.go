@@ -63,6 +63,8 @@ type daemon struct {
 	follower *follower
 	fleet    *fleet.Fleet
 	tests    *tester
+	// lost are why services could not be had.
+	lost []error
 	// retest asks for another self-test.
 	retest chan struct{}
 	// current is the site as it was last published; Options.Site is the one the sockets were opened for. restartKeys are those in which
@@ -98,7 +100,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
 		in := testOf(d.current.Load(), on, missing)
-		in.Serving, in.Wait = true, wait
+		in.Serving, in.Wait, in.Lost = true, wait, d.lost
 		return selftest.Run(ctx, in)
 	}}
 	d.assemble(st, watcher)
