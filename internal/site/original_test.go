@@ -172,6 +172,11 @@ func TestOriginalKeys(t *testing.T) {
 func TestOriginalSystemKeys(t *testing.T) {
 	for _, c := range []struct{ system, key, value, want string }{
 		{"linuxos", "dispname", "Some Linux", "Some Linux: kexec bzImage [initrd.gz] break"},
+		{"linuxos", "dispname", "2018", "2018: kexec bzImage [initrd.gz] break"},
+		{"linuxos", "dispname", "1.50", "1.50: kexec bzImage [initrd.gz] break"},
+		{"linuxos", "dispname", "True", "True: kexec bzImage [initrd.gz] break"},
+		{"linuxos", "dispname", "2018-01-31", "2018-01-31: kexec bzImage [initrd.gz] break"},
+		{"hello", "binargs", "0x10", `TestBin: bin hello ["0x10"]`},
 		{"linuxos", "dispname", "", "problem 1:1: dispname is missing"},
 		{"linuxos", "dispname", "TestBin", "problem 1:11: dispname \"TestBin\" is also that of"},
 		{"linuxos", "method", "", "problem 1:1: method is missing"},
