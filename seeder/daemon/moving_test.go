@@ -88,7 +88,7 @@ func TestInterfaceMoves(t *testing.T) {
 	setAddress(t, "10.98.0.1")
 	s := newSiteAt(t, "10.98.0.1")
 	ports := s.Ports
-	config := fmt.Sprintf("version: 1\nname: room\nserve: {interfaces: [room0]}\ndhcp: {mode: off}\nports: {http: %d, tftp: 0, torrent: %d}\n",
+	config := fmt.Sprintf("version: 1\nname: room\nserve: {interfaces: [room0]}\ndhcp: {mode: proxy}\nports: {http: %d, tftp: 69, torrent: %d}\n",
 		ports.HTTP, ports.Torrent)
 	must(t, os.WriteFile(filepath.Join(s.Dir, site.ConfigFile), []byte(config), 0o644))
 	s, problems := site.Load(s.Dir)
@@ -105,12 +105,22 @@ func TestInterfaceMoves(t *testing.T) {
 		conn, err := net.DialTimeout("tcp4", fmt.Sprintf("%s:%d", at, ports.Torrent), 5*time.Second)
 		must(t, err)
 		conn.Close()
+		conn, err = net.Dial("udp4", at+":69")
+		must(t, err)
+		defer conn.Close()
+		_, err = conn.Write([]byte("\x00\x02no writing\x00octet\x00"))
+		must(t, err)
+		must(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+		if _, err := conn.Read(make([]byte, 600)); err != nil {
+			t.Errorf("TFTP at %s: %v", at, err)
+		}
 	}
 	served("10.98.0.1")
 	setAddress(t, "") // the cable is out
 	setAddress(t, "10.98.0.1")
 	served("10.98.0.1")
 	setAddress(t, "10.98.0.2")
+	r.awaitLog("DHCP service listens", "interface=room0 addr=10.98.0.2")
 	r.awaitLog("has another address", "10.98.0.2")
 	served("10.98.0.2")
 	if conn, err := net.DialTimeout("tcp4", fmt.Sprintf("10.98.0.1:%d", ports.HTTP), time.Second); err == nil {
@@ -121,6 +131,7 @@ func TestInterfaceMoves(t *testing.T) {
 	must(t, err)
 	must(t, netlink.LinkDel(link))
 	setAddress(t, "10.98.0.3")
+	r.awaitLog("DHCP service listens", "interface=room0 addr=10.98.0.3")
 	r.awaitLog("has another address", "10.98.0.3")
 	served("10.98.0.3")
 }
