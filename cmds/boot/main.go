@@ -22,6 +22,7 @@ import (
 	"os"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 	"github.com/boottorrent/boottorrent/initramfs/node"
 	"github.com/boottorrent/boottorrent/internal/version"
@@ -51,7 +52,7 @@ func run(ctx context.Context) int {
 	}
 	code := boot.ExitReboot
 	last := "rebooting"
-	if boot.Run(ctx, n, n.Report) == boot.PowerOff {
+	if boot.Run(ctx, n, n.Report) == decision.PowerOff {
 		code, last = boot.ExitPowerOff, "powering off"
 	}
 	n.Log("%s", last)

@@ -7,33 +7,10 @@ import (
 	"context"
 	"errors"
 
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
-
-// Action is what a person, or a countdown, decides.
-type Action int
-
-// The actions. Start is the zero value: go on.
-const (
-	Start Action = iota
-	// Retry does the failed step again, beginning with what it depends on.
-	Retry
-	// Choose goes (back) to the chooser, which then waits for a person.
-	Choose
-	// Shell opens a shell and comes back.
-	Shell
-	// Reboot and PowerOff end the boot.
-	Reboot
-	PowerOff
-)
-
-// Choice is the outcome of the chooser, or what follows a system that has ended.
-type Choice struct {
-	// Action is Start (System), Choose, Shell, Reboot or PowerOff.
-	Action Action
-	System string
-}
 
 // Trouble is a step that failed.
 type Trouble struct {
@@ -61,16 +38,16 @@ type Steps interface {
 	Catalog(ctx context.Context) (*catalog.Catalog, error)
 	// Choose returns the person's choice, or the default's when its countdown ends. wait means that the countdown has
 	// been stopped already.
-	Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (Choice, error)
+	Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (decision.Decision, error)
 	Fetch(ctx context.Context, sys catalog.System) error
 	// Seed gives the system to others for as long as the rule says.
 	Seed(ctx context.Context, sys catalog.System, rule catalog.Seeding) error
 	// Launch starts the system. One that takes the machine over never comes back but with an error; of one that ran beside
 	// this program and has ended Launch returns what follows: Start, Choose, Reboot or PowerOff.
-	Launch(ctx context.Context, sys catalog.System) (Choice, error)
+	Launch(ctx context.Context, sys catalog.System) (decision.Decision, error)
 
 	// Problem shows what went wrong and returns what to do: anything but Start.
-	Problem(ctx context.Context, t Trouble) Action
+	Problem(ctx context.Context, t Trouble) decision.Action
 	Shell(ctx context.Context)
 }
 
@@ -99,7 +76,7 @@ func (e errNotListed) Error() string {
 
 // Run takes the steps in order until a system has started, in which case it never returns, or until somebody decides
 // on Reboot or PowerOff, which it returns. When ctx ends it returns Reboot.
-func Run(ctx context.Context, steps Steps, observer Observer) Action {
+func Run(ctx context.Context, steps Steps, observer Observer) decision.Action {
 	s := &sequence{steps: steps, observer: observer}
 	step := report.Hardware
 	failures := map[report.Step]int{} // in a row; a step's own success ends its row, not that of the steps before it
@@ -113,24 +90,24 @@ func Run(ctx context.Context, steps Steps, observer Observer) Action {
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
-			return Reboot
+			return decision.Reboot
 		case errors.Is(err, ErrCancelled):
-			next, action = s.back(), Start
+			next, action = s.back(), decision.Start
 		case errors.Is(err, ErrStale) && failures[step] == 1:
-			next, action = report.Catalog, Start
+			next, action = report.Catalog, decision.Start
 		default:
 			next, action = s.trouble(ctx, Trouble{Step: step, Err: err, Attempt: failures[step]})
 		}
-		if action == Reboot || action == PowerOff {
+		if action == decision.Reboot || action == decision.PowerOff {
 			return action
 		}
 		step = next
 	}
-	return Reboot
+	return decision.Reboot
 }
 
 // do takes one step and returns the one that follows.
-func (s *sequence) do(ctx context.Context, step report.Step) (next report.Step, action Action, err error) {
+func (s *sequence) do(ctx context.Context, step report.Step) (next report.Step, action decision.Action, err error) {
 	s.observer.Begin(step)
 	switch step {
 	case report.Hardware:
@@ -147,65 +124,65 @@ func (s *sequence) do(ctx context.Context, step report.Step) (next report.Step, 
 	default:
 		next, action, err = s.withSystem(ctx, step)
 	}
-	if action != Shell {
+	if action != decision.Shell {
 		s.observer.End(err)
 	}
 	return next, action, err
 }
 
 // choose asks, unless the choice was made before a failure and is only being tried again.
-func (s *sequence) choose(ctx context.Context) (report.Step, Action, error) {
+func (s *sequence) choose(ctx context.Context) (report.Step, decision.Action, error) {
 	if s.system != "" {
-		return report.Fetch, Start, nil
+		return report.Fetch, decision.Start, nil
 	}
 	choice, err := s.steps.Choose(ctx, s.cat, s.wait)
 	if err != nil {
-		return report.Choose, Start, err
+		return report.Choose, decision.Start, err
 	}
 	switch choice.Action {
-	case Start:
+	case decision.Start:
 		s.system = choice.System
-		return report.Fetch, Start, nil
-	case Shell:
+		return report.Fetch, decision.Start, nil
+	case decision.Shell:
 		s.wait = true
 		s.steps.Shell(ctx)
-		return report.Choose, Shell, nil
+		return report.Choose, decision.Shell, nil
 	}
 	return report.Choose, choice.Action, nil
 }
 
 // withSystem takes the steps that are about the chosen system.
-func (s *sequence) withSystem(ctx context.Context, step report.Step) (report.Step, Action, error) {
+func (s *sequence) withSystem(ctx context.Context, step report.Step) (report.Step, decision.Action, error) {
 	sys, ok := s.cat.System(s.system)
 	if !ok {
 		name := s.system
 		s.system = "" // and where nobody is, the countdown of the next chooser goes on by itself
-		return report.Choose, Start, errNotListed{name}
+		return report.Choose, decision.Start, errNotListed{name}
 	}
 	switch step {
 	case report.Fetch:
-		return report.Seed, Start, s.steps.Fetch(ctx, sys)
+		return report.Seed, decision.Start, s.steps.Fetch(ctx, sys)
 	case report.Seed:
-		return report.Launch, Start, s.steps.Seed(ctx, sys, s.cat.Defaults.Leaving())
+		return report.Launch, decision.Start, s.steps.Seed(ctx, sys, s.cat.Defaults.Leaving())
 	}
 	return s.launch(ctx, sys)
 }
 
 // launch starts the system. What follows one that ended begins with a fresh catalog: it may have run for days.
-func (s *sequence) launch(ctx context.Context, sys catalog.System) (report.Step, Action, error) {
+func (s *sequence) launch(ctx context.Context, sys catalog.System) (report.Step, decision.Action, error) {
 	choice, err := s.steps.Launch(ctx, sys)
 	if err != nil {
-		return report.Launch, Start, err
+		return report.Launch, decision.Start, err
 	}
 	switch choice.Action {
-	case Reboot, PowerOff:
+	case decision.Reboot, decision.PowerOff:
 		return report.Launch, choice.Action, nil
-	case Start:
+	case decision.Start:
 		s.system = choice.System
 	default:
 		s.back()
 	}
-	return report.Network, Start, nil
+	return report.Network, decision.Start, nil
 }
 
 // back forgets the choice: the chooser comes next, and waits for a person.
@@ -215,23 +192,23 @@ func (s *sequence) back() report.Step {
 }
 
 // trouble shows a failure and returns where to go on.
-func (s *sequence) trouble(ctx context.Context, t Trouble) (report.Step, Action) {
+func (s *sequence) trouble(ctx context.Context, t Trouble) (report.Step, decision.Action) {
 	t.CanChoose = s.cat != nil && report.Index(t.Step) > report.Index(report.Catalog)
 	for ctx.Err() == nil {
 		switch action := s.steps.Problem(ctx, t); action {
-		case Shell:
+		case decision.Shell:
 			s.steps.Shell(ctx)
-		case Choose:
+		case decision.Choose:
 			if t.CanChoose {
-				return s.back(), Start
+				return s.back(), decision.Start
 			}
-		case Reboot, PowerOff:
+		case decision.Reboot, decision.PowerOff:
 			return t.Step, action
 		default:
-			return retryFrom(t.Step), Start
+			return retryFrom(t.Step), decision.Start
 		}
 	}
-	return t.Step, Reboot
+	return t.Step, decision.Reboot
 }
 
 // retryFrom is the step to begin with when one is tried again: what it was given may be what has changed since. A

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -15,10 +16,10 @@ import (
 // script is a machine whose steps fail as a test says, and which writes down what happened.
 type script struct {
 	cat      *catalog.Catalog
-	choices  []Choice           // what the chooser answers, one a call
-	failures map[string][]error // by step, one a call; then nil
-	answers  []Action           // what Problem answers, one a call
-	outcomes []Choice           // what follows the systems that end, one a call; later ones take the machine over
+	choices  []decision.Decision // what the chooser answers, one a call
+	failures map[string][]error  // by step, one a call; then nil
+	answers  []decision.Action   // what Problem answers, one a call
+	outcomes []decision.Decision // what follows the systems that end, one a call; later ones take the machine over
 	log      []string
 	cancel   context.CancelFunc
 }
@@ -39,10 +40,10 @@ func (s *script) Discover(context.Context) error { return s.step("discover") }
 func (s *script) Catalog(context.Context) (*catalog.Catalog, error) {
 	return s.cat, s.step("catalog")
 }
-func (s *script) Choose(_ context.Context, _ *catalog.Catalog, wait bool) (Choice, error) {
+func (s *script) Choose(_ context.Context, _ *catalog.Catalog, wait bool) (decision.Decision, error) {
 	err := s.step(fmt.Sprintf("choose wait=%v", wait))
 	if len(s.choices) == 0 {
-		return Choice{Action: PowerOff}, err
+		return decision.Decision{Action: decision.PowerOff}, err
 	}
 	c := s.choices[0]
 	s.choices = s.choices[1:]
@@ -54,9 +55,9 @@ func (s *script) Fetch(_ context.Context, sys catalog.System) error {
 func (s *script) Seed(_ context.Context, sys catalog.System, rule catalog.Seeding) error {
 	return s.step(fmt.Sprintf("seed %s %d", sys.Name, rule.Limit))
 }
-func (s *script) Launch(_ context.Context, sys catalog.System) (Choice, error) {
+func (s *script) Launch(_ context.Context, sys catalog.System) (decision.Decision, error) {
 	if err := s.step("launch " + sys.Name); err != nil {
-		return Choice{}, err
+		return decision.Decision{}, err
 	}
 	if len(s.outcomes) > 0 {
 		c := s.outcomes[0]
@@ -64,12 +65,12 @@ func (s *script) Launch(_ context.Context, sys catalog.System) (Choice, error) {
 		return c, nil
 	}
 	s.cancel() // a started system: phase 1 is over
-	return Choice{}, errors.New("gone")
+	return decision.Decision{}, errors.New("gone")
 }
-func (s *script) Problem(_ context.Context, t Trouble) Action {
+func (s *script) Problem(_ context.Context, t Trouble) decision.Action {
 	s.log = append(s.log, fmt.Sprintf("problem %s %q attempt=%d choose=%v", t.Step, t.Err, t.Attempt, t.CanChoose))
 	if len(s.answers) == 0 {
-		return PowerOff
+		return decision.PowerOff
 	}
 	a := s.answers[0]
 	s.answers = s.answers[1:]
@@ -85,7 +86,7 @@ func (unseen) End(error)         {}
 
 func TestRun(t *testing.T) {
 	cat := &catalog.Catalog{Defaults: catalog.Defaults{SeedTime: 7}, Systems: []catalog.System{{Name: "tiny"}, {Name: "big"}}}
-	tiny, big := Choice{System: "tiny"}, Choice{System: "big"}
+	tiny, big := decision.Decision{Action: decision.Start, System: "tiny"}, decision.Decision{Action: decision.Start, System: "big"}
 	full := errors.New("memory is full")
 	begin := []string{"hardware", "network", "discover", "catalog"}
 	for _, c := range []struct {
@@ -93,52 +94,52 @@ func TestRun(t *testing.T) {
 		script
 		want []string // after begin
 	}{
-		{"straight", script{choices: []Choice{tiny}},
+		{"straight", script{choices: []decision.Decision{tiny}},
 			[]string{"choose wait=false", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"a failed fetch is retried from the catalog, without asking again",
-			script{choices: []Choice{tiny}, failures: map[string][]error{"fetch": {full, full}}, answers: []Action{Retry, Retry}},
+			script{choices: []decision.Decision{tiny}, failures: map[string][]error{"fetch": {full, full}}, answers: []decision.Action{decision.Retry, decision.Retry}},
 			[]string{"choose wait=false", "fetch tiny", `problem fetch "memory is full" attempt=1 choose=true`, "catalog", "fetch tiny",
 				`problem fetch "memory is full" attempt=2 choose=true`, "catalog", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"another system",
-			script{choices: []Choice{big, tiny}, failures: map[string][]error{"fetch": {full}}, answers: []Action{Choose}},
+			script{choices: []decision.Decision{big, tiny}, failures: map[string][]error{"fetch": {full}}, answers: []decision.Action{decision.Choose}},
 			[]string{"choose wait=false", "fetch big", `problem fetch "memory is full" attempt=1 choose=true`,
 				"choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"cancelled by a person",
-			script{choices: []Choice{big, tiny}, failures: map[string][]error{"fetch": {ErrCancelled}}},
+			script{choices: []decision.Decision{big, tiny}, failures: map[string][]error{"fetch": {ErrCancelled}}},
 			[]string{"choose wait=false", "fetch big", "choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"a stale catalog is read again without a word, but only once",
-			script{choices: []Choice{tiny}, failures: map[string][]error{"fetch": {ErrStale, ErrStale}}, answers: []Action{PowerOff}},
+			script{choices: []decision.Decision{tiny}, failures: map[string][]error{"fetch": {ErrStale, ErrStale}}, answers: []decision.Action{decision.PowerOff}},
 			[]string{"choose wait=false", "fetch tiny", "catalog", "fetch tiny",
 				`problem fetch "the catalog has changed meanwhile" attempt=2 choose=true`}},
-		{"a system that has gone", script{choices: []Choice{{System: "gone"}, tiny}, answers: []Action{Choose}},
+		{"a system that has gone", script{choices: []decision.Decision{{Action: decision.Start, System: "gone"}, tiny}, answers: []decision.Action{decision.Choose}},
 			[]string{"choose wait=false", `problem fetch "the catalog no longer lists the system gone; choose another" attempt=1 choose=true`,
 				"choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
-		{"a system that has gone, and nobody there: the next chooser counts down", script{choices: []Choice{{System: "gone"}, tiny}, answers: []Action{Retry}},
+		{"a system that has gone, and nobody there: the next chooser counts down", script{choices: []decision.Decision{{Action: decision.Start, System: "gone"}, tiny}, answers: []decision.Action{decision.Retry}},
 			[]string{"choose wait=false", `problem fetch "the catalog no longer lists the system gone; choose another" attempt=1 choose=true`,
 				"catalog", "choose wait=false", "fetch tiny", "seed tiny 7", "launch tiny"}},
-		{"shell, then a system", script{choices: []Choice{{Action: Shell}, tiny}},
+		{"shell, then a system", script{choices: []decision.Decision{{Action: decision.Shell}, tiny}},
 			[]string{"choose wait=false", "shell", "choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"shell from a problem, then reboot",
-			script{choices: []Choice{tiny}, failures: map[string][]error{"launch": {full}}, answers: []Action{Shell, Reboot}},
+			script{choices: []decision.Decision{tiny}, failures: map[string][]error{"launch": {full}}, answers: []decision.Action{decision.Shell, decision.Reboot}},
 			[]string{"choose wait=false", "fetch tiny", "seed tiny 7", "launch tiny", `problem launch "memory is full" attempt=1 choose=true`,
 				"shell", `problem launch "memory is full" attempt=1 choose=true`}},
-		{"a chain", script{choices: []Choice{big}, outcomes: []Choice{tiny}},
+		{"a chain", script{choices: []decision.Decision{big}, outcomes: []decision.Decision{tiny}},
 			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog",
 				"fetch tiny", "seed tiny 7", "launch tiny"}},
-		{"back to the menu after a system", script{choices: []Choice{big, tiny}, outcomes: []Choice{{Action: Choose}}},
+		{"back to the menu after a system", script{choices: []decision.Decision{big, tiny}, outcomes: []decision.Decision{{Action: decision.Choose}}},
 			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog", "choose wait=true",
 				"fetch tiny", "seed tiny 7", "launch tiny"}},
-		{"reboot after a system", script{choices: []Choice{big}, outcomes: []Choice{{Action: Reboot}}},
+		{"reboot after a system", script{choices: []decision.Decision{big}, outcomes: []decision.Decision{{Action: decision.Reboot}}},
 			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big"}},
-		{"a failure in a chain is retried there", script{choices: []Choice{big}, outcomes: []Choice{tiny},
-			failures: map[string][]error{"seed": {nil, full}}, answers: []Action{Retry}},
+		{"a failure in a chain is retried there", script{choices: []decision.Decision{big}, outcomes: []decision.Decision{tiny},
+			failures: map[string][]error{"seed": {nil, full}}, answers: []decision.Action{decision.Retry}},
 			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog", "fetch tiny", "seed tiny 7",
 				`problem seed "memory is full" attempt=1 choose=true`, "catalog", "fetch tiny", "seed tiny 7", "launch tiny"}},
-		{"a chain to a system that has gone", script{choices: []Choice{big, tiny}, outcomes: []Choice{{System: "gone"}}, answers: []Action{Choose}},
+		{"a chain to a system that has gone", script{choices: []decision.Decision{big, tiny}, outcomes: []decision.Decision{{Action: decision.Start, System: "gone"}}, answers: []decision.Action{decision.Choose}},
 			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog",
 				`problem fetch "the catalog no longer lists the system gone; choose another" attempt=1 choose=true`,
 				"choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
-		{"power off", script{choices: []Choice{{Action: PowerOff}}}, []string{"choose wait=false"}},
+		{"power off", script{choices: []decision.Decision{{Action: decision.PowerOff}}}, []string{"choose wait=false"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -155,11 +156,11 @@ func TestRun(t *testing.T) {
 
 func TestEarlyTrouble(t *testing.T) {
 	dark := errors.New("dark")
-	s := &script{failures: map[string][]error{"network": {dark}, "catalog": {dark}}, answers: []Action{Choose, Retry, PowerOff}}
+	s := &script{failures: map[string][]error{"network": {dark}, "catalog": {dark}}, answers: []decision.Action{decision.Choose, decision.Retry, decision.PowerOff}}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s.cancel = cancel
-	if got := Run(ctx, s, unseen{}); got != PowerOff {
+	if got := Run(ctx, s, unseen{}); got != decision.PowerOff {
 		t.Errorf("ended with %v, want PowerOff", got)
 	}
 	// There is nothing to choose from before the first catalog: Choose is asked again. A catalog that can't be had

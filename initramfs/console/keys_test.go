@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 )
 
@@ -99,8 +100,8 @@ func TestRunHearsOnlyKeys(t *testing.T) {
 	ended := run(t.Context(), set, menu.NewChooser(menu.ChooserConfig{Items: items, Default: "a", Timeout: 2}), nil)
 	serial.see("> First")
 	serial.send("\x00\x13\x11\xff\x1b[24;80R\x1b]11;rgb:0/0/0\a\r\nRING\r\n\r\nNO CARRIER\r\n\x1b[")
-	want := menu.Choice{Action: menu.Start, System: "a"}
-	if got := wait(t, ended).model.(menu.Chooser).Choice(); got != want {
+	want := decision.Decision{Action: decision.Start, System: "a"}
+	if got := wait(t, ended).model.(menu.Chooser).Answer(); got != want {
 		t.Errorf("%+v, want %+v: the countdown's", got, want)
 	}
 }

@@ -3,10 +3,10 @@ package console
 import (
 	"strings"
 	"testing"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -27,8 +27,8 @@ func TestRunShowsTheSameEverywhere(t *testing.T) {
 	if o.err != nil || o.console != "ttyS0" {
 		t.Errorf("ended by %q, %v; want ttyS0", o.console, o.err)
 	}
-	want := menu.Choice{Action: menu.Start, System: "three", ByPerson: true}
-	if got := o.model.(menu.Chooser).Choice(); got != want {
+	want := decision.Decision{Action: decision.Start, System: "three", ByPerson: true}
+	if got := o.model.(menu.Chooser).Answer(); got != want {
 		t.Errorf("choice %+v, want %+v", got, want)
 	}
 	if strings.Contains(serial.all(), "\x1b[1;") || strings.Contains(serial.all(), "►") {
@@ -42,8 +42,7 @@ func TestRunSplitSequence(t *testing.T) {
 	ended := run(t.Context(), set, chooser(), nil)
 	serial.see("> First system")
 	for _, b := range "\x1b[B" {
-		serial.send(string(b))
-		time.Sleep(2 * time.Millisecond)
+		serial.send(string(b)) // the reader takes one at a time, and waits for the next
 	}
 	serial.see("> Second system")
 	serial.send("\r")
@@ -59,7 +58,7 @@ func TestRunEvents(t *testing.T) {
 	serial.see("25 %")
 	events <- menu.TransferDone{}
 	o := wait(t, ended)
-	if o.err != nil || o.console != "" || o.model.(menu.Transfer).Outcome() != menu.Done {
+	if o.err != nil || o.console != "" || o.model.(menu.Transfer).Answer().Action != decision.Done {
 		t.Errorf("%+v", o)
 	}
 }
@@ -68,7 +67,7 @@ func TestRunCountdown(t *testing.T) {
 	set, _, _ := room(t)
 	m := menu.NewChooser(menu.ChooserConfig{Items: []menu.Item{{Name: "a"}}, Default: "a", Timeout: 1})
 	o := wait(t, run(t.Context(), set, m, nil))
-	if got := o.model.(menu.Chooser).Choice(); got != (menu.Choice{Action: menu.Start, System: "a"}) || o.console != "" {
+	if got := o.model.(menu.Chooser).Answer(); got != (decision.Decision{Action: decision.Start, System: "a"}) || o.console != "" {
 		t.Errorf("%+v by %q, %v", got, o.console, o.err)
 	}
 }

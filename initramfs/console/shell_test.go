@@ -38,7 +38,7 @@ func TestShell(t *testing.T) {
 		chosen := run(t.Context(), set, chooser(), nil)
 		serial.see("First system")
 		serial.send("j\r")
-		if o := wait(t, chosen); o.console != "ttyS0" || o.model.(menu.Chooser).Choice().System != "two" {
+		if o := wait(t, chosen); o.console != "ttyS0" || o.model.(menu.Chooser).Answer().System != "two" {
 			t.Errorf("after the shell: %+v", o)
 		}
 		vga.vt.Write([]byte("\x1b[2J"))

@@ -13,6 +13,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -60,7 +61,7 @@ func TestRunDiscardsEarlierKeys(t *testing.T) {
 	ended := run(t.Context(), set, chooser(), nil)
 	vga.see("First system")
 	vga.send("j\r")
-	if got := wait(t, ended).model.(menu.Chooser).Choice().System; got != "two" {
+	if got := wait(t, ended).model.(menu.Chooser).Answer().System; got != "two" {
 		t.Errorf("chose %q, want two", got)
 	}
 }
@@ -81,7 +82,7 @@ func TestRunDeadConsole(t *testing.T) {
 	serial.send("c")
 	serial.see("Press c again")
 	serial.send("c")
-	if o := wait(t, ended); o.console != "ttyS0" || o.model.(menu.Transfer).Outcome() != menu.Cancel {
+	if o := wait(t, ended); o.console != "ttyS0" || o.model.(menu.Transfer).Answer().Action != decision.Choose {
 		t.Errorf("%+v", o)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -126,7 +127,7 @@ func TestRunContext(t *testing.T) {
 	cause := errors.New("enough")
 	cancel(cause)
 	o := wait(t, ended)
-	if !errors.Is(o.err, cause) || o.console != "" || o.model.(menu.Chooser).Choice().Action != menu.None {
+	if !errors.Is(o.err, cause) || o.console != "" || o.model.(menu.Chooser).Answer().Action != decision.None {
 		t.Errorf("%+v", o)
 	}
 	if serial.modes().Lflag&unix.ICANON == 0 {

@@ -9,6 +9,8 @@ import (
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 )
 
 const (
@@ -40,6 +42,8 @@ type base struct {
 	log           []string
 	overlay       overlay
 
+	answer decision.Decision
+
 	// asked is the key that waits for its second press until askedUntil.
 	asked      string
 	askedUntil time.Time
@@ -69,6 +73,28 @@ func (b base) update(msg tea.Msg) base {
 		if len(b.log) > keptLines {
 			b.log = b.log[len(b.log)-keptLines:]
 		}
+	}
+	return b
+}
+
+// Answer is what was decided; its Action is None until there is one.
+func (b base) Answer() decision.Decision { return b.answer }
+
+// over is whether there is an answer.
+func (b base) over() bool { return b.answer.Action != decision.None }
+
+// decide is a person's answer.
+func (b base) decide(action decision.Action) base {
+	b.answer = decision.Decision{Action: action, ByPerson: true}
+	return b
+}
+
+// confirm is a person's answer with the second press of a key; asked is the key that waited when it was pressed.
+func (b base) confirm(k, asked string, action decision.Action) base {
+	b.asked = asked
+	b, sure := b.ask(k)
+	if sure {
+		return b.decide(action)
 	}
 	return b
 }

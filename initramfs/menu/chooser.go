@@ -10,6 +10,8 @@ import (
 	"github.com/charmbracelet/bubbles/key"
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 )
 
 // Item is one system of the list.
@@ -37,16 +39,6 @@ type ChooserConfig struct {
 	Notices []string
 }
 
-// Choice is the answer of a Chooser.
-type Choice struct {
-	// Action is Start, Shell, Reboot or PowerOff; None if the screen was ended from outside.
-	Action Action
-	// System is the name of the item to Start.
-	System string
-	// ByPerson is false if the countdown chose.
-	ByPerson bool
-}
-
 // Chooser lists the systems and lets a person, or a countdown, choose one.
 type Chooser struct {
 	base
@@ -64,7 +56,6 @@ type Chooser struct {
 	skipped   int    // how many of its lines were scrolled away; more than there are mean the last ones
 	// heading is the line above the list, doing what the countdown says of the default.
 	heading, doing string
-	choice         Choice
 }
 
 type chooserKeys struct {
@@ -131,15 +122,12 @@ func (c *Chooser) setDefault(timeout int) {
 	c.moveTo(c.deflt)
 }
 
-// Choice is the answer; it is the zero Choice until there is one.
-func (c Chooser) Choice() Choice { return c.choice }
-
 // Init implements tea.Model.
 func (c Chooser) Init() tea.Cmd { return nil }
 
 // Update implements tea.Model.
 func (c Chooser) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if c.choice.Action != None {
+	if c.over() {
 		return c, nil
 	}
 	c.base = c.base.update(msg)
@@ -147,12 +135,12 @@ func (c Chooser) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case Tick:
 		var ended bool
 		if c.count, ended = c.count.tick(msg.Now); ended {
-			c.choice = Choice{Action: Start, System: c.deflt}
+			c.answer = decision.Decision{Action: decision.Start, System: c.deflt}
 		}
 	case tea.KeyMsg:
 		c = c.press(msg)
 	}
-	if c.choice.Action != None {
+	if c.over() {
 		return c, tea.Quit
 	}
 	return c, nil
@@ -187,13 +175,11 @@ func (c Chooser) press(msg tea.KeyMsg) Chooser {
 	case key.Matches(msg, c.keys.Describe):
 		c.reading, c.skipped = len(c.shown()) > 0, 0
 	case key.Matches(msg, c.keys.Shell):
-		c.choice = Choice{Action: Shell, ByPerson: true}
+		c.base = c.decide(decision.Shell)
 	case key.Matches(msg, c.keys.Reboot):
-		c.asked = asked
-		c.confirm("r", Reboot)
+		c.base = c.confirm("r", asked, decision.Reboot)
 	case key.Matches(msg, c.keys.PowerOff):
-		c.asked = asked
-		c.confirm("p", PowerOff)
+		c.base = c.confirm("p", asked, decision.PowerOff)
 	}
 	return c
 }
@@ -292,15 +278,7 @@ func (c *Chooser) start() {
 		c.message = fmt.Sprintf("%s can't be started here: %s.", item.Title, clean(item.Unavailable))
 		return
 	}
-	c.choice = Choice{Action: Start, System: item.Name, ByPerson: true}
-}
-
-// confirm takes an action with the second press of a key.
-func (c *Chooser) confirm(k string, action Action) {
-	var sure bool
-	if c.base, sure = c.ask(k); sure {
-		c.choice = Choice{Action: action, ByPerson: true}
-	}
+	c.answer = decision.Decision{Action: decision.Start, System: item.Name, ByPerson: true}
 }
 
 // shown are the items that pass the filter: all its words are in name, title or description.

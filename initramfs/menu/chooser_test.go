@@ -6,59 +6,61 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 )
 
 func TestChooserKeys(t *testing.T) {
-	person := func(action Action, system string) Choice {
-		return Choice{Action: action, System: system, ByPerson: true}
+	person := func(action decision.Action, system string) decision.Decision {
+		return decision.Decision{Action: action, System: system, ByPerson: true}
 	}
 	for name, tt := range map[string]struct {
 		play []any
-		want Choice
+		want decision.Decision
 	}{
-		"nothing":               {nil, Choice{}},
-		"enter":                 {[]any{"<enter>"}, person(Start, "debian")},
-		"line feed":             {[]any{"<lf>"}, person(Start, "debian")},
-		"down":                  {[]any{"<down><enter>"}, person(Start, "lab")},
-		"j k":                   {[]any{"jjkkj<enter>"}, person(Start, "lab")},
-		"not above the first":   {[]any{"<up><up><enter>"}, person(Start, "debian")},
-		"end":                   {[]any{"<end><enter>"}, person(Start, "memtest")},
-		"end, home":             {[]any{"<end><home><enter>"}, person(Start, "debian")},
-		"pgdn":                  {[]any{"<pgdn><enter>"}, person(Start, "memtest")},
-		"pgdn, pgup":            {[]any{"<pgdn><pgup><enter>"}, person(Start, "debian")},
-		"unavailable":           {[]any{"jj<enter>"}, Choice{}},
-		"filter":                {[]any{"/mem<enter>"}, person(Start, "memtest")},
-		"filter is no command":  {[]any{"/sr<enter>"}, Choice{}},
-		"filter by description": {[]any{"/PUPILS use<enter>"}, person(Start, "lab")},
-		"filter, down":          {[]any{"/e<down><enter>"}, person(Start, "lab")},
-		"filter, backspace":     {[]any{"/memx<bs><enter>"}, person(Start, "memtest")},
-		"filter, space":         {[]any{"/mem<space>test<enter>"}, person(Start, "memtest")},
-		"filter, esc":           {[]any{"/mem<esc>k<enter>"}, Choice{}}, // the cursor stays on memtest; above it is big
-		"filter, no match":      {[]any{"/zzz<enter>"}, Choice{}},
-		"no match, esc":         {[]any{"/zzz<esc><enter>"}, person(Start, "debian")},
-		"clipboard":             {[]any{"/<ctrl+v>mem<enter>"}, person(Start, "memtest")},
-		"hidden":                {[]any{"/secret<enter>"}, person(Start, "secret")},
-		"hidden, part of it":    {[]any{"/secre<enter>"}, Choice{}},
-		"described, started":    {[]any{"dj<enter>"}, person(Start, "debian")},
-		"described, gone back":  {[]any{"dsj<enter>"}, person(Start, "lab")},
-		"nothing to describe":   {[]any{"/zzz<esc>d<esc>s"}, person(Shell, "")},
-		"shell":                 {[]any{"s"}, person(Shell, "")},
-		"reboot once":           {[]any{"r"}, Choice{}},
-		"reboot twice":          {[]any{"rr"}, person(Reboot, "")},
-		"reboot, other key":     {[]any{"rjr"}, Choice{}},
-		"reboot, too late":      {[]any{0 * time.Second, "r", 6 * time.Second, "r"}, Choice{}},
-		"reboot, in time":       {[]any{0 * time.Second, "r", 4 * time.Second, "r"}, person(Reboot, "")},
-		"power off":             {[]any{"pp"}, person(PowerOff, "")},
-		"r then p":              {[]any{"rp"}, Choice{}},
-		"overlay takes a key":   {[]any{"is"}, Choice{}},
-		"overlay, then a key":   {[]any{"i<esc>s"}, person(Shell, "")},
-		"help takes a key":      {[]any{"?<enter>"}, Choice{}},
-		"ctrl+c":                {[]any{"<ctrl+c>"}, Choice{}},
-		"deaf afterwards":       {[]any{"<enter>j<enter>s"}, person(Start, "debian")},
+		"nothing":               {nil, decision.Decision{}},
+		"enter":                 {[]any{"<enter>"}, person(decision.Start, "debian")},
+		"line feed":             {[]any{"<lf>"}, person(decision.Start, "debian")},
+		"down":                  {[]any{"<down><enter>"}, person(decision.Start, "lab")},
+		"j k":                   {[]any{"jjkkj<enter>"}, person(decision.Start, "lab")},
+		"not above the first":   {[]any{"<up><up><enter>"}, person(decision.Start, "debian")},
+		"end":                   {[]any{"<end><enter>"}, person(decision.Start, "memtest")},
+		"end, home":             {[]any{"<end><home><enter>"}, person(decision.Start, "debian")},
+		"pgdn":                  {[]any{"<pgdn><enter>"}, person(decision.Start, "memtest")},
+		"pgdn, pgup":            {[]any{"<pgdn><pgup><enter>"}, person(decision.Start, "debian")},
+		"unavailable":           {[]any{"jj<enter>"}, decision.Decision{}},
+		"filter":                {[]any{"/mem<enter>"}, person(decision.Start, "memtest")},
+		"filter is no command":  {[]any{"/sr<enter>"}, decision.Decision{}},
+		"filter by description": {[]any{"/PUPILS use<enter>"}, person(decision.Start, "lab")},
+		"filter, down":          {[]any{"/e<down><enter>"}, person(decision.Start, "lab")},
+		"filter, backspace":     {[]any{"/memx<bs><enter>"}, person(decision.Start, "memtest")},
+		"filter, space":         {[]any{"/mem<space>test<enter>"}, person(decision.Start, "memtest")},
+		"filter, esc":           {[]any{"/mem<esc>k<enter>"}, decision.Decision{}}, // the cursor stays on memtest; above it is big
+		"filter, no match":      {[]any{"/zzz<enter>"}, decision.Decision{}},
+		"no match, esc":         {[]any{"/zzz<esc><enter>"}, person(decision.Start, "debian")},
+		"clipboard":             {[]any{"/<ctrl+v>mem<enter>"}, person(decision.Start, "memtest")},
+		"hidden":                {[]any{"/secret<enter>"}, person(decision.Start, "secret")},
+		"hidden, part of it":    {[]any{"/secre<enter>"}, decision.Decision{}},
+		"described, started":    {[]any{"dj<enter>"}, person(decision.Start, "debian")},
+		"described, gone back":  {[]any{"dsj<enter>"}, person(decision.Start, "lab")},
+		"nothing to describe":   {[]any{"/zzz<esc>d<esc>s"}, person(decision.Shell, "")},
+		"shell":                 {[]any{"s"}, person(decision.Shell, "")},
+		"reboot once":           {[]any{"r"}, decision.Decision{}},
+		"reboot twice":          {[]any{"rr"}, person(decision.Reboot, "")},
+		"reboot, other key":     {[]any{"rjr"}, decision.Decision{}},
+		"reboot, too late":      {[]any{0 * time.Second, "r", 6 * time.Second, "r"}, decision.Decision{}},
+		"reboot, in time":       {[]any{0 * time.Second, "r", 4 * time.Second, "r"}, person(decision.Reboot, "")},
+		"power off":             {[]any{"pp"}, person(decision.PowerOff, "")},
+		"r then p":              {[]any{"rp"}, decision.Decision{}},
+		"overlay takes a key":   {[]any{"is"}, decision.Decision{}},
+		"overlay, then a key":   {[]any{"i<esc>s"}, person(decision.Shell, "")},
+		"help takes a key":      {[]any{"?<enter>"}, decision.Decision{}},
+		"ctrl+c":                {[]any{"<ctrl+c>"}, decision.Decision{}},
+		"deaf afterwards":       {[]any{"<enter>j<enter>s"}, person(decision.Start, "debian")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, _ := play(NewChooser(ChooserConfig{Items: items(), Timeout: -1}), tt.play...)
-			if got := m.(Chooser).Choice(); got != tt.want {
+			if got := m.(Chooser).Answer(); got != tt.want {
 				t.Errorf("choice %+v, want %+v\n%s", got, tt.want, m.View())
 			}
 		})
@@ -75,30 +77,30 @@ func TestChooserQuits(t *testing.T) {
 }
 
 func TestChooserCountdown(t *testing.T) {
-	byItself := Choice{Action: Start, System: "lab"}
+	byItself := decision.Decision{Action: decision.Start, System: "lab"}
 	for name, tt := range map[string]struct {
 		deflt   string
 		timeout int
 		play    []any
-		want    Choice
+		want    decision.Decision
 		shows   string
 	}{
-		"runs":              {"lab", 10, []any{0 * time.Second, 3 * time.Second}, Choice{}, "0:07"},
+		"runs":              {"lab", 10, []any{0 * time.Second, 3 * time.Second}, decision.Decision{}, "0:07"},
 		"ends":              {"lab", 10, []any{0 * time.Second, 9 * time.Second, 10 * time.Second}, byItself, ""},
-		"starts with tick":  {"lab", 10, []any{100 * time.Second, 105 * time.Second}, Choice{}, "0:05"},
+		"starts with tick":  {"lab", 10, []any{100 * time.Second, 105 * time.Second}, decision.Decision{}, "0:05"},
 		"zero":              {"lab", 0, []any{0 * time.Second}, byItself, ""},
-		"negative":          {"lab", -1, []any{0 * time.Second, time.Hour}, Choice{}, "> Lab"},
-		"any key":           {"lab", 10, []any{0 * time.Second, "x", 60 * time.Second}, Choice{}, "> Lab"},
-		"overlay key":       {"lab", 10, []any{0 * time.Second, "i", 60 * time.Second}, Choice{}, "goes back"},
-		"cursor on default": {"lab", 10, []any{"<enter>"}, Choice{Action: Start, System: "lab", ByPerson: true}, ""},
-		"no default":        {"", 10, []any{0 * time.Second, time.Hour}, Choice{}, "> Debian"},
-		"unknown default":   {"nope", 10, []any{0 * time.Second, time.Hour}, Choice{}, `"nope" is not offered`},
-		"unavailable":       {"big", 10, []any{0 * time.Second, time.Hour}, Choice{}, "default system can't be started here"},
-		"hidden":            {"secret", 1, []any{0 * time.Second, time.Second}, Choice{Action: Start, System: "secret"}, ""},
+		"negative":          {"lab", -1, []any{0 * time.Second, time.Hour}, decision.Decision{}, "> Lab"},
+		"any key":           {"lab", 10, []any{0 * time.Second, "x", 60 * time.Second}, decision.Decision{}, "> Lab"},
+		"overlay key":       {"lab", 10, []any{0 * time.Second, "i", 60 * time.Second}, decision.Decision{}, "goes back"},
+		"cursor on default": {"lab", 10, []any{"<enter>"}, decision.Decision{Action: decision.Start, System: "lab", ByPerson: true}, ""},
+		"no default":        {"", 10, []any{0 * time.Second, time.Hour}, decision.Decision{}, "> Debian"},
+		"unknown default":   {"nope", 10, []any{0 * time.Second, time.Hour}, decision.Decision{}, `"nope" is not offered`},
+		"unavailable":       {"big", 10, []any{0 * time.Second, time.Hour}, decision.Decision{}, "default system can't be started here"},
+		"hidden":            {"secret", 1, []any{0 * time.Second, time.Second}, decision.Decision{Action: decision.Start, System: "secret"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, _ := play(NewChooser(ChooserConfig{Items: items(), Default: tt.deflt, Timeout: tt.timeout}), tt.play...)
-			if got := m.(Chooser).Choice(); got != tt.want {
+			if got := m.(Chooser).Answer(); got != tt.want {
 				t.Errorf("choice %+v, want %+v", got, tt.want)
 			}
 			if view := m.View(); !strings.Contains(view, tt.shows) {
@@ -111,14 +113,14 @@ func TestChooserCountdown(t *testing.T) {
 // What is chosen must not depend on the terminal: copies on terminals of all sizes stay alike.
 func TestChooserAlikeOnAllSizes(t *testing.T) {
 	sequence := []any{"<pgdn>jj", "/1<down><down><esc>", "<pgup>", "<enter>"}
-	want := Choice{}
+	want := decision.Decision{}
 	for i, size := range []tea.WindowSizeMsg{{Width: 80, Height: 24}, {Width: 40, Height: 10}, {Width: 200, Height: 60}, {Width: 1, Height: 1}} {
 		m, _ := play(NewChooser(ChooserConfig{Items: many(40), Timeout: -1}), append([]any{size}, sequence...)...)
-		got := m.(Chooser).Choice()
+		got := m.(Chooser).Answer()
 		if i == 0 {
 			want = got
 		}
-		if got != want || got.Action != Start {
+		if got != want || got.Action != decision.Start {
 			t.Errorf("%+v: chose %+v, others %+v", size, got, want)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 )
 
 // endedTime is how long the screen waits for a person.
@@ -16,14 +18,13 @@ const endedTime = 15 * time.Second
 // Ended says how a system that ran beside this program has ended, and what comes next. Left alone it goes on.
 type Ended struct {
 	base
-	keys   endedKeys
-	title  string
-	how    string
-	well   bool
-	lines  []string
-	next   string
-	count  countdown
-	action Action
+	keys  endedKeys
+	title string
+	how   string
+	well  bool
+	lines []string
+	next  string
+	count countdown
 }
 
 type endedKeys struct {
@@ -54,15 +55,12 @@ func (e Ended) ByHand() Ended {
 	return e
 }
 
-// Action is the answer: Start for what follows, Other for the menu; None until there is one.
-func (e Ended) Action() Action { return e.action }
-
 // Init implements tea.Model.
 func (e Ended) Init() tea.Cmd { return nil }
 
 // Update implements tea.Model.
 func (e Ended) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if e.action != None {
+	if e.over() {
 		return e, nil
 	}
 	e.base = e.base.update(msg)
@@ -70,12 +68,12 @@ func (e Ended) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case Tick:
 		var ended bool
 		if e.count, ended = e.count.tick(msg.Now); ended {
-			e.action = Start
+			e.answer = decision.Decision{Action: decision.Start}
 		}
 	case tea.KeyMsg:
 		e = e.press(msg)
 	}
-	if e.action != None {
+	if e.over() {
 		return e, tea.Quit
 	}
 	return e, nil
@@ -89,9 +87,9 @@ func (e Ended) press(msg tea.KeyMsg) Ended {
 	}
 	switch {
 	case key.Matches(msg, e.keys.Next):
-		e.action = Start
+		e.base = e.decide(decision.Start)
 	case key.Matches(msg, e.keys.Menu):
-		e.action = Other
+		e.base = e.decide(decision.Choose)
 	}
 	return e
 }

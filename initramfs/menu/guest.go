@@ -6,6 +6,8 @@ import (
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 )
 
 // GuestMsg tells a Guest how it and the seeding of its system stand; a later one replaces an earlier one.
@@ -20,30 +22,12 @@ type GuestMsg struct {
 // GuestEnded ends a Guest from outside: the system has ended.
 type GuestEnded struct{}
 
-// Leave is what a person decides about a running system.
-type Leave int
-
-// The decisions. The zero Leave is none: the system has ended by itself, or the screen was ended from outside.
-const (
-	// Back goes back to the system.
-	Back Leave = iota + 1
-	// Quit ends it.
-	Quit
-	// SeedOn ends it and goes on giving it to other nodes.
-	SeedOn
-	// LeaveShell opens a shell, LeaveReboot and LeavePowerOff end the machine.
-	LeaveShell
-	LeaveReboot
-	LeavePowerOff
-)
-
 // Guest asks what to do about a system that runs beside this program, and shows what is given away meanwhile.
 type Guest struct {
 	base
 	keys         guestKeys
 	title, where string
 	state        GuestMsg
-	leave        Leave
 }
 
 type guestKeys struct {
@@ -79,15 +63,12 @@ func (g Guest) ByHand() Guest {
 	return g
 }
 
-// Leave is the answer; zero until there is one.
-func (g Guest) Leave() Leave { return g.leave }
-
 // Init implements tea.Model.
 func (g Guest) Init() tea.Cmd { return nil }
 
 // Update implements tea.Model.
 func (g Guest) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if g.leave != 0 {
+	if g.over() {
 		return g, nil
 	}
 	g.base = g.base.update(msg)
@@ -99,7 +80,7 @@ func (g Guest) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.KeyMsg:
 		g = g.press(msg)
 	}
-	if g.leave != 0 {
+	if g.over() {
 		return g, tea.Quit
 	}
 	return g, nil
@@ -112,26 +93,19 @@ func (g Guest) press(msg tea.KeyMsg) Guest {
 	if g.base, used = g.overlayKey(msg, g.keys.commonKeys); used {
 		return g
 	}
-	confirm := func(k string, leave Leave) {
-		g.asked = asked
-		var sure bool
-		if g.base, sure = g.ask(k); sure {
-			g.leave = leave
-		}
-	}
 	switch {
 	case key.Matches(msg, g.keys.Back):
-		g.leave = Back
+		g.base = g.decide(decision.Back)
 	case key.Matches(msg, g.keys.Shell):
-		g.leave = LeaveShell
+		g.base = g.decide(decision.Shell)
 	case key.Matches(msg, g.keys.Quit):
-		confirm("q", Quit)
+		g.base = g.confirm("q", asked, decision.Quit)
 	case key.Matches(msg, g.keys.SeedOn):
-		confirm("e", SeedOn)
+		g.base = g.confirm("e", asked, decision.SeedOn)
 	case key.Matches(msg, g.keys.Reboot):
-		confirm("r", LeaveReboot)
+		g.base = g.confirm("r", asked, decision.Reboot)
 	case key.Matches(msg, g.keys.PowerOff):
-		confirm("p", LeavePowerOff)
+		g.base = g.confirm("p", asked, decision.PowerOff)
 	}
 	return g
 }

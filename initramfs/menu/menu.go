@@ -4,7 +4,7 @@
 //
 // Each screen is a tea.Model (github.com/charmbracelet/bubbletea) that is a plain value: in go messages (keys,
 // tea.WindowSizeMsg, [Look], [Tick], [LogLine] and, for Transfer, [TransferMsg]), out come a view that fits the
-// terminal and, once the model has returned tea.Quit, an answer (Choice, Outcome, Action).
+// terminal and, once the model has returned tea.Quit, an answer: a decision.Decision, or what was typed.
 //
 // A screen runs on several consoles at once (package console), one copy each, and the copies must stay alike. So a
 // screen keeps these rules: it starts no timer and no other command than tea.Quit; its only clock is Tick; nothing
@@ -15,6 +15,8 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 )
 
 // Tick tells a screen the time. Countdowns advance with it and with nothing else; whoever runs a screen sends one
@@ -54,40 +56,17 @@ type Place struct {
 	Machine Machine
 }
 
-// Action is what a person, or a countdown, decided. The zero Action is none: the screen was ended from outside.
-type Action int
-
-// The actions.
-const (
-	None Action = iota
-	// Start starts a system.
-	Start
-	// Retry tries again what failed.
-	Retry
-	// Other goes back to the choice of systems.
-	Other
-	// Shell opens a shell.
-	Shell
-	Reboot
-	PowerOff
-	// Type asks for the seeder's address.
-	Type
-)
-
-// String names the action for logs.
-func (a Action) String() string {
-	names := [...]string{"none", "start", "retry", "other", "shell", "reboot", "poweroff", "type"}
-	if a < 0 || int(a) >= len(names) {
-		return "unknown"
-	}
-	return names[a]
+// answering is what every screen is: a model with an answer (console.Ask).
+type answering interface {
+	tea.Model
+	Answer() decision.Decision
 }
 
 var (
-	_ tea.Model = Chooser{}
-	_ tea.Model = Transfer{}
-	_ tea.Model = Problem{}
-	_ tea.Model = Guest{}
-	_ tea.Model = Ended{}
+	_ answering = Chooser{}
+	_ answering = Transfer{}
+	_ answering = Problem{}
+	_ answering = Guest{}
+	_ answering = Ended{}
 	_ tea.Model = Address{}
 )

@@ -7,6 +7,8 @@ import (
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 )
 
 // Problem says what failed, why, and what to try, and asks what to do. Left alone it tries again.
@@ -15,8 +17,6 @@ type Problem struct {
 	keys              problemKeys
 	title, cause, try string
 	count             countdown
-	action            Action
-	byPerson          bool
 }
 
 type problemKeys struct {
@@ -26,11 +26,11 @@ type problemKeys struct {
 
 // NewProblem makes the screen: title is what failed ("No address by DHCP"), cause why, try what the person can do;
 // line breaks in cause and try are kept. After retryIn it answers Retry by itself, unless a key was pressed; with a
-// retryIn of 0 or less it waits for a person. The actions are those offered; none means all but Other
+// retryIn of 0 or less it waits for a person. The actions are those offered; none means all but Choose
 // and Type.
-func NewProblem(title, cause, try string, retryIn time.Duration, actions ...Action) Problem {
+func NewProblem(title, cause, try string, retryIn time.Duration, actions ...decision.Action) Problem {
 	if len(actions) == 0 {
-		actions = []Action{Retry, Shell, Reboot, PowerOff}
+		actions = []decision.Action{decision.Retry, decision.Shell, decision.Reboot, decision.PowerOff}
 	}
 	p := Problem{
 		base: newBase(Place{}), title: clean(title), cause: cause, try: try,
@@ -44,12 +44,12 @@ func NewProblem(title, cause, try string, retryIn time.Duration, actions ...Acti
 			PowerOff:   bind("p", "power off", "p"),
 		},
 	}
-	p.keys.Retry.SetEnabled(slices.Contains(actions, Retry))
-	p.keys.Other.SetEnabled(slices.Contains(actions, Other))
-	p.keys.Type.SetEnabled(slices.Contains(actions, Type))
-	p.keys.Shell.SetEnabled(slices.Contains(actions, Shell))
-	p.keys.Reboot.SetEnabled(slices.Contains(actions, Reboot))
-	p.keys.PowerOff.SetEnabled(slices.Contains(actions, PowerOff))
+	p.keys.Retry.SetEnabled(slices.Contains(actions, decision.Retry))
+	p.keys.Other.SetEnabled(slices.Contains(actions, decision.Choose))
+	p.keys.Type.SetEnabled(slices.Contains(actions, decision.Type))
+	p.keys.Shell.SetEnabled(slices.Contains(actions, decision.Shell))
+	p.keys.Reboot.SetEnabled(slices.Contains(actions, decision.Reboot))
+	p.keys.PowerOff.SetEnabled(slices.Contains(actions, decision.PowerOff))
 	if retryIn > 0 && p.keys.Retry.Enabled() {
 		p.count = newCountdown(retryIn)
 	}
@@ -62,18 +62,12 @@ func (p Problem) At(place Place) Problem {
 	return p
 }
 
-// Action is the answer; None until there is one.
-func (p Problem) Action() Action { return p.action }
-
-// ByPerson is false if the countdown answered.
-func (p Problem) ByPerson() bool { return p.byPerson }
-
 // Init implements tea.Model.
 func (p Problem) Init() tea.Cmd { return nil }
 
 // Update implements tea.Model.
 func (p Problem) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if p.action != None {
+	if p.over() {
 		return p, nil
 	}
 	p.base = p.base.update(msg)
@@ -81,13 +75,12 @@ func (p Problem) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case Tick:
 		var ended bool
 		if p.count, ended = p.count.tick(msg.Now); ended {
-			p.action = Retry
+			p.answer = decision.Decision{Action: decision.Retry}
 		}
 	case tea.KeyMsg:
 		p = p.press(msg)
-		p.byPerson = p.action != None
 	}
-	if p.action != None {
+	if p.over() {
 		return p, tea.Quit
 	}
 	return p, nil
@@ -103,27 +96,17 @@ func (p Problem) press(msg tea.KeyMsg) Problem {
 	}
 	switch {
 	case key.Matches(msg, p.keys.Retry):
-		p.action = Retry
+		p.base = p.decide(decision.Retry)
 	case key.Matches(msg, p.keys.Other):
-		p.action = Other
+		p.base = p.decide(decision.Choose)
 	case key.Matches(msg, p.keys.Type):
-		p.action = Type
+		p.base = p.decide(decision.Type)
 	case key.Matches(msg, p.keys.Shell):
-		p.action = Shell
+		p.base = p.decide(decision.Shell)
 	case key.Matches(msg, p.keys.Reboot):
-		p.asked = asked
-		p = p.confirm("r", Reboot)
+		p.base = p.confirm("r", asked, decision.Reboot)
 	case key.Matches(msg, p.keys.PowerOff):
-		p.asked = asked
-		p = p.confirm("p", PowerOff)
-	}
-	return p
-}
-
-func (p Problem) confirm(k string, action Action) Problem {
-	var sure bool
-	if p.base, sure = p.ask(k); sure {
-		p.action = action
+		p.base = p.confirm("p", asked, decision.PowerOff)
 	}
 	return p
 }

@@ -8,6 +8,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -19,27 +20,27 @@ func TestTransfer(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		play []any
-		want Outcome
+		want decision.Action
 	}{
-		"done":                    {[]any{in(Fetch), TransferDone{}}, Done},
+		"done":                    {[]any{in(Fetch), TransferDone{}}, decision.Done},
 		"cancel once":             {[]any{in(Fetch), "c"}, 0},
-		"cancel twice":            {[]any{in(Fetch), "cc"}, Cancel},
-		"esc twice":               {[]any{in(Fetch), "<esc><esc>"}, Cancel},
-		"esc, then c":             {[]any{in(Fetch), "<esc>c"}, Cancel},
+		"cancel twice":            {[]any{in(Fetch), "cc"}, decision.Choose},
+		"esc twice":               {[]any{in(Fetch), "<esc><esc>"}, decision.Choose},
+		"esc, then c":             {[]any{in(Fetch), "<esc>c"}, decision.Choose},
 		"cancel, other key":       {[]any{in(Fetch), "cxc"}, 0},
-		"cancel survives state":   {[]any{in(Fetch), "c", in(Fetch), "c"}, Cancel},
+		"cancel survives state":   {[]any{in(Fetch), "c", in(Fetch), "c"}, decision.Choose},
 		"too late to cancel":      {[]any{in(Fetch), "c", in(Verify), "cc"}, 0},
 		"enter does not skip":     {[]any{in(Fetch), "<enter>"}, 0},
-		"skip seeding":            {[]any{in(Seed), "<enter>"}, Skip},
-		"skip with any key":       {[]any{in(Seed), "x"}, Skip},
+		"skip seeding":            {[]any{in(Seed), "<enter>"}, decision.Skip},
+		"skip with any key":       {[]any{in(Seed), "x"}, decision.Skip},
 		"machine while seeding":   {[]any{in(Seed), "i<enter>"}, 0},
 		"nothing stops a launch":  {[]any{in(Launch), "c<enter>c"}, 0},
-		"deaf after the answer":   {[]any{in(Seed), "<enter>", TransferDone{}}, Skip},
+		"deaf after the answer":   {[]any{in(Seed), "<enter>", TransferDone{}}, decision.Skip},
 		"a key before any states": {[]any{"<enter>j"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, quit := play(NewTransfer(place, "Debian"), append([]any{0 * time.Second}, tt.play...)...)
-			if got := m.(Transfer).Outcome(); got != tt.want {
+			if got := m.(Transfer).Answer().Action; got != tt.want {
 				t.Errorf("outcome %v, want %v", got, tt.want)
 			}
 			if quit != (tt.want != 0) {
@@ -62,33 +63,33 @@ func TestTransferOddNumbers(t *testing.T) {
 }
 
 func TestProblem(t *testing.T) {
-	all := []Action{Retry, Other, Shell, Reboot, PowerOff}
+	all := []decision.Action{decision.Retry, decision.Choose, decision.Shell, decision.Reboot, decision.PowerOff}
 	for name, tt := range map[string]struct {
-		actions  []Action
+		actions  []decision.Action
 		play     []any
-		want     Action
+		want     decision.Action
 		byPerson bool
 	}{
-		"enter":             {all, []any{"<enter>"}, Retry, true},
-		"t":                 {all, []any{"t"}, Retry, true},
-		"other":             {all, []any{"o"}, Other, true},
-		"no other":          {nil, []any{"o"}, None, false},
-		"an address":        {[]Action{Retry, Type}, []any{"a"}, Type, true},
-		"no address":        {all, []any{"a"}, None, false},
-		"shell":             {all, []any{"s"}, Shell, true},
-		"reboot":            {all, []any{"rr"}, Reboot, true},
-		"reboot once":       {all, []any{"r"}, None, false},
-		"power off":         {all, []any{"pp"}, PowerOff, true},
-		"retries by itself": {all, []any{0 * time.Second, 30 * time.Second}, Retry, false},
-		"not too early":     {all, []any{0 * time.Second, 29 * time.Second}, None, false},
-		"a key stops it":    {all, []any{0 * time.Second, "x", time.Hour}, None, false},
-		"no retry offered":  {[]Action{Reboot}, []any{0 * time.Second, time.Hour, "<enter>"}, None, false},
+		"enter":             {all, []any{"<enter>"}, decision.Retry, true},
+		"t":                 {all, []any{"t"}, decision.Retry, true},
+		"other":             {all, []any{"o"}, decision.Choose, true},
+		"no other":          {nil, []any{"o"}, decision.None, false},
+		"an address":        {[]decision.Action{decision.Retry, decision.Type}, []any{"a"}, decision.Type, true},
+		"no address":        {all, []any{"a"}, decision.None, false},
+		"shell":             {all, []any{"s"}, decision.Shell, true},
+		"reboot":            {all, []any{"rr"}, decision.Reboot, true},
+		"reboot once":       {all, []any{"r"}, decision.None, false},
+		"power off":         {all, []any{"pp"}, decision.PowerOff, true},
+		"retries by itself": {all, []any{0 * time.Second, 30 * time.Second}, decision.Retry, false},
+		"not too early":     {all, []any{0 * time.Second, 29 * time.Second}, decision.None, false},
+		"a key stops it":    {all, []any{0 * time.Second, "x", time.Hour}, decision.None, false},
+		"no retry offered":  {[]decision.Action{decision.Reboot}, []any{0 * time.Second, time.Hour, "<enter>"}, decision.None, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, quit := play(NewProblem("It failed", "cause", "try", 30*time.Second, tt.actions...), tt.play...)
 			p := m.(Problem)
-			if p.Action() != tt.want || p.ByPerson() != tt.byPerson || quit != (tt.want != None) {
-				t.Errorf("%v by person %v, quit %v; want %v, %v", p.Action(), p.ByPerson(), quit, tt.want, tt.byPerson)
+			if p.Answer().Action != tt.want || p.Answer().ByPerson != tt.byPerson || quit != (tt.want != decision.None) {
+				t.Errorf("%v by person %v, quit %v; want %v, %v", p.Answer().Action, p.Answer().ByPerson, quit, tt.want, tt.byPerson)
 			}
 		})
 	}
@@ -154,15 +155,15 @@ func TestUnits(t *testing.T) {
 func TestSeeders(t *testing.T) {
 	for name, tt := range map[string]struct {
 		play []any
-		want Choice
+		want decision.Decision
 	}{
-		"left alone":           {[]any{0 * time.Second, 10 * time.Second}, Choice{Action: Start, System: "http://10.0.0.1:8080"}},
-		"not yet":              {[]any{0 * time.Second, 9 * time.Second}, Choice{}},
-		"the second":           {[]any{0 * time.Second, "<down><enter>"}, Choice{Action: Start, System: "http://10.0.0.2:8080", ByPerson: true}},
-		"nothing but a seeder": {[]any{0 * time.Second, "srrpp", time.Hour}, Choice{}},
+		"left alone":           {[]any{0 * time.Second, 10 * time.Second}, decision.Decision{Action: decision.Start, System: "http://10.0.0.1:8080"}},
+		"not yet":              {[]any{0 * time.Second, 9 * time.Second}, decision.Decision{}},
+		"the second":           {[]any{0 * time.Second, "<down><enter>"}, decision.Decision{Action: decision.Start, System: "http://10.0.0.2:8080", ByPerson: true}},
+		"nothing but a seeder": {[]any{0 * time.Second, "srrpp", time.Hour}, decision.Decision{}},
 	} {
 		m, quit := play(NewSeeders(place, seeders(), 10), tt.play...)
-		if got := m.(Chooser).Choice(); got != tt.want || quit != (tt.want.Action != None) {
+		if got := m.(Chooser).Answer(); got != tt.want || quit != (tt.want.Action != decision.None) {
 			t.Errorf("%s: %+v, quit %v, want %+v", name, got, quit, tt.want)
 		}
 	}
@@ -193,23 +194,23 @@ func TestAddress(t *testing.T) {
 
 func TestGuest(t *testing.T) {
 	guest := NewGuest(place, "Disc", "here", true)
-	for typed, want := range map[string]Leave{
-		"<enter>": Back, "b": Back, "s": LeaveShell, "q": 0, "qq": Quit, "ee": SeedOn, "rr": LeaveReboot, "pp": LeavePowerOff,
+	for typed, want := range map[string]decision.Action{
+		"<enter>": decision.Back, "b": decision.Back, "s": decision.Shell, "q": 0, "qq": decision.Quit, "ee": decision.SeedOn, "rr": decision.Reboot, "pp": decision.PowerOff,
 		"qe": 0, "i": 0, "iq": 0, "x": 0,
 	} {
 		m, quit := play(guest, 0*time.Second, typed)
-		if got := m.(Guest).Leave(); got != want || quit != (want != 0) {
+		if got := m.(Guest).Answer().Action; got != want || quit != (want != 0) {
 			t.Errorf("%q: %v, quit %v, want %v", typed, got, quit, want)
 		}
 	}
 	if m, quit := play(guest, "q", 6*time.Second, "q"); quit {
-		t.Errorf("a second press long after the first: %v", m.(Guest).Leave())
+		t.Errorf("a second press long after the first: %v", m.(Guest).Answer().Action)
 	}
 	if m, quit := play(NewGuest(place, "Disc", "there", false), "<enter>"); quit {
-		t.Errorf("back to what isn't here: %v", m.(Guest).Leave())
+		t.Errorf("back to what isn't here: %v", m.(Guest).Answer().Action)
 	}
-	if m, quit := play(guest, GuestEnded{}, "q"); !quit || m.(Guest).Leave() != 0 {
-		t.Errorf("after its end: %v, quit %v", m.(Guest).Leave(), quit)
+	if m, quit := play(guest, GuestEnded{}, "q"); !quit || m.(Guest).Answer().Action != 0 {
+		t.Errorf("after its end: %v, quit %v", m.(Guest).Answer().Action, quit)
 	}
 }
 
@@ -217,18 +218,18 @@ func TestEnded(t *testing.T) {
 	ended := NewEnded(place, "Check", "well", true, nil, "the menu")
 	for name, tt := range map[string]struct {
 		play []any
-		want Action
+		want decision.Action
 	}{
-		"left alone":            {[]any{0 * time.Second, 15 * time.Second}, Start},
-		"not yet":               {[]any{0 * time.Second, 14 * time.Second}, None},
-		"enter":                 {[]any{0 * time.Second, "<enter>"}, Start},
-		"menu":                  {[]any{0 * time.Second, "m"}, Other},
-		"any key stops":         {[]any{0 * time.Second, "x", 60 * time.Second}, None},
-		"the log, then go on":   {[]any{0 * time.Second, "l", "x", "<enter>"}, Start},
-		"a key for the overlay": {[]any{0 * time.Second, "?", "m"}, None},
+		"left alone":            {[]any{0 * time.Second, 15 * time.Second}, decision.Start},
+		"not yet":               {[]any{0 * time.Second, 14 * time.Second}, decision.None},
+		"enter":                 {[]any{0 * time.Second, "<enter>"}, decision.Start},
+		"menu":                  {[]any{0 * time.Second, "m"}, decision.Choose},
+		"any key stops":         {[]any{0 * time.Second, "x", 60 * time.Second}, decision.None},
+		"the log, then go on":   {[]any{0 * time.Second, "l", "x", "<enter>"}, decision.Start},
+		"a key for the overlay": {[]any{0 * time.Second, "?", "m"}, decision.None},
 	} {
 		m, quit := play(ended, tt.play...)
-		if got := m.(Ended).Action(); got != tt.want || quit != (tt.want != None) {
+		if got := m.(Ended).Answer().Action; got != tt.want || quit != (tt.want != decision.None) {
 			t.Errorf("%s: %v, quit %v, want %v", name, got, quit, tt.want)
 		}
 	}
@@ -238,7 +239,7 @@ func TestEnded(t *testing.T) {
 func TestByHand(t *testing.T) {
 	for _, typed := range []string{"s", "rr", "pp"} {
 		if m, quit := play(NewGuest(place, "Disc", "here", true).ByHand(), 0*time.Second, typed); quit {
-			t.Errorf("%q: %v", typed, m.(Guest).Leave())
+			t.Errorf("%q: %v", typed, m.(Guest).Answer().Action)
 		}
 	}
 	guest, _ := play(NewGuest(place, "Disc", "here", true).ByHand(), serial, "?")

@@ -6,6 +6,7 @@ import (
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -39,32 +40,6 @@ type TransferMsg struct {
 // TransferDone ends a Transfer from outside: the transfer is complete, or failed and something else shows why.
 type TransferDone struct{}
 
-// Outcome is the answer of a Transfer.
-type Outcome int
-
-// The outcomes. The zero Outcome is none: the screen was ended from outside by other means than TransferDone.
-const (
-	// Done is the answer to TransferDone.
-	Done Outcome = iota + 1
-	// Skip is a person who doesn't want to wait until seeding ends.
-	Skip
-	// Cancel is a person who wants back to the choice of systems.
-	Cancel
-)
-
-// String names the outcome for logs.
-func (o Outcome) String() string {
-	switch o {
-	case Done:
-		return "done"
-	case Skip:
-		return "skip"
-	case Cancel:
-		return "cancel"
-	}
-	return "none"
-}
-
 // Transfer shows how a system is fetched, checked, seeded and about to be launched.
 type Transfer struct {
 	base
@@ -72,7 +47,6 @@ type Transfer struct {
 	state TransferMsg
 	// seedTotal is the longest SeedLeft seen: the whole of the bar.
 	seedTotal time.Duration
-	outcome   Outcome
 }
 
 type transferKeys struct {
@@ -93,15 +67,12 @@ func NewTransfer(place Place, system string) Transfer {
 	}
 }
 
-// Outcome is the answer; zero until there is one.
-func (t Transfer) Outcome() Outcome { return t.outcome }
-
 // Init implements tea.Model.
 func (t Transfer) Init() tea.Cmd { return nil }
 
 // Update implements tea.Model.
 func (t Transfer) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if t.outcome != 0 {
+	if t.over() {
 		return t, nil
 	}
 	t.base = t.base.update(msg)
@@ -109,11 +80,11 @@ func (t Transfer) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case TransferMsg:
 		t = t.take(msg)
 	case TransferDone:
-		t.outcome = Done
+		t.answer = decision.Decision{Action: decision.Done}
 	case tea.KeyMsg:
 		t = t.press(msg)
 	}
-	if t.outcome != 0 {
+	if t.over() {
 		return t, tea.Quit
 	}
 	return t, nil
@@ -142,13 +113,9 @@ func (t Transfer) press(msg tea.KeyMsg) Transfer {
 	}
 	switch {
 	case t.state.Phase == Seed:
-		t.outcome = Skip
+		t.base = t.decide(decision.Skip)
 	case t.state.Phase == Fetch && key.Matches(msg, t.keys.Cancel):
-		t.asked = asked
-		var sure bool
-		if t.base, sure = t.ask("c"); sure {
-			t.outcome = Cancel
-		}
+		t.base = t.confirm("c", asked, decision.Choose)
 	}
 	return t
 }

@@ -12,6 +12,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -126,13 +127,13 @@ func TestViews(t *testing.T) {
 	launching := fetching()
 	launching.Phase = Launch
 	config := ChooserConfig{Place: place, Items: items(), Default: "debian", Timeout: 10}
-	unfound := NewProblem("No seeder found", tried, "Is the seeder running?", 5*time.Second, Retry, Type, Shell, Reboot, PowerOff).At(place)
+	unfound := NewProblem("No seeder found", tried, "Is the seeder running?", 5*time.Second, decision.Retry, decision.Type, decision.Shell, decision.Reboot, decision.PowerOff).At(place)
 	noticed := config
 	noticed.Default = "big"
 	noticed.Notices = []string{"eth1 (8086:10d3): no driver for it in this image."}
 	problem := NewProblem("No address by DHCP", "eth0 has a link, but no DHCP server answered 6 requests in 60 s.",
 		"Is the DHCP server running, and in this network?\nIs this port in the right VLAN?\nWith ip=ADDRESS::GATEWAY:NETMASK::eth0:none on the kernel's command line no DHCP is needed.",
-		30*time.Second, Retry, Other, Shell, Reboot, PowerOff).At(place)
+		30*time.Second, decision.Retry, decision.Choose, decision.Shell, decision.Reboot, decision.PowerOff).At(place)
 
 	running := GuestMsg{Running: 83 * time.Second, Up: 12_300_000, Uploaded: 700 << 20, Peers: 5}
 	output := []string{"checking /dev/sda1", "", "found 3 errors"}

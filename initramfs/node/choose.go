@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/boottorrent/boottorrent/initramfs/boot"
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
@@ -14,13 +17,13 @@ import (
 )
 
 // Choose shows the chooser, unless there is nothing to ask: a default that is to start at once and can.
-func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (boot.Choice, error) {
+func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (decision.Decision, error) {
 	items, d := n.items(cat), cat.Defaults
 	startable := func(i menu.Item) bool { return i.Name == d.System && i.Unavailable == "" }
 	if d.Timeout == 0 && !wait && slices.ContainsFunc(items, startable) {
 		n.Log("starting %s at once, as the site says", d.System)
 		n.chosen(d.System)
-		return boot.Choice{System: d.System}, nil
+		return decision.Decision{Action: decision.Start, System: d.System}, nil
 	}
 	timeout := d.Timeout
 	if wait {
@@ -29,14 +32,21 @@ func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (boo
 	m := menu.NewChooser(menu.ChooserConfig{
 		Place: n.place(), Items: items, Default: d.System, Timeout: timeout, Notices: n.notices(cat),
 	})
-	final, where, err := n.Consoles.Run(ctx, m, nil)
+	chosen, err := ask(ctx, n, m, nil)
 	if err != nil {
-		return boot.Choice{}, fmt.Errorf("the chooser: %w", err)
+		return decision.Decision{}, fmt.Errorf("the chooser: %w", err)
 	}
-	n.typedAt(where)
-	c := final.(menu.Chooser).Choice()
-	n.chosen(c.System)
-	return boot.Choice{Action: action(c.Action), System: c.System}, nil
+	n.chosen(chosen.System)
+	return chosen, nil
+}
+
+// ask shows a screen, remembers the console whose key ended it, and returns its answer.
+func ask[T any](ctx context.Context, n *Node, screen console.Asker[T], events <-chan tea.Msg) (T, error) {
+	answer, where, err := console.Ask(ctx, n.Consoles, screen, events)
+	if err == nil {
+		n.typedAt(where)
+	}
+	return answer, err
 }
 
 // typedAt remembers the console whose key ended a screen, if it was a key.
@@ -95,21 +105,4 @@ func (n *Node) place() menu.Place {
 		m.Seeder = c.Base
 	}
 	return menu.Place{Site: n.Image.Site, Machine: m}
-}
-
-// action is a screen's action in the words of package boot.
-func action(a menu.Action) boot.Action {
-	switch a {
-	case menu.Shell:
-		return boot.Shell
-	case menu.Reboot:
-		return boot.Reboot
-	case menu.PowerOff:
-		return boot.PowerOff
-	case menu.Retry:
-		return boot.Retry
-	case menu.Other:
-		return boot.Choose
-	}
-	return boot.Start
 }

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
@@ -77,7 +77,7 @@ func TestChooseAtOnce(t *testing.T) {
 	cat := listing(kexec("a"), kexec("b"))
 	cat.Defaults.System = "a"
 	choice, err := n.Choose(t.Context(), cat, false)
-	if err != nil || choice != (boot.Choice{System: "a"}) || n.Report.Snapshot().System != "a" {
+	if err != nil || choice != (decision.Decision{Action: decision.Start, System: "a"}) || n.Report.Snapshot().System != "a" {
 		t.Fatalf("%+v, %v; report %+v", choice, err, n.Report.Snapshot())
 	}
 	if shown := p.all(); strings.Contains(shown, "Choose a system") {
@@ -85,7 +85,7 @@ func TestChooseAtOnce(t *testing.T) {
 	}
 
 	cat.Systems[0].Arch = "arm64"
-	chosen := make(chan boot.Choice, 1)
+	chosen := make(chan decision.Decision, 1)
 	go func() {
 		choice, err := n.Choose(t.Context(), cat, false)
 		if err != nil {
@@ -95,20 +95,21 @@ func TestChooseAtOnce(t *testing.T) {
 	}()
 	p.see("The default system can't be started here")
 	p.send("j\r")
-	if got := <-chosen; got != (boot.Choice{System: "b"}) || n.console != "ttyS0" {
+	if got := <-chosen; got != (decision.Decision{Action: decision.Start, System: "b", ByPerson: true}) || n.console != "ttyS0" {
 		t.Errorf("chose %+v at %q", got, n.console)
 	}
 }
 
 func TestChooseActions(t *testing.T) {
-	for keys, want := range map[string]boot.Choice{
-		"s": {Action: boot.Shell}, "rr": {Action: boot.Reboot}, "pp": {Action: boot.PowerOff}, "\r": {System: "a"},
+	for keys, want := range map[string]decision.Decision{
+		"s": {Action: decision.Shell, ByPerson: true}, "rr": {Action: decision.Reboot, ByPerson: true},
+		"pp": {Action: decision.PowerOff, ByPerson: true}, "\r": {Action: decision.Start, System: "a", ByPerson: true},
 	} {
 		t.Run(keys, func(t *testing.T) {
 			n, p := newNode(t, "")
 			cat := listing(kexec("a"))
 			cat.Defaults = catalog.Defaults{System: "a", Timeout: 0}
-			chosen := make(chan boot.Choice, 1)
+			chosen := make(chan decision.Decision, 1)
 			go func() {
 				choice, _ := n.Choose(t.Context(), cat, true)
 				chosen <- choice

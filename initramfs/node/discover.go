@@ -114,13 +114,11 @@ func (n *Node) chooseSeeder(ctx context.Context, answering []discover.Attempt, o
 		}
 		items = append(items, menu.Item{Name: a.URL, Description: offers[a.URL]})
 	}
-	final, where, err := n.Consoles.Run(ctx, menu.NewSeeders(n.place(), items, seederTime), nil)
+	chosen, err := ask(ctx, n, menu.NewSeeders(n.place(), items, seederTime), nil)
 	if err != nil {
 		n.Log("seeder: the screen failed, the first one is taken: %v", err)
 		return answering[0].URL, nil
 	}
-	n.typedAt(where)
-	chosen := final.(menu.Chooser).Choice()
 	if chosen.System == "" { // ended from outside
 		return "", context.Cause(ctx)
 	}
@@ -138,13 +136,11 @@ func (n *Node) typeSeeder(ctx context.Context, tried string) bool {
 		_, err := seederurl.Base(text)
 		return err
 	}
-	final, where, err := n.Consoles.Run(ctx, menu.NewAddress(n.place(), tried, check), nil)
+	text, err := ask(ctx, n, menu.NewAddress(n.place(), tried, check), nil)
 	if err != nil {
 		n.Log("the screen failed: %v", err)
 		return false
 	}
-	n.typedAt(where)
-	text := final.(menu.Address).Answer()
 	if text == "" {
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 	"aead.dev/minisign"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
@@ -118,7 +119,7 @@ func TestTypedSeeder(t *testing.T) {
 	if err == nil {
 		t.Fatal("a seeder was found")
 	}
-	did := make(chan boot.Action, 1)
+	did := make(chan decision.Action, 1)
 	go func() { did <- n.Problem(t.Context(), boot.Trouble{Step: wire.Discover, Err: err, Attempt: 1}) }()
 	p.see("http://127.0.0.1:1 (seeder: in boottorrent.conf)")
 	p.see("boottorrent.conf, line 4")
@@ -134,8 +135,8 @@ func TestTypedSeeder(t *testing.T) {
 	p.send("a")
 	p.see("Where is the seeder?")
 	p.send(strings.TrimPrefix(urls[0], "http://") + "\r")
-	if a := <-did; a != boot.Retry {
-		t.Fatalf("action %v, want %v", a, boot.Retry)
+	if a := <-did; a != decision.Retry {
+		t.Fatalf("action %v, want %v", a, decision.Retry)
 	}
 	if err := n.Discover(t.Context()); err != nil || n.client().Base != urls[0] {
 		t.Errorf("%v, %v, want %s", n.client(), err, urls[0])

@@ -11,6 +11,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -29,7 +30,7 @@ type visit struct {
 }
 
 // host runs a system beside this program until it ends, and returns what follows.
-func (n *Node) host(ctx context.Context, method launch.Method, sys catalog.System) (choice boot.Choice, err error) {
+func (n *Node) host(ctx context.Context, method launch.Method, sys catalog.System) (choice decision.Decision, err error) {
 	job, err := n.guestJob(sys)
 	if err != nil {
 		return choice, err
@@ -70,7 +71,7 @@ func (n *Node) tidy() {
 }
 
 // run shows the guest until it has ended, and returns what a person decided, if one did.
-func (v *visit) run(ctx context.Context) menu.Leave {
+func (v *visit) run(ctx context.Context) decision.Action {
 	asking := v.guest.Face() == launch.FaceRemote
 	for ctx.Err() == nil && !v.over() {
 		if !asking {
@@ -78,11 +79,11 @@ func (v *visit) run(ctx context.Context) menu.Leave {
 			continue
 		}
 		switch leave := v.ask(ctx); leave {
-		case menu.Back:
+		case decision.Back:
 			asking = false
-		case menu.LeaveShell:
+		case decision.Shell:
 			v.shell(ctx, "ls /bbin lists all commands.")
-		case menu.Quit, menu.SeedOn, menu.LeaveReboot, menu.LeavePowerOff:
+		case decision.Quit, decision.SeedOn, decision.Reboot, decision.PowerOff:
 			v.Log("%s is ended", v.sys.Title)
 			v.guest.Stop()
 			return leave
@@ -161,7 +162,7 @@ func noted(text string, notes []string) string {
 }
 
 // ask shows what is given away meanwhile, and asks what to do. It returns 0 when the guest has ended.
-func (v *visit) ask(ctx context.Context) menu.Leave {
+func (v *visit) ask(ctx context.Context) decision.Action {
 	back := v.guest.Face() != launch.FaceRemote
 	m := menu.NewGuest(v.place(), v.sys.Title, v.shown(), back)
 	if v.ByHand {
@@ -173,7 +174,7 @@ func (v *visit) ask(ctx context.Context) menu.Leave {
 		defer close(told)
 		v.tell(over, events)
 	}()
-	final, where, err := v.Consoles.Run(ctx, m, events)
+	answer, where, err := console.Ask(ctx, v.Consoles, m, events)
 	screenOver()
 	<-told
 	if err != nil {
@@ -181,12 +182,12 @@ func (v *visit) ask(ctx context.Context) menu.Leave {
 			v.Log("the screen failed: %v", err)
 			sleep(ctx, accountTime)
 		}
-		return menu.Back
+		return decision.Back
 	}
 	if back {
 		v.typedOnScreen(where)
 	}
-	return final.(menu.Guest).Leave()
+	return answer.Action
 }
 
 // typedOnScreen remembers the console that a person asked at, unless the guest has one of its own.
@@ -224,16 +225,16 @@ func (v *visit) tell(ctx context.Context, events chan<- tea.Msg) {
 }
 
 // afterwards says how the guest ended, and returns what follows: what a person decided, or what the site says.
-func (v *visit) afterwards(ctx context.Context, leave menu.Leave) (boot.Choice, error) {
+func (v *visit) afterwards(ctx context.Context, leave decision.Action) (decision.Decision, error) {
 	switch leave {
-	case menu.LeaveReboot:
-		return boot.Choice{Action: boot.Reboot}, nil
-	case menu.LeavePowerOff:
-		return boot.Choice{Action: boot.PowerOff}, nil
-	case menu.SeedOn:
-		return boot.Choice{Action: boot.Choose}, v.seedOn(ctx)
-	case menu.Quit:
-		return boot.Choice{Action: boot.Choose}, nil
+	case decision.Reboot:
+		return decision.Decision{Action: decision.Reboot}, nil
+	case decision.PowerOff:
+		return decision.Decision{Action: decision.PowerOff}, nil
+	case decision.SeedOn:
+		return decision.Decision{Action: decision.Choose}, v.seedOn(ctx)
+	case decision.Quit:
+		return decision.Decision{Action: decision.Choose}, nil
 	}
 	exit := v.guest.Exit()
 	how, well := outcome(exit)
@@ -243,16 +244,15 @@ func (v *visit) afterwards(ctx context.Context, leave menu.Leave) (boot.Choice, 
 	if v.ByHand {
 		m = m.ByHand()
 	}
-	final, where, err := v.Consoles.Run(ctx, m, nil)
+	answer, err := ask(ctx, v.Node, m, nil)
 	if err != nil {
 		if ctx.Err() == nil {
 			v.Log("the screen failed: %v", err)
 		}
 		return choice, nil
 	}
-	v.typedAt(where)
-	if final.(menu.Ended).Action() == menu.Other {
-		choice = boot.Choice{Action: boot.Choose}
+	if answer.Action == decision.Choose {
+		choice = decision.Decision{Action: decision.Choose}
 	}
 	return choice, nil
 }
@@ -269,23 +269,23 @@ func outcome(e wire.Exit) (how string, well bool) {
 }
 
 // after is what the site says follows, and how to call it. Who started the system by hand gets back to the shell.
-func (v *visit) after() (choice boot.Choice, next string) {
+func (v *visit) after() (choice decision.Decision, next string) {
 	if v.ByHand {
-		return boot.Choice{Action: boot.Choose}, "the shell"
+		return decision.Decision{Action: decision.Choose}, "the shell"
 	}
 	switch after := v.sys.Launch.After; after {
 	case "", catalog.AfterMenu:
-		return boot.Choice{Action: boot.Choose}, "the menu"
+		return decision.Decision{Action: decision.Choose}, "the menu"
 	case catalog.AfterReboot:
-		return boot.Choice{Action: boot.Reboot}, "a restart of this machine"
+		return decision.Decision{Action: decision.Reboot}, "a restart of this machine"
 	case catalog.AfterPowerOff:
-		return boot.Choice{Action: boot.PowerOff}, "this machine is switched off"
+		return decision.Decision{Action: decision.PowerOff}, "this machine is switched off"
 	default:
 		title := after
 		if sys, ok := v.catalog.System(after); ok {
 			title = sys.Title
 		}
-		return boot.Choice{Action: boot.Start, System: after}, title
+		return decision.Decision{Action: decision.Start, System: after}, title
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -77,7 +77,7 @@ func (f *fake) Attach(ctx context.Context, tty launch.Terminal) error {
 }
 
 // visiting starts a guest on a node with one console and a seeder, whose reports it returns.
-func visiting(t *testing.T, f *fake, after string) (n *Node, p *person, ended <-chan boot.Choice, reports func() []wire.Report) {
+func visiting(t *testing.T, f *fake, after string) (n *Node, p *person, ended <-chan decision.Decision, reports func() []wire.Report) {
 	t.Helper()
 	var mu sync.Mutex
 	var got []wire.Report
@@ -96,7 +96,7 @@ func visiting(t *testing.T, f *fake, after string) (n *Node, p *person, ended <-
 	sys.Launch = catalog.Launch{Method: catalog.MethodBin, Bin: &catalog.Bin{Program: "x"}, After: after}
 	next := kexec("next")
 	n.catalog = &catalog.Catalog{Systems: []catalog.System{sys, next}}
-	choices := make(chan boot.Choice, 1)
+	choices := make(chan decision.Decision, 1)
 	go func() {
 		choice, err := n.host(t.Context(), f, sys)
 		if err != nil {
@@ -107,7 +107,7 @@ func visiting(t *testing.T, f *fake, after string) (n *Node, p *person, ended <-
 	return n, p, choices, func() []wire.Report { mu.Lock(); defer mu.Unlock(); return slices.Clone(got) }
 }
 
-func await(t *testing.T, choices <-chan boot.Choice) boot.Choice {
+func await(t *testing.T, choices <-chan decision.Decision) decision.Decision {
 	t.Helper()
 	select {
 	case c := <-choices:
@@ -115,21 +115,21 @@ func await(t *testing.T, choices <-chan boot.Choice) boot.Choice {
 	case <-time.After(patience):
 		t.Fatal("the node does not go on")
 	}
-	return boot.Choice{}
+	return decision.Decision{}
 }
 
 // A system that ends by itself: its exit is reported and shown, and then the site's word counts, or the person's.
 func TestGuestEnds(t *testing.T) {
 	for _, tt := range []struct {
 		after, shows, key string
-		want              boot.Choice
+		want              decision.Decision
 	}{
-		{"", "the menu", "\r", boot.Choice{Action: boot.Choose}},
-		{catalog.AfterMenu, "the menu", "\r", boot.Choice{Action: boot.Choose}},
-		{catalog.AfterReboot, "a restart of this machine", "\r", boot.Choice{Action: boot.Reboot}},
-		{catalog.AfterPowerOff, "switched off", "\r", boot.Choice{Action: boot.PowerOff}},
-		{"next", "System next", "\r", boot.Choice{Action: boot.Start, System: "next"}},
-		{"next", "System next", "m", boot.Choice{Action: boot.Choose}},
+		{"", "the menu", "\r", decision.Decision{Action: decision.Choose}},
+		{catalog.AfterMenu, "the menu", "\r", decision.Decision{Action: decision.Choose}},
+		{catalog.AfterReboot, "a restart of this machine", "\r", decision.Decision{Action: decision.Reboot}},
+		{catalog.AfterPowerOff, "switched off", "\r", decision.Decision{Action: decision.PowerOff}},
+		{"next", "System next", "\r", decision.Decision{Action: decision.Start, System: "next"}},
+		{"next", "System next", "m", decision.Decision{Action: decision.Choose}},
 	} {
 		f := newFake(launch.FaceTerminal, wire.Exit{Code: 3, Lines: []string{"last words"}})
 		n, p, choices, reports := visiting(t, f, tt.after)
@@ -158,7 +158,7 @@ func TestGuestEnds(t *testing.T) {
 
 // A person leaves, goes back, and ends it in one of the ways there are.
 func TestGuestIsLeft(t *testing.T) {
-	for key, want := range map[string]boot.Action{"qq": boot.Choose, "rr": boot.Reboot, "pp": boot.PowerOff} {
+	for key, want := range map[string]decision.Action{"qq": decision.Choose, "rr": decision.Reboot, "pp": decision.PowerOff} {
 		f := newFake(launch.FaceTerminal, wire.Exit{})
 		_, p, choices, _ := visiting(t, f, catalog.AfterReboot)
 		p.see("THE GUEST")
@@ -187,7 +187,7 @@ func TestGuestIsQuitAndGivenAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := newFake(launch.FaceTerminal, wire.Exit{})
-	choices := make(chan boot.Choice, 1)
+	choices := make(chan decision.Decision, 1)
 	go func() {
 		choice, err := n.host(t.Context(), f, s.system)
 		if err != nil {
@@ -208,7 +208,7 @@ func TestGuestIsQuitAndGivenAway(t *testing.T) {
 		t.Error("nothing is given away")
 	}
 	p.send(" ")
-	if got := await(t, choices); got != (boot.Choice{Action: boot.Choose}) {
+	if got := await(t, choices); got != (decision.Decision{Action: decision.Choose}) {
 		t.Errorf("then %+v", got)
 	}
 	n.stopEngine()
@@ -236,7 +236,7 @@ func TestRemoteGuest(t *testing.T) {
 	f.end()
 	p.see("has ended well")
 	p.send("\r")
-	if got := await(t, choices); got.Action != boot.Choose {
+	if got := await(t, choices); got.Action != decision.Choose {
 		t.Errorf("%+v", got)
 	}
 }

@@ -6,22 +6,22 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // Launch starts the system. One that runs beside this program is shown until it ends.
-func (n *Node) Launch(ctx context.Context, sys catalog.System) (boot.Choice, error) {
+func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decision, error) {
 	method, err := launch.For(sys, n.catalog)
 	if err != nil {
-		return boot.Choice{}, err
+		return decision.Decision{}, err
 	}
 	n.Log("loading %s", sys.Title)
 	if !method.Leaves() {
 		return n.host(ctx, method, sys)
 	}
-	return boot.Choice{}, n.handOver(ctx, method, sys)
+	return decision.Decision{}, n.handOver(ctx, method, sys)
 }
 
 // handOver starts a system that takes the machine over: it loads it, says good-bye on every console and to the seeder, and

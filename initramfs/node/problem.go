@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -22,35 +23,33 @@ const (
 )
 
 // Problem shows what failed on every console and waits for a person, or for the time to try again.
-func (n *Node) Problem(ctx context.Context, t boot.Trouble) boot.Action {
+func (n *Node) Problem(ctx context.Context, t boot.Trouble) decision.Action {
 	title, try := advice(t.Step, t.Err)
 	if n.Cmdline.Medium != 0 && aboutNetwork(t.Step) {
 		try += "\nThe stick or disc has a file for this: ip:, vlan: and seeder: in its " + mediumconf.Name + ", to be edited on any PC."
 	}
 	cause := n.cause(t)
 	n.Log("%s: %s", title, cause)
-	offered := []menu.Action{menu.Retry, menu.Shell, menu.Reboot, menu.PowerOff}
+	offered := []decision.Action{decision.Retry, decision.Shell, decision.Reboot, decision.PowerOff}
 	if t.CanChoose {
-		offered = slices.Insert(offered, 1, menu.Other)
+		offered = slices.Insert(offered, 1, decision.Choose)
 	}
 	if canType(t.Step) {
-		offered = append(offered, menu.Type)
+		offered = append(offered, decision.Type)
 	}
 	for {
 		m := menu.NewProblem(title, cause, try, backoff(t.Attempt), offered...).At(n.place())
-		final, where, err := n.Consoles.Run(ctx, m, nil)
+		chosen, err := ask(ctx, n, m, nil)
 		if err != nil {
 			n.Log("the screen failed: %v", err)
 			sleep(ctx, backoff(t.Attempt))
-			return boot.Retry
+			return decision.Retry
 		}
-		n.typedAt(where)
-		chosen := final.(menu.Problem).Action()
 		switch {
-		case chosen != menu.Type:
-			return action(chosen)
+		case chosen.Action != decision.Type:
+			return chosen.Action
 		case n.typeSeeder(ctx, cause):
-			return boot.Retry
+			return decision.Retry
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -55,18 +56,18 @@ func TestProblem(t *testing.T) {
 	for _, c := range []struct {
 		keys      string
 		canChoose bool
-		want      boot.Action
+		want      decision.Action
 	}{
-		{"o", true, boot.Choose},
-		{"o\r", false, boot.Retry}, // o is not offered, Enter is
-		{"s", true, boot.Shell},
-		{"rr", true, boot.Reboot},
-		{"pp", true, boot.PowerOff},
-		{"\r", true, boot.Retry},
+		{"o", true, decision.Choose},
+		{"o\r", false, decision.Retry}, // o is not offered, Enter is
+		{"s", true, decision.Shell},
+		{"rr", true, decision.Reboot},
+		{"pp", true, decision.PowerOff},
+		{"\r", true, decision.Retry},
 	} {
 		t.Run(fmt.Sprintf("%q", c.keys), func(t *testing.T) {
 			n, p := newNode(t, "http://127.0.0.1:1")
-			got := make(chan boot.Action, 1)
+			got := make(chan decision.Action, 1)
 			trouble := boot.Trouble{Step: wire.Fetch, Err: errors.New("the cable broke"), Attempt: 1, CanChoose: c.canChoose}
 			go func() { got <- n.Problem(t.Context(), trouble) }()
 			p.see("the cable broke")
@@ -86,7 +87,7 @@ func TestProblem(t *testing.T) {
 func TestProblemNamesTheCable(t *testing.T) {
 	n, p := newNode(t, "http://127.0.0.1:1")
 	n.setLease(network.Lease{Interface: "nosuch0", Addr: netip.MustParsePrefix("10.0.0.7/24")})
-	got := make(chan boot.Action, 1)
+	got := make(chan decision.Action, 1)
 	go func() {
 		got <- n.Problem(t.Context(), boot.Trouble{Step: wire.Fetch, Err: errors.New("no answer"), Attempt: 1})
 	}()
@@ -101,7 +102,7 @@ func TestProblemWithoutAScreen(t *testing.T) {
 	p.occupy(n)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // instead of five seconds
-	if a := n.Problem(ctx, boot.Trouble{Step: wire.Network, Err: errors.New("dark"), Attempt: 1}); a != boot.Retry {
-		t.Errorf("action %v, want %v", a, boot.Retry)
+	if a := n.Problem(ctx, boot.Trouble{Step: wire.Network, Err: errors.New("dark"), Attempt: 1}); a != decision.Retry {
+		t.Errorf("action %v, want %v", a, decision.Retry)
 	}
 }

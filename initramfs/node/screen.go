@@ -10,6 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
@@ -38,17 +39,16 @@ func (n *Node) withScreen(ctx context.Context, sys catalog.System, work func(con
 		case <-over.Done():
 		}
 	}()
-	final, where, err := n.Consoles.Run(ctx, menu.NewTransfer(n.place(), sys.Title), events)
+	answer, err := ask(ctx, n, menu.NewTransfer(n.place(), sys.Title), events)
 	screenOver()
-	n.typedAt(where)
 	if err != nil && ctx.Err() == nil {
 		n.Log("the screen failed, the work goes on: %v", err)
 		return <-result
 	}
-	switch t, _ := final.(menu.Transfer); t.Outcome() {
-	case menu.Cancel:
+	switch answer.Action {
+	case decision.Choose:
 		err = boot.ErrCancelled
-	case menu.Skip:
+	case decision.Skip:
 		err = nil
 	default:
 		return <-result

@@ -59,7 +59,7 @@ func (r *result) busy(from, to float64) (m sample) {
 
 // early and late are the two times that are compared.
 func (r *result) early() sample { return r.busy(0.15, 0.25) }
-func (r *result) late() sample  { return r.busy(0.9, 1) }
+func (r *result) late() sample  { return r.busy(0.85, 1.1) }
 
 // row is one comparison.
 type row struct {
@@ -108,6 +108,9 @@ func (r *result) judge(faults []string, log string) {
 		}
 	}
 	for line := range strings.Lines(log) {
+		if strings.Contains(line, "image/manifest.json is missing") {
+			continue // the stand-ins for phase 1 are no image of mkimage's
+		}
 		if strings.Contains(line, "panic:") || strings.Contains(line, "level=ERROR") {
 			r.Faults = append(r.Faults, "the seeder's log: "+strings.TrimSpace(line))
 		}

@@ -3,6 +3,7 @@ package tracker
 import (
 	"fmt"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,11 @@ func (r *room) from(t testing.TB, h catalog.InfoHash, ip string, port int, more 
 	return get(t, r.Announce(), ip+":4000", query(h, fmt.Sprintf("&peer_id=%08d%12d&port=%d&left=1%s", len(ip), port, port, more)))
 }
 
+// register records a peer without the way over HTTP.
+func (r *room) register(h catalog.InfoHash, ip string, port int) {
+	r.announce(announce{infoHash: h, peerID: fmt.Sprintf("%20d", port), addr: netip.AddrPortFrom(netip.MustParseAddr(ip), uint16(port))})
+}
+
 // One address that registers every port there is fills neither the memory nor the answers of others.
 func TestManyPortsOfOneAddress(t *testing.T) {
 	r := newRoom()
@@ -23,7 +29,7 @@ func TestManyPortsOfOneAddress(t *testing.T) {
 		r.node(t, n, "")
 	}
 	for port := 1; port < 1<<15; port++ {
-		r.from(t, torrent, "10.0.99.99", port, "&numwant=0")
+		r.register(torrent, "10.0.99.99", port)
 	}
 	if _, incomplete := r.Swarm(torrent); incomplete != 30+maxOfAddress {
 		t.Errorf("%d peers are known, want %d", incomplete, 30+maxOfAddress)
@@ -88,7 +94,7 @@ func TestAllPeersAreBounded(t *testing.T) {
 	r := newRoom()
 	for n := range maxPeers/maxOfAddress + 10 {
 		for port := range maxOfAddress {
-			r.from(t, torrent, fmt.Sprintf("10.1.%d.%d", n>>8, n&255), 1+port, "&numwant=0")
+			r.register(torrent, fmt.Sprintf("10.1.%d.%d", n>>8, n&255), 1+port)
 		}
 	}
 	if n := r.known.Len(); n != maxPeers {

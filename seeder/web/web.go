@@ -24,12 +24,16 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
+	"github.com/boottorrent/boottorrent/seeder/selftest"
+	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
 const (
 	defaultMaxFallback = 8
 	// shutdownTime is how long downloads may go on when the server stops: longer than a boot file takes on a LAN.
 	shutdownTime = time.Second
+	// pathSelfTest is where programs read what the self-test found.
+	pathSelfTest = "/api/selftest"
 )
 
 // Config says what is served. Nil handlers and empty fields leave their paths without content (404).
@@ -46,8 +50,13 @@ type Config struct {
 	Script func(host, kernel, initrd string) ([]byte, error)
 
 	Announce, Scrape, Report, Nodes, NodeLog http.Handler
+	// Systems is what became of each system's folder, for the page and status.Path; nil: none is shown.
+	Systems func() status.Site
 	// NodeList are the nodes for the page; nil: none are shown.
 	NodeList func() []report.Node
+	// SelfTest answers what the seeder's self-test found, and Findings returns it for the page; both may be nil.
+	SelfTest http.Handler
+	Findings func() []selftest.Finding
 
 	// Policy decides whom the port serves; nil: one with its usual bounds.
 	Policy *admit.Policy
@@ -109,10 +118,14 @@ func (s *Server) routes() {
 		catalog.PathAnnounce: admitted(s, k.announce, s.cfg.Announce), catalog.PathScrape: admitted(s, k.announce, s.cfg.Scrape),
 		catalog.PathReport: admitted(s, k.report, s.cfg.Report), catalog.PathNodes: admitted(s, k.page, s.cfg.Nodes),
 		catalog.PathLog: admitted(s, k.log, s.cfg.NodeLog),
+		pathSelfTest:    admitted(s, k.page, s.cfg.SelfTest),
 	} {
 		if h != nil {
 			s.mux.Handle(path, h)
 		}
+	}
+	if s.cfg.Systems != nil {
+		s.mux.Handle("GET "+status.Path, s.admit(k.page, s.serveStatus))
 	}
 	s.mux.Handle("/", s.admit(k.documents, func(w http.ResponseWriter, r *http.Request) {
 		notFound(w, "nothing is at this path; / shows what there is")
