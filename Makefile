@@ -9,7 +9,7 @@ NODES    ?= 3
 # What a seeder needs besides its own binary, what the room in one machine needs, and the foreign tools that tests use as
 # referees. MEDIA is what mkimage makes sticks and ISO images with.
 PACKAGES_SEEDER := ipxe xz-utils
-PACKAGES_ROOM   := grub-rescue-pc qemu-system-x86 ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
+PACKAGES_ROOM   := grub-rescue-pc qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
 PACKAGES_MEDIA  := systemd-boot-efi grub-common grub-pc-bin xorriso
 PACKAGES_TEST   := zstd openssh-client gdisk dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
 PACKAGES_BENCH  := iproute2 aria2 python3-libtorrent nginx-light curl

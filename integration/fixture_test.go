@@ -1,4 +1,18 @@
 // Package integration boots rooms of machines from real firmware up.
+//
+// A boot takes half a minute of a processor, and all of them are most of make test. So a new assertion goes into a room that
+// boots already, as a line or a subtest where the machine is in the state it needs:
+//
+//	what a node's shell can show           nodeSays in help_test.go, by ssh: a command and a pattern
+//	what a client of the seeder gets       TestForeignClients, a subtest: no machine boots
+//	a system that is started, a guest      TestGuestsOfOneNode, TestGuestsOnSerialLines
+//	the chooser, keys, both consoles       TestChooserStartsDebianInstaller
+//	firmware, DHCP of the seeder           TestUEFIServerMode, TestUEFIHTTPBoot, TestUndionlyByTFTP
+//	sticks and discs, boottorrent.conf     TestUSBStick, TestISO, TestStickWith…
+//	networks that are slow or tagged       TestLateDHCPAndUnpluggedCard, TestHelpFromAfar
+//	what is refused                        refusal_test.go
+//
+// A machine of its own is for what none of these can be in. Machines of one room that only wait are switched on together.
 package integration
 
 import (
@@ -15,14 +29,15 @@ import (
 	"github.com/boottorrent/boottorrent/integration/lab"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/mkimage/image"
 )
 
 // Times that something may take on two cores with emulated machines. They only bound a failure; nothing waits for them.
 const (
-	toChooser = 4 * time.Minute // from power-on
-	toSystem  = 5 * time.Minute // from the choice to the next system's init
-	toMessage = 3 * time.Minute
-	soon      = time.Minute // what takes a second on an idle machine
+	toChooser = 8 * time.Minute  // from power-on
+	toSystem  = 10 * time.Minute // from the choice to the next system's init
+	toMessage = 6 * time.Minute
+	soon      = 2 * time.Minute // what takes a second on an idle machine
 )
 
 // The room's network. The range is what an existing DHCP server hands out.
@@ -39,6 +54,8 @@ var shared struct {
 	kit  *kit.Kit
 	base *kit.Site
 	err  error
+	// making is held while a medium is made, since mkimage makes the site's image as well, and while that is read.
+	making sync.Mutex
 }
 
 func TestMain(m *testing.M) {
@@ -82,9 +99,11 @@ type room struct {
 	seeder *kit.Seeder
 }
 
-// newRoom makes a room with a site of the shared image and this configuration (after "version: 1").
+// newRoom makes a room with a site of the shared image and this configuration (after "version: 1"). As many rooms as there are
+// processors boot at a time: an emulated machine takes one of them, and waits for timers between.
 func newRoom(t *testing.T, config string) *room {
 	t.Helper()
+	t.Parallel()
 	need.Root(t)
 	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
 	need.Command(t, "dnsmasq", "dnsmasq-base")
@@ -95,7 +114,10 @@ func newRoom(t *testing.T, config string) *room {
 	if r.site, err = from.Kit.NewSite(t.Context(), filepath.Join(t.TempDir(), "site"), "room"); err != nil {
 		t.Fatal(err)
 	}
-	r.must(r.site.ShareImage(from))
+	shared.making.Lock()
+	err = r.site.ShareImage(from)
+	shared.making.Unlock()
+	r.must(err)
 	r.must(r.site.Configure("version: 1\nname: room\n" + config))
 	r.host, err = r.Host("seeder", lab.Addr(seederAddr))
 	r.must(err)
@@ -109,6 +131,16 @@ func (r *room) must(err error) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// medium makes a medium of the shared site, one at a time, and returns its path.
+func (r *room) medium(format image.Format, args ...string) string {
+	r.t.Helper()
+	shared.making.Lock()
+	defer shared.making.Unlock()
+	path, err := base(r.t).MakeMedium(r.t.Context(), r.t.TempDir(), format, args...)
+	r.must(err)
+	return path
 }
 
 // dhcp starts the existing DHCP server.

@@ -18,7 +18,7 @@ import (
 )
 
 // toGuest is from the choice to a guest's program, an emulated machine in an emulated one.
-const toGuest = 5 * time.Minute
+const toGuest = 10 * time.Minute
 
 // A program with arguments and an exit code, seen in the report; then, as it says, a floppy disk under QEMU, whose picture is the
 // node's picture and whom the node's keys reach, with a shell on the console beside it; left and quit by a person. At last a program

@@ -35,8 +35,7 @@ func bootMedium(t *testing.T, format image.Format, insert func(path string) lab.
 	// What the site leaves to a person says the medium.
 	conf := filepath.Join(t.TempDir(), "unattended.conf")
 	r.must(os.WriteFile(conf, []byte("system: tiny\r\ntimeout: 5\r\n"), 0o644))
-	medium, err := base(t).MakeMedium(t.Context(), format, "--conf", conf)
-	r.must(err)
+	medium := r.medium(format, "--conf", conf)
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	r.dhcp()
 	r.serve()

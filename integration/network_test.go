@@ -30,22 +30,3 @@ func TestLateDHCPAndUnpluggedCard(t *testing.T) {
 		t.Errorf("the node did not use the card with the cable: %v", r.reports())
 	}
 }
-
-// A machine with 512 MiB of memory is offered a system that can't fit: refused before a byte is downloaded, with the sum. Its
-// switch's port is a tagged one, which the kernel command line tells.
-func TestTooLittleMemory(t *testing.T) {
-	r := newRoom(t, "default: big\ntimeout: 0\n")
-	r.must(r.site.AddTiny(t.Context(), "big", 600<<20))
-	r.dhcp()
-	r.serve()
-	c := r.direct("small", r.seederArg(), "vlan=12")
-	c.MemoryMiB = 512
-	c.NICs = []lab.NIC{{Cable: lab.Cable{VLAN: 12}}}
-	n := r.node(c)
-	lab.AwaitScreen(t, n.Console(), toChooser, wrapped("too little memory.* MiB"))
-	for mac, node := range r.reports() {
-		if node.FromSeeder+node.FromNodes+node.FromHTTP > 0 {
-			t.Errorf("%s downloaded before it refused: %+v", mac, node)
-		}
-	}
-}

@@ -49,11 +49,9 @@ func TestStagesGoOn(t *testing.T) {
 
 // A fuzz target that fails keeps no other from running.
 func TestFuzzGoesOn(t *testing.T) {
-	files := map[string]string{"go.mod": "module example\n", "x_test.go": `package x
-import "testing"
-func FuzzBad(f *testing.F) { f.Add("a"); f.Fuzz(func(t *testing.T, s string) { t.Error("bad") }) }
-func FuzzGood(f *testing.F) { f.Add("a"); f.Fuzz(func(t *testing.T, s string) {}) }
-`}
+	files := map[string]string{"go.mod": "module example\n", "x_test.go": "package x\nimport \"testing\"\n" +
+		"func FuzzBad(f *testing.F) { f.Add(\"a\"); f.Fuzz(func(t *testing.T, s string) { t.Error(\"bad\") }) }\n" +
+		"func FuzzGood(f *testing.F) { f.Add(\"a\"); f.Fuzz(func(t *testing.T, s string) {}) }\n"}
 	out, ok := inFolder(t, files, "fuzz")
 	if ok || !strings.Contains(out, "== example FuzzGood") || !strings.HasSuffix(out, "\nfailed:\n  example FuzzBad\n") {
 		t.Errorf("success %v:\n%s", ok, out)

@@ -30,6 +30,9 @@ type pkg struct {
 	XTestImports []string
 }
 
+// all are the imports of a package and of its tests, which are as hard to take apart later.
+func (p pkg) all() []string { return slices.Concat(p.Imports, p.TestImports, p.XTestImports) }
+
 // The rooms of ARCHITECTURE.md import each other one way only.
 func TestImportsGoOneWay(t *testing.T) {
 	for _, p := range packages(t) {
@@ -38,7 +41,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		if !known {
 			t.Errorf("%s: the room %q is not in ARCHITECTURE.md", p.ImportPath, room)
 		}
-		for _, i := range append(append(p.Imports, p.TestImports...), p.XTestImports...) {
+		for _, i := range p.all() {
 			if to := roomOf(i); to != "" && to != room && !slices.Contains(may, to) {
 				t.Errorf("%s imports %s; %s may import only %v", p.ImportPath, i, room, may)
 			}
@@ -53,7 +56,7 @@ func TestOnlySwarmKnowsTheTorrentLibrary(t *testing.T) {
 		if p.ImportPath == module+"internal/swarm" || p.ImportPath == module+"integration/bench/anacrolix" {
 			continue
 		}
-		for _, i := range p.Imports {
+		for _, i := range p.all() {
 			if strings.HasPrefix(i, "github.com/anacrolix/") {
 				t.Errorf("%s imports %s; only internal/swarm may", p.ImportPath, i)
 			}

@@ -31,6 +31,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/version"
+	"github.com/boottorrent/boottorrent/mkimage/commands"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
@@ -86,12 +87,13 @@ func main() { cli.Main(program()) }
 
 // Run builds the image and prints what takes how many bytes.
 func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
-	var steps steps
-	options, err := f.options(c.Dir, term, &steps)
+	steps := newSteps(term.Err)
+	options, err := f.options(c.Dir, steps)
 	if err != nil {
 		return err
 	}
 	m, err := image.Build(ctx, options)
+	steps.close()
 	if err := explain(term, err); err != nil {
 		return err
 	}
@@ -106,15 +108,16 @@ func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
 }
 
 // options are the flags as a package takes them.
-func (f *flags) options(dir string, term terminal, s *steps) (image.Options, error) {
+func (f *flags) options(dir string, s *steps) (image.Options, error) {
 	selection, err := drivers.ParseSelection(f.Drivers)
 	if err != nil {
 		return image.Options{}, cli.UsageError{Err: err}
 	}
 	return image.Options{
 		Site: dir, Kernel: f.Kernel, Modules: f.Modules, UpdateKernel: f.Update, Drivers: selection, Firmware: f.Firmware,
-		Seeder: f.Seeder, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release, Took: s.add,
-		Log: slog.New(slog.NewTextHandler(term.Err, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+		Seeder: f.Seeder, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release,
+		Watch: commands.Watch{Began: s.began, Took: s.took, Counted: s.counted},
+		Log:   slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
 
@@ -35,12 +36,13 @@ func (c isoCmd) Run(ctx context.Context, term terminal, f *flags) error {
 }
 
 func (c mediumCmd) build(ctx context.Context, term terminal, f *flags, format image.Format) error {
-	var steps steps
-	options, err := f.options(c.Dir, term, &steps)
+	steps := newSteps(term.Err)
+	options, err := f.options(c.Dir, steps)
 	if err != nil {
 		return err
 	}
 	m, medium, err := image.BuildMedium(ctx, options, image.Medium{Format: format, Path: c.Output, Config: c.Conf})
+	steps.close()
 	if err := explain(term, err); err != nil {
 		return err
 	}
@@ -53,7 +55,7 @@ func (c mediumCmd) build(ctx context.Context, term terminal, f *flags, format im
 	fmt.Fprintf(term.Out, "\n%s: %d bytes, %.2f MiB, volume %04X-%04X\n", medium.Path, medium.Size, float64(medium.Size)/(1<<20),
 		medium.Volume>>16, medium.Volume&0xffff)
 	if format == image.USB {
-		fmt.Fprintf(term.Out, "Onto a stick with it: mkimage flash %s\n", medium.Path)
+		fmt.Fprintf(term.Out, "Onto a stick with it: mkimage flash %s\n", cli.Quote(medium.Path))
 	}
 	return nil
 }

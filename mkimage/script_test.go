@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/boottorrent/boottorrent/internal/site"
 )
 
 // The command line, driven as a person would: testdata/script.
@@ -14,9 +18,24 @@ func TestMain(m *testing.M) {
 		"mkimage": func() {
 			os.Exit(program().Run(context.Background(), os.Args[1:], terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 		},
+		// What seeder init does.
+		"seeder-init": func() {
+			if err := site.Init(os.Args[1], "site"); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		},
 	})
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true})
+	source, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error { e.Setenv("SOURCE", source); return nil },
+	})
 }

@@ -2,20 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strconv"
 	"text/tabwriter"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
-	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
-	"github.com/boottorrent/boottorrent/seeder/qemu"
 )
 
 type initCmd struct {
@@ -38,32 +34,10 @@ func (c initCmd) Run(term terminal) error {
   %-18s signs the catalog: keep it secret, and keep it
 
 Next: put a system into %s, then
-  mkimage %[2]s        builds what the nodes start
-  seeder check %[2]s   finds mistakes
-  seeder serve %[2]s   serves the room (as root: it needs the ports of DHCP and TFTP)
-`, name, c.Dir, site.ConfigFile, site.SystemsDir+"/", site.SecretKeyFile, filepath.Join(c.Dir, site.SystemsDir))
-	return err
-}
-
-type checkCmd struct {
-	Dir string `arg:"" help:"The site directory."`
-}
-
-// Run prints every problem of a site.
-func (c checkCmd) Run(term terminal) error {
-	s, err := load(c.Dir, term)
-	if err != nil {
-		return err
-	}
-	runtime := checkRuntime(s, term)
-	if n := len(s.AllProblems()); n > 0 {
-		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems), "system"))
-		return errors.Join(runtime, cli.ErrReported)
-	}
-	if runtime != nil {
-		return runtime
-	}
-	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
+  mkimage %[7]s        builds what the nodes start
+  seeder check %[7]s   finds what keeps machines from booting
+  seeder serve %[7]s   serves the room (as root: it needs the ports of DHCP and TFTP)
+`, name, c.Dir, site.ConfigFile, site.SystemsDir+"/", site.SecretKeyFile, filepath.Join(c.Dir, site.SystemsDir), cli.Quote(c.Dir))
 	return err
 }
 
@@ -86,27 +60,9 @@ func load(dir string, term terminal) (*site.Site, error) {
 	return s, nil
 }
 
-// checkRuntime looks whether this machine has what the site's systems need on nodes.
-func checkRuntime(s *site.Site, term terminal) error {
-	if !daemon.NeedsQEMU(s) {
-		return nil
-	}
-	if _, err := qemu.Find(); err != nil {
-		return err
-	}
-	warnModules(term.Err, s)
-	return nil
-}
-
-// warnModules says where QEMU will have less on nodes than it could.
-func warnModules(w io.Writer, s *site.Site) {
-	if err := qemu.CheckModules(filepath.Join(s.Dir, site.ImageDir), image.Kernel); err != nil {
-		fmt.Fprintf(w, "warning: %v: run 'mkimage %s'\n", err, s.Dir)
-	}
-}
-
 type serveCmd struct {
-	Dir string `arg:"" help:"The site directory."`
+	Dir   string `arg:"" help:"The site directory."`
+	Debug string `hidden:"" help:"A file to make a unix socket of, which tells what the process takes."`
 }
 
 // Run serves a site until it is interrupted.
@@ -124,6 +80,11 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 		return err
 	case made:
 		printKeysMade(term.Out)
+	}
+	if c.Debug != "" {
+		if err := serveDebug(ctx, c.Debug); err != nil {
+			return err
+		}
 	}
 	bar := newHashing(term.Err)
 	err = daemon.Run(ctx, daemon.Options{
@@ -173,7 +134,6 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 		fmt.Fprintf(t, "  %s\t%s\t%.1f MiB\truntime\t\n", r.Name, r.Title, float64(r.Size)/(1<<20))
 	}
 	t.Flush()
-	missing(w, s, sum)
 }
 
 func tftpPort(s *site.Site) string {
@@ -189,20 +149,4 @@ func count(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// missing says what a person has forgotten and would otherwise learn from a node that does not boot.
-func missing(w io.Writer, s *site.Site, sum daemon.Summary) {
-	for _, name := range []string{image.Kernel, image.Initramfs} {
-		if _, err := os.Stat(filepath.Join(s.Dir, site.ImageDir, name)); err != nil {
-			fmt.Fprintf(w, "warning: %s is missing, so no node can start: run 'mkimage %s'\n", filepath.Join(site.ImageDir, name), s.Dir)
-			break
-		}
-	}
-	if len(sum.Catalog.Runtimes) > 0 {
-		warnModules(w, s)
-	}
-	if len(sum.Loaders) == 0 {
-		fmt.Fprintln(w, "warning: no iPXE boot loader on this machine, so firmware gets none: apt-get install ipxe")
-	}
 }

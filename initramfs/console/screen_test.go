@@ -3,7 +3,6 @@ package console
 import (
 	"strings"
 	"testing"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -43,8 +42,7 @@ func TestRunSplitSequence(t *testing.T) {
 	ended := run(t.Context(), set, chooser(), nil)
 	serial.see("> First system")
 	for _, b := range "\x1b[B" {
-		serial.send(string(b))
-		time.Sleep(2 * time.Millisecond)
+		serial.send(string(b)) // the reader takes one at a time, and waits for the next
 	}
 	serial.see("> Second system")
 	serial.send("\r")

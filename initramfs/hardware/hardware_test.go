@@ -225,7 +225,7 @@ func TestWatchServesLateDevices(t *testing.T) {
 	w, l := newWorld(t, map[string]string{"lib/modules/6.1.0/modules.alias": someAliases})
 	w.changed = make(chan string)
 	l.settle()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), need.Patience)
 	defer cancel()
 	events := make(chan string)
 	go l.watch(ctx, events)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/qemuargs"
 )
 
 // What a guest in QEMU takes, in bytes.
@@ -63,12 +64,12 @@ func (m *machine) note(format string, args ...any) {
 // what a node can't have: windows, and KVM where there is none. The error is a *MemoryError where memory is too small.
 func arguments(q *catalog.QEMU, words []string, f facts) (machine, error) {
 	var m machine
-	opts := m.possible(parseOptions(words), f)
-	m.args = opts.words()
-	if !opts.has("name") {
-		m.add("-name", "guest="+escape(f.System))
+	opts := m.possible(qemuargs.Parse(words), f)
+	m.args = opts.Words()
+	if !opts.Has("name") {
+		m.add("-name", "guest="+qemuargs.Escape(f.System))
 	}
-	if !opts.has("no-user-config", "nodefconfig") {
+	if !opts.Has("no-user-config", "nodefconfig") {
 		m.add("-no-user-config")
 	}
 	m.accelerate(opts, f)
@@ -84,69 +85,38 @@ func arguments(q *catalog.QEMU, words []string, f facts) (machine, error) {
 }
 
 // possible takes out what would keep QEMU from starting on any node, or on this one.
-func (m *machine) possible(opts options, f facts) options {
-	opts, dropped := opts.without(wantsWindow)
+func (m *machine) possible(opts qemuargs.Options, f facts) qemuargs.Options {
+	opts, dropped := opts.Without(qemuargs.WantsWindow)
 	if len(dropped) > 0 {
 		m.note("left out, as there are no windows on a node: %s", strings.Join(dropped, " "))
 	}
-	opts, dropped = opts.without(func(o option) bool { return o.name == "daemonize" })
+	opts, dropped = opts.Without(func(o qemuargs.Option) bool { return o.Name == "daemonize" })
 	if len(dropped) > 0 {
 		m.note("left out: -daemonize, as the node watches QEMU itself")
 	}
-	if asked := opts.accelerators(); f.KVM == nil || !slices.Contains(asked, "kvm") || slices.Contains(asked, "tcg") {
-		return opts
+	if asked := opts.Accelerators(); f.KVM != nil && slices.Contains(asked, "kvm") && !slices.Contains(asked, "tcg") {
+		// It is asked for because it is faster. A slow guest is better than none.
+		m.note("its arguments ask for KVM, which this node does not have")
+		opts, _ = opts.WithoutKVM()
 	}
-	// It is asked for because it is faster. A slow guest is better than none.
-	m.note("its arguments ask for KVM, which this node does not have")
-	return withoutKVM(opts)
-}
-
-// wantsWindow says that an option is about QEMU's own window on a desktop.
-func wantsWindow(o option) bool {
-	if o.name == "display" {
-		kind, _ := property(o.value, "")
-		return slices.Contains([]string{"gtk", "sdl", "cocoa", "curses", "spice-app", "dbus", "egl-headless", "default"}, kind)
-	}
-	return slices.Contains([]string{"sdl", "gtk", "curses", "full-screen", "no-frame", "no-quit", "alt-grab", "ctrl-grab"}, o.name)
-}
-
-// withoutKVM takes out what demands KVM, and a processor that exists with it only.
-func withoutKVM(opts options) options {
-	var kept options
-	for _, o := range opts {
-		switch o.name {
-		case "enable-kvm", "accel":
-			continue
-		case "M", "machine":
-			var rest []string
-			for _, e := range elements(o.value) {
-				if !strings.HasPrefix(e, "accel=") {
-					rest = append(rest, escape(e))
-				}
-			}
-			if len(rest) == 0 {
-				continue
-			}
-			o.value = strings.Join(rest, ",")
-		case "cpu":
-			if model, _ := property(o.value, ""); model == "host" {
-				continue
-			}
+	if emulated(opts, f) {
+		var changed bool
+		if opts, changed = opts.WithoutHost(); changed {
+			m.note("its arguments ask for the node's own processor (-cpu host), which only KVM has; it gets an emulated one (-cpu max)")
 		}
-		kept = append(kept, o)
 	}
-	return kept
+	return opts
 }
 
 // emulated says that the guest's processor is emulated.
-func emulated(opts options, f facts) bool {
-	asked := opts.accelerators()
+func emulated(opts qemuargs.Options, f facts) bool {
+	asked := opts.Accelerators()
 	return f.KVM != nil || len(asked) > 0 && asked[0] != "kvm"
 }
 
 // accelerate decides how, and by how many processors, the guest's code is run.
-func (m *machine) accelerate(opts options, f facts) {
-	if len(opts.accelerators()) == 0 {
+func (m *machine) accelerate(opts qemuargs.Options, f facts) {
+	if len(opts.Accelerators()) == 0 {
 		if f.KVM == nil {
 			m.add("-accel", "kvm")
 		} else {
@@ -156,24 +126,24 @@ func (m *machine) accelerate(opts options, f facts) {
 	if f.KVM != nil {
 		m.note("emulated without KVM, which is slow: %v", f.KVM)
 	}
-	if !opts.pc() {
+	if !opts.PC() {
 		return // QEMU knows better what else such a machine takes
 	}
-	if !opts.has("cpu") {
+	if !opts.Has("cpu") {
 		// QEMU's default, qemu64, is less than what many systems are built for today (x86-64-v2).
 		if emulated(opts, f) {
-			m.add("-cpu", "max,la57=off") // page tables of five levels are trouble for older boot loaders, and slow
+			m.add("-cpu", qemuargs.Emulated)
 		} else {
 			m.add("-cpu", "max")
 		}
 	}
-	if !opts.has("smp") && f.Processors > 1 {
+	if !opts.Has("smp") && f.Processors > 1 {
 		m.add("-smp", strconv.Itoa(min(f.Processors, 255))) // the most that the machine type pc takes
 	}
 }
 
 // overhead is QEMU's own memory.
-func overhead(opts options, f facts) int64 {
+func overhead(opts qemuargs.Options, f facts) int64 {
 	own := int64(qemuOwn)
 	if emulated(opts, f) {
 		own += qemuTranslated + qemuTables*int64(max(1, f.Processors))
@@ -182,15 +152,15 @@ func overhead(opts options, f facts) int64 {
 }
 
 // memory divides what is free: a reserve for the node, QEMU's own, room for what the guest writes, and the rest for the guest.
-func (m *machine) memory(opts options, f facts) error {
+func (m *machine) memory(opts qemuargs.Options, f facts) error {
 	own := overhead(opts, f)
 	free := f.Available - Reserve - own
 	share := int64(16)
-	if opts.writable() {
+	if opts.Writable() {
 		share = 4
 	}
 	m.written = max(leastWritten, free/share)
-	guest := opts.memory()
+	guest := opts.Memory()
 	asked := guest > 0
 	if asked {
 		m.written = max(leastWritten, min(m.written, free-guest))
@@ -205,7 +175,7 @@ func (m *machine) memory(opts options, f facts) error {
 		return &MemoryError{System: f.System, Reserve: Reserve, Free: f.Available,
 			Need: Memory{Copies: own + need + leastWritten, What: whatQEMU(own, need)}}
 	}
-	if !opts.has("m") {
+	if !opts.Has("m") {
 		m.add("-m", strconv.FormatInt(guest>>20, 10))
 	}
 	return nil
@@ -218,9 +188,9 @@ func whatQEMU(own, guest int64) string {
 
 // disks keeps writes off the images: QEMU collects them in temporary files that hold no more than what was written. The
 // working directory protects the images too, but there the first byte written takes a copy of the whole file.
-func (m *machine) disks(opts options) {
+func (m *machine) disks(opts qemuargs.Options) {
 	// A saved state is found in the image itself only.
-	if !opts.has("snapshot", "loadvm") {
+	if !opts.Has("snapshot", "loadvm") {
 		m.add("-snapshot")
 	}
 }
@@ -228,21 +198,21 @@ func (m *machine) disks(opts options) {
 // network gives the guest a network card behind the node's address. It is an e1000, as QEMU's default is: systems of the last
 // twenty-five years have its driver. It has no option ROM, whose only use would be to boot from a network that has nothing
 // to boot.
-func (m *machine) network(opts options) {
-	if opts.pc() && !opts.has("nic", "net", "netdev", "nodefaults") {
+func (m *machine) network(opts qemuargs.Options) {
+	if opts.PC() && !opts.Has("nic", "net", "netdev", "nodefaults") {
 		m.add("-netdev", "user,id=bt-net", "-device", "e1000,netdev=bt-net,romfile=")
 	}
 }
 
 // display decides how people see the guest.
-func (m *machine) display(q *catalog.QEMU, opts options, f facts) {
+func (m *machine) display(q *catalog.QEMU, opts qemuargs.Options, f facts) {
 	m.add("-display", "none") // beside VNC; otherwise QEMU looks for a desktop
 	kind := q.Display
 	switch {
 	case kind == catalog.DisplayScreen && !f.Framebuffer:
 		m.note("this node has no frame buffer for its screen, so its serial line is shown")
 		kind = catalog.DisplaySerial
-	case kind == "" && (!f.Framebuffer || opts.has("nographic")):
+	case kind == "" && (!f.Framebuffer || opts.Has("nographic")):
 		kind = catalog.DisplaySerial
 	}
 	switch kind {
@@ -252,11 +222,11 @@ func (m *machine) display(q *catalog.QEMU, opts options, f facts) {
 		return
 	case catalog.DisplayVNC:
 		m.face = FaceRemote
-		m.add("-object", "secret,id=bt-vnc,file="+escape(f.Secret), "-vnc", f.IP+":0,password-secret=bt-vnc")
+		m.add("-object", "secret,id=bt-vnc,file="+qemuargs.Escape(f.Secret), "-vnc", f.IP+":0,password-secret=bt-vnc")
 		m.note("its screen is on the network: VNC at %s, port 5900, with the password from the site's configuration", f.IP)
 	default:
 		m.face = FaceScreen
-		m.add("-vnc", "unix:"+escape(f.Socket))
+		m.add("-vnc", "unix:"+qemuargs.Escape(f.Socket))
 	}
 	m.noMonitor(opts)
 	m.pointer(opts)
@@ -264,27 +234,27 @@ func (m *machine) display(q *catalog.QEMU, opts options, f facts) {
 
 // serial connects the guest's first serial line with QEMU's standard input and output. Without graphics the BIOS writes there
 // what it would write to the screen, and so do the programs that use it (SeaBIOS: etc/sercon-port).
-func (m *machine) serial(opts options) {
+func (m *machine) serial(opts qemuargs.Options) {
 	m.add("-machine", "graphics=off")
-	if opts.has("nographic") {
+	if opts.Has("nographic") {
 		return // which does the same, with the monitor behind Ctrl+A C
 	}
 	m.noMonitor(opts)
-	usesStdio := slices.ContainsFunc(opts, func(o option) bool {
-		return slices.Contains(elements(strings.TrimPrefix(o.value, "mon:")), "stdio")
+	usesStdio := slices.ContainsFunc(opts, func(o qemuargs.Option) bool {
+		return slices.Contains(qemuargs.Elements(strings.TrimPrefix(o.Value, "mon:")), "stdio")
 	})
 	switch {
-	case opts.has("serial") && !usesStdio:
+	case opts.Has("serial") && !usesStdio:
 		m.note("its arguments send its serial line elsewhere, so nothing of it is shown here")
-	case opts.has("serial"), usesStdio:
+	case opts.Has("serial"), usesStdio:
 	default:
 		m.add("-chardev", "stdio,id=bt-console,signal=off", "-serial", "chardev:bt-console")
 	}
 }
 
 // noMonitor keeps QEMU's monitor, from which every file of the node can be read, from being a key chord away on the screen.
-func (m *machine) noMonitor(opts options) {
-	if !opts.has("monitor", "mon", "nographic") {
+func (m *machine) noMonitor(opts qemuargs.Options) {
+	if !opts.Has("monitor", "mon", "nographic") {
 		m.add("-monitor", "none")
 	}
 }
@@ -292,12 +262,12 @@ func (m *machine) noMonitor(opts options) {
 // pointer gives the guest a mouse that knows where it is, as VNC tells where the viewer's pointer is. A PS/2 mouse is there
 // beside it, and QEMU uses that until the guest's driver has asked the tablet for its first position: so guests without
 // a driver for USB have a mouse, too, which can get out of step with the pointer.
-func (m *machine) pointer(opts options) {
-	if !opts.pc() || opts.has("nodefaults", "usbdevice") {
+func (m *machine) pointer(opts qemuargs.Options) {
+	if !opts.PC() || opts.Has("nodefaults", "usbdevice") {
 		return
 	}
-	for _, d := range opts.values("device") {
-		if kind, _ := property(d, ""); strings.Contains(kind, "tablet") || strings.Contains(kind, "mouse") {
+	for _, d := range opts.Values("device") {
+		if kind, _ := qemuargs.Property(d, ""); strings.Contains(kind, "tablet") || strings.Contains(kind, "mouse") {
 			return
 		}
 	}

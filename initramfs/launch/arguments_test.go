@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/qemuargs"
 )
 
 // What a node of 2 GiB with a screen, KVM and four cores makes of an operator's arguments, and another one.
@@ -43,7 +44,13 @@ func TestArguments(t *testing.T) {
 			"-name x -m 256 -smp 2 -cpu qemu64 -accel tcg -nic none -snapshot -monitor none -hda d.img -no-user-config" +
 				" -display none -vnc unix:/s/screen -usb -device usb-tablet" + firmwre, FaceScreen, ""},
 		{"KVM is asked for, as the original's documentation has it", "-accel kvm -cpu host -cdrom disc.iso", "", poor,
-			"-cdrom disc.iso" + named + tcg + " -m MEM" + nic + serial + firmwre, FaceTerminal, "ask for KVM, which this node does not have"},
+			"-cpu max,la57=off -cdrom disc.iso" + named + " -accel tcg,tb-size=64 -m MEM" + nic + serial + firmwre, FaceTerminal, "ask for KVM, which this node does not have"},
+		{"the node's own processor, without KVM", "-cpu host,+avx -cdrom d", "", poor,
+			"-cpu max,la57=off,+avx -cdrom d" + named + " -accel tcg,tb-size=64 -m MEM" + nic + serial + firmwre, FaceTerminal, "emulated one (-cpu max)"},
+		{"the node's own processor, emulated", "-accel tcg -cpu host -cdrom d", "", rich,
+			"-accel tcg -cpu max,la57=off -cdrom d" + named + " -smp 4 -m MEM" + nic + screen + firmwre, FaceScreen, "emulated one (-cpu max)"},
+		{"KVM with an interrupt controller in the kernel", "-machine pc,accel=kvm,kernel_irqchip=split", "", poor,
+			"-machine pc" + named + tcg + " -m MEM" + nic + serial + firmwre, FaceTerminal, "ask for KVM"},
 		{"KVM is asked for and there", "-enable-kvm -cpu host -cdrom disc.iso", "", rich,
 			"-enable-kvm -cpu host -cdrom disc.iso" + named + " -smp 4 -m MEM" + nic + screen + firmwre, FaceScreen, ""},
 		{"KVM as part of the machine", "-machine q35,accel=kvm", "", poor, "-machine q35" + named + tcg + " -m MEM" + nic + serial + firmwre, FaceTerminal, "KVM"},
@@ -94,19 +101,11 @@ func TestGuestMemory(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				opts := parseOptions(m.args)
-				if sum := opts.memory() + overhead(opts, f) + m.written + Reserve; sum > f.Available || opts.memory() < leastGuest || m.written < leastWritten {
-					t.Errorf("%d MiB, %s: %d MiB for the guest, %d to write, %d in all", mib, args, opts.memory()>>20, m.written>>20, sum>>20)
+				opts := qemuargs.Parse(m.args)
+				if sum := opts.Memory() + overhead(opts, f) + m.written + Reserve; sum > f.Available || opts.Memory() < leastGuest || m.written < leastWritten {
+					t.Errorf("%d MiB, %s: %d MiB for the guest, %d to write, %d in all", mib, args, opts.Memory()>>20, m.written>>20, sum>>20)
 				}
 			}
-		}
-	}
-}
-
-func TestParseSize(t *testing.T) {
-	for text, want := range map[string]int64{"256": 256 << 20, "1G": 1 << 30, "1.5g": 3 << 29, "4096k": 4 << 20, "x": 0, "-1": 0, "": 0, "1e30": 0} {
-		if got := parseSize(text); got != want {
-			t.Errorf("%q is %d, want %d", text, got, want)
 		}
 	}
 }

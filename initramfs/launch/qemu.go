@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/qemuargs"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -72,8 +73,8 @@ func (m *qemuMethod) Need(sys catalog.System, _ catalog.FileList) Memory {
 	if flags := processorFlags(cpuinfo()); !flags["vmx"] && !flags["svm"] {
 		f.KVM = errors.New("no flag says so")
 	}
-	opts := parseOptions(q.Args)
-	own, guest := overhead(opts, f), opts.memory()
+	opts := qemuargs.Parse(q.Args)
+	own, guest := overhead(opts, f), opts.Memory()
 	if guest == 0 {
 		guest = leastGuest
 	}

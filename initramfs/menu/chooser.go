@@ -18,7 +18,7 @@ import (
 type Item struct {
 	// Name is the system's name in the catalog, Title what the person reads.
 	Name, Title, Description string
-	// Size is in bytes; 0 is not shown.
+	// Size is what there is to fetch, in bytes; 0 is not shown.
 	Size int64
 	// Unavailable is why the system can't be started here ("needs 4.0 GiB of memory"); empty if it can.
 	Unavailable string

@@ -424,7 +424,7 @@ func TestVLANInterface(t *testing.T) {
 	if err != nil && !strings.Contains(err.Error(), "make VLAN 5 on eth0: module 8021q is not in this image") {
 		t.Error(err)
 	}
-	need.VLAN(t, "TestTooLittleMemory")
+	need.VLAN(t, "TestHelpFromAfar")
 	if err != nil {
 		t.Fatal(err)
 	}

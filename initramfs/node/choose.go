@@ -64,7 +64,7 @@ func (n *Node) chosen(system string) {
 func (n *Node) items(cat *catalog.Catalog) []menu.Item {
 	items := make([]menu.Item, 0, len(cat.Systems))
 	for _, s := range cat.Systems {
-		item := menu.Item{Name: s.Name, Title: s.Title, Description: s.Description, Size: s.Size, Hidden: s.Hidden}
+		item := menu.Item{Name: s.Name, Title: s.Title, Description: s.Description, Size: s.ToFetch(), Hidden: s.Hidden}
 		if _, err := launch.For(s, cat); err != nil {
 			item.Unavailable = err.Error()
 		} else if s.Arch != n.Facts.Arch {

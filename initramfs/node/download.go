@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/report"
@@ -214,9 +215,10 @@ func (d *download) scratch() string { return filepath.Join(d.systems, scratchDir
 
 // clearScratch takes away what a system wrote, with what is still mounted there: a boot that was killed could not do it.
 func (d *download) clearScratch() error {
-	mounts, err := os.ReadFile(mountsPath)
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(d.scratch()))
 	if err == nil {
-		err = unmountAll(mountsBelow(string(mounts), d.scratch()))
+		slices.Reverse(mounts) // what was mounted last goes first
+		err = unmountAll(mounts)
 	}
 	if err == nil { // otherwise removing would be removing what is mounted
 		err = os.RemoveAll(d.scratch())

@@ -27,7 +27,7 @@ type demand struct {
 // leaving decides when a node that has everything goes on.
 type leaving struct {
 	rule  catalog.Seeding
-	size  int64 // of the system, in bytes
+	size  int64 // what there is to fetch of the system, in bytes
 	began time.Time
 	// wanted is when somebody last lacked something, used when something was last given away.
 	wanted, used time.Time

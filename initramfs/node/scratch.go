@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/launch"
@@ -19,8 +17,6 @@ const (
 	framebuffer = "/dev/fb0"
 	// scratchDir is the folder, beside the systems, of what a running system writes.
 	scratchDir = "scratch"
-	// mountsPath lists what is mounted: proc(5), /proc/PID/mountinfo.
-	mountsPath = "/proc/self/mountinfo"
 )
 
 // guestJob prepares what a method that doesn't leave needs.
@@ -49,44 +45,12 @@ func canOpen(device string) bool {
 	return err == nil
 }
 
-// mountsBelow lists what is mounted at a folder and below it, what was mounted last first.
-func mountsBelow(mountinfo, dir string) []string {
-	var found []string
-	for line := range strings.Lines(mountinfo) {
-		fields := strings.Fields(line)
-		if len(fields) < 5 {
-			continue
-		}
-		if path := unescape(fields[4]); path == dir || strings.HasPrefix(path, dir+"/") {
-			found = append(found, path)
-		}
-	}
-	slices.Reverse(found)
-	return found
-}
-
-// unescape undoes what the kernel does to spaces and the like in a path: \040.
-func unescape(path string) string {
-	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		if path[i] == '\\' && i+4 <= len(path) {
-			if c, err := strconv.ParseUint(path[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(c))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(path[i])
-	}
-	return b.String()
-}
-
 // unmountAll unmounts; what is still open there, by a process that can't be killed, ends with that.
-func unmountAll(paths []string) error {
+func unmountAll(mounts []*mountinfo.Info) error {
 	var errs []error
-	for _, path := range paths {
-		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
-			errs = append(errs, fmt.Errorf("unmount %s: %w", path, err))
+	for _, m := range mounts {
+		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil {
+			errs = append(errs, fmt.Errorf("unmount %s: %w", m.Mountpoint, err))
 		}
 	}
 	return errors.Join(errs...)

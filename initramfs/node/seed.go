@@ -16,7 +16,7 @@ func (n *Node) Seed(ctx context.Context, sys catalog.System, rule catalog.Seedin
 	if rule.Limit <= 0 || n.engine == nil {
 		return nil
 	}
-	leave := newLeaving(rule, sys.Size, time.Now())
+	leave := newLeaving(rule, sys.ToFetch(), time.Now())
 	return n.withScreen(ctx, sys, func(ctx context.Context, show func(menu.TransferMsg)) error {
 		tick := time.NewTicker(time.Second / 2)
 		defer tick.Stop()

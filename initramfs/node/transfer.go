@@ -87,7 +87,7 @@ func (n *Node) receive(ctx context.Context, sys catalog.System, files catalog.Fi
 	began := time.Now()
 	var last swarm.Stats
 	err := n.withScreen(ctx, sys, func(ctx context.Context, show func(menu.TransferMsg)) error {
-		show(menu.TransferMsg{Phase: menu.Fetch, System: sys.Title, Transfer: wire.Transfer{Size: sys.Size}})
+		show(menu.TransferMsg{Phase: menu.Fetch, System: sys.Title, Transfer: wire.Transfer{Size: sys.ToFetch()}})
 		return n.engine.Fetch(ctx, src, func(s swarm.Stats) {
 			last = s
 			n.account(s)

@@ -82,7 +82,7 @@ func newClient(t *testing.T, port, hostKey, key string) *client {
 
 func (c *client) run(stdin string, args ...string) (out string, code int) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), need.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.args[0], append(c.args[1:], args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -311,7 +311,7 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(need.Patience))
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,8 @@ package report
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,13 +14,23 @@ import (
 
 // posts collects what is posted; it may be told to fail.
 type posts struct {
+	mu   sync.Mutex
 	got  []report.Report
 	fail error
 }
 
 func (p *posts) Report(_ context.Context, r report.Report) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.got = append(p.got, r)
 	return p.fail
+}
+
+// all are those so far.
+func (p *posts) all() []report.Report {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.got)
 }
 
 func TestDurations(t *testing.T) {
@@ -52,12 +64,12 @@ func TestRun(t *testing.T) {
 		r.Begin(report.Fetch)
 		time.Sleep(busyInterval)
 		synctest.Wait()
-		if n := len(p.got); n != 2 || p.got[1].Step != report.Fetch {
-			t.Fatalf("after a change: %d posts, %+v", n, p.got)
+		if got := p.all(); len(got) != 2 || got[1].Step != report.Fetch {
+			t.Fatalf("after a change: %d posts, %+v", len(got), got)
 		}
 		time.Sleep(idleInterval)
 		synctest.Wait()
-		if n := len(p.got); n != 3 {
+		if n := len(p.all()); n != 3 {
 			t.Errorf("after an idle interval: %d posts, want 3", n)
 		}
 		cancel()

@@ -31,9 +31,9 @@ func (s *Site) MakeImage(ctx context.Context, args ...string) error {
 	return s.Kit.run(ctx, s.Kit.Mkimage, append([]string{s.Dir}, args...)...)
 }
 
-// MakeMedium builds a medium with `mkimage usb` or `mkimage iso`, and phase 1 with it, and returns the medium's path.
-func (s *Site) MakeMedium(ctx context.Context, format image.Format, args ...string) (string, error) {
-	path := s.Path(site.ImageDir, "boottorrent."+string(format))
+// MakeMedium builds a medium in a folder with `mkimage usb` or `mkimage iso`, and phase 1 with it, and returns the medium's path.
+func (s *Site) MakeMedium(ctx context.Context, dir string, format image.Format, args ...string) (string, error) {
+	path := filepath.Join(dir, "boottorrent."+string(format))
 	return path, s.Kit.run(ctx, s.Kit.Mkimage, append([]string{string(format), s.Dir, "-o", path}, args...)...)
 }
 

@@ -20,12 +20,14 @@ import (
 // TestBoot lets a machine start the image, without firmware or network in between, and types into the shell: the kernel
 // unpacks all three parts, PID 1 runs, and a module loads with what it depends on.
 func TestBoot(t *testing.T) {
+	t.Parallel()
 	_, dir := build(t)
 	testBoot(t, dir)
 }
 
 // TestBootZstd does so with an image whose parts are compressed by Zstandard.
 func TestBootZstd(t *testing.T) {
+	t.Parallel()
 	build(t)
 	dir := filepath.Join(t.TempDir(), "site")
 	if err := site.Init(dir, "room"); err != nil {
@@ -39,7 +41,7 @@ func TestBootZstd(t *testing.T) {
 
 func testBoot(t *testing.T, dir string) {
 	qemu := need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, qemu, "-machine", "q35", "-accel", "tcg,thread=multi", "-m", "512", "-nographic", "-no-reboot",
 		"-nic", "none", "-monitor", "none", "-serial", "stdio",

@@ -25,6 +25,7 @@ func TestMedia(t *testing.T) {
 	need.File(t, "/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin")
 	need.Command(t, "xorriso", "xorriso")
 	_, dir := build(t)
+	t.Parallel()
 	const conf = "# of the test\r\ntimeout: 7\r\n"
 	volumes := map[uint32]bool{}
 	for _, format := range []image.Format{image.USB, image.ISO} {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/u-root/u-root/pkg/cpio"
@@ -58,8 +59,24 @@ func Initrd(ctx context.Context, path string, modules []string) error {
 	})
 }
 
-// compile builds /init as a static program.
+var compiled struct {
+	sync.Mutex
+	program []byte
+}
+
+// compile builds /init as a static program, once a process.
 func compile(ctx context.Context) ([]byte, error) {
+	compiled.Lock()
+	defer compiled.Unlock()
+	if compiled.program != nil {
+		return compiled.program, nil
+	}
+	program, err := buildInit(ctx)
+	compiled.program = program
+	return program, err
+}
+
+func buildInit(ctx context.Context) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "boottorrent-tiny-")
 	if err != nil {
 		return nil, err

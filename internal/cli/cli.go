@@ -12,9 +12,11 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
+	"github.com/kballard/go-shellquote"
 
 	"github.com/boottorrent/boottorrent/internal/version"
 )
@@ -65,9 +67,15 @@ type Program struct {
 	Options []kong.Option
 }
 
-// Main runs the program with this process's arguments and ends the process. An interrupt ends the command's context.
+// Main runs the program with this process's arguments and ends the process. An interrupt, a request to terminate and a terminal that
+// is closed end the command's context; a second one ends the process at once.
 func Main(p Program) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as by nohup(1)
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, stop)
 	code := p.Run(ctx, os.Args[1:], Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
 	os.Exit(code)
@@ -97,6 +105,12 @@ func (p Program) Run(ctx context.Context, args []string, term Terminal) (code in
 		return ExitFailed
 	}
 	kongcompletion.Register(parser)
+	for _, arg := range args {
+		if !utf8.ValidString(arg) {
+			// The parser would make another name of it.
+			return p.usage(term, fmt.Errorf("%q is not UTF-8; go into that folder and name it . (a dot), or rename it", arg))
+		}
+	}
 	if len(args) > 0 && args[0] == "help" {
 		args = append(slices.Clone(args[1:]), "--help") // as in git help COMMAND
 	}
@@ -110,6 +124,8 @@ func (p Program) Run(ctx context.Context, args []string, term Terminal) (code in
 		return ExitOK
 	case errors.As(err, new(UsageError)):
 		return p.usage(term, err)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintf(term.Err, "%s: interrupted\n", p.Name)
 	case !errors.Is(err, ErrReported):
 		fmt.Fprintf(term.Err, "%s: %v\n", p.Name, err)
 	}
@@ -120,3 +136,6 @@ func (p Program) usage(term Terminal, err error) int {
 	fmt.Fprintf(term.Err, "%s: %v\n%[1]s: see '%[1]s --help'\n", p.Name, err)
 	return ExitUsage
 }
+
+// Quote is a path as a person can paste it into a shell's command line.
+func Quote(path string) string { return shellquote.Join(path) }

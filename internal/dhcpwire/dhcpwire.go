@@ -53,7 +53,7 @@ func Read(b []byte) (*dhcpv4.DHCPv4, error) {
 	p.Options = dhcpv4.Options{}
 	read(p.Options, b[optionsAt:])
 	overload := p.Options.Get(dhcpv4.OptionOptionOverload)
-	p.Options.Del(dhcpv4.OptionOptionOverload)
+	defer p.Options.Del(dhcpv4.OptionOptionOverload) // also one in the fields, where it means nothing
 	if len(overload) != 1 {
 		return p, nil
 	}

@@ -1,9 +1,13 @@
 package image
 
 import (
+	"bytes"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
 
 func TestCmdline(t *testing.T) {
@@ -71,5 +75,16 @@ func TestCheckTakes(t *testing.T) {
 		if err := (Cmdline{Extra: extra}).Check(); err != nil {
 			t.Errorf("%s: %v", extra, err)
 		}
+	}
+}
+
+// The program that asks the graphics card asks for the mode that the kernel is told: vga= is 0x200 above VESA's number.
+func TestVESAAsksForTheMode(t *testing.T) {
+	mode, err := strconv.ParseUint(strings.TrimPrefix(Graphics, "vga="), 0, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ask := []byte{0xb9, byte(mode), byte((mode - 0x200) >> 8)}; !bytes.Contains(ipxe.VESA, ask) { // mov cx,mode
+		t.Errorf("VESA has no % x for %s", ask, Graphics)
 	}
 }

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/boottorrent/boottorrent/internal/image"
 )
 
 // defaultConsoles: the screen last, so that it is /dev/console.
@@ -21,7 +24,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	case !m.has("version"):
 		m.check.problem(startOf(m.at.file), "version is missing", "add the line version: 1")
 	case version == 0:
-		m.check.problem(m.place("version"), "version 0 is that of the original BootTorrent, whose file is "+originalFile,
+		m.check.problem(m.place("version"), "version 0 is that of the original BootTorrent, whose file is "+OriginalFile,
 			"rename the file to that, or make a new site with: seeder init DIR")
 	case version != 1 && version != -1:
 		m.check.problem(m.place("version"), fmt.Sprintf("this program reads version 1, not %d", version), "use a newer release")
@@ -33,6 +36,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	}
 	readServe(m.mapping("serve"), &s.Serve)
 
+	s.Manual = m.oneOf("publish", publishAuto, publishAuto, publishManual) == publishManual
 	defaultSystem = m.text("default", "")
 	s.Defaults.System = defaultSystem.value
 	s.Defaults.Timeout = m.integer("timeout", 10, math.MinInt32, math.MaxInt32)
@@ -58,6 +62,12 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	m.done()
 	return defaultSystem, vnc
 }
+
+// The values of publish.
+const (
+	publishAuto   = "auto"
+	publishManual = "manual"
+)
 
 func readServe(m *mapping, s *Serve) {
 	interfaces := m.texts("interfaces")
@@ -113,13 +123,24 @@ func readNode(m *mapping, n *Node) {
 			m.check.problem(c.place, fmt.Sprintf("console %s is listed twice", c.value), "remove one")
 		}
 		n.Consoles = append(n.Consoles, c.value)
+		checkHandedOn(m, "consoles", c, image.CheckWords(c.value))
 	}
 	cmdline := m.text("cmdline", "")
 	cmdline.value = strings.TrimSpace(cmdline.value)
-	checkLine(m, "cmdline", cmdline, maxCmdline)
 	n.Cmdline = cmdline.value
+	if checkLine(m, "cmdline", cmdline, phase1Cmdline) && m.has("cmdline") {
+		checkHandedOn(m, "cmdline", cmdline, image.Cmdline{Consoles: n.Consoles, Extra: n.Cmdline}.Check())
+	}
 	n.SSHKeys = readSSHKeys(m)
 	m.done()
+}
+
+// checkHandedOn reports what a boot loader would not hand on to phase 1's kernel as it is written.
+func checkHandedOn(m *mapping, key string, t text, err error) {
+	var misread *image.CmdlineError
+	if errors.As(err, &misread) && !m.check.hasProblemAt(t.place) {
+		m.check.problem(t.place, fmt.Sprintf("%s%s: %s", m.path, key, misread.What), misread.Do)
+	}
 }
 
 // oneOf reads one of a few words.
@@ -169,3 +190,7 @@ func checkLine(m *mapping, key string, t text, limit int) bool {
 	}
 	return false
 }
+
+// phase1Cmdline is how long phase 1's kernel command line may be, in bytes: COMMAND_LINE_SIZE of x86 and arm64 kernels, less the
+// zero byte at the end.
+const phase1Cmdline = 2047

@@ -3,10 +3,10 @@ package site
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/qemuargs"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
@@ -30,79 +30,39 @@ func (qemu) read(m *mapping, f *folder, _ text) (catalog.Launch, []string) {
 	return catalog.Launch{Method: catalog.MethodQEMU, QEMU: &q, After: readAfter(m)}, f.all(m.check)
 }
 
-// Options of qemu-system-x86_64 (its manual page, version 7.2) whose value is a file.
-var fileOptions = []string{"-cdrom", "-fda", "-fdb", "-hda", "-hdb", "-hdc", "-hdd", "-kernel", "-initrd", "-dtb", "-bios",
-	"-pflash", "-mtdblock", "-sd"}
-
-// fileKeys are the keys of other options whose value is a file.
-var fileKeys = map[string][]string{
-	"-drive": {"file"}, "-blockdev": {"filename", "file.filename"}, "-acpitable": {"file"}, "-smbios": {"file"},
-}
-
-// refused are options that would take the guest from the node's control, or can't work there, and what to do instead.
-var refused = map[string]string{
-	"-daemonize": "leave it out: the node waits for QEMU", "-nographic": "write display: serial", "-curses": "write display: serial",
-	"-sdl": "leave it out: the guest's screen is on the node's", "-spice": "write display: vnc", "-vnc": "write display: vnc",
-	"-full-screen": "leave it out: the guest's screen fills the node's as it is", "-S": "leave it out: nobody would start the guest",
-	"-incoming": "leave it out: nothing comes in", "-runas": "leave it out: a node has one user", "-chroot": "leave it out",
-	"-qmp": "leave it out: the node has one of its own", "-pidfile": "leave it out", "-sandbox": "leave it out",
-	"-L": "leave it out: firmware is in the runtime; other firmware is named by -bios", "-readconfig": "write its content as args",
-}
-
-// onStdio are options that can be connected to standard input and output, which a node has none of for a guest.
-var onStdio = []string{"-serial", "-monitor", "-mon", "-chardev", "-parallel", "-debugcon", "-virtioconsole", "-qmp-pretty"}
-
 // checkQEMU reports arguments that can't work on a node, and files that are not there.
 func checkQEMU(c *checker, f *folder, at place, args []string) {
-	for i, arg := range args {
-		option := arg
-		if strings.HasPrefix(arg, "--") {
-			option = arg[1:] // as QEMU takes it
-		}
-		value := ""
-		if i+1 < len(args) {
-			value = args[i+1]
-		}
-		if c.original && toleratedOfOriginal(c, at, option, value) {
+	opts := qemuargs.Parse(args)
+	for _, o := range opts {
+		if c.original && toleratedOfOriginal(c, at, o) {
 			continue
 		}
-		if do, no := refused[option]; no {
-			c.problem(at, fmt.Sprintf("args: %s can't be used on a node", arg), do)
-			continue
-		}
-		switch {
-		case option == "-display":
-			c.problem(at, fmt.Sprintf("args: -display %s can't be used on a node", value), "leave it out, or write display: screen, serial or vnc as a key of its own")
-		case slices.Contains(onStdio, option) && strings.Contains(value, "stdio"):
-			c.problem(at, fmt.Sprintf("args: %s %s can't be used on a node", arg, value), "leave it out, or write display: serial")
-		case slices.Contains(fileOptions, option):
-			checkQEMUFile(c, f, at, arg, value)
-		case fileKeys[option] != nil:
-			for part := range strings.SplitSeq(value, ",") {
-				key, name, _ := strings.Cut(part, "=")
-				if slices.Contains(fileKeys[option], key) {
-					checkQEMUFile(c, f, at, arg+" "+key+"=", name)
-				}
+		if do := o.Refused(); do != "" {
+			shown := "-" + o.Name
+			if o.Name == "display" || o.OnStdio() { // where the value matters
+				shown = o.String()
 			}
+			c.problem(at, fmt.Sprintf("args: %s can't be used on a node", shown), do)
+			continue
 		}
+		if what, do := o.Gone(); what != "" {
+			c.problem(at, "args: "+what, do)
+		}
+	}
+	for _, file := range opts.Files() {
+		checkQEMUFile(c, f, at, file)
 	}
 }
 
-// windows are the kinds of -display that are a window on a desktop.
-var windows = []string{"gtk", "sdl", "curses", "spice-app", "dbus", "egl-headless", "default"}
-
 // toleratedOfOriginal reports whether an argument that new sites may not have is taken in one of the original, which is served as it
 // is: nodes leave out what there is no desktop for (initramfs/launch, arguments.go), and know -nographic.
-func toleratedOfOriginal(c *checker, at place, option, value string) bool {
-	kind, _, _ := strings.Cut(value, ",")
+func toleratedOfOriginal(c *checker, at place, o qemuargs.Option) bool {
 	switch {
-	case option == "-nographic", option == "-display" && kind == "none":
-	case option == "-display" && slices.Contains(windows, kind):
-		c.warning(at, fmt.Sprintf("args: -display %s has no effect on a node", value), "it can stay: the guest's screen is the node's")
-	case slices.Contains([]string{"-sdl", "-curses", "-full-screen", "-daemonize"}, option):
-		c.warning(at, fmt.Sprintf("args: %s has no effect on a node", option), "it can stay: the guest's screen is the node's")
-	case slices.Contains(onStdio, option) && strings.Contains(value, "stdio"):
-		c.warning(at, fmt.Sprintf("args: on a node with a screen, what %s %s shows is in the node's log, and nobody can type there", option, value),
+	case o.Name == "nographic", o.Name == "display" && strings.HasPrefix(o.Value, "none"):
+	case qemuargs.WantsWindow(o), o.Name == "daemonize":
+		c.warning(at, fmt.Sprintf("args: %s has no effect on a node", o), "it can stay: the guest's screen is the node's")
+	case o.OnStdio():
+		c.warning(at, fmt.Sprintf("args: on a node with a screen, what %s shows is in the node's log, and nobody can type there", o),
 			"it can stay; with display: serial instead, the guest's serial line is shown in the screen's place")
 	default:
 		return false
@@ -110,18 +70,53 @@ func toleratedOfOriginal(c *checker, at place, option, value string) bool {
 	return true
 }
 
-// checkQEMUFile reports a file that is not in the folder. What has a protocol (nbd:, http:, fat:) is QEMU's own business.
-func checkQEMUFile(c *checker, f *folder, at place, option, name string) {
-	switch prefix, _, _ := strings.Cut(name, ":"); {
-	case strings.Contains(name, "{{"):
-		return
-	case name == "" || strings.HasPrefix(name, "-"):
-		c.problem(at, fmt.Sprintf("args: %s is not followed by a file", option), "name a file in "+f.shown)
-		return
-	case prefix != name && !strings.Contains(prefix, "/"):
-		return
-	case path.Base(path.Clean(name)) == path.Clean(name) && strings.HasSuffix(option, "bios") && !f.exists(name):
-		return // QEMU has firmware of its own by that name, perhaps
+// checkQEMUFile reports a file that is not in the folder, and a disk image that refers to one.
+func checkQEMUFile(c *checker, f *folder, at place, file qemuargs.File) {
+	if strings.Contains(file.Name, "{{") {
+		return // it is known on the node only
 	}
-	f.file(c, "args: "+strings.TrimSuffix(option, "="), text{at, name})
+	if file.Name == "" || strings.HasPrefix(file.Name, "-") {
+		c.problem(at, fmt.Sprintf("args: %s is not followed by a file", file.Option), "name a file in "+f.shown)
+		return
+	}
+	names := []string{file.Name}
+	if file.Image {
+		names = qemuargs.Local(file.Name) // what has a protocol (nbd:, http:, fat:) is QEMU's own business
+	}
+	for _, name := range names {
+		if file.Builtin && path.Base(name) == name && !f.exists(name) {
+			continue // QEMU has firmware of its own by that name, perhaps; it is asked
+		}
+		if file.Folder {
+			f.folderNamed(c, at, file.Option, name)
+			continue
+		}
+		if found, ok := f.file(c, "args: "+file.Option, text{at, name}); ok && file.Image {
+			f.checkImage(c, at, found.path)
+		}
+	}
+}
+
+// folderNamed reports a folder that guests are to see and that is not in the system's.
+func (f *folder) folderNamed(c *checker, at place, option, name string) {
+	if info, err := f.root.Stat(path.Clean(name)); err != nil || !info.IsDir() {
+		c.problem(at, fmt.Sprintf("args: %s %s is no folder in %s", option, name, f.shown), "copy it there, and name it relative to that")
+	}
+}
+
+// checkImage reports a disk image that refers to a file which nodes don't get.
+func (f *folder) checkImage(c *checker, at place, image string) {
+	missing, err := qemuargs.Chain(f.root.FS(), image)
+	if err != nil {
+		c.problem(at, fmt.Sprintf("args: the disk image %v", err), "copy it here again, or see: qemu-img info "+image)
+	}
+	for _, m := range missing {
+		what, do := "refers to the file", "copy that beside it"
+		if m.Backing {
+			what = "stands on the backing file"
+			do = fmt.Sprintf("copy that into %s and name it in the image: qemu-img rebase -u -F FORMAT -b NAME %s; or make one of both: qemu-img convert -O qcow2 %s NEW",
+				f.shown, m.Image, m.Image)
+		}
+		c.problem(at, fmt.Sprintf("args: the disk image %s %s %s, which is not in the system's folder", m.Image, what, m.Name), do)
+	}
 }

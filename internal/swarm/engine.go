@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/quota"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -36,6 +38,9 @@ type Config struct {
 	Seeders []netip.Addr
 	// UploadLimit and DownloadLimit bound payload in bytes per second, that of the fallback to HTTP too; 0 is no limit.
 	UploadLimit, DownloadLimit int64
+	// MaxInbound is how many connections that others opened are open at a time, before and after they have said what they want; 0 is 256.
+	// Of more, those of the address that has the most give way (package quota).
+	MaxInbound int
 	// MaxPeers is the number of connections per torrent; 0 is 500 on the seeder and 80 on a node.
 	MaxPeers int
 	// Log takes this package's and the library's messages; nil drops them.
@@ -101,6 +106,9 @@ type entry struct {
 // fetches a part of the same pieces.
 const dialTimeout = 20 * time.Second
 
+// maxInbound is Config.MaxInbound for a node: three times the peers it has at most.
+const maxInbound = 256
+
 // clientID begins our peer IDs (BEP 20); by it a node knows others that divide the pieces by the same rule.
 const clientID = "-BN0100-"
 
@@ -136,7 +144,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("start BitTorrent: %w", err), listener.Close())
 	}
 	e.listener = listener
-	e.client.AddListener(batchingListener{listener})
+	e.client.AddListener(batchingListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound))})
 	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: batchingDialer{dialer}})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.group.Go(e.sample)

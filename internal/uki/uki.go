@@ -8,6 +8,7 @@ package uki
 
 import (
 	"bytes"
+	"debug/pe"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -44,18 +45,12 @@ type Section struct {
 
 // Offsets in the headers of a PE32+ file.
 const (
-	peOffsetAt     = 0x3c // of the DOS header: where "PE\0\0" is
-	coffSize       = 24   // signature and COFF header
-	sectionsAt     = 6    // number of sections, from the signature
-	optionalSizeAt = 20   // size of the optional header, likewise
+	peOffsetAt = 0x3c // of the DOS header: where "PE\0\0" is
+	coffSize   = 24   // signature and COFF header
+	sectionsAt = 6    // number of sections, from the signature
 
-	magicPlus       = 0x20b
-	sectionAlignAt  = 32 // from the optional header
-	fileAlignAt     = 36
-	imageSizeAt     = 56
-	headersSizeAt   = 60
+	imageSizeAt     = 56 // from the optional header
 	checksumAt      = 64
-	optionalLeast   = 112
 	sectionHeader   = 40
 	dataReadOnly    = 0x40000040 // IMAGE_SCN_CNT_INITIALIZED_DATA | IMAGE_SCN_MEM_READ
 	maxSectionBytes = 1 << 31
@@ -98,20 +93,14 @@ var order = binary.LittleEndian
 
 // parse checks the stub's headers and finds the end of its image in memory.
 func parse(stub []byte) (*peFile, error) {
-	p := &peFile{file: bytes.Clone(stub)}
-	if len(stub) < 0x40 || string(stub[:2]) != "MZ" {
-		return nil, errors.New("it is no PE file")
+	f, header, err := read(stub)
+	if err != nil {
+		return nil, err
 	}
-	p.coff = int(order.Uint32(stub[peOffsetAt:]))
+	p := &peFile{file: bytes.Clone(stub), coff: int(order.Uint32(stub[peOffsetAt:]))}
 	p.optional = p.coff + coffSize
-	if p.coff < 0x40 || p.optional+optionalLeast > len(stub) || string(stub[p.coff:p.coff+4]) != "PE\x00\x00" ||
-		order.Uint16(stub[p.optional:]) != magicPlus {
-		return nil, errors.New("it is no 64-bit PE file")
-	}
-	p.table = p.optional + int(order.Uint16(stub[p.coff+optionalSizeAt:]))
-	p.room = int(order.Uint32(stub[p.optional+headersSizeAt:]))
-	p.sectionAlign = int(order.Uint32(stub[p.optional+sectionAlignAt:]))
-	p.align = int(order.Uint32(stub[p.optional+fileAlignAt:]))
+	p.table, p.room = p.optional+int(f.SizeOfOptionalHeader), int(header.SizeOfHeaders)
+	p.sectionAlign, p.align = int(header.SectionAlignment), int(header.FileAlignment)
 	end := p.table + p.count()*sectionHeader
 	if end > p.room || p.room > len(stub) || p.align < 512 || p.align&(p.align-1) != 0 || p.sectionAlign < p.align || p.sectionAlign&(p.sectionAlign-1) != 0 {
 		return nil, errors.New("its headers contradict each other")
@@ -119,47 +108,47 @@ func parse(stub []byte) (*peFile, error) {
 	if bytes.ContainsFunc(stub[end:p.room], func(r rune) bool { return r != 0 }) {
 		return nil, errors.New("there is something behind its section table")
 	}
-	for at := p.table; at < end; at += sectionHeader {
-		size, address := int(order.Uint32(stub[at+8:])), int(order.Uint32(stub[at+12:]))
-		raw, offset := int(order.Uint32(stub[at+16:])), int(order.Uint32(stub[at+20:]))
-		if name := string(bytes.TrimRight(stub[at:at+8], "\x00")); name == ".linux" || name == ".initrd" {
-			return nil, fmt.Errorf("it has a section %s already", name)
+	for _, s := range f.Sections {
+		if s.Name == ".linux" || s.Name == ".initrd" {
+			return nil, fmt.Errorf("it has a section %s already", s.Name)
 		}
-		if offset+raw > len(stub) {
+		if int(s.Offset)+int(s.Size) > len(stub) {
 			return nil, errors.New("it is cut off")
 		}
-		p.next = max(p.next, up(address+max(size, raw), p.page()))
+		p.next = max(p.next, up(int(s.VirtualAddress)+int(max(s.VirtualSize, s.Size)), p.page()))
 	}
 	p.pad()
 	return p, nil
 }
 
+// read reads the headers of a PE32+ file.
+func read(image []byte) (*pe.File, *pe.OptionalHeader64, error) {
+	f, err := pe.NewFile(bytes.NewReader(image))
+	if err != nil {
+		return nil, nil, fmt.Errorf("it is no PE file (%w)", err)
+	}
+	header, ok := f.OptionalHeader.(*pe.OptionalHeader64)
+	if !ok || len(image) < peOffsetAt+4 || string(image[:2]) != "MZ" {
+		return nil, nil, errors.New("it is no 64-bit PE file")
+	}
+	return f, header, nil
+}
+
 // Content is what an image has in its section of a name, such as .linux.
 func Content(image []byte, name string) ([]byte, error) {
-	if len(image) < 0x40 || string(image[:2]) != "MZ" {
-		return nil, errors.New("it is no PE file")
+	f, _, err := read(image)
+	if err != nil {
+		return nil, err
 	}
-	coff := int(order.Uint32(image[peOffsetAt:]))
-	if coff+coffSize > len(image) {
+	s := f.Section(name)
+	if s == nil {
+		return nil, fmt.Errorf("it has no section %s", name)
+	}
+	size, offset := int(min(s.VirtualSize, s.Size)), int(s.Offset)
+	if offset+size > len(image) {
 		return nil, errors.New("it is cut off")
 	}
-	at := coff + coffSize + int(order.Uint16(image[coff+optionalSizeAt:]))
-	for range int(order.Uint16(image[coff+sectionsAt:])) {
-		if at+sectionHeader > len(image) {
-			return nil, errors.New("it is cut off")
-		}
-		h := image[at : at+sectionHeader]
-		at += sectionHeader
-		if string(bytes.TrimRight(h[:8], "\x00")) != name {
-			continue
-		}
-		size, offset := int(min(order.Uint32(h[8:]), order.Uint32(h[16:]))), int(order.Uint32(h[20:]))
-		if offset+size > len(image) {
-			return nil, errors.New("it is cut off")
-		}
-		return image[offset:][:size], nil
-	}
-	return nil, fmt.Errorf("it has no section %s", name)
+	return image[offset:][:size], nil
 }
 
 // page is what sections in memory are aligned to: a page at least, as systemd-stub and strict firmware want it.

@@ -101,8 +101,8 @@ func TestBadStub(t *testing.T) {
 	}{
 		"nothing":            {nil, "no PE file"},
 		"a text":             {bytes.Repeat([]byte("hello "), 100), "no PE file"},
-		"half":               {good[:len(good)/2], "cut off"},
-		"the headers":        {good[:0x100], "no 64-bit PE file"},
+		"half":               {good[:len(good)/2], "no PE file"},
+		"the headers":        {good[:0x100], "no PE file"},
 		"no room for others": {filled, "something behind its section table"},
 	} {
 		_, _, err := Build(Image{Stub: tt.stub, OSRelease: "x", Release: "x", Kernel: []byte("k"), Initrd: []byte("i")})

@@ -32,9 +32,8 @@ const versionPackage = Module + "/internal/version"
 const godebug = "//go:debug default=go%s\n\npackage main\n"
 
 // Build compiles the commands and returns them as records: bbin/bb, bbin/NAME for each, init and bin/sh. It takes a minute
-// or more unless Go's build cache has most of it. temp is an empty folder for what comes and goes. took, if not nil, is told how long
-// which step took.
-func (p *Plan) Build(ctx context.Context, temp string, took func(step string, took time.Duration)) ([]cpio.Record, error) {
+// or more unless Go's build cache has most of it. temp is an empty folder for what comes and goes.
+func (p *Plan) Build(ctx context.Context, temp string, watch Watch) ([]cpio.Record, error) {
 	env := golang.Default(golang.DisableCGO(), golang.WithGOROOT(p.goroot), golang.WithGOOS("linux"),
 		golang.WithGOARCH(arch), golang.WithWorkingDir(p.source), golang.WithBuildTag(tags...))
 	var messages []string
@@ -45,7 +44,7 @@ func (p *Plan) Build(ctx context.Context, temp string, took func(step string, to
 	err := uimage.Create(log,
 		uimage.WithReplaceEnv(env),
 		uimage.WithTempDir(temp),
-		uimage.WithCommands(nil, &busybox{ctx: ctx, language: p.language, release: p.release, took: took}, p.packages...),
+		uimage.WithCommands(nil, &busybox{ctx: ctx, language: p.language, release: p.release, watch: watch, total: p.total}, p.packages...),
 		uimage.WithInit("init"),
 		uimage.WithShell(Shell),
 		uimage.WithSkipLDD(),
@@ -72,14 +71,9 @@ func (p *Plan) Build(ctx context.Context, temp string, took func(step string, to
 type busybox struct {
 	ctx               context.Context
 	language, release string
-	took              func(step string, took time.Duration)
-}
-
-// step tells how long it took since began.
-func (b *busybox) step(name string, began time.Time) {
-	if b.took != nil {
-		b.took(name, time.Since(began))
-	}
+	watch             Watch
+	// total is how many packages there are to compile if none is in Go's cache.
+	total int
 }
 
 // DefaultBinaryDir implements builder.Builder.
@@ -89,10 +83,20 @@ func (*busybox) DefaultBinaryDir() string { return binaries }
 func (b *busybox) Build(log *llog.Logger, files *initramfs.Files, opts builder.Opts) error {
 	// gobusybox writes all sources into a GOPATH, the commands' main packages changed into libraries.
 	gopath := filepath.Join(opts.TempDir, "go")
-	began := time.Now()
-	err := bb.BuildBusybox(log.AtLevel(slog.LevelInfo), &bb.Opts{
-		Env: opts.Env, GenSrcDir: gopath, CommandPaths: opts.Packages, GenerateOnly: true,
-	})
+	ended := b.watch.step("make one program of the commands")
+	// It takes no context, and nothing that it does outlives the process.
+	generated := make(chan error, 1)
+	go func() {
+		generated <- bb.BuildBusybox(log.AtLevel(slog.LevelInfo), &bb.Opts{
+			Env: opts.Env, GenSrcDir: gopath, CommandPaths: opts.Packages, GenerateOnly: true,
+		})
+	}()
+	var err error
+	select {
+	case err = <-generated:
+	case <-b.ctx.Done():
+		return b.ctx.Err()
+	}
 	if err != nil {
 		return fmt.Errorf("make one program of the commands: %w", err)
 	}
@@ -101,12 +105,12 @@ func (b *busybox) Build(log *llog.Logger, files *initramfs.Files, opts builder.O
 		return err
 	}
 	program := filepath.Join(opts.TempDir, "bb")
-	b.step("make one program of the commands", began)
-	began = time.Now()
+	ended()
+	ended = b.watch.step(compileStep)
 	if err := b.compile(opts.Env, gopath, mainDir, program); err != nil {
 		return err
 	}
-	b.step("go build", began)
+	ended()
 	// The records outlive the folder.
 	content, err := os.ReadFile(program)
 	if err != nil {
@@ -129,14 +133,19 @@ func (b *busybox) compile(env *golang.Environ, gopath, dir, program string) erro
 	if b.release != "" {
 		link += " -X " + versionPackage + ".Release=" + b.release
 	}
-	args := append([]string{"build", "-o", program, "-tags=" + strings.Join(tags, ","), "-ldflags=" + link}, goFlags...)
+	// With -v it prints the name of each package that it compiles.
+	args := append([]string{"build", "-v", "-o", program, "-tags=" + strings.Join(tags, ","), "-ldflags=" + link}, goFlags...)
 	cmd := exec.CommandContext(b.ctx, filepath.Join(env.GOROOT, "bin", "go"), append(args, ".")...)
+	// Interrupted rather than killed, go ends its compilers and removes what they were writing.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env.Copy(golang.WithGO111MODULE("off"), golang.WithGOPATH(gopath)).Env()...)
-	cmd.Env = append(cmd.Env, "GOAMD64="+level, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return errors.Join(fmt.Errorf("go build: %w", err), errors.New(strings.TrimSpace(string(out))))
+	cmd.Env = append(cmd.Env, "GOAMD64="+level, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local", "GOTMPDIR="+filepath.Dir(gopath))
+	out := &compiled{told: func(packages int) { b.watch.counted(compileStep, packages, b.total) }}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return errors.Join(fmt.Errorf("go build: %w", err), errors.New(out.complaints()))
 	}
 	return nil
 }

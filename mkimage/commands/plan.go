@@ -39,6 +39,8 @@ type Plan struct {
 	// language is go.mod's go line, whose behaviour (GODEBUG) the commands get.
 	language string
 	packages []string
+	// total is the number of packages that are compiled, all that are imported included.
+	total int
 }
 
 // listed is what go list -json tells of a package.
@@ -71,6 +73,7 @@ func List(ctx context.Context, source, release string) (*Plan, error) {
 		return nil, err
 	}
 	p.choose(packages)
+	p.total = len(packages)
 	if !slices.Contains(p.Names, "init") {
 		return nil, fmt.Errorf("%s has no command init below cmds/, without which a node does nothing", source)
 	}
@@ -186,9 +189,9 @@ func goList(ctx context.Context, source string, patterns []string) ([]listed, er
 
 // goCommand runs go in source for a node's operating system and architecture.
 func goCommand(ctx context.Context, source string, args ...string) ([]byte, error) {
-	tool, err := exec.LookPath("go")
+	tool, err := findGo(usualGo)
 	if err != nil {
-		return nil, fmt.Errorf("the node's commands are compiled by Go, and there is no go in PATH; install it from https://go.dev/dl")
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = source

@@ -71,9 +71,8 @@ type Options struct {
 	Release string
 	// Log is told what takes time; nobody if nil.
 	Log *slog.Logger
-	// Took is told how long a step took, some of them at the same time as others; nobody if nil. It may be called by several
-	// goroutines.
-	Took func(step string, took time.Duration)
+	// Watch is told of the steps, some of which are done at the same time as others.
+	Watch commands.Watch
 }
 
 // DefaultCache is the folder boottorrent in the user's cache: $XDG_CACHE_HOME, or ~/.cache.
@@ -129,9 +128,6 @@ func (o Options) withDefaults() (Options, error) {
 	var err error
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Took == nil {
-		o.Took = func(string, time.Duration) {}
 	}
 	o.Compress = cmp.Or(o.Compress, archive.MethodXZ)
 	if o.Level == 0 {
@@ -199,6 +195,12 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 	for _, p := range b.site.AllProblems() {
 		b.Log.Warn("a system has a problem; the image doesn't depend on it", "problem", p.Error())
 	}
+	if err := b.checkPlaces(); err != nil {
+		return nil, err
+	}
+	if err := commands.CheckGo(ctx, b.Source); err != nil {
+		return nil, err
+	}
 	switch made, err := site.EnsureKeys(b.site); {
 	case err != nil:
 		return nil, err
@@ -245,9 +247,14 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 
 // step does f and tells how long it took.
 func (b *build) step(name string, f func() error) error {
+	if b.Watch.Began != nil {
+		b.Watch.Began(name)
+	}
 	began := time.Now()
 	err := f()
-	b.Took(name, time.Since(began))
+	if b.Watch.Took != nil {
+		b.Watch.Took(name, time.Since(began))
+	}
 	return err
 }
 
@@ -286,7 +293,7 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 		if err != nil {
 			return nil, err
 		}
-		records, err := plan.Build(ctx, temp, b.Took)
+		records, err := plan.Build(ctx, temp, b.Watch)
 		if err != nil {
 			return nil, err
 		}
@@ -345,17 +352,11 @@ func (b *build) compressModules(ctx context.Context, set *drivers.Set) (*Part, e
 
 // sitePart is what a node knows of its site before it has a network.
 func (b *build) sitePart(ctx context.Context) (*Part, error) {
-	key, err := b.site.PublicKey()
+	config, err := b.siteConfig()
 	if err != nil {
 		return nil, err
 	}
-	text, err := key.MarshalText()
-	if err != nil {
-		return nil, fmt.Errorf("write the site's public key: %w", err)
-	}
-	content, err := json.MarshalIndent(sitepart.Config{
-		Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder, SSHKeys: b.site.Node.SSHKeys,
-	}, "", "\t")
+	content, err := json.MarshalIndent(config, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("write the site's part: %w", err)
 	}
@@ -364,6 +365,18 @@ func (b *build) sitePart(ctx context.Context) (*Part, error) {
 		return nil, err
 	}
 	return b.newPart(ctx, SitePart, b.compressor, siteRecords(name, append(content, '\n')))
+}
+
+func (b *build) siteConfig() (sitepart.Config, error) {
+	key, err := b.site.PublicKey()
+	if err != nil {
+		return sitepart.Config{}, err
+	}
+	text, err := key.MarshalText()
+	if err != nil {
+		return sitepart.Config{}, fmt.Errorf("write the site's public key: %w", err)
+	}
+	return sitepart.Config{Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder, SSHKeys: b.site.Node.SSHKeys}, nil
 }
 
 func (b *build) tempDir() (string, error) {

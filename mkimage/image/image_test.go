@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/u-root/mkuimage/cpio"
 	"github.com/ulikunitz/xz"
@@ -276,7 +275,7 @@ func TestSitePartHasSSHKeys(t *testing.T) {
 	}
 	for _, keys := range [][]string{nil, {login}} {
 		b := &build{site: &site.Site{Name: "room", Dir: dir, Node: site.Node{SSHKeys: keys}}, compressor: tool,
-			Options: Options{Took: func(string, time.Duration) {}}}
+			Options: Options{}}
 		part, err := b.sitePart(t.Context())
 		if err != nil {
 			t.Fatal(err)

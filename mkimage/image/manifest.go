@@ -13,8 +13,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/sitepart"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 )
 
@@ -24,7 +26,9 @@ type Manifest struct {
 	// Files are those that a node loads, in that order.
 	Files []File `json:"files"`
 	// UKI is them in one UEFI program; nil if there is none.
-	UKI      *File    `json:"uki,omitempty"`
+	UKI *File `json:"uki,omitempty"`
+	// Modules is the archive of kernel modules that nodes get with QEMU.
+	Modules  *File    `json:"modules,omitempty"`
 	Kernel   Kernel   `json:"kernel"`
 	Drivers  Drivers  `json:"drivers"`
 	Commands Commands `json:"commands"`
@@ -32,15 +36,13 @@ type Manifest struct {
 	Parts []*Part `json:"parts"`
 	// Compressor is what compressed them.
 	Compressor string `json:"compressor"`
+	// SitePart is what of the site is built in, Cmdline what media and UEFI HTTP boot tell the kernel.
+	SitePart sitepart.Config `json:"site_part"`
+	Cmdline  string          `json:"cmdline"`
 }
 
 // File is one of the files of an image.
-type File struct {
-	Name string `json:"name"`
-	// Size is in bytes.
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
-}
+type File = image.File
 
 // Kernel says which kernel it is.
 type Kernel struct {
@@ -108,7 +110,11 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 		return nil, err
 	}
 	m := b.manifest(ctx, parts)
-	m.Drivers.Runtime = names
+	if m.SitePart, err = b.siteConfig(); err != nil {
+		return nil, err
+	}
+	archive := file(qemuruntime.ImageModules, runtime)
+	m.Drivers.Runtime, m.Modules = names, &archive
 	m.Files = []File{
 		file(KernelFile, vmlinuz), file(InitramfsFile, initramfs),
 	}
@@ -170,7 +176,7 @@ func (b *build) manifest(ctx context.Context, parts []*Part) *Manifest {
 		Commands: Commands{
 			Names: b.plan.Names, Go: b.plan.Go, Release: b.Release, Revision: revision(ctx, b.Source), Modules: b.plan.Versions,
 		},
-		Parts: parts, Compressor: b.compressor.String(),
+		Parts: parts, Compressor: b.compressor.String(), Cmdline: b.cmdline(),
 	}
 	for _, module := range b.set.Modules {
 		m.Drivers.Modules = append(m.Drivers.Modules, module.Name)

@@ -141,7 +141,7 @@ func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 	im := b.ukiImage(m.stub, vmlinuz, join(parts), b.cmdline())
 	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediumconf.Name, Data: m.conf}}}
 	im.Cmdline += fmt.Sprintf(" %s=%08x", mediumconf.Argument, c.Volume)
-	c.Cmdline = im.Cmdline
+	c.Cmdline, c.Graphics = im.Cmdline, b.site.Cmdline().AsksForMode()
 	if c.UKI, c.Sections, err = uki.Build(im); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ const (
 )
 
 // grubModules are what the script needs.
-var grubModules = []string{"biosdisk", "part_gpt", "part_msdos", "fat", "iso9660", "loopback", "linux16", "echo", "sleep", "reboot"}
+var grubModules = []string{"biosdisk", "part_gpt", "part_msdos", "fat", "iso9660", "loopback", "linux", "vbe", "echo", "sleep", "reboot"}
 
 const (
 	grubDir     = "/usr/lib/grub/i386-pc"

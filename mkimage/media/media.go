@@ -28,6 +28,8 @@ type Contents struct {
 	Sections []uki.Section
 	// Cmdline is the kernel command line for machines with BIOS.
 	Cmdline string
+	// Graphics says that GRUB is to look for a picture of 1024x768 for the kernel; where there is none it goes on without.
+	Graphics bool
 	// Label is the medium's name, up to eleven characters.
 	Label string
 	// Files are texts for people.
@@ -51,7 +53,7 @@ func (c Contents) fileSystem(at uint32) ([]byte, error) {
 // id makes an identifier of the contents and a name, a version 8 UUID (RFC 9562).
 func (c Contents) id(name string) (g gpt.GUID) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %08x %q ", name, c.Volume, c.Cmdline)
+	fmt.Fprintf(h, "%s %08x %q %t ", name, c.Volume, c.Cmdline, c.Graphics)
 	h.Write(c.UKI)
 	copy(g[:], h.Sum(nil))
 	g[7] = g[7]&0x0f | 0x80
@@ -108,9 +110,14 @@ func (c Contents) script(before string) string {
 		}
 		return "missing"
 	}
+	mode := "text"
+	if c.Graphics {
+		mode = "1024x768x32,1024x768x24,1024x768x16,text"
+	}
 	return before + "loopback uki /" + bootFile + "\n" +
-		"linux16 " + part(".linux") + " " + grubWords(c.Cmdline) + "\n" +
-		"initrd16 " + part(".initrd") + "\n" +
+		"set gfxpayload=" + mode + "\n" +
+		"linux " + part(".linux") + " " + grubWords(c.Cmdline) + "\n" +
+		"initrd " + part(".initrd") + "\n" +
 		"boot\n" +
 		"echo This medium is damaged, or not for this machine. It restarts in a minute.\n" +
 		"sleep 60\nreboot\n"

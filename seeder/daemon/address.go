@@ -20,23 +20,24 @@ type Interface struct {
 }
 
 // interfaces finds where to serve: the interfaces, the address, or the interface with the address that the site names, else the
-// interface with the default route, else the only one there is. Loopback is served on only if it is named.
-func interfaces(serve site.Serve) ([]Interface, error) {
+// interface with the default route, else the only one there is. Loopback is served on only if it is named. Of several that are named
+// those that are there are enough; missing says which are not.
+func interfaces(serve site.Serve) (on []Interface, missing, err error) {
 	all, err := addressed()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if serve.Address.IsValid() {
 		for _, i := range all {
 			if i.Addr.Addr() == serve.Address && (len(serve.Interfaces) == 0 || slices.Contains(serve.Interfaces, i.Name)) {
-				return []Interface{i}, nil
+				return []Interface{i}, nil, nil
 			}
 		}
 		if len(serve.Interfaces) > 0 {
-			return nil, fmt.Errorf("serve: %s is not there, is down, or has not the address %s; this machine has %s",
+			return nil, nil, fmt.Errorf("serve: %s is not there, is down, or has not the address %s; this machine has %s",
 				strings.Join(serve.Interfaces, ", "), serve.Address, list(all))
 		}
-		return nil, fmt.Errorf("serve.address: no interface of this machine has the address %s; it has %s", serve.Address, list(all))
+		return nil, nil, fmt.Errorf("serve.address: no interface of this machine has the address %s; it has %s", serve.Address, list(all))
 	}
 	// Of an interface with several addresses, the first.
 	all = slices.CompactFunc(all, func(a, b Interface) bool { return a.Index == b.Index })
@@ -47,14 +48,14 @@ func interfaces(serve site.Serve) ([]Interface, error) {
 	if index, ok := defaultRoute(); ok {
 		for _, i := range all {
 			if i.Index == index {
-				return []Interface{i}, nil
+				return []Interface{i}, nil, nil
 			}
 		}
 	}
 	if len(all) == 1 {
-		return all, nil
+		return all, nil, nil
 	}
-	return nil, fmt.Errorf("there is no default route to tell which interface to serve on; "+
+	return nil, nil, fmt.Errorf("there is no default route to tell which interface to serve on; "+
 		"name one under serve.interfaces in %s: this machine has %s", site.ConfigFile, list(all))
 }
 
@@ -82,8 +83,8 @@ func addressed() ([]Interface, error) {
 	return all, nil
 }
 
-func named(all []Interface, names []string) ([]Interface, error) {
-	var found []Interface
+func named(all []Interface, names []string) (found []Interface, missing, err error) {
+	var absent []string
 	for _, name := range names {
 		n := len(found)
 		for _, i := range all {
@@ -92,10 +93,16 @@ func named(all []Interface, names []string) ([]Interface, error) {
 			}
 		}
 		if len(found) == n {
-			return nil, fmt.Errorf("serve.interfaces: %s is not there, is down, or has no IPv4 address; this machine has %s", name, list(all))
+			absent = append(absent, name)
 		}
 	}
-	return found, nil
+	if len(absent) > 0 {
+		missing = fmt.Errorf("serve.interfaces: %s is not there, is down, or has no IPv4 address; this machine has %s", strings.Join(absent, ", "), list(all))
+	}
+	if len(found) == 0 {
+		return nil, nil, missing
+	}
+	return found, missing, nil
 }
 
 // defaultRoute returns the index of the interface that the default IPv4 route leads through.

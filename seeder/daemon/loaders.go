@@ -18,13 +18,16 @@ const (
 	originalLoader = "pxelinux.0"
 )
 
+// loaderNames are all of them.
+var loaderNames = []string{loaderBIOS, loaderEFI, loaderHTTP}
+
 // loaderDirs is where distributions put them.
 var loaderDirs = []string{"/usr/lib/ipxe", "/usr/share/ipxe", "/usr/lib/ipxe/qemu", "/boot"}
 
 // loaders returns the paths of the boot loaders found on this machine, by name.
 func loaders() map[string]string {
 	found := map[string]string{}
-	for _, name := range []string{loaderBIOS, loaderEFI, loaderHTTP} {
+	for _, name := range loaderNames {
 		for _, dir := range loaderDirs {
 			path := filepath.Join(dir, name)
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {

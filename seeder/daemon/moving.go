@@ -123,12 +123,10 @@ func addresses(on []Interface) (addrs []netip.Addr) {
 // plugged in again.
 const addressTime = 2 * time.Second
 
-// followAddresses keeps the sockets of HTTP and BitTorrent on the addresses of the interfaces that are served, until ctx ends, and
-// publishes the catalog, which names them, when they change. An address that the site names itself is always the same one.
-func (d *daemon) followAddresses(ctx context.Context, changed chan<- struct{}) {
-	if d.Site.Serve.Address.IsValid() {
-		return
-	}
+// followAddresses keeps the sockets of all services on the interfaces that are served, until ctx ends, and publishes the catalog,
+// which names their addresses, when those change. An address that the site names itself is always the same one; its interface may
+// still come back as another device.
+func (d *daemon) followAddresses(ctx context.Context) {
 	tick := time.NewTicker(addressTime)
 	defer tick.Stop()
 	for on := d.on; ; {
@@ -138,26 +136,38 @@ func (d *daemon) followAddresses(ctx context.Context, changed chan<- struct{}) {
 		case <-tick.C:
 		}
 		now := moved(on)
-		if slices.Equal(addresses(now), addresses(on)) {
+		other := !slices.Equal(addresses(now), addresses(on))
+		if slices.Equal(now, on) || other && d.Site.Serve.Address.IsValid() {
 			continue
 		}
-		_, err := d.sockets.http.move(addresses(now))
-		if err == nil {
-			_, err = d.sockets.torrent.move(addresses(now))
-		}
-		if err != nil {
+		if err := d.move(ctx, now); err != nil {
 			d.Log.Warn("an interface has another address, which can't be served yet", "err", err)
 			continue
 		}
 		on = now
-		d.Log.Warn("an interface has another address: HTTP and BitTorrent are served there now; DHCP, TFTP and machines that "+
-			"were told the old one may need a restart of the seeder", "addresses", list(now))
-		d.publish.moveTo(d.urls(now))
+		if !other {
+			d.Log.Info("an interface came back, and is served again", "addresses", list(now))
+			continue
+		}
+		d.Log.Warn("an interface has another address, and is served there now; machines that were told the old one may have to start again", "addresses", list(now))
+		base, announce := d.urls(now)
 		select {
-		case changed <- struct{}{}:
-		default:
+		case d.follower.moves <- move{base, announce}:
+		case <-ctx.Done():
+			return
 		}
 	}
+}
+
+// move moves the sockets of all services.
+func (d *daemon) move(ctx context.Context, now []Interface) error {
+	_, http := d.sockets.http.move(addresses(now))
+	_, torrent := d.sockets.torrent.move(addresses(now))
+	errs := []error{http, torrent, d.sockets.tftp.Move(d.tftpAddresses(now))}
+	if d.sockets.dhcp != nil {
+		errs = append(errs, d.sockets.dhcp.Move(ctx, dhcpInterfaces(now)))
+	}
+	return errors.Join(errs...)
 }
 
 // moved is where interfaces are reached now: at the same address if they still have it, else at their first one, and those that have
@@ -189,9 +199,11 @@ func (d *daemon) urls(on []Interface) (base, announce []string) {
 	return base, announce
 }
 
-// moveTo changes the URLs that the catalogs to come name.
-func (p *publisher) moveTo(base, announce []string) {
-	p.changing.Lock()
-	defer p.changing.Unlock()
-	p.base, p.announce = base, announce
+// move are the URLs that the catalogs to come name.
+type move struct{ base, announce []string }
+
+// moveTo publishes everything with other URLs.
+func (f *follower) moveTo(m move) {
+	f.base, f.announce = m.base, m.announce
+	f.reload()
 }

@@ -78,7 +78,7 @@ func TestOriginalLoader(t *testing.T) {
 		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		must(t, err)
 		defer conn.Close()
-		must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		must(t, conn.SetDeadline(time.Now().Add(need.Patience)))
 		_, err = conn.WriteTo([]byte("\x00\x01pxelinux.0\x00octet\x00"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(s.Ports.TFTP)})
 		must(t, err)
 		answer := make([]byte, 1024)
@@ -93,11 +93,11 @@ func TestOriginalLoader(t *testing.T) {
 // An address picks one of an interface's, and belongs to it.
 func TestInterfaceWithAddress(t *testing.T) {
 	host := netip.MustParseAddr("127.0.0.1")
-	on, err := interfaces(site.Serve{Interfaces: []string{"lo"}, Address: host})
+	on, _, err := interfaces(site.Serve{Interfaces: []string{"lo"}, Address: host})
 	if err != nil || len(on) != 1 || on[0].Name != "lo" || on[0].Addr.Addr() != host {
 		t.Errorf("%v, %v", on, err)
 	}
-	_, err = interfaces(site.Serve{Interfaces: []string{"nosuch0"}, Address: host})
+	_, _, err = interfaces(site.Serve{Interfaces: []string{"nosuch0"}, Address: host})
 	if err == nil || !strings.Contains(err.Error(), "nosuch0 is not there, is down, or has not the address 127.0.0.1; this machine has lo") {
 		t.Errorf("on another interface: %v", err)
 	}

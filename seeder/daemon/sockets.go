@@ -14,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
+	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
 	"github.com/boottorrent/boottorrent/seeder/port"
 	"github.com/boottorrent/boottorrent/seeder/tftp"
@@ -27,14 +28,14 @@ type sockets struct {
 	dhcp          *dhcp.Server // nil: off
 }
 
-// listen opens every port, or none. So whoever has one is known before systems are hashed, which may take minutes.
+// listen opens every port, or none, but goes on without those of TFTP and DHCP. So whoever has one is known before systems are hashed, which may take minutes.
 func (d *daemon) listen(ctx context.Context) (*sockets, error) {
 	s := &sockets{}
 	for _, open := range []func() error{
 		func() error { return d.listenHTTP(s) },
 		func() error { return d.listenTorrent(s) },
-		func() error { return d.listenTFTP(s) },
-		func() error { return d.listenDHCP(ctx, s) },
+		func() error { return d.without(d.listenTFTP(s)) },
+		func() error { return d.without(d.listenDHCP(ctx, s)) },
 	} {
 		if err := open(); err != nil {
 			s.close()
@@ -70,11 +71,16 @@ func (d *daemon) listenHTTP(s *sockets) error {
 	return nil
 }
 
+// torrentConnections is how many connections to the seed may be open, before and after they have said what they want: four torrents
+// with as many peers as each may have. Of more, those of the address that has the most are closed, the silent ones first. HTTP has
+// three quarters of the descriptors, so these get an eighth at most.
+func torrentConnections() int { return min(2048, admit.MaxConnections()/6) }
+
 func (d *daemon) listenTorrent(s *sockets) error {
 	s.torrent = newMovingListener(d.Site.Ports.Torrent)
 	at, err := s.torrent.move(addresses(d.on))
 	if err == nil {
-		s.engine, err = swarm.New(swarm.Config{Listener: s.torrent, UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
+		s.engine, err = swarm.New(swarm.Config{Listener: s.torrent, MaxInbound: torrentConnections(), UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
 	}
 	if err != nil {
 		return listenError("BitTorrent", d.Site.Where("ports.torrent"), at, err)
@@ -83,23 +89,31 @@ func (d *daemon) listenTorrent(s *sockets) error {
 }
 
 func (d *daemon) listenTFTP(s *sockets) error {
-	var addrs []netip.AddrPort
-	for _, i := range d.on {
-		if d.Site.Ports.TFTP != 0 {
-			addrs = append(addrs, netip.AddrPortFrom(i.Addr.Addr(), d.Site.Ports.TFTP))
-		}
-	}
 	files := d.loaders
 	if bios, ok := files[loaderBIOS]; ok && d.Site.Original {
 		// A DHCP server that was set up for the original names its boot loader.
 		files = maps.Clone(files)
 		files[originalLoader] = bios
 	}
-	s.tftp = tftp.New(tftp.Config{Listen: addrs, Files: files, Log: d.Log})
+	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: files, Log: d.Log}
+	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
+		cfg.Listen = nil
+		s.tftp = tftp.New(cfg)
 		return listenError("TFTP", d.Site.Where("ports.tftp"), netip.AddrPort{}, err)
 	}
 	return nil
+}
+
+// tftpAddresses are where TFTP is served on interfaces.
+func (d *daemon) tftpAddresses(on []Interface) (addrs []netip.AddrPort) {
+	if d.Site.Ports.TFTP == 0 {
+		return nil
+	}
+	for _, a := range addresses(on) {
+		addrs = append(addrs, netip.AddrPortFrom(a, d.Site.Ports.TFTP))
+	}
+	return addrs
 }
 
 func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
@@ -108,10 +122,7 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 	}
 	cfg := dhcp.Config{
 		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log,
-		Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0},
-	}
-	for _, i := range d.on {
-		cfg.Interfaces = append(cfg.Interfaces, dhcp.Interface{Name: i.Name, Index: i.Index, Addr: i.Addr})
+		Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0}, Interfaces: dhcpInterfaces(d.on),
 	}
 	have := func(name string) string {
 		if _, ok := d.loaders[name]; ok {
@@ -126,10 +137,26 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 		}
 		return have(loaderHTTP)
 	}
-	if s.dhcp, err = dhcp.New(cfg); err != nil {
+	server, err := dhcp.New(cfg)
+	if err != nil {
 		return err
 	}
-	return s.dhcp.Listen(ctx)
+	if err := server.Listen(ctx); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	s.dhcp = server
+	return nil
+}
+
+// without goes on without a service that could not be had, as machines that don't need it can boot all the same: from a stick, by UEFI
+// HTTP boot, with another DHCP server. The self-test says so for as long as the seeder runs. Missing rights are a mistake in how
+// the seeder was started, and end it.
+func (d *daemon) without(err error) error {
+	if err == nil || errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	d.lost = append(d.lost, err)
+	return nil
 }
 
 // listenError adds to the error of opening a TCP port what to do; where is the key that sets it, see site.Where. Without an address

@@ -20,6 +20,29 @@
 // http://ADDRESS:PORT without a slash at the end, below which the paths of package catalog are found. In proxy mode that
 // comes as an offer of its own without an address (yiaddr 0.0.0.0), beside the offer of the existing server; a client
 // that has an address already sends a DHCPINFORM instead and gets a DHCPACK.
+//
+// # What firmware does wrong, and what is done about it
+//
+//   - Options 66 and 67 read up to a NUL, so that what follows becomes part of the name: Jetway J7F4, Kontron VX3040, Lenovo T460,
+//     Samsung NC10 and others (netbootxyz/netboot.xyz, issue 1198; garybowers/bootimus, pull request 117). Both end in a NUL for a
+//     PXEClient (client.textEnd); the TFTP server knows the garbled names besides.
+//   - No END option, or zeroes in its place; options in the fields file and sname (option 52): read by internal/dhcpwire.
+//   - A DHCPDISCOVER repeated after 0, 4, 12 and 28 s, and port 4011 never asked: UEFI that wants address and boot file in one offer
+//     (HP laptops: garybowers/bootimus, issue 77; HP DL380 Gen9: danderson/netboot, issue 43; Dell T430 and T130 with an EDK2 of 2014
+//     that drops a proxy's offer: tianocore/edk2, issue 6944). At the third one the log has the way out (handler.explain).
+//   - x64 UEFI that calls itself EFI byte code, architecture 9 (isEFI); PXEClients without any architecture (identify).
+//   - Raspberry Pis that call themselves PC BIOS (raspberrypi/firmware, issue 871; rpi-eeprom, issue 103): isRaspberryPi.
+//   - Option 97 absent, or 16 bytes without the type in front: it comes back as it was sent, or not at all (Intel cards in Supermicro
+//     boards: danderson/pixiecore, issue 21).
+//   - A boot item asked for on port 4011 although no menu was offered (the same issue): bootItem.
+//   - A proxy's offer with option 43 ignored by some UEFI, one without by BIOS ROMs: bootsDirectly.
+//   - Reserved bits of the flags set (an Intel NUC's 0x7f80): only the first bit counts. They come back as they were.
+//   - ciaddr of an earlier boot in a DHCPDISCOVER: the answer does not go there (deliver).
+//   - A maximum message size (option 57) below the 576 bytes that everybody must take: 576 (encode).
+//   - hlen 0, or 16 for the whole field: correctHardwareAddress.
+//   - A second server's boot file taken by iPXE itself, so that iPXE starts iPXE for ever: ipxePriority.
+//
+// What is dropped for a reason that a person can mend is logged with that reason, once in a while.
 package dhcp
 
 import (
@@ -88,7 +111,7 @@ type Server struct {
 	journal *journal
 	log     *slog.Logger
 	limit   logonce.Limiter
-	links   []*link
+	links   links
 	// probing are the machines for whom an address is being probed right now.
 	mu      sync.Mutex
 	probing map[string]bool
@@ -116,7 +139,6 @@ func New(cfg Config) (*Server, error) {
 		if f.Fatal {
 			return nil, errors.New("dhcp: " + f.String())
 		}
-		log.Warn("DHCP: "+f.Text, "do", f.Do)
 	}
 	for _, i := range cfg.Interfaces {
 		s.handlers = append(s.handlers, &handler{iface: i, boot: cfg.Boot})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
+	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -101,7 +102,7 @@ func TestRelayedToDirectedBroadcast(t *testing.T) {
 				if _, err := conn.WriteToUDP(req.ToBytes(), &net.UDPAddr{IP: net.IP{10, 77, 0, 255}, Port: serverPort}); err != nil {
 					return err
 				}
-				if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				if err := conn.SetReadDeadline(time.Now().Add(need.Patience)); err != nil {
 					return err
 				}
 				buf := make([]byte, 2048)

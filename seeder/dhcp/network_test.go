@@ -129,7 +129,7 @@ func (r *room) offers(discover *dhcpv4.DHCPv4) (with, without *dhcpv4.DHCPv4) {
 		}
 		buf := make([]byte, 2048)
 		for with == nil || without == nil {
-			if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(need.Patience)); err != nil {
 				return err
 			}
 			n, _, err := conn.ReadFrom(buf)
@@ -169,7 +169,7 @@ func TestBootServerPort(t *testing.T) {
 		if _, err := conn.Write(captured(t, "ovmf-pxe-request-4011").ToBytes()); err != nil {
 			return err
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(need.Patience)); err != nil {
 			return err
 		}
 		buf := make([]byte, 2048)

@@ -262,6 +262,13 @@ func (p *pool) written(e *entry) change {
 	return change{lease: l}
 }
 
+// take keeps an address for this machine.
+func (p *pool) take(addr netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken[addr] = true
+}
+
 // abandon frees the address offered to a client that took another server's offer.
 func (p *pool) abandon(mac net.HardwareAddr) {
 	p.mu.Lock()

@@ -29,6 +29,7 @@ import (
 type room struct {
 	t                     *testing.T
 	seeder, other, client string
+	server                *Server // what serve runs
 }
 
 var rooms atomic.Int32
@@ -96,6 +97,7 @@ func (r *room) serve(cfg site.DHCP, leases string) (*lines, func()) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.server = s
 	if err := r.in(r.seeder, func() error { return s.Listen(r.t.Context()) }); err != nil {
 		_ = s.Close()
 		r.t.Fatal(err)

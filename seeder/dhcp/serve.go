@@ -3,7 +3,6 @@ package dhcp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,44 +16,6 @@ import (
 
 // maxProbes bounds how many addresses in use are found for one DHCPDISCOVER before the client has to ask again.
 const maxProbes = 4
-
-// Listen opens the sockets of every interface. An error says which port of which interface could not be had, who has it
-// and what to do. With mode off there are none.
-func (s *Server) Listen(ctx context.Context) error {
-	for _, h := range s.handlers {
-		l, err := openLink(ctx, h)
-		if err != nil {
-			s.closeLinks()
-			return fmt.Errorf("dhcp: %w", err)
-		}
-		s.links = append(s.links, l)
-	}
-	return nil
-}
-
-func (s *Server) closeLinks() {
-	for _, l := range s.links {
-		l.close()
-	}
-}
-
-// Serve answers on the sockets that Listen opened until ctx ends, and closes them.
-func (s *Server) Serve(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, l := range s.links {
-		s.log.Info("DHCP service listens", "interface", l.h.iface.Name, "addr", l.h.addr(), "mode", l.h.mode())
-		for _, p := range l.ports {
-			wg.Go(func() { s.read(ctx, &wg, l, p) })
-		}
-		if l.prober != nil {
-			wg.Go(l.prober.run)
-			wg.Go(func() { s.warnOfServers(ctx, l) })
-		}
-	}
-	<-ctx.Done()
-	s.closeLinks()
-	wg.Wait()
-}
 
 // read answers what comes to one port until its socket is closed.
 func (s *Server) read(ctx context.Context, wg *sync.WaitGroup, l *link, p endpoint) {

@@ -108,7 +108,7 @@ func TestRoomGetsAddressesAtOnce(t *testing.T) {
 			return nil
 		}, s.log)
 		w := newWire()
-		s.links = []*link{{h: s.handlers[0], ports: []endpoint{w}, prober: nobody{}, finder: nobody{}}}
+		s.links.all = []*link{{h: s.handlers[0], ports: []endpoint{w}, prober: nobody{}, finder: nobody{}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan struct{})
 		go func() { defer close(served); s.Serve(ctx) }()

@@ -21,6 +21,10 @@ type Facts struct {
 	Began time.Time `json:"began"`
 	// Next is the number of the line that comes next.
 	Next int64 `json:"next"`
+	// Started is when the node's kernel began to count, by the seeder's clock, and StartedBefore when that of the boot before did; zero:
+	// not known.
+	Started       time.Time `json:"started,omitzero"`
+	StartedBefore time.Time `json:"started_before,omitzero"`
 }
 
 // What files of a node end in: the log of its last boot, that of the boot before, and the facts.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -142,8 +143,15 @@ func PrintPrevious(out io.Writer, dir string, f Facts) error {
 		return err
 	}
 	defer file.Close()
-	_, err = io.Copy(out, file)
-	return err
+	var day string
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if _, err := fmt.Fprintln(out, timed(lines.Text(), f.StartedBefore, &day)); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
 }
 
 // followed is the log of one node.
@@ -153,6 +161,7 @@ type followed struct {
 	at    int64       // how far
 	rest  string      // of a line that has no end yet
 	last  string      // the line that was printed last
+	day   string      // the date of the time that was printed last
 }
 
 // Print prints what was added since the last call.
@@ -228,7 +237,7 @@ func (w *Follower) print(f Facts) error {
 			break
 		}
 		seen.rest, seen.last = rest, line
-		err = w.line(f, line)
+		err = w.line(f, timed(line, f.Started, &seen.day))
 	}
 	return err
 }

@@ -119,6 +119,7 @@ func (s *logs) add(l report.Log, from netip.Addr, name string, now time.Time) er
 		text.WriteString(printable(line, maxLine) + "\n")
 	}
 	n.Next = max(n.Next, l.First+int64(len(l.Lines)))
+	n.Started = earliest(n.Started, started(l.Lines, now))
 	if err := s.write(&n, text.String(), begun); err != nil {
 		return err
 	}
@@ -141,6 +142,7 @@ func (s *logs) node(l report.Log, now time.Time) (n nodeLog, begun bool) {
 	n.Facts = Facts{MAC: l.MAC, Boot: strings.Clone(l.Boot), Began: now.UTC().Truncate(time.Second)}
 	if item != nil {
 		n.previous, n.IP, n.Name = item.Value.size, item.Value.IP, item.Value.Name
+		n.StartedBefore = item.Value.Started
 	}
 	return n, true
 }

@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/u-root/u-root/pkg/ldd"
+
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
@@ -64,31 +66,58 @@ func Find() (*Installation, error) {
 	return i, i.addLibraries()
 }
 
+// libraryDirs are where distributions have QEMU's folder of modules: Debian, Fedora, others.
+var libraryDirs = []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"}
+
 // addLibraries adds the dynamic linker, QEMU's modules and all libraries that those and QEMU need.
 func (i *Installation) addLibraries() error {
-	l, err := newLinker()
-	if err != nil {
-		return err
+	loader, err := ldd.GetInterp(i.Binary)
+	if err != nil || loader == "" {
+		return fmt.Errorf("%s asks for no dynamic linker (%v); install it again: %s", i.Binary, err, install)
 	}
-	loader, err := l.add(i.Binary)
-	if err != nil {
-		return fmt.Errorf("%s: %w; install it again: %s", i.Binary, err, install)
+	i.files[qemuruntime.Loader] = loader
+	if err := i.addNeeded(i.Binary); err != nil {
+		return fmt.Errorf("%w; install it again: %s", err, install)
 	}
 	for _, name := range plugins {
-		file := l.plugin(name)
+		file := plugin(name)
 		if file == "" {
 			continue // it is part of the program, or QEMU was built without
 		}
-		if _, err := l.add(file); err != nil {
-			continue // what it needs is a package's that isn't there; QEMU says so when it is asked for
+		if i.addNeeded(file) == nil { // otherwise what it needs is a package's that isn't there; QEMU says so when it is asked for
+			i.files[path.Join(qemuruntime.Plugins, name+".so")] = file
 		}
-		i.files[path.Join(qemuruntime.Plugins, name+".so")] = file
-	}
-	i.files[qemuruntime.Loader] = loader
-	for name, file := range l.found {
-		i.files[path.Join(qemuruntime.Libraries, name)] = file
 	}
 	return nil
+}
+
+// addNeeded adds the libraries that a program or library needs, as the dynamic linker finds them (ld.so --list). On an error
+// nothing is added.
+func (i *Installation) addNeeded(file string) error {
+	libraries, err := ldd.List(file)
+	if err != nil {
+		return fmt.Errorf("the dynamic linker can't find what %s needs: %w", file, err)
+	}
+	for _, library := range libraries {
+		if !filepath.IsAbs(library) { // "libx.so => not found"
+			return fmt.Errorf("a library that %s needs is not on this machine: ldd %s", file, file)
+		}
+	}
+	for _, library := range libraries {
+		i.files[path.Join(qemuruntime.Libraries, filepath.Base(library))] = library
+	}
+	return nil
+}
+
+// plugin is the file of one of QEMU's modules; empty if there is none.
+func plugin(name string) string {
+	for _, dir := range libraryDirs {
+		at := filepath.Join(dir, "qemu", name+".so")
+		if _, err := os.Stat(at); err == nil {
+			return at
+		}
+	}
+	return ""
 }
 
 // addFirmware adds the firmware from all folders in which QEMU looks for it; the first that has a file counts.

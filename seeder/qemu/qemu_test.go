@@ -78,16 +78,23 @@ func TestFindWithoutQEMU(t *testing.T) {
 	}
 }
 
-// A library that isn't there is named, with who needs it.
+// A program that needs a library which isn't there: it is named, and nothing is added.
 func TestMissingLibrary(t *testing.T) {
-	i := find(t)
-	l, err := newLinker()
-	if err != nil {
-		t.Fatal(err)
+	gcc := need.Command(t, "gcc", "gcc")
+	dir := t.TempDir()
+	for _, step := range [][]string{
+		{"-shared", "-x", "c", "-o", "libabsent.so", "-"}, {"-x", "c", "-o", "program", "-", "-L.", "-Wl,--no-as-needed", "-labsent"},
+	} {
+		cmd := exec.Command(gcc, step...)
+		cmd.Dir, cmd.Stdin = dir, strings.NewReader("int main(void) { return 0; }")
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("gcc: %v\n%s", err, said)
+		}
 	}
-	l.dirs = []string{t.TempDir()}
-	if _, err := l.add(i.Binary); err == nil || !strings.Contains(err.Error(), "which "+i.Binary+" needs, is not on this machine") || len(l.found) > 0 {
-		t.Errorf("%v, found %v", err, l.found)
+	i := &Installation{files: map[string]string{}}
+	file := filepath.Join(dir, "program")
+	if err := i.addNeeded(file); err == nil || !strings.Contains(err.Error(), file) || len(i.files) > 0 {
+		t.Errorf("%v, found %v", err, i.files)
 	}
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -42,6 +43,10 @@ type hasher struct {
 	// progress is told the bytes read so far.
 	progress func(done int64)
 
+	// zeros is the SHA-1 of a piece of zeros, which most of a sparse image is.
+	zeros [sha1.Size]byte
+	zero  []byte
+
 	free, pieces, files chan *block
 	pieceSums           []byte
 	fileSums            [][sha256.Size]byte
@@ -57,6 +62,8 @@ func (h *hasher) run(ctx context.Context) ([]byte, [][sha256.Size]byte, error) {
 	h.pieceSums = make([]byte, count*sha1.Size)
 	h.fileSums = make([][sha256.Size]byte, len(h.sizes))
 
+	h.zero = make([]byte, min(h.pieceLength, total))
+	h.zeros = sha1.Sum(h.zero)
 	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
 	blocks := 2*workers + 2
 	h.free, h.pieces, h.files = make(chan *block, blocks), make(chan *block, blocks), make(chan *block, blocks)
@@ -169,7 +176,10 @@ func (h *hasher) release(b *block) {
 
 func (h *hasher) hashPieces() {
 	for b := range h.pieces {
-		sum := sha1.Sum(b.data)
+		sum := h.zeros
+		if !bytes.Equal(b.data, h.zero) {
+			sum = sha1.Sum(b.data)
+		}
 		copy(h.pieceSums[b.piece*sha1.Size:], sum[:])
 		h.release(b)
 	}

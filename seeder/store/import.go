@@ -160,6 +160,9 @@ func (s *Store) fill(ctx context.Context, src *source, temp string, progress Pro
 	if err != nil {
 		return r, err
 	}
+	if err := c.sync(); err != nil {
+		return r, err
+	}
 	// A cloned file may have changed since, but then the stamps belong to what is in the store no more.
 	if err := src.unchanged(); err != nil {
 		return r, err
@@ -193,9 +196,6 @@ func (s *Store) commit(temp string, src *source, h catalog.InfoHash, r *record) 
 	if err := s.remove(h.String()); err != nil {
 		return err
 	}
-	if err := syncFolders(temp); err != nil {
-		return err
-	}
 	if err := os.Rename(temp, filepath.Join(s.dir, h.String())); err != nil {
 		return err
 	}
@@ -203,16 +203,6 @@ func (s *Store) commit(temp string, src *source, h catalog.InfoHash, r *record) 
 		return err
 	}
 	return s.index.put(src.system, o, *r)
-}
-
-// syncFolders brings the entries of a folder, and of those in it, to the disk. Their files have been synced.
-func syncFolders(dir string) error {
-	return filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		return syncFolder(path)
-	})
 }
 
 func syncFolder(dir string) error {
@@ -248,5 +238,6 @@ func (s *Store) version(sys site.System, h catalog.InfoHash, r record, announce 
 	if v.FileList, err = v.System.SetFiles(v.Files); err != nil {
 		return Version{}, err
 	}
+	v.System.Zeros = swarm.Zeros(r.Pieces, r.PieceLength, v.System.Size)
 	return v, v.System.Validate()
 }

@@ -2,10 +2,13 @@ package store
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
@@ -16,14 +19,22 @@ import (
 type stamp struct {
 	size, modified, changed int64
 	inode                   uint64
+	// allocated is what it takes on the disk, in bytes: of a sparse file less than its size.
+	allocated int64
 }
 
 func stampOf(info os.FileInfo) stamp {
 	s := stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.changed, s.inode = st.Ctim.Nano(), st.Ino
+		s.changed, s.inode, s.allocated = st.Ctim.Nano(), st.Ino, st.Blocks*512
 	}
 	return s
+}
+
+// same reports whether a file is as it was. What it takes on the disk may change later than its content, when it is written back.
+func (s stamp) same(as stamp) bool {
+	s.allocated = as.allocated
+	return s == as
 }
 
 // fingerprint is the SHA-256 over everything that decides whether a system must be stored anew.
@@ -117,7 +128,7 @@ func (s *source) unchanged() error {
 		if err != nil {
 			return err
 		}
-		if now != s.stamps[i] {
+		if !now.same(s.stamps[i]) {
 			return &changedError{s.system, name}
 		}
 	}
@@ -126,7 +137,7 @@ func (s *source) unchanged() error {
 
 // open opens a file for reading. Reads fail with a *changedError as soon as it isn't what its stamp says.
 func (s *source) open(i int) (*steadyFile, error) {
-	f, err := s.root.Open(s.files[i])
+	f, err := s.root.OpenFile(s.files[i], os.O_RDONLY|unix.O_NONBLOCK, 0) // it may have become a named pipe, which would wait for its writer
 	if err != nil {
 		return nil, fmt.Errorf("system %s: %w", s.system, err)
 	}
@@ -150,7 +161,7 @@ func (f *steadyFile) check() error {
 	if err != nil {
 		return err
 	}
-	if stampOf(info) != f.want {
+	if !stampOf(info).same(f.want) {
 		return f.changed
 	}
 	return nil
@@ -167,6 +178,9 @@ func (f *steadyFile) Read(p []byte) (int, error) {
 
 // changedError says that a file was written while it was read.
 type changedError struct{ system, file string }
+
+// IsChanging reports whether an import failed because its files are being written.
+func IsChanging(err error) bool { return errors.As(err, new(*changedError)) }
 
 func (e *changedError) Error() string {
 	return fmt.Sprintf("system %s: %s changes while it is read; the system is read again when it is left alone", e.system, e.file)

@@ -56,9 +56,9 @@ type Config struct {
 
 // Server is a TFTP server.
 type Server struct {
-	cfg   Config
-	files map[string]string
-	conns []*net.UDPConn
+	cfg    Config
+	files  map[string]string
+	listen listeners
 	// sessions are the transfers under way.
 	sessions sessions
 	limit    logonce.Limiter
@@ -76,21 +76,8 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// Listen opens the sockets. An error names the address that can't be listened on.
-func (s *Server) Listen() error {
-	for _, addr := range s.cfg.Listen {
-		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
-		if err != nil {
-			s.Close()
-			return port.Explain(err, "udp", addr, func(p *port.Process) string { return remedy(p, addr.Port()) })
-		}
-		s.conns = append(s.conns, conn)
-	}
-	return nil
-}
-
-// remedy is what to do about the process that has the port. Another port is no remedy for 69: firmware asks no other.
-func remedy(p *port.Process, number uint16) string {
+// Remedy is what to do about the process that has the port, nil if it isn't known. Another port is no remedy for 69: firmware asks no other.
+func Remedy(p *port.Process, number uint16) string {
 	do := p.Stop()
 	if p != nil && p.Name == "dnsmasq" {
 		do = "remove enable-tftp from dnsmasq's configuration and restart it; its DNS and DHCP can stay"
@@ -101,48 +88,15 @@ func remedy(p *port.Process, number uint16) string {
 	return do
 }
 
-// Close closes the sockets, which Serve does as well.
-func (s *Server) Close() {
-	for _, conn := range s.conns {
-		conn.Close()
-	}
-}
-
-// Serve answers on the sockets that Listen opened until ctx is done; then it ends all transfers and returns nil. An error
-// means that a socket failed.
-func (s *Server) Serve(ctx context.Context) error {
-	// The first socket to fail stops the others.
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var listeners, transfers sync.WaitGroup
-	for _, conn := range s.conns {
-		listeners.Go(func() {
-			if err := s.answer(ctx, conn, &transfers); err != nil {
-				stop(fmt.Errorf("TFTP: read requests on %s: %w", conn.LocalAddr(), err))
-			}
-		})
-	}
-	<-ctx.Done()
-	s.Close()
-	listeners.Wait()
-	transfers.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return nil
-}
-
-// answer reads requests from conn and starts a transfer for each.
-func (s *Server) answer(ctx context.Context, conn *net.UDPConn, transfers *sync.WaitGroup) error {
+// answer reads requests from conn and starts a transfer for each, until conn is closed.
+func (s *Server) answer(ctx context.Context, conn *net.UDPConn, transfers *sync.WaitGroup) {
 	// Requests are at most 512 bytes (RFC 2347 section 2); a longer one is cut off, and then refused.
 	buf := make([]byte, 1024)
 	for {
 		n, client, err := conn.ReadFromUDPAddrPort(buf)
 		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
+		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return
 		case err != nil:
 			// The interface is down; it may come back.
 			s.warn("read "+conn.LocalAddr().String(), "TFTP: requests can't be read", "on", conn.LocalAddr().String(), "err", err)
@@ -218,7 +172,7 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 	err = t.run(ctx)
 	switch {
 	case err == nil && mended:
-		log.Info("TFTP: sent", "sent", name, "note", "the client's firmware garbled the name", "bytes", size, "seconds", time.Since(start).Seconds())
+		log.Info("TFTP: sent", "sent", name, "note", "asked for under another name", "bytes", size, "seconds", time.Since(start).Seconds())
 	case err == nil:
 		log.Info("TFTP: sent", "bytes", size, "seconds", time.Since(start).Seconds())
 	case errors.Is(err, errReplaced) || errors.Is(err, errCrowded):

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/seeder/port"
 )
 
@@ -46,14 +47,14 @@ func serveOn(t *testing.T, listen string, content []byte) (addr *net.UDPAddr, st
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
-	return s.conns[0].LocalAddr().(*net.UDPAddr), func() {
+	return s.listen.open[netip.MustParseAddrPort(listen)].LocalAddr().(*net.UDPAddr), func() {
 		cancel()
 		select {
 		case err := <-done:
 			if err != nil {
 				t.Errorf("Serve: %v", err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(need.Patience):
 			t.Error("Serve does not end")
 		}
 	}
@@ -108,7 +109,7 @@ func (c *client) want(heads ...string) {
 func (c *client) read() string {
 	c.t.Helper()
 	buf := make([]byte, 2000)
-	if err := c.conn.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(need.Patience)); err != nil {
 		c.t.Fatal(err)
 	}
 	n, from, err := c.conn.ReadFromUDP(buf)
@@ -241,10 +242,53 @@ func TestRudeClients(t *testing.T) {
 	}
 }
 
+// A server that moves answers at the new address, and not at the old one; what was going on there ends by itself.
+func TestMove(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, randomBytes(700), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:0")}, Files: map[string]string{"file.efi": path}})
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	defer func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	at := func(addr string) *net.UDPAddr {
+		t.Helper()
+		s.listen.mu.Lock()
+		defer s.listen.mu.Unlock()
+		conn := s.listen.open[netip.MustParseAddrPort(addr)]
+		if conn == nil || len(s.listen.open) != 1 {
+			t.Fatalf("it listens on %v, not on %s alone", s.listen.open, addr)
+		}
+		return conn.LocalAddr().(*net.UDPAddr)
+	}
+	c := dial(t, at("127.0.0.2:0"))
+	c.send("\x00\x01file.efi\x00octet\x00")
+	c.want(data(1))
+	if err := s.Move([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.3:0"), netip.MustParseAddrPort("192.0.2.1:69")}); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		t.Errorf("an address that this machine has not: %v", err)
+	}
+	c.ack(1)
+	c.want(data(2))
+	c.ack(2)
+	c = dial(t, at("127.0.0.3:0"))
+	c.send("\x00\x01file.efi\x00octet\x00")
+	c.want(data(1))
+}
+
 func TestPortInUse(t *testing.T) {
 	addr := serve(t, nil)
 	err := New(Config{Listen: []netip.AddrPort{addr.AddrPort()}}).Listen()
-	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), fmt.Sprintf("UDP port %d of 127.0.0.1: tftp.test (pid %d) has it", addr.Port, os.Getpid())) {
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), fmt.Sprintf("UDP port %d of 127.0.0.1: %s (pid %d) has it", addr.Port, filepath.Base(os.Args[0]), os.Getpid())) {
 		t.Errorf("error %v", err)
 	}
 	for _, test := range []struct {
@@ -257,7 +301,7 @@ func TestPortInUse(t *testing.T) {
 		{&port.Process{PID: "7", Name: "in.tftpd"}, 6969, "stop it: kill 7"},
 		{nil, 69, "stop it (firmware"},
 	} {
-		if got := remedy(test.who, test.number); !strings.HasPrefix(got, test.want) {
+		if got := Remedy(test.who, test.number); !strings.HasPrefix(got, test.want) {
 			t.Errorf("for %v at port %d: %q, want %q", test.who, test.number, got, test.want)
 		}
 	}

@@ -54,7 +54,7 @@ func TestAria2(t *testing.T) {
 				if port != strconv.Itoa(nodePort) {
 					t.Fatalf("the aria2c at port %s stopped, want the one at %d", port, nodePort)
 				}
-			case <-time.After(40 * time.Second):
+			case <-time.After(need.Patience):
 				t.Fatal("aria2c has not finished within 40 s")
 			}
 			if got, _ := os.ReadFile(filepath.Join(nodeDir, "data.bin")); !bytes.Equal(got, data) {

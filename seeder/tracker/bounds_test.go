@@ -3,8 +3,10 @@ package tracker
 import (
 	"fmt"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
@@ -15,6 +17,11 @@ func (r *room) from(t testing.TB, h catalog.InfoHash, ip string, port int, more 
 	return get(t, r.Announce(), ip+":4000", query(h, fmt.Sprintf("&peer_id=%08d%12d&port=%d&left=1%s", len(ip), port, port, more)))
 }
 
+// register records a peer without the way over HTTP.
+func (r *room) register(h catalog.InfoHash, ip string, port int) {
+	r.announce(announce{infoHash: h, peerID: fmt.Sprintf("%20d", port), addr: netip.AddrPortFrom(netip.MustParseAddr(ip), uint16(port))})
+}
+
 // One address that registers every port there is fills neither the memory nor the answers of others.
 func TestManyPortsOfOneAddress(t *testing.T) {
 	r := newRoom()
@@ -22,7 +29,7 @@ func TestManyPortsOfOneAddress(t *testing.T) {
 		r.node(t, n, "")
 	}
 	for port := 1; port < 1<<15; port++ {
-		r.from(t, torrent, "10.0.99.99", port, "&numwant=0")
+		r.register(torrent, "10.0.99.99", port)
 	}
 	if _, incomplete := r.Swarm(torrent); incomplete != 30+maxOfAddress {
 		t.Errorf("%d peers are known, want %d", incomplete, 30+maxOfAddress)
@@ -87,7 +94,7 @@ func TestAllPeersAreBounded(t *testing.T) {
 	r := newRoom()
 	for n := range maxPeers/maxOfAddress + 10 {
 		for port := range maxOfAddress {
-			r.from(t, torrent, fmt.Sprintf("10.1.%d.%d", n>>8, n&255), 1+port, "&numwant=0")
+			r.register(torrent, fmt.Sprintf("10.1.%d.%d", n>>8, n&255), 1+port)
 		}
 	}
 	if n := r.known.Len(); n != maxPeers {
@@ -147,6 +154,27 @@ func TestParameters(t *testing.T) {
 		newRoom().Announce().ServeHTTP(w, httptest.NewRequest(method, "/announce", nil))
 		if w.Code != 405 {
 			t.Errorf("%s: %d", method, w.Code)
+		}
+	}
+}
+
+// A clock that jumps, either way, costs an announce or two and nothing for good.
+func TestClockJumps(t *testing.T) {
+	for _, jump := range []time.Duration{-365 * 24 * time.Hour, -time.Minute, time.Minute, 365 * 24 * time.Hour} {
+		r := newRoom()
+		for n := range 20 {
+			r.node(t, n, "")
+		}
+		r.now = r.now.Add(jump)
+		for n := range 10 { // the others have gone
+			r.node(t, n, "")
+		}
+		r.now = r.now.Add(r.lifetime() - time.Second)
+		if got := len(compact(t, r.node(t, 0, ""))); got != 10 {
+			t.Errorf("after a jump of %s a node is told of %d others, want 10", jump, got)
+		}
+		if _, incomplete := r.Swarm(torrent); incomplete != 10 {
+			t.Errorf("after a jump of %s %d nodes are known", jump, incomplete)
 		}
 	}
 }

@@ -107,10 +107,11 @@ func (s *swarm) update(addr netip.AddrPort, id string, complete bool, now time.T
 	}
 }
 
-// sweep removes the peers last seen before the given time.
-func (s *swarm) sweep(before time.Time) {
+// sweep removes the peers that have been silent for longer than a time, and those that were last seen later than it is: then the
+// clock was set back.
+func (s *swarm) sweep(now time.Time, lifetime time.Duration) {
 	for _, p := range s.byAddr {
-		if p.seen.Before(before) {
+		if age := now.Sub(p.seen); age > lifetime || age < -lifetime {
 			s.remove(p)
 		}
 	}

@@ -116,17 +116,17 @@ func (t *Tracker) Swarm(h catalog.InfoHash) (complete, incomplete int) {
 	if !ok {
 		return 0, 0
 	}
-	s.sweep(t.cfg.Now().Add(-t.lifetime()))
+	s.sweep(t.cfg.Now(), t.lifetime())
 	return len(s.complete), len(s.incomplete)
 }
 
 // sweepSometimes forgets the silent peers of s. Looking at all of them is cheap enough for twice an interval, not for
 // each of ten thousand announces. t.mu is held.
 func (t *Tracker) sweepSometimes(s *swarm, now time.Time) {
-	if now.Before(s.nextSweep) {
+	if wait := s.nextSweep.Sub(now); wait > 0 && wait <= t.cfg.Interval {
 		return
 	}
-	s.sweep(now.Add(-t.lifetime()))
+	s.sweep(now, t.lifetime())
 	s.nextSweep = now.Add(t.cfg.Interval / 2)
 }
 

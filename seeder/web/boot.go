@@ -20,6 +20,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
 
 // images are phase 1's kernel and initramfs, and both in one.
@@ -32,6 +33,10 @@ func (s *Server) serveBoot(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, catalog.PathBoot)
 	if r.URL.Path == catalog.PathScript {
 		s.serveScript(w, r)
+		return
+	}
+	if r.URL.Path == ipxe.VESAPath {
+		newDocument(ipxe.VESA).serve(w, r, "application/octet-stream")
 		return
 	}
 	_, rest, byContent := strings.Cut(name, "/")

@@ -10,10 +10,10 @@ import (
 )
 
 // cleanPath returns the request with its path as the server's are: one slash between two names, no "." and "..", and no escapes
-// that hide a slash. http.ServeMux redirects all others to the clean path, and UEFI HTTP boot (EDK2's HttpBootDxe takes any status
-// but 200 for an error) and small HTTP clients don't follow. Firmware and DHCP servers set up by hand put two slashes where one
-// belongs: "http://host/" and "/boot/boot.ipxe". Below /boot/ a backslash is a slash, as for TFTP; elsewhere it may stand in the name
-// of a system's file.
+// that hide a slash. http.ServeMux redirects all others to the clean path, and firmware fails at that: UEFI HTTP boot at
+// "http://host/ipxe//ipxe.efi" (tinkerbell/smee, pull request 229; tianocore/edk2, issue 9714), a Raspberry Pi (rpi-eeprom, issue
+// 475). Two slashes come of a base that ends in one and a path that begins with one. Below /boot/ a backslash is a slash, as for
+// TFTP; elsewhere it may stand in the name of a system's file.
 func cleanPath(r *http.Request) *http.Request {
 	clean := path.Clean("/" + r.URL.Path)
 	if slashed := path.Clean("/" + strings.ReplaceAll(r.URL.Path, `\`, "/")); strings.HasPrefix(slashed, catalog.PathBoot) {

@@ -24,12 +24,16 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
+	"github.com/boottorrent/boottorrent/seeder/selftest"
+	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
 const (
 	defaultMaxFallback = 8
 	// shutdownTime is how long downloads may go on when the server stops: longer than a boot file takes on a LAN.
 	shutdownTime = time.Second
+	// pathSelfTest is where programs read what the self-test found.
+	pathSelfTest = "/api/selftest"
 )
 
 // Config says what is served. Nil handlers and empty fields leave their paths without content (404).
@@ -46,8 +50,13 @@ type Config struct {
 	Script func(host, kernel, initrd string) ([]byte, error)
 
 	Announce, Scrape, Report, Nodes, NodeLog http.Handler
+	// Systems is what became of each system's folder, for the page and status.Path; nil: none is shown.
+	Systems func() status.Site
 	// NodeList are the nodes for the page; nil: none are shown.
 	NodeList func() []report.Node
+	// SelfTest answers what the seeder's self-test found, and Findings returns it for the page; both may be nil.
+	SelfTest http.Handler
+	Findings func() []selftest.Finding
 
 	// Policy decides whom the port serves; nil: one with its usual bounds.
 	Policy *admit.Policy
@@ -67,6 +76,8 @@ type Server struct {
 	mux    *http.ServeMux
 	hashes hashCache
 	page   pageCache
+	// bootLines bounds the lines about boot files, as strangers can ask for them without end.
+	bootLines *rate.Limiter
 
 	mu sync.RWMutex
 	// current is nil before the first Publish.
@@ -87,7 +98,7 @@ func New(cfg Config) *Server {
 		cfg.Policy = admit.New(admit.Config{Log: cfg.Log})
 	}
 	s := &Server{
-		cfg: cfg, mux: http.NewServeMux(), torrents: map[catalog.InfoHash]*torrent{},
+		cfg: cfg, mux: http.NewServeMux(), torrents: map[catalog.InfoHash]*torrent{}, bootLines: rate.NewLimiter(50, 20000),
 	}
 	s.routes()
 	return s
@@ -107,10 +118,14 @@ func (s *Server) routes() {
 		catalog.PathAnnounce: admitted(s, k.announce, s.cfg.Announce), catalog.PathScrape: admitted(s, k.announce, s.cfg.Scrape),
 		catalog.PathReport: admitted(s, k.report, s.cfg.Report), catalog.PathNodes: admitted(s, k.page, s.cfg.Nodes),
 		catalog.PathLog: admitted(s, k.log, s.cfg.NodeLog),
+		pathSelfTest:    admitted(s, k.page, s.cfg.SelfTest),
 	} {
 		if h != nil {
 			s.mux.Handle(path, h)
 		}
+	}
+	if s.cfg.Systems != nil {
+		s.mux.Handle("GET "+status.Path, s.admit(k.page, s.serveStatus))
 	}
 	s.mux.Handle("/", s.admit(k.documents, func(w http.ResponseWriter, r *http.Request) {
 		notFound(w, "nothing is at this path; / shows what there is")
@@ -132,7 +147,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) log(r *http.Request, resp *response, took time.Duration) {
 	level, msg := slog.LevelDebug, "HTTP request"
 	if r.Method == http.MethodGet && resp.status == http.StatusOK &&
-		strings.HasPrefix(r.URL.Path, catalog.PathBoot) && isImage(path.Base(r.URL.Path)) {
+		strings.HasPrefix(r.URL.Path, catalog.PathBoot) && isImage(path.Base(r.URL.Path)) && s.bootLines.Allow() {
 		level, msg = slog.LevelInfo, "boot file fetched"
 	}
 	s.cfg.Log.LogAttrs(r.Context(), level, msg,
@@ -148,7 +163,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	server := &http.Server{
 		Handler: s,
 		// Against clients that open connections and say nothing. There is no overall ReadTimeout or WriteTimeout: they
-		// would end long downloads; response has a deadline for each MiB instead.
+		// would end long downloads; response has a deadline for each chunk instead.
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,

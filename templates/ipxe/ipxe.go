@@ -43,6 +43,8 @@ type Params struct {
 	Site string
 	// Args are appended to phase 1's kernel command line; one element may hold several arguments.
 	Args []string
+	// Graphics is a kernel argument for machines with a BIOS whose graphics card has the mode that [VESA] asks for; none if empty.
+	Graphics string
 }
 
 // Script returns the script. It refuses, with an error that names the value, whatever would be more than a word of the
@@ -51,6 +53,9 @@ type Params struct {
 func Script(p Params) ([]byte, error) {
 	p.Kernel, p.Initrd = cmp.Or(p.Kernel, "/boot/vmlinuz"), cmp.Or(p.Initrd, "/boot/initramfs.img")
 	args, errs := arguments(p.Args)
+	if words, wrong := arguments([]string{p.Graphics}); len(wrong) > 0 || len(words) > 1 {
+		errs = append(errs, fmt.Errorf("kernel argument %q for graphics: want one word", p.Graphics))
+	}
 	if err := checkBase(p.Base); err != nil {
 		errs = append(errs, err)
 	}
@@ -69,7 +74,8 @@ func Script(p Params) ([]byte, error) {
 	err := script.Execute(&b, struct {
 		Params
 		Tries, Pause, PromptMS int
-	}{Params{p.Base, p.Kernel, p.Initrd, displayed(p.Site), args}, tries, pause, promptMS})
+		VESAPath               string
+	}{Params{p.Base, p.Kernel, p.Initrd, displayed(p.Site), args, p.Graphics}, tries, pause, promptMS, VESAPath})
 	if err != nil {
 		return nil, fmt.Errorf("make boot.ipxe: %w", err)
 	}

@@ -18,7 +18,8 @@ func TestScriptGolden(t *testing.T) {
 			Site: "Room 12 && friends # ${netX/mac} ;",
 			Args: []string{"bt.seeder=http://10.0.0.1:8080", "console=tty0", "console=ttyS0,115200", "  quiet  loglevel=3 "},
 		},
-		"minimal": {Base: "http://seeder"},
+		"minimal":  {Base: "http://seeder"},
+		"graphics": {Base: "http://seeder", Graphics: "vga=0x318", Args: []string{"quiet"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Script(p)
@@ -55,6 +56,7 @@ func TestScriptRefuses(t *testing.T) {
 		"newline in the base":     {Params{Base: good + "\nshell"}, "base URL"},
 		"command separator":       {Params{Base: good, Args: []string{"quiet || shell"}}, `"||"`},
 		"comment":                 {Params{Base: good, Args: []string{"quiet #x"}}, `"#x"`},
+		"two words of graphics":   {Params{Base: good, Graphics: "vga=1 shell"}, "want one word"},
 		"iPXE setting":            {Params{Base: good, Args: []string{"a=${netX/ip}"}}, "setting of its own"},
 		"setting in the base":     {Params{Base: "http://${next-server}"}, "base URL"},
 		"no base":                 {Params{}, "base URL"},
@@ -73,7 +75,7 @@ func TestScriptRefuses(t *testing.T) {
 
 // Every failure must lead somewhere: a script that ends returns to the firmware without a word.
 func TestScriptHasEveryLabel(t *testing.T) {
-	got, err := Script(Params{Base: "http://10.0.0.1"})
+	got, err := Script(Params{Base: "http://10.0.0.1", Graphics: "vga=0x318"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,14 +20,21 @@ type Page struct {
 	// Now is the time the page is made, from which ages are counted.
 	Now time.Time
 	// Ready is false while there is no catalog yet.
-	Ready   bool
-	Systems []System
+	Ready bool
+	// Findings are what the self-test found.
+	Findings []Finding
+	Systems  []System
+	// Folders are those of oss/ of which there is more to say than that they are published.
+	Folders []Folder
 	Nodes   []Node
 	// MoreNodes is how many there are besides.
 	MoreNodes int
 	// Links are the other things to fetch.
 	Links []Link
 }
+
+// Finding is something that keeps machines from booting (severity problem), or may do so.
+type Finding struct{ Severity, What, Do string }
 
 // System is a row of the table of systems.
 type System struct {
@@ -41,6 +48,13 @@ type System struct {
 	// Files are the system's files, unless those are too many to list: then Unlisted is how many.
 	Files    []File
 	Unlisted int
+}
+
+// Folder is what became of a folder of oss/; without a name it is the site as a whole.
+type Folder struct {
+	Name, State string
+	Since       time.Time
+	Problems    []string
 }
 
 // File is one file of a system; Size is in bytes.

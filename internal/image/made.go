@@ -1,0 +1,97 @@
+package image
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/internal/sitepart"
+)
+
+// File is one of the files of an image.
+type File struct {
+	Name string `json:"name"`
+	// Size is in bytes.
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// Made is the part of the manifest by which an image is judged.
+type Made struct {
+	// Files are those that a node loads.
+	Files []File `json:"files"`
+	// UKI is them in one UEFI program, Modules the archive of kernel modules for QEMU; nil if there is none.
+	UKI     *File `json:"uki"`
+	Modules *File `json:"modules"`
+	// Commands say which release and which source it was made of; both may be empty.
+	Commands struct {
+		Release  string `json:"release"`
+		Revision string `json:"revision"`
+	} `json:"commands"`
+	// SitePart is what of the site is built in, Cmdline what its kernel is told by media and by UEFI HTTP boot. Images of the first
+	// releases don't say: then SitePart is nil.
+	SitePart *sitepart.Config `json:"site_part"`
+	Cmdline  string           `json:"cmdline"`
+}
+
+// ReadMade reads the manifest of the image in dir. Without one the error is an fs.ErrNotExist.
+func ReadMade(dir string) (*Made, error) {
+	body, err := os.ReadFile(filepath.Join(dir, Manifest))
+	if err != nil {
+		return nil, err
+	}
+	var m Made
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w", Manifest, err)
+	}
+	if len(m.Files) == 0 {
+		return nil, fmt.Errorf("%s is damaged: it lists no files", Manifest)
+	}
+	return &m, nil
+}
+
+// Verify compares the files in dir with what the manifest says of them. The errors name the files that are not there or are
+// others.
+func (m *Made) Verify(dir string) []error {
+	files := m.Files
+	for _, f := range []*File{m.UKI, m.Modules} {
+		if f != nil {
+			files = append(files[:len(files):len(files)], *f)
+		}
+	}
+	var wrong []error
+	for _, f := range files {
+		if err := f.verify(dir); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	return wrong
+}
+
+func (f File) verify(dir string) error {
+	file, err := os.Open(filepath.Join(dir, filepath.Base(f.Name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is missing", f.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s can't be read: %w", f.Name, err)
+	}
+	defer file.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, file)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s can't be read: %w", f.Name, err)
+	case n != f.Size:
+		return fmt.Errorf("%s has %d bytes, and %s says %d", f.Name, n, Manifest, f.Size)
+	case hex.EncodeToString(h.Sum(nil)) != f.SHA256:
+		return fmt.Errorf("%s is not the one of which %s speaks", f.Name, Manifest)
+	}
+	return nil
+}

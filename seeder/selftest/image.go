@@ -1,0 +1,82 @@
+package selftest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"aead.dev/minisign"
+	"github.com/kballard/go-shellquote"
+
+	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/site"
+)
+
+// image looks whether nodes can start with the site's image, and will believe its catalog.
+func (in Input) image() []Finding {
+	l := &list{about: "image"}
+	dir := filepath.Join(in.Site.Dir, site.ImageDir)
+	build := "run: mkimage " + shellquote.Join(in.Site.Dir)
+	made, err := image.ReadMade(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		l.problem(fmt.Sprintf("%s is missing, so there is nothing that a node could start", filepath.Join(site.ImageDir, image.Manifest)), build)
+		return l.found
+	case err != nil:
+		l.problem(fmt.Sprintf("%s can't be judged: %v", site.ImageDir, err), build)
+		return l.found
+	}
+	for _, err := range made.Verify(dir) {
+		l.problem(fmt.Sprintf("the image is not whole, so that nodes may not start: %s", filepath.Join(site.ImageDir, err.Error())), build+
+			", or copy the whole folder again")
+	}
+	in.builtIn(l, made, build)
+	in.release(l, made, build)
+	return l.found
+}
+
+// builtIn compares what of the site is in the image with what it is now.
+func (in Input) builtIn(l *list, made *image.Made, build string) {
+	if made.SitePart == nil {
+		l.warning("the image was made by an older release, which did not note for which site", build)
+		return
+	}
+	var key minisign.PublicKey
+	own, err := in.Site.PublicKey()
+	if err != nil {
+		return // of which the site's own check tells
+	}
+	if err := key.UnmarshalText([]byte(made.SitePart.PublicKey)); err != nil || !key.Equal(own) {
+		l.problem(fmt.Sprintf("the image was made with another key (%016X; this site's is %016X), so every node refuses the catalog", key.ID(), own.ID()),
+			build+", and write sticks and discs again; or restore the key, see: seeder key "+shellquote.Join(in.Site.Dir))
+		return
+	}
+	again := build + ", and write sticks and discs again"
+	if made.SitePart.Site != in.Site.Name {
+		l.warning(fmt.Sprintf("nodes still show the site's old name %q: it is in the image", made.SitePart.Site), again)
+	}
+	if !slices.Equal(made.SitePart.SSHKeys, in.Site.Node.SSHKeys) {
+		l.warning("node: ssh_keys was changed since the image was made, and nodes have those that were there then", again)
+	}
+	if made.Cmdline != in.Site.Cmdline().String() {
+		l.warning("node: consoles or cmdline was changed since the image was made; machines that boot by PXE get the new one, but "+
+			"sticks, discs and UEFI HTTP boot the one of then", again)
+	}
+}
+
+// release warns of an image of another release than this seeder's. Where programs were built without make, they all call themselves
+// devel, and the commit tells.
+func (in Input) release(l *list, made *image.Made, build string) {
+	of := made.Commands
+	commit, _, changed := strings.Cut(of.Revision, "+")
+	switch {
+	case of.Release != in.Release && of.Release != "":
+		l.warning(fmt.Sprintf("the image is of release %s, and this seeder of %s; they may not understand each other", of.Release, in.Release), build)
+	case of.Release == "devel" && !changed && commit != "" && in.Revision != "" && commit != in.Revision:
+		l.warning(fmt.Sprintf("the image is of the source at %.12s, and this seeder of that at %.12s; they may not understand each other",
+			commit, in.Revision), build)
+	}
+}

@@ -1,0 +1,151 @@
+package selftest
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/kballard/go-shellquote"
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/qemu"
+)
+
+// loaders looks for iPXE, without which firmware gets nothing by TFTP.
+func (in Input) loaders() []Finding {
+	l := &list{about: "loaders"}
+	const install = "apt-get install ipxe"
+	var missing []string
+	for _, name := range in.Wanted {
+		if in.Loaders[name] == "" {
+			missing = append(missing, name)
+		}
+	}
+	switch {
+	case len(missing) == 0:
+	case len(missing) == len(in.Wanted):
+		l.problem("iPXE is not installed on this machine, so firmware gets no boot loader; only sticks, discs and UEFI HTTP boot work", install)
+	default:
+		l.problem(fmt.Sprintf("of iPXE %s is not installed on this machine, so a part of the machines gets no boot loader", strings.Join(missing, ", ")), install)
+	}
+	return l.found
+}
+
+// qemu looks for the QEMU that nodes need for some systems, and asks it about their arguments.
+func (in Input) qemu(ctx context.Context) []Finding {
+	l := &list{about: "qemu"}
+	var needs []string
+	for _, s := range in.Site.Systems {
+		if s.Launch.QEMU != nil {
+			needs = append(needs, s.Name)
+		}
+	}
+	if len(needs) == 0 {
+		return nil
+	}
+	installed, err := qemu.Find()
+	if err != nil {
+		what, do, _ := strings.Cut(err.Error(), ": ") // "… is not installed …: apt-get install …"
+		l.problem(fmt.Sprintf("%s for %s", what, strings.Join(needs, ", ")), do)
+		return l.found
+	}
+	for _, s := range in.Site.Systems {
+		if s.Launch.QEMU == nil {
+			continue
+		}
+		if refused := installed.Try(ctx, s); refused != nil {
+			l.problem(fmt.Sprintf("%s: args: QEMU refuses them: %v", filepath.Join(site.SystemsDir, s.Name, site.SystemFile), refused),
+				"correct args, and see: man qemu-system-x86_64")
+		}
+	}
+	dir := filepath.Join(in.Site.Dir, site.ImageDir)
+	if err := qemu.CheckModules(dir, image.Kernel); err != nil {
+		if _, gone := os.Stat(filepath.Join(dir, image.Manifest)); gone == nil { // otherwise there is no image at all
+			l.warning(err.Error(), "run: mkimage "+shellquote.Join(in.Site.Dir))
+		}
+	}
+	return l.found
+}
+
+// reserve is what a file system should have left beside the systems' copies, for leases, logs and the image.
+const reserve = 256 << 20
+
+// disk looks whether there is room for a copy of every system, unless it is there already or the file system shares blocks.
+func (in Input) disk() []Finding {
+	l := &list{about: "disk"}
+	state := filepath.Join(in.Site.Dir, site.StateDir)
+	var fsys unix.Statfs_t
+	at := state
+	for unix.Statfs(at, &fsys) != nil {
+		if at == filepath.Dir(at) {
+			return nil
+		}
+		at = filepath.Dir(at)
+	}
+	if fsys.Flags&unix.ST_RDONLY != 0 {
+		l.problem(fmt.Sprintf("%s is on a file system that is mounted read-only, and the seeder keeps its copies of systems, leases and logs in %s",
+			in.Site.Dir, state), "mount it writable, or move the site")
+		return l.found
+	}
+	free := int64(fsys.Bavail) * fsys.Bsize
+	copies := used(state)
+	if need := in.systems(); !reflinks(fsys.Type) && need-copies > free-reserve {
+		l.problem(fmt.Sprintf("the seeder serves a copy of every system, which takes %s, of which %s are there; the file system of %s has %s left",
+			size(need), size(min(need, copies)), state, size(free)),
+			"make room, or make "+state+" a link to a folder where there is some")
+	}
+	return l.found
+}
+
+// reflinks reports whether copies share their blocks with the originals there.
+func reflinks(kind int64) bool { return kind == unix.BTRFS_SUPER_MAGIC || kind == unix.XFS_SUPER_MAGIC }
+
+// systems is how many bytes the files of all systems have on the disk.
+func (in Input) systems() (sum int64) {
+	for _, s := range in.Site.Systems {
+		for _, name := range s.Files {
+			if info, err := os.Stat(filepath.Join(s.Dir, filepath.FromSlash(name))); err == nil {
+				sum += blocks(info)
+			}
+		}
+	}
+	return sum
+}
+
+// used is how many bytes a folder has on the disk.
+func used(dir string) (sum int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			if info, err := d.Info(); err == nil {
+				sum += blocks(info)
+			}
+		}
+		return nil
+	})
+	return sum
+}
+
+// blocks is what a file takes, which of a sparse one is less than its size (stat(2): units of 512 bytes).
+func blocks(info fs.FileInfo) int64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Blocks * 512
+	}
+	return info.Size()
+}
+
+// size is a number of bytes for a person.
+func size(n int64) string {
+	units := []string{"MiB", "GiB", "TiB"}
+	f := float64(n) / (1 << 20)
+	unit := 0
+	for f >= 1024 && unit < len(units)-1 {
+		f, unit = f/1024, unit+1
+	}
+	return fmt.Sprintf("%.1f %s", f, units[unit])
+}

@@ -1,0 +1,230 @@
+package selftest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/sitepart"
+	"github.com/boottorrent/boottorrent/seeder/dhcp"
+)
+
+// newSite makes a site with an image as mkimage makes it.
+func newSite(t *testing.T) *site.Site {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "room")
+	if err := site.Init(dir, "Room 12"); err != nil {
+		t.Fatal(err)
+	}
+	s, problems := site.Load(dir)
+	if s == nil {
+		t.Fatal(problems)
+	}
+	writeImage(t, s, func(*image.Made) {})
+	return s
+}
+
+// writeImage writes an image, whose manifest change may change.
+func writeImage(t *testing.T, s *site.Site, change func(*image.Made)) {
+	t.Helper()
+	dir := filepath.Join(s.Dir, site.ImageDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	key, err := s.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := key.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := &image.Made{SitePart: &sitepart.Config{Site: s.Name, PublicKey: string(text)}, Cmdline: s.Cmdline().String()}
+	made.Commands.Release = "v1"
+	for _, name := range []string{image.Kernel, image.Initramfs} {
+		sum := sha256.Sum256([]byte(name))
+		made.Files = append(made.Files, image.File{Name: name, Size: int64(len(name)), SHA256: hex.EncodeToString(sum[:])})
+		write(t, filepath.Join(dir, name), name)
+	}
+	change(made)
+	body, err := json.Marshal(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, image.Manifest), string(body))
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expect compares findings with the beginnings of their texts.
+func expect(t *testing.T, name string, found []Finding, want ...string) {
+	t.Helper()
+	ok := len(found) == len(want)
+	for i := 0; ok && i < len(want); i++ {
+		ok = strings.HasPrefix(found[i].String(), want[i]) && found[i].Do != ""
+	}
+	if !ok {
+		t.Errorf("%s: found %v, want %q", name, found, want)
+	}
+}
+
+func TestImage(t *testing.T) {
+	s := newSite(t)
+	in := Input{Site: s, Release: "v1"}
+	dir := filepath.Join(s.Dir, site.ImageDir)
+	expect(t, "as it is made", in.image())
+
+	write(t, filepath.Join(dir, image.Initramfs), "initramfs.bad")
+	expect(t, "another file", in.image(), "problem: the image is not whole, so that nodes may not start: image/initramfs.img is not the one")
+	write(t, filepath.Join(dir, image.Initramfs), "half")
+	expect(t, "half a file", in.image(), "problem: the image is not whole, so that nodes may not start: image/initramfs.img has 4 bytes")
+	if err := os.Remove(filepath.Join(dir, image.Initramfs)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "a file gone", in.image(), "problem: the image is not whole, so that nodes may not start: image/initramfs.img is missing")
+
+	other := newSite(t)
+	key, err := other.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := key.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeImage(t, s, func(m *image.Made) { m.SitePart.PublicKey = string(text) })
+	expect(t, "another site's", in.image(), "problem: the image was made with another key")
+	writeImage(t, s, func(m *image.Made) { m.SitePart = nil })
+	expect(t, "of the first releases", in.image(), "warning: the image was made by an older release")
+	writeImage(t, s, func(m *image.Made) { m.Commands.Release = "v0" })
+	expect(t, "of another release", in.image(), "warning: the image is of release v0, and this seeder of v1")
+	writeImage(t, s, func(m *image.Made) {
+		m.SitePart.Site, m.SitePart.SSHKeys, m.Cmdline = "Room 1", []string{"ssh-ed25519 AAAA"}, "quiet"
+	})
+	expect(t, "before the site was changed", in.image(), `warning: nodes still show the site's old name "Room 1"`,
+		"warning: node: ssh_keys was changed", "warning: node: consoles or cmdline was changed")
+	writeImage(t, s, func(m *image.Made) { m.Commands.Release, m.Commands.Revision = "devel", "aaaa" })
+	expect(t, "of another commit", Input{Site: s, Release: "devel", Revision: "bbbb"}.image(), "warning: the image is of the source at aaaa")
+	write(t, filepath.Join(dir, image.Manifest), "{")
+	expect(t, "a damaged manifest", in.image(), "problem: image can't be judged: manifest.json is damaged")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "none", in.image(), "problem: image/manifest.json is missing")
+}
+
+func TestLoaders(t *testing.T) {
+	in := Input{Wanted: []string{"bios", "efi"}}
+	expect(t, "none", in.loaders(), "problem: iPXE is not installed")
+	in.Loaders = map[string]string{"efi": "/efi"}
+	expect(t, "one", in.loaders(), "problem: of iPXE bios is not installed")
+	in.Loaders["bios"] = "/bios"
+	expect(t, "both", in.loaders())
+}
+
+func on(name, addr string, index int) dhcp.Interface {
+	return dhcp.Interface{Name: name, Index: index, Addr: netip.MustParsePrefix(addr)}
+}
+
+func TestNetwork(t *testing.T) {
+	eth, wlan, docker := on("eth0", "10.0.0.1/24", 2), on("wlan0", "192.168.1.7/24", 3), on("docker0", "172.17.0.1/16", 4)
+	in := Input{Site: &site.Site{}, Interfaces: []dhcp.Interface{wlan}, All: []dhcp.Interface{on("lo", "127.0.0.1/8", 1), eth, wlan, docker}}
+	expect(t, "not named", in.network(), "warning: only wlan0 (192.168.1.7/24) is served, which has the default route; this machine also has eth0 (10.0.0.1/24)")
+	in.Site.Serve.Interfaces = []string{"wlan0"}
+	expect(t, "named", in.network())
+	in.NoInterface = errors.New("eth9 is not there")
+	expect(t, "one that is not there", in.network(), "problem: eth9 is not there; correct serve.interfaces")
+
+	in = Input{Site: &site.Site{DHCP: site.DHCP{Mode: site.DHCPServer}}, Interfaces: []dhcp.Interface{eth}}
+	in.Site.DHCP.First, in.Site.DHCP.Last = netip.MustParseAddr("10.0.9.1"), netip.MustParseAddr("10.0.9.9")
+	expect(t, "a range elsewhere", in.dhcp(), "problem: the range 10.0.9.1 to 10.0.9.9 is in the network of no interface",
+		"warning: interface eth0 (10.0.0.0/24) has no range of its own")
+	in.Site.DHCP.First, in.Site.DHCP.Last = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.9")
+	expect(t, "a range with the own address", in.dhcp(), "warning: the range 10.0.0.1 to 10.0.0.9 has this machine's own address 10.0.0.1")
+}
+
+func TestOtherDHCPServers(t *testing.T) {
+	eth := on("eth0", "10.0.0.1/24", 2)
+	router := []netip.Addr{netip.MustParseAddr("10.0.0.254")}
+	for _, c := range []struct {
+		mode    site.DHCPMode
+		servers []netip.Addr
+		err     error
+		want    []string
+	}{
+		{site.DHCPProxy, router, nil, nil},
+		{site.DHCPProxy, nil, nil, []string{"warning: no DHCP server gave this machine an address on eth0"}},
+		{site.DHCPServer, nil, nil, nil},
+		{site.DHCPServer, router, nil, []string{"problem: another DHCP server hands out addresses on eth0, too: 10.0.0.254"}},
+		{site.DHCPServer, []netip.Addr{eth.Addr.Addr()}, nil, []string{"problem: another DHCP server hands out addresses on eth0, too: another program on this machine"}},
+		{site.DHCPProxy, nil, fmt.Errorf("socket: %w", fs.ErrPermission), []string{"note: whether another DHCP server is on eth0 could not be tested"}},
+	} {
+		l := &list{about: "dhcp"}
+		Input{Site: &site.Site{DHCP: site.DHCP{Mode: c.mode}}}.judge(l, eth, c.servers, c.err)
+		expect(t, fmt.Sprint(c.mode, c.servers, c.err), l.found, c.want...)
+	}
+}
+
+// A port that somebody has is told with who has it, and with what can be done: another port where machines don't mind.
+func TestPorts(t *testing.T) {
+	lo := on("lo", "127.0.0.1/8", 1)
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcpPort, udpPort := netip.MustParseAddrPort(tcp.Addr().String()).Port(), netip.MustParseAddrPort(udp.LocalAddr().String()).Port()
+	s := &site.Site{Ports: site.Ports{HTTP: tcpPort, TFTP: udpPort, Torrent: tcpPort}, DHCP: site.DHCP{Mode: site.DHCPOff}}
+	in := Input{Site: s, Interfaces: []dhcp.Interface{lo}}
+	name := fmt.Sprintf("problem: selftest.test (pid %d)", os.Getpid())
+	expect(t, "taken", in.ports(), name+fmt.Sprintf(" has TCP port %d, which the seeder needs for HTTP", tcpPort), name, name+fmt.Sprintf(" has UDP port %d", udpPort))
+	if found := in.ports(); !strings.Contains(found[0].Do, "or set another one with ports.http") || strings.Contains(found[2].Do, "another one") {
+		t.Errorf("what to do: %q, %q", found[0].Do, found[2].Do)
+	}
+	in.Serving = true
+	expect(t, "our own", in.ports())
+	in.Lost = []error{errors.New("TFTP: dnsmasq has port 69; stop it")}
+	expect(t, "one that could not be had", in.ports(), "problem: served without TFTP: dnsmasq has port 69; stop it; then start")
+}
+
+func TestDisk(t *testing.T) {
+	s := newSite(t)
+	in := Input{Site: s}
+	expect(t, "room for nothing", in.disk())
+	file := filepath.Join(s.Dir, "big")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(1 << 44); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	s.Systems = []site.System{{Name: "big", Dir: s.Dir, Files: []string{"big"}, Launch: catalog.Launch{}}}
+	expect(t, "a sparse file takes nothing", in.disk())
+	if got := size(3 << 30); got != "3.0 GiB" {
+		t.Errorf("3 GiB are %q", got)
+	}
+}
