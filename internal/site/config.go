@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 )
 
@@ -121,7 +122,7 @@ func readNode(m *mapping, n *Node) {
 	cmdline := m.text("cmdline", "")
 	cmdline.value = strings.TrimSpace(cmdline.value)
 	n.Cmdline = cmdline.value
-	if checkLine(m, "cmdline", cmdline, maxCmdline) && m.has("cmdline") {
+	if checkLine(m, "cmdline", cmdline, catalog.MaxCmdline) && m.has("cmdline") {
 		checkHandedOn(m, "cmdline", cmdline, image.Cmdline{Consoles: n.Consoles, Extra: n.Cmdline}.Check())
 	}
 	n.SSHKeys = readSSHKeys(m)

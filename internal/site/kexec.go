@@ -12,16 +12,13 @@ import (
 	"github.com/boottorrent/boottorrent/internal/program"
 )
 
-// maxCmdline is COMMAND_LINE_SIZE of x86 and arm64 kernels, in bytes without the zero at the end.
-const maxCmdline = 2047
-
 // kexec reads kernel, initrd and cmdline.
 type kexec struct{}
 
 func (kexec) read(m *mapping, f *folder, arch text) (catalog.Launch, []string) {
 	var k catalog.Kexec
 	var files []string
-	limit, release := maxCmdline, ""
+	limit, release := catalog.MaxCmdline, ""
 	var before initrd.Ends
 	if t, ok := m.required("kernel", "name the kernel's file, relative to this folder: kernel: vmlinuz"); ok {
 		if file, ok := f.file(m.check, "kernel", t); ok {
@@ -65,7 +62,7 @@ func (f *folder) checkKernel(c *checker, file systemFile, t, arch text) (limit i
 			do = "is this the initrd? Name it with initrd:, and with kernel: the kernel that belongs to it (vmlinuz, linux)"
 		}
 		c.problem(t.place, fmt.Sprintf("%s is no Linux kernel: it is %s", file.path, seems.What), do)
-		return maxCmdline, ""
+		return catalog.MaxCmdline, ""
 	}
 	if err := header.Kexec(); err != nil {
 		c.problem(t.place, fmt.Sprintf("%s is no kernel for kexec: %v", file.path, err), "name a 64-bit kernel of Linux 3.8 or newer, as in a distribution's /boot (vmlinuz, bzImage)")
