@@ -54,7 +54,7 @@ var shared struct {
 	kit  *kit.Kit
 	base *kit.Site
 	err  error
-	// making is held while a medium is made: mkimage makes the site's image as well.
+	// making is held while a medium is made, since mkimage makes the site's image as well, and while that is read.
 	making sync.Mutex
 }
 
@@ -114,7 +114,10 @@ func newRoom(t *testing.T, config string) *room {
 	if r.site, err = from.Kit.NewSite(t.Context(), filepath.Join(t.TempDir(), "site"), "room"); err != nil {
 		t.Fatal(err)
 	}
-	r.must(r.site.ShareImage(from))
+	shared.making.Lock()
+	err = r.site.ShareImage(from)
+	shared.making.Unlock()
+	r.must(err)
 	r.must(r.site.Configure("version: 1\nname: room\n" + config))
 	r.host, err = r.Host("seeder", lab.Addr(seederAddr))
 	r.must(err)

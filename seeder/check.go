@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
+	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
 type checkCmd struct {
@@ -28,10 +32,36 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 		}
 		n += selftest.Problems(found)
 	}
+	if !c.SiteOnly {
+		n += showStatus(ctx, s, term)
+	}
 	if n > 0 {
 		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems), "system"))
 		return cli.ErrReported
 	}
 	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
 	return err
+}
+
+// showStatus prints what the running seeder says of systems that are not published, and returns the number of its problems that can't be
+// read in the folders, such as a full disk.
+func showStatus(ctx context.Context, s *site.Site, term terminal) (problems int) {
+	now, err := daemon.Control{Dir: s.Dir}.Status(ctx)
+	if errors.Is(err, daemon.ErrNotRunning) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(term.Err, "warning:", err)
+		return 0
+	}
+	for _, sys := range now.Systems {
+		if sys.State == status.Published && len(sys.Problems) == 0 {
+			continue
+		}
+		fmt.Fprintln(term.Err, "the running seeder says: "+describe(sys))
+		if !slices.ContainsFunc(s.Broken, func(b site.Broken) bool { return b.Name == sys.Name }) {
+			problems += len(sys.Problems)
+		}
+	}
+	return problems
 }

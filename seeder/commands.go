@@ -34,10 +34,10 @@ func (c initCmd) Run(term terminal) error {
   %-18s signs the catalog: keep it secret, and keep it
 
 Next: put a system into %s, then
-  mkimage %[2]s        builds what the nodes start
-  seeder check %[2]s   finds mistakes
-  seeder serve %[2]s   serves the room (as root: it needs the ports of DHCP and TFTP)
-`, name, c.Dir, site.ConfigFile, site.SystemsDir+"/", site.SecretKeyFile, filepath.Join(c.Dir, site.SystemsDir))
+  mkimage %[7]s        builds what the nodes start
+  seeder check %[7]s   finds what keeps machines from booting
+  seeder serve %[7]s   serves the room (as root: it needs the ports of DHCP and TFTP)
+`, name, c.Dir, site.ConfigFile, site.SystemsDir+"/", site.SecretKeyFile, filepath.Join(c.Dir, site.SystemsDir), cli.Quote(c.Dir))
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"aead.dev/minisign"
 	"golang.org/x/term"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
@@ -20,7 +21,13 @@ type keyCmd struct {
 
 // Run mends what is lost of a site's keys, and prints the public one.
 func (c keyCmd) Run(t terminal) error {
-	change, public, err := site.Rekey(c.Dir, c.New, func() (string, error) { return readPassword(t) })
+	change, public, err := site.Rekey(c.Dir, c.New, func(locked []byte) (minisign.PrivateKey, error) {
+		word, err := readPassword(t)
+		if err != nil {
+			return minisign.PrivateKey{}, err
+		}
+		return minisign.DecryptKey(word, locked)
+	})
 	if problems := (site.Problems)(nil); errors.As(err, &problems) {
 		fmt.Fprintln(t.Err, problems)
 		return cli.ErrReported
@@ -40,7 +47,7 @@ func (c keyCmd) Run(t terminal) error {
   mkimage %[1]s       builds that again
   mkimage usb %[1]s   and sticks and discs, if you use them: write each of them again
 and start the seeder again, if it runs. Keep a copy of %[2]s somewhere else.
-`, c.Dir, site.SecretKeyFile)
+`, cli.Quote(c.Dir), site.SecretKeyFile)
 	}
 	_, err = fmt.Fprintf(t.Out, "The public key is %s (key %016X).\n", public, public.ID())
 	return err

@@ -5,6 +5,7 @@
 //	seeder init DIR [--name NAME]
 //	seeder check DIR
 //	seeder serve DIR
+//	seeder publish DIR NAME...
 //	seeder logs DIR [NODE] [--no-follow]
 //	seeder key DIR [--new]
 //	seeder migrate DIR
@@ -25,6 +26,7 @@ type commands struct {
 	Init       initCmd                   `cmd:"" help:"Make a new site directory."`
 	Check      checkCmd                  `cmd:"" help:"Check a site directory and print every problem in it."`
 	Serve      serveCmd                  `cmd:"" help:"Serve a site: DHCP, TFTP, HTTP, tracker and seed, until interrupted."`
+	Publish    publishCmd                `cmd:"" help:"Publish systems as they are now, for those that say publish: manual."`
 	Logs       logsCmd                   `cmd:"" help:"Show what the nodes log, and follow it."`
 	Key        keyCmd                    `cmd:"" help:"Show a site's public key, and mend what is lost of its pair of keys."`
 	Migrate    migrateCmd                `cmd:"" help:"Write a new configuration for a site of the original BootTorrent."`

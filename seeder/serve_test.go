@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -111,6 +112,52 @@ and offers 1 system
 		}
 	case <-time.After(need.Patience):
 		t.Fatal("it does not end")
+	}
+}
+
+// Without TFTP's port, which somebody else has, everything else is served, and the self-test says what is missing.
+func TestServeWithoutTFTP(t *testing.T) {
+	dir, port := makeSite(t)
+	config, err := os.ReadFile(filepath.Join(dir, site.ConfigFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	number := taken.LocalAddr().(*net.UDPAddr).Port
+	config = regexp.MustCompile(`tftp: \d+`).ReplaceAll(config, fmt.Appendf(nil, "tftp: %d", number))
+	if err := os.WriteFile(filepath.Join(dir, site.ConfigFile), config, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	out, in := io.Pipe()
+	log, logged := io.Pipe()
+	ended := make(chan int, 1)
+	go func() { ended <- program().Run(ctx, []string{"serve", dir}, terminal{Out: in, Err: logged}) }()
+	until := func(r io.Reader, text string) {
+		lines := bufio.NewScanner(r)
+		for lines.Scan() && !strings.Contains(lines.Text(), text) {
+		}
+		go func() { _, _ = io.Copy(io.Discard, r) }()
+	}
+	go until(out, "offers 1 system")
+	want := fmt.Sprintf("served without TFTP: UDP port %d of 127.0.0.1: ", number)
+	until(log, want)
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/api/selftest", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if found, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(found), want) {
+		t.Errorf("the self-test found %s, %v; want %q", found, err, want)
+	}
+	interrupt()
+	if code := <-ended; code != cli.ExitOK {
+		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -5,14 +5,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 )
 
 // again marks, behind the medium's number, the command line with which phase 1 started itself again.
 const again = "again"
 
-// MaxCmdline is the longest kernel command line, in bytes: COMMAND_LINE_SIZE of x86 is 2048 with the zero behind it.
-const MaxCmdline = 2047
+// MaxCmdline is the longest kernel command line that phase 1 can be started again with, in bytes.
+const MaxCmdline = catalog.MaxCmdline
 
 // Over returns c with what the medium's boottorrent.conf says where c says nothing. What c says of the address, by ip=, is
 // taken for all of it.

@@ -203,6 +203,8 @@ func explainKexec(sys catalog.System, cmdline string, err error) error {
 		return because("there is not enough memory for the kernel's copies; choose a smaller system or restart the node")
 	case is(unix.EADDRNOTAVAIL):
 		return because("no free stretch of memory is long enough for its initrd; choose a smaller system")
+	case is(unix.EFBIG):
+		return because("its initrds are larger than the 4 GiB that kexec takes; choose a smaller system")
 	case is(unix.EBUSY):
 		return because("another kexec is being loaded; wait and try again")
 	case is(unix.ENOSYS):

@@ -15,6 +15,7 @@ import (
 
 	"github.com/u-root/u-root/pkg/cpio"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
 
@@ -43,6 +44,9 @@ func TestKexec(t *testing.T) {
 	}
 	for _, want := range []string{
 		"VM refused: start vm: kexec refuses marker.cpio: it is not a bootable kernel",
+		fmt.Sprintf("VM command line of %d: <nil>", catalog.MaxCmdline),
+		fmt.Sprintf("VM command line of %d: start vm: kexec refuses kernel: its command line has %d bytes", catalog.MaxCmdline+1, catalog.MaxCmdline+1),
+		fmt.Sprintf("VM initrd of %d: start vm: kexec refuses kernel: its initrds are larger than the 4 GiB", int64(catalog.MaxInitrd+4096)),
 		`VM second: cmdline "console=ttyS0 quiet stage=2 system=vm", marker "third archive" <nil>`,
 	} {
 		if !strings.Contains(text, want) {

@@ -132,6 +132,7 @@ func (t *tally) end(n *node, err error) {
 	t.failed++
 	if len(t.faults) < 10 {
 		t.faults = append(t.faults, fmt.Sprintf("node %d: %v", n.number, err))
+		fmt.Fprintln(os.Stderr, t.faults[len(t.faults)-1])
 	}
 }
 

@@ -108,6 +108,9 @@ func (r *result) judge(faults []string, log string) {
 		}
 	}
 	for line := range strings.Lines(log) {
+		if strings.Contains(line, "image/manifest.json is missing") {
+			continue // the stand-ins for phase 1 are no image of mkimage's
+		}
 		if strings.Contains(line, "panic:") || strings.Contains(line, "level=ERROR") {
 			r.Faults = append(r.Faults, "the seeder's log: "+strings.TrimSpace(line))
 		}

@@ -22,7 +22,7 @@ const (
 	initSizeAt     = 0x260 // u32, since 2.10
 	headerEnd      = 0x264
 	armMagicAt     = 0x38
-	commandLine    = 2047 // COMMAND_LINE_SIZE of x86 and arm64, without the zero
+	commandLine    = 2048 // COMMAND_LINE_SIZE of x86 and arm64
 	loadedHigh     = 1    // in loadflags: a bzImage
 	kernel64       = 1    // XLF_KERNEL_64
 	loadableAbove4 = 2    // XLF_CAN_BE_LOADED_ABOVE_4G
@@ -34,8 +34,7 @@ type Header struct {
 	Arch string
 	// Protocol is the version of the x86 boot protocol, 0x020f for 2.15; 0 for arm64.
 	Protocol uint16
-	// MaxCmdline is the longest command line in bytes that kexec_file_load(2) takes for it, which counts the zero at the end and
-	// compares that with cmdline_size, which is without (bzImage64_load in arch/x86/kernel/kexec-bzimage64.c).
+	// MaxCmdline is the longest command line in bytes, without the zero at its end; never more than kexec takes.
 	MaxCmdline int
 	// InitSize is how many bytes of memory the kernel needs to unpack itself; 0 if it doesn't say.
 	InitSize              int64
@@ -58,12 +57,12 @@ func Parse(head []byte) (Header, error) {
 	if len(head) < headerEnd || u16(head[bootFlagAt:]) != 0xaa55 || string(head[magicAt:magicAt+4]) != "HdrS" {
 		return Header{}, ErrNone
 	}
-	h := Header{Arch: "amd64", Protocol: u16(head[versionAt:]), MaxCmdline: 254, bzImage: head[loadFlagsAt]&loadedHigh != 0}
+	h := Header{Arch: "amd64", Protocol: u16(head[versionAt:]), MaxCmdline: 255, bzImage: head[loadFlagsAt]&loadedHigh != 0}
 	if at := u16(head[releaseAt:]); at != 0 {
 		h.release = int64(at) + 0x200
 	}
 	if h.Protocol >= 0x206 {
-		h.MaxCmdline = int(min(u32(head[cmdlineSizeAt:]), commandLine)) - 1
+		h.MaxCmdline = int(min(u32(head[cmdlineSizeAt:]), commandLine-1))
 	}
 	if h.Protocol >= 0x20a {
 		h.InitSize = int64(u32(head[initSizeAt:]))
@@ -90,7 +89,7 @@ func (h Header) Kexec() error {
 		return errors.New("it is for 32-bit x86, and kexec from 64-bit needs a 64-bit kernel")
 	case !h.above4:
 		return errors.New("it can't be loaded above 4 GiB (not relocatable), which kexec needs: it was built without CONFIG_RELOCATABLE")
-	case h.MaxCmdline <= 0:
+	case h.MaxCmdline == 0:
 		return errors.New("it takes no command line")
 	}
 	return nil

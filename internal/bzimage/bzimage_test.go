@@ -28,7 +28,7 @@ func header(change map[int]uint32) []byte {
 func TestParse(t *testing.T) {
 	b := header(nil)
 	h, err := Parse(b)
-	if err != nil || h.Arch != "amd64" || h.Protocol != 0x20f || h.MaxCmdline != 2046 || h.InitSize != 50<<20 || h.Kexec() != nil {
+	if err != nil || h.Arch != "amd64" || h.Protocol != 0x20f || h.MaxCmdline != 2047 || h.InitSize != 50<<20 || h.Kexec() != nil {
 		t.Errorf("%+v, %v, kexec: %v", h, err, h.Kexec())
 	}
 	if got := h.Release(bytes.NewReader(b)); got != "6.1.0-13-amd64" {
@@ -58,7 +58,7 @@ func TestKexec(t *testing.T) {
 			t.Errorf("%v, %v, want %s", err, h.Kexec(), want)
 		}
 	}
-	if h, _ := Parse(header(map[int]uint32{0x206: 5})); h.MaxCmdline != 254 {
+	if h, _ := Parse(header(map[int]uint32{0x206: 5})); h.MaxCmdline != 255 {
 		t.Errorf("protocol 2.05 takes %d bytes", h.MaxCmdline)
 	}
 }

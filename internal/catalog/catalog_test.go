@@ -151,7 +151,7 @@ func TestValidate(t *testing.T) {
 		{"description with a bell", func(c *Catalog) { c.Systems[0].Description = "a\a" }, "control character"},
 		{"site with a line end", func(c *Catalog) { c.Site = "lab\n" }, "control character"},
 		{"longest command line", func(c *Catalog) { c.Systems[0].Launch.Kexec.Cmdline = strings.Repeat("c", MaxCmdline) }, ""},
-		{"command line too long", func(c *Catalog) { c.Systems[0].Launch.Kexec.Cmdline = strings.Repeat("c", MaxCmdline+1) }, "the command line has 2047 bytes"},
+		{"command line too long", func(c *Catalog) { c.Systems[0].Launch.Kexec.Cmdline = strings.Repeat("c", MaxCmdline+1) }, "the command line has 2017 bytes"},
 		{"too many initrds", func(c *Catalog) { c.Systems[0].Launch.Kexec.Initrd = slices.Repeat([]string{"i"}, 65) }, "it has 65 initrds"},
 		{"an argument that is no UTF-8", func(c *Catalog) { c.Systems[0].Launch = Launch{Method: MethodBin, Bin: &Bin{"p", []string{"\xfe"}}} }, "is not UTF-8"},
 		{"an entry too large", func(c *Catalog) {
@@ -186,6 +186,29 @@ func TestExpand(t *testing.T) {
 		if c.bad != "" && !strings.Contains(err.Error(), "unknown placeholder "+c.bad+";") {
 			t.Errorf("Expand(%q): %v does not name %s", c.in, err, c.bad)
 		}
+	}
+}
+
+// Longest is what the longest values make of a text.
+func TestLongest(t *testing.T) {
+	vars := map[string]string{}
+	for name := range Placeholders {
+		if longest[name] == 0 {
+			t.Errorf("the longest %s is not known", name)
+		}
+		vars[name] = strings.Repeat("x", longest[name])
+	}
+	if len(longest) != len(Placeholders) {
+		t.Errorf("%d placeholders, the lengths of %d", len(Placeholders), len(longest))
+	}
+	for _, text := range []string{"", "quiet", "a={{.MAC}} b={{ .HTTP }}{{IP}}"} {
+		if long, err := Expand(text, vars); err != nil || Longest(text) != len(long) {
+			t.Errorf("%q: %d, want %d (%v)", text, Longest(text), len(long), err)
+		}
+	}
+	s := System{Name: strings.Repeat("n", 64)}
+	if url := "http://255.255.255.255:65535" + s.FilePath(""); len(strings.TrimSuffix(url, "/")) != longest["HTTP"] {
+		t.Errorf("%s has %d bytes, want %d", url, len(url)-1, longest["HTTP"])
 	}
 }
 

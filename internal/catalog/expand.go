@@ -25,6 +25,26 @@ var Placeholders = map[string]string{
 
 var placeholder = regexp.MustCompile(`\{\{\s*\.?\s*([^{}\s]*)\s*\}\}`)
 
+// longest is how many bytes each placeholder may become.
+var longest = map[string]int{
+	"MAC": len("aa:bb:cc:dd:ee:ff"), "IP": maxIPv4, "Netmask": maxIPv4, "Gateway": maxIPv4, "DNS": maxIPv4, "Seeder": maxIPv4,
+	"Hostname":  64, // HOST_NAME_MAX of Linux
+	"Interface": 15, // IFNAMSIZ, less the zero byte
+	"UUID":      36, "System": 64, "Console": 16,
+	"HTTP": len("http://:65535/systems//") + maxIPv4 + 2*len(InfoHash{}) + 64,
+}
+
+const maxIPv4 = len("255.255.255.255")
+
+// Longest is how many bytes text may have at most when its placeholders are filled in.
+func Longest(text string) int {
+	n := len(text)
+	for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
+		n += longest[m[1]] - len(m[0])
+	}
+	return n
+}
+
 // Expand replaces every {{.NAME}} in cmdline by vars[NAME]. A name that is not in [Placeholders] is an error; a known
 // one that vars lacks becomes empty. With nil vars it only checks.
 func Expand(cmdline string, vars map[string]string) (string, error) {

@@ -41,14 +41,18 @@ const (
 	MaxSize = 1 << 50
 
 	// MaxTitle and MaxDescription are the most bytes of those texts: a line, and what people read to its end.
-	MaxTitle       = 100
+	MaxTitle       = 200
 	MaxDescription = 1000
 
 	// MaxCmdline is the most bytes of a kernel command line with its placeholders filled in. Kernels keep
 	// COMMAND_LINE_SIZE bytes, 2048 on x86 and arm64, and say in their header that they take one less (cmdline_size,
-	// Linux's Documentation/arch/x86/boot.rst); kexec_file_load(2) counts the zero byte at the end as well (bzImage64_load in
-	// arch/x86/kernel/kexec-bzimage64.c). A kernel whose header says less takes less.
-	MaxCmdline = 2046
+	// Linux's Documentation/arch/x86/boot.rst). kexec_file_load(2) wants KexecCmdline of those for itself. A kernel whose
+	// header says less takes less.
+	MaxCmdline = 2047 - KexecCmdline
+	// KexecCmdline is how many bytes less than a kernel's header says kexec_file_load(2) takes: it counts the zero byte at
+	// the end, and keeps room for "elfcorehdr=0x…" (MAX_ELFCOREHDR_STR_LEN, 30 bytes), though it adds that to crash kernels only
+	// (bzImage64_load in arch/x86/kernel/kexec-bzimage64.c).
+	KexecCmdline = 31
 	// MaxInitrds is how many initrds a system joins, and MaxInitrd the most bytes of them together: a file that
 	// kexec_file_load(2) reads has at most 4 GiB (KEXEC_FILE_SIZE_MAX in kernel/kexec_file.c).
 	MaxInitrds = 64

@@ -12,9 +12,11 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
+	"github.com/kballard/go-shellquote"
 
 	"github.com/boottorrent/boottorrent/internal/version"
 )
@@ -97,6 +99,12 @@ func (p Program) Run(ctx context.Context, args []string, term Terminal) (code in
 		return ExitFailed
 	}
 	kongcompletion.Register(parser)
+	for _, arg := range args {
+		if !utf8.ValidString(arg) {
+			// The parser would make another name of it.
+			return p.usage(term, fmt.Errorf("%q is not UTF-8; go into that folder and name it . (a dot), or rename it", arg))
+		}
+	}
 	if len(args) > 0 && args[0] == "help" {
 		args = append(slices.Clone(args[1:]), "--help") // as in git help COMMAND
 	}
@@ -122,3 +130,6 @@ func (p Program) usage(term Terminal, err error) int {
 	fmt.Fprintf(term.Err, "%s: %v\n%[1]s: see '%[1]s --help'\n", p.Name, err)
 	return ExitUsage
 }
+
+// Quote is a path as a person can paste it into a shell's command line.
+func Quote(path string) string { return shellquote.Join(path) }

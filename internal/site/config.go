@@ -10,7 +10,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 )
 
@@ -25,7 +24,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	case !m.has("version"):
 		m.check.problem(startOf(m.at.file), "version is missing", "add the line version: 1")
 	case version == 0:
-		m.check.problem(m.place("version"), "version 0 is that of the original BootTorrent, whose file is "+originalFile,
+		m.check.problem(m.place("version"), "version 0 is that of the original BootTorrent, whose file is "+OriginalFile,
 			"rename the file to that, or make a new site with: seeder init DIR")
 	case version != 1 && version != -1:
 		m.check.problem(m.place("version"), fmt.Sprintf("this program reads version 1, not %d", version), "use a newer release")
@@ -37,6 +36,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	}
 	readServe(m.mapping("serve"), &s.Serve)
 
+	s.Manual = m.oneOf("publish", publishAuto, publishAuto, publishManual) == publishManual
 	defaultSystem = m.text("default", "")
 	s.Defaults.System = defaultSystem.value
 	s.Defaults.Timeout = m.integer("timeout", 10, math.MinInt32, math.MaxInt32)
@@ -62,6 +62,12 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	m.done()
 	return defaultSystem, vnc
 }
+
+// The values of publish.
+const (
+	publishAuto   = "auto"
+	publishManual = "manual"
+)
 
 func readServe(m *mapping, s *Serve) {
 	interfaces := m.texts("interfaces")
@@ -122,7 +128,7 @@ func readNode(m *mapping, n *Node) {
 	cmdline := m.text("cmdline", "")
 	cmdline.value = strings.TrimSpace(cmdline.value)
 	n.Cmdline = cmdline.value
-	if checkLine(m, "cmdline", cmdline, catalog.MaxCmdline) && m.has("cmdline") {
+	if checkLine(m, "cmdline", cmdline, phase1Cmdline) && m.has("cmdline") {
 		checkHandedOn(m, "cmdline", cmdline, image.Cmdline{Consoles: n.Consoles, Extra: n.Cmdline}.Check())
 	}
 	n.SSHKeys = readSSHKeys(m)
@@ -184,3 +190,7 @@ func checkLine(m *mapping, key string, t text, limit int) bool {
 	}
 	return false
 }
+
+// phase1Cmdline is how long phase 1's kernel command line may be, in bytes: COMMAND_LINE_SIZE of x86 and arm64 kernels, less the
+// zero byte at the end.
+const phase1Cmdline = 2047

@@ -29,11 +29,11 @@ func FuzzYAML(f *testing.F) {
 		if m := parseDocument(c, "boottorrent.yaml", body); m != nil {
 			readConfig(m, &Site{Name: "site"})
 		}
-		if m := parseDocument(c, originalFile, body); m != nil {
+		if m := parseDocument(c, OriginalFile, body); m != nil {
 			readOriginal(m, &Site{Name: "site"}) // see FuzzOriginal for more
 		}
 		if m := parseDocument(c, "config.yaml", body); m != nil {
-			readSystemConfig(m, &folder{root, "oss/fuzz"})
+			readSystemConfig(m, &folder{root, "oss/fuzz", map[string]bool{}})
 		}
 		for _, p := range append(c.problems, c.warnings...) {
 			if p.File == "" || p.Line < 1 || p.Col < 1 || p.What == "" || p.Do == "" {

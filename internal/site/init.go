@@ -89,7 +89,7 @@ func newKeys() ([]newFile, error) {
 
 func refuseExisting(dir string, files []newFile) error {
 	var existing []string
-	for _, f := range append(files, newFile{path: originalFile}) {
+	for _, f := range append(files, newFile{path: OriginalFile}) {
 		_, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(f.path)))
 		if err == nil {
 			existing = append(existing, f.path)

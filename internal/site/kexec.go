@@ -66,7 +66,7 @@ func (f *folder) checkKernel(c *checker, file systemFile, t, arch text) (limit i
 	}
 	if err := header.Kexec(); err != nil {
 		c.problem(t.place, fmt.Sprintf("%s is no kernel for kexec: %v", file.path, err), "name a 64-bit kernel of Linux 3.8 or newer, as in a distribution's /boot (vmlinuz, bzImage)")
-		return header.MaxCmdline, ""
+		return kexecCmdline(header), ""
 	}
 	if arch.value != "" && header.Arch != arch.value {
 		c.problem(arch.place, fmt.Sprintf("arch is %s, but %s is a kernel for %s", arch.value, file.path, header.Arch),
@@ -76,7 +76,12 @@ func (f *folder) checkKernel(c *checker, file systemFile, t, arch text) (limit i
 		release = header.Release(kernel)
 		kernel.Close()
 	}
-	return header.MaxCmdline, release
+	return kexecCmdline(header), release
+}
+
+// kexecCmdline is how long the command line may be, in bytes, that kexec starts a kernel with.
+func kexecCmdline(header bzimage.Header) int {
+	return max(0, min(header.MaxCmdline-catalog.KexecCmdline, catalog.MaxCmdline))
 }
 
 // checkInitrd reports a file that no kernel takes for an initrd.
@@ -119,6 +124,9 @@ func readCmdline(m *mapping, limit int) string {
 	if _, err := catalog.Expand(t.value, nil); err != nil {
 		what, do, _ := strings.Cut(err.Error(), "; ")
 		m.check.problem(t.place, "cmdline: "+what, do)
+	}
+	if n := catalog.Longest(t.value); n > limit {
+		m.check.problem(t.place, fmt.Sprintf("cmdline may have %d bytes when its placeholders are filled in, and the kernel takes %d", n, limit), "shorten it")
 	}
 	return t.value
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"aead.dev/minisign"
+	"github.com/kballard/go-shellquote"
 )
 
 // keyError says what is wrong with a key file, and what to do. In do, DIR stands for the site's directory.
@@ -23,7 +24,9 @@ func (e *keyError) Error() string {
 }
 
 // remedy is what to do for a site that messages call dir.
-func (e *keyError) remedy(dir string) string { return strings.ReplaceAll(e.do, "DIR", dir) }
+func (e *keyError) remedy(dir string) string {
+	return strings.ReplaceAll(e.do, "DIR", shellquote.Join(dir))
+}
 
 func (e *keyError) Unwrap() error { return e.err }
 
@@ -84,9 +87,14 @@ func checkKeys(c *checker, s *Site, dir string) {
 	}
 	shown := filepath.Join(dir, SecretKeyFile)
 	secret, err := s.SecretKey()
+	if errors.Is(err, fs.ErrPermission) {
+		c.warning(startOf(shown), "can't be read by this user, so nothing can be signed",
+			"run this as the user that owns it, to serve this site; to build an image, the public key is enough")
+		return
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		c.warning(startOf(shown), "does not exist, so nothing can be signed here",
-			strings.ReplaceAll(remake, "DIR", dir)+", to serve this site; to build an image, the public key is enough")
+			strings.ReplaceAll(remake, "DIR", shellquote.Join(dir))+", to serve this site; to build an image, the public key is enough")
 		return
 	}
 	if err != nil {
@@ -95,7 +103,7 @@ func checkKeys(c *checker, s *Site, dir string) {
 	}
 	if !public.Equal(secret.Public()) {
 		c.problem(startOf(shown), fmt.Sprintf("is key %016X, but %s is key %016X", secret.ID(), PublicKeyFile, public.ID()),
-			"restore the two files that belong together, or see what 'seeder key "+dir+"' can do")
+			strings.ReplaceAll("restore the two files that belong together, or see what 'seeder key DIR' can do", "DIR", shellquote.Join(dir)))
 	}
 	info, err := os.Stat(filepath.Join(s.Dir, SecretKeyFile))
 	if err == nil && info.Mode().Perm()&0o077 != 0 {

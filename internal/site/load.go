@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// originalFile is the configuration of the original BootTorrent, version 0.
-const originalFile = "Boottorrent.yaml"
+// OriginalFile is the configuration of the original BootTorrent, version 0.
+const OriginalFile = "Boottorrent.yaml"
 
 // Load reads and checks the site in dir: boottorrent.yaml or, of a site of the original BootTorrent, Boottorrent.yaml; its keys;
 // and every system. Only what concerns the site as a whole (its configuration or its keys) stops it: then there is no site, and
@@ -53,8 +53,8 @@ func read(c *checker) (*Site, *original) {
 	config := readDocument(c, os.DirFS(s.Dir), name, filepath.Join(c.dir, name))
 	switch {
 	case config == nil:
-		c.original = name == originalFile
-	case name == originalFile:
+		c.original = name == OriginalFile
+	case name == OriginalFile:
 		c.original = true
 		o, defaultSystem = readOriginal(config, s)
 	default:
@@ -87,16 +87,16 @@ func isSite(c *checker, dir string) string {
 		c.problem(startOf(dir), "is a file, not a site's directory", "name the directory it is in")
 		return ""
 	}
-	_, err = os.Lstat(filepath.Join(dir, originalFile))
+	_, err = os.Lstat(filepath.Join(dir, OriginalFile))
 	isOriginal := err == nil
 	if _, err := os.Lstat(filepath.Join(dir, ConfigFile)); !errors.Is(err, fs.ErrNotExist) {
 		if isOriginal {
-			c.warning(startOf(filepath.Join(dir, originalFile)), "is no longer read, as there is a "+ConfigFile, "remove it when you don't need it any more")
+			c.warning(startOf(filepath.Join(dir, OriginalFile)), "is no longer read, as there is a "+ConfigFile, "remove it when you don't need it any more")
 		}
 		return ConfigFile
 	}
 	if isOriginal {
-		return originalFile
+		return OriginalFile
 	}
 	c.problem(at, "does not exist, so this is no site", makeOne)
 	return ""

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
@@ -34,6 +35,8 @@ var update = flag.Bool("update", false, "write golden results into testdata")
 //	$ bytes PATH HEX
 //	$ chmod 644 PATH
 //	$ rm PATH
+//	$ fifo PATH
+//	$ socket PATH
 func TestLoad(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -90,7 +93,7 @@ func folders(s *Site) string {
 	}
 	var list []string
 	for _, sys := range s.Systems {
-		list = append(list, sys.Name+": "+sys.Title+"\n")
+		list = append(list, sys.Name+": "+sys.Title+": "+strings.Join(sys.Files, ", ")+"\n")
 	}
 	for _, b := range s.Broken {
 		list = append(list, b.Name+" is broken\n")
@@ -191,6 +194,10 @@ func run(t testing.TB, dir string, args []string) error {
 		return os.MkdirAll(in(1), 0o755)
 	case "chmod":
 		return os.Chmod(in(2), 0o644)
+	case "fifo":
+		return unix.Mkfifo(in(1), 0o644)
+	case "socket":
+		return unix.Mknod(in(1), unix.S_IFSOCK|0o644, 0)
 	case "rm":
 		return os.RemoveAll(in(1))
 	default:

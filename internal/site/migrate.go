@@ -50,7 +50,7 @@ func Migrate(dir string) (*Migration, error) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	source, err := os.ReadFile(filepath.Join(s.Dir, originalFile))
+	source, err := os.ReadFile(filepath.Join(s.Dir, OriginalFile))
 	if err != nil {
 		return nil, fmt.Errorf("migrate %s: %w", dir, err)
 	}

@@ -18,7 +18,7 @@ func TestMigrate(t *testing.T) {
 	for _, name := range []string{"original", "original-other", "original-comments"} {
 		t.Run(name, func(t *testing.T) {
 			dir, before := originalSite(t, name)
-			source, err := os.ReadFile(filepath.Join(dir, originalFile))
+			source, err := os.ReadFile(filepath.Join(dir, OriginalFile))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,11 +38,11 @@ func TestMigrate(t *testing.T) {
 			}
 			same(t, before, after)
 			if !slices.ContainsFunc(after.Warnings, func(p Problem) bool {
-				return filepath.Base(p.File) == originalFile && strings.Contains(p.What, "is no longer read")
+				return filepath.Base(p.File) == OriginalFile && strings.Contains(p.What, "is no longer read")
 			}) {
 				t.Errorf("warnings %v", after.Warnings)
 			}
-			if now, err := os.ReadFile(filepath.Join(dir, originalFile)); err != nil || !bytes.Equal(now, source) {
+			if now, err := os.ReadFile(filepath.Join(dir, OriginalFile)); err != nil || !bytes.Equal(now, source) {
 				t.Errorf("Boottorrent.yaml is now %q, %v", now, err)
 			}
 		})
@@ -109,11 +109,11 @@ func FuzzOriginal(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add([]byte(section(a, originalFile)))
+		f.Add([]byte(section(a, OriginalFile)))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := &checker{dir: "site", original: true}
-		m := parseDocument(c, "site/"+originalFile, body)
+		m := parseDocument(c, "site/"+OriginalFile, body)
 		if m == nil {
 			return
 		}

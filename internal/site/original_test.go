@@ -162,8 +162,8 @@ func TestOriginalKeys(t *testing.T) {
 			if c.value != "" {
 				line = "    " + c.key + ": " + c.value
 			}
-			edit(t, filepath.Join(dir, originalFile), c.section, c.key, line)
-			checkOriginal(t, dir, originalFile, c.want)
+			edit(t, filepath.Join(dir, OriginalFile), c.section, c.key, line)
+			checkOriginal(t, dir, OriginalFile, c.want)
 		})
 	}
 }
@@ -172,6 +172,11 @@ func TestOriginalKeys(t *testing.T) {
 func TestOriginalSystemKeys(t *testing.T) {
 	for _, c := range []struct{ system, key, value, want string }{
 		{"linuxos", "dispname", "Some Linux", "Some Linux: kexec bzImage [initrd.gz] break"},
+		{"linuxos", "dispname", "2018", "2018: kexec bzImage [initrd.gz] break"},
+		{"linuxos", "dispname", "1.50", "1.50: kexec bzImage [initrd.gz] break"},
+		{"linuxos", "dispname", "True", "True: kexec bzImage [initrd.gz] break"},
+		{"linuxos", "dispname", "2018-01-31", "2018-01-31: kexec bzImage [initrd.gz] break"},
+		{"hello", "binargs", "0x10", `TestBin: bin hello ["0x10"]`},
 		{"linuxos", "dispname", "", "problem 1:1: dispname is missing"},
 		{"linuxos", "dispname", "TestBin", "problem 1:11: dispname \"TestBin\" is also that of"},
 		{"linuxos", "method", "", "problem 1:1: method is missing"},
@@ -225,7 +230,7 @@ func checkOriginal(t *testing.T, dir, file, want string) {
 	if s != nil {
 		problems = s.AllProblems()
 	}
-	if file != originalFile { // where the default is broken, that is one more
+	if file != OriginalFile { // where the default is broken, that is one more
 		problems = slices.DeleteFunc(problems, func(p Problem) bool { return strings.HasPrefix(p.What, "the default system") })
 	}
 	if kind == "problem" {
@@ -338,7 +343,7 @@ func TestOriginalRange(t *testing.T) {
 		strings.ToUpper(both + ",infinite"):        "bad",
 	} {
 		o := &original{checker: &checker{}, site: &Site{DHCP: DHCP{Lease: time.Hour}}}
-		o.dhcpRange(text{startOf(originalFile), value})
+		o.dhcpRange(text{startOf(OriginalFile), value})
 		if accepted, ok := dnsmasqTakes(t, value); ok && accepted == (want == "bad") {
 			t.Errorf("%q: dnsmasq accepts it: %v", value, accepted)
 		}

@@ -59,6 +59,10 @@ type checker struct {
 	problems, warnings Problems
 	// original is a site of the original BootTorrent, which ignored keys that it didn't know.
 	original bool
+	// plainText says that numbers and words such as true are text where text is wanted, as they were in the original's config.yaml.
+	plainText bool
+	// manual is what holds for systems that don't say how they are published.
+	manual bool
 	// after are the values of all keys of that name, which can be checked only when all systems are known; vnc is where a guest is
 	// shown on the network.
 	after []text
@@ -66,7 +70,9 @@ type checker struct {
 }
 
 // part is a checker for a part of the same site, with problems and warnings of its own.
-func (c *checker) part() *checker { return &checker{dir: c.dir, original: c.original} }
+func (c *checker) part() *checker {
+	return &checker{dir: c.dir, original: c.original, manual: c.manual, plainText: c.original}
+}
 
 // shownSystem is a system's config.yaml in messages.
 func (c *checker) shownSystem(name string) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"aead.dev/minisign"
+	"github.com/kballard/go-shellquote"
 )
 
 // KeyChange is what [Rekey] did.
@@ -27,9 +28,9 @@ const (
 )
 
 // Rekey mends the pair of keys of the site in dir. What is lost is made again from what is left: the public key from the secret one;
-// with neither of them, or if replace is set, both are new. Nothing is overwritten: what was there before gets the ending .old. password is
-// asked for that of a secret key that has one.
-func Rekey(dir string, replace bool, password func() (string, error)) (KeyChange, minisign.PublicKey, error) {
+// with neither of them, or if replace is set, both are new. Nothing is overwritten: what was there before gets the ending .old. unlock
+// returns the secret key that a file with a password has in it.
+func Rekey(dir string, replace bool, unlock func(locked []byte) (minisign.PrivateKey, error)) (KeyChange, minisign.PublicKey, error) {
 	c := &checker{dir: dir}
 	if isSite(c, dir) == "" {
 		return "", minisign.PublicKey{}, c.problems
@@ -38,7 +39,7 @@ func Rekey(dir string, replace bool, password func() (string, error)) (KeyChange
 	if err != nil {
 		return "", minisign.PublicKey{}, err
 	}
-	change, err := s.rekey(replace, password)
+	change, err := s.rekey(replace, unlock)
 	if err != nil {
 		return "", minisign.PublicKey{}, err
 	}
@@ -46,12 +47,12 @@ func Rekey(dir string, replace bool, password func() (string, error)) (KeyChange
 	return change, public, err
 }
 
-func (s *Site) rekey(replace bool, password func() (string, error)) (KeyChange, error) {
+func (s *Site) rekey(replace bool, unlock func([]byte) (minisign.PrivateKey, error)) (KeyChange, error) {
 	if replace {
 		return KeysMade, s.replaceKeys()
 	}
 	change := KeysKept
-	removed, err := s.removePassword(password)
+	removed, err := s.removePassword(unlock)
 	if err != nil {
 		return "", err
 	}
@@ -68,7 +69,7 @@ func (s *Site) rekey(replace bool, password func() (string, error)) (KeyChange, 
 		return "", &keyError{filepath.Join(s.Dir, SecretKeyFile), "is lost, and nothing can be made of the public key",
 			"restore it from a backup; if there is none, " + renew, secretErr}
 	case secretErr != nil:
-		return "", fmt.Errorf("%w; %s", secretErr, strings.ReplaceAll(renew, "DIR", s.Dir))
+		return "", fmt.Errorf("%w; %s", secretErr, strings.ReplaceAll(renew, "DIR", shellquote.Join(s.Dir)))
 	case publicErr != nil:
 		return PublicRestored, s.restorePublic(secret)
 	case !public.Equal(secret.Public()):
@@ -101,19 +102,15 @@ func (s *Site) restorePublic(secret minisign.PrivateKey) error {
 }
 
 // removePassword writes the secret key anew without its password, if it has one.
-func (s *Site) removePassword(password func() (string, error)) (bool, error) {
+func (s *Site) removePassword(unlock func([]byte) (minisign.PrivateKey, error)) (bool, error) {
 	file := filepath.Join(s.Dir, SecretKeyFile)
 	body, err := os.ReadFile(file)
 	if err != nil || !minisign.IsEncrypted(body) {
 		return false, nil // whoever reads it next says what is wrong
 	}
-	word, err := password()
+	secret, err := unlock(body)
 	if err != nil {
-		return false, err
-	}
-	secret, err := minisign.DecryptKey(word, body)
-	if err != nil {
-		return false, fmt.Errorf("%s: the password is wrong (%w); run this again", file, err)
+		return false, fmt.Errorf("%s: %w; run this again", file, err)
 	}
 	text, err := secret.MarshalText()
 	if err != nil {

@@ -4,14 +4,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"aead.dev/minisign"
 )
 
-// A secret key with a password is written anew without one; a wrong password changes nothing. (scrypt takes seconds, by design, so one
-// encrypted key serves for both.)
+// A secret key with a password is written anew without one; a wrong password changes nothing.
 func TestRekeyPassword(t *testing.T) {
 	dir := initSite(t, "")
 	file := filepath.Join(dir, SecretKeyFile)
@@ -19,23 +17,21 @@ func TestRekeyPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	locked, err := minisign.EncryptKey("open sesame", secret)
-	if err != nil {
-		t.Fatal(err)
-	}
+	locked := lock(t, secret)
 	write(t, file, locked)
-	say := func(word string) func() (string, error) { return func() (string, error) { return word, nil } }
-	if _, _, err := Rekey(dir, false, say("wrong")); err == nil || !strings.Contains(err.Error(), "the password is wrong") {
+	wrong := errors.New("the password is wrong")
+	if _, _, err := Rekey(dir, false, func([]byte) (minisign.PrivateKey, error) { return minisign.PrivateKey{}, wrong }); !errors.Is(err, wrong) {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	if body, err := os.ReadFile(file); err != nil || string(body) != string(locked) {
 		t.Errorf("a wrong password changed the key: %v", err)
 	}
-	nobody := errors.New("nobody is there")
-	if _, _, err := Rekey(dir, false, func() (string, error) { return "", nobody }); !errors.Is(err, nobody) {
-		t.Errorf("without a person: %v", err)
-	}
-	change, public, err := Rekey(dir, false, say("open sesame"))
+	change, public, err := Rekey(dir, false, func(got []byte) (minisign.PrivateKey, error) {
+		if string(got) != string(locked) {
+			t.Errorf("to be unlocked it gets %q", got)
+		}
+		return secret, nil
+	})
 	if err != nil || change != PasswordRemoved || !public.Equal(secret.Public()) {
 		t.Fatalf("%q, key %016X, %v; want the password removed from key %016X", change, public.ID(), err, secret.ID())
 	}

@@ -40,6 +40,8 @@ type Site struct {
 	Log    Log
 	Node   Node
 	Limits Limits
+	// Manual is what holds for systems whose configuration doesn't say it; see [System.Manual].
+	Manual bool
 	// Original says that the site is one of the original BootTorrent (Boottorrent.yaml, version 0).
 	Original bool
 	// Systems are those that are whole, sorted by title, then name. Titles differ.
@@ -141,6 +143,8 @@ type System struct {
 	Arch        string
 	Hidden      bool
 	Launch      catalog.Launch
+	// Manual says that changes are published only by `seeder publish`.
+	Manual bool
 	// Files are the files the system consists of, relative to Dir, slash-separated, in the order of the torrent.
 	Files []string
 }

@@ -42,6 +42,7 @@ type systemReader struct {
 // readSystems reads every folder of oss/ into s, and checks what the configuration says of them.
 func readSystems(c *checker, s *Site, defaultSystem, vnc text) {
 	r := &systemReader{site: s, shared: c.part(), vnc: vnc, titles: map[string][]text{}}
+	r.shared.manual = s.Manual
 	shown := filepath.Join(c.dir, SystemsDir)
 	entries, err := os.ReadDir(filepath.Join(s.Dir, SystemsDir))
 	if err != nil {

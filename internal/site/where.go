@@ -12,7 +12,7 @@ func (s *Site) Where(key string) string {
 		"dhcp":          "dnsmasq", "ports.http": "opentracker.port", "ports": "opentracker.port and dnsmasq.enable_tftp",
 		"log": "aria2.console_log_level",
 	}[key]; old != "" {
-		return old + " in " + originalFile
+		return old + " in " + OriginalFile
 	}
 	return key + " in " + ConfigFile + ", which 'seeder migrate' writes,"
 }

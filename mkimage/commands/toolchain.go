@@ -7,6 +7,7 @@ import (
 	"go/version"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -25,8 +26,14 @@ func findGo(usual string) (string, error) {
 		"install it from https://go.dev/dl, and put its folder bin into PATH")
 }
 
-// CheckGo reports that there is no Go, or one that is too old for source and can't get a newer one by itself.
+// CheckGo reports that there is no Go, or one that is too old for source and can't get a newer one by itself. A Go outside of PATH is
+// put into this process's: what compiles the commands looks for it there.
 func CheckGo(ctx context.Context, source string) error {
+	if tool, err := findGo(usualGo); err == nil && tool == usualGo {
+		if err := os.Setenv("PATH", filepath.Dir(tool)+string(filepath.ListSeparator)+os.Getenv("PATH")); err != nil {
+			return err
+		}
+	}
 	_, err := goEnv(ctx, source)
 	if err == nil || ctx.Err() != nil {
 		return err

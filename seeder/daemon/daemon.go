@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -19,8 +18,10 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/fleet"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
+	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
+	"github.com/boottorrent/boottorrent/seeder/watch"
 	"github.com/boottorrent/boottorrent/seeder/web"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
@@ -31,6 +32,8 @@ type Options struct {
 	Log  *slog.Logger
 	// Progress is told how far hashing is; may be nil.
 	Progress store.Progress
+	// Quiet is how long nothing must happen in a system's folder before it is published; zero: watch.Quiet.
+	Quiet time.Duration
 	// Ready is called once, when everything listens and the catalog is published; may be nil.
 	Ready func(Summary)
 }
@@ -56,13 +59,18 @@ type daemon struct {
 	state   string
 	sockets *sockets
 	web     *web.Server
-	publish *publisher
-	fleet   *fleet.Fleet
-	tests   *tester
+	// follower publishes the site.
+	follower *follower
+	fleet    *fleet.Fleet
+	tests    *tester
+	// lost are why services could not be had.
+	lost []error
 	// retest asks for another self-test.
 	retest chan struct{}
-	// current is the site as it was last published; Options.Site is the one the sockets were opened for.
-	current atomic.Pointer[site.Site]
+	// current is the site as it was last published; Options.Site is the one the sockets were opened for. restartKeys are those in which
+	// they differ with no effect.
+	current     atomic.Pointer[site.Site]
+	restartKeys []string
 }
 
 // Run serves until ctx ends, which is no error. Every port is taken before anything else is done. While the site is
@@ -86,12 +94,16 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer d.sockets.close()
+	watcher, err := watch.New(o.Site.Dir, o.Quiet, o.Log)
+	if err != nil {
+		o.Log.Error("changes of the site are not noticed; say 'seeder publish' when there are any", "err", err)
+	}
 	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
 		in := testOf(d.current.Load(), on, missing)
-		in.Serving, in.Wait = true, wait
+		in.Serving, in.Wait, in.Lost = true, wait, d.lost
 		return selftest.Run(ctx, in)
 	}}
-	d.assemble(st)
+	d.assemble(st, watcher)
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.web.Serve(ctx, d.sockets.http) })
@@ -100,52 +112,57 @@ func Run(ctx context.Context, o Options) error {
 		g.Go(func() error { d.sockets.dhcp.Serve(ctx); return nil })
 	}
 	g.Go(func() error { d.fleet.Run(ctx); return nil })
-	changed := make(chan struct{}, 1)
-	g.Go(func() error { d.watch(ctx, changed); return nil })
+	g.Go(func() error { d.watch(ctx); return nil })
 	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
-	g.Go(func() error { d.followAddresses(ctx, changed); return nil })
-	g.Go(func() error { return d.offer(ctx, changed) })
-	err = g.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil // before the site was read
+	g.Go(func() error { d.serveControl(ctx, d.follower); return nil })
+	g.Go(func() error { d.followAddresses(ctx); return nil })
+	g.Go(func() error { return d.follower.run(ctx, d.Site) })
+	return g.Wait()
+}
+
+// watch has the site watched until ctx ends. That it can't be is logged; it is served nevertheless.
+func (d *daemon) watch(ctx context.Context) {
+	if err := d.follower.watcher.Run(ctx); err != nil {
+		d.Log.Error("changes of the site are not noticed any more", "err", err)
 	}
-	return err
 }
 
 // assemble makes the parts that share state: tracker, web and publisher.
-func (d *daemon) assemble(st *store.Store) {
+func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	var announce []string
 	d.base, announce = d.urls(d.on)
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
 	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname})
+	d.follower = &follower{
+		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move),
+		take: d.take,
+		ready: func(cat *catalog.Catalog) {
+			if d.Ready != nil {
+				d.Ready(Summary{Interfaces: d.on, Base: d.base, Catalog: cat, Loaders: d.loaders})
+			}
+		},
+	}
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
+		Systems:  func() status.Site { return d.follower.status() },
 		SelfTest: d.tests.handler(), Findings: d.tests.list,
 	})
-	d.publish = &publisher{
+	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
-		progress: d.Progress, now: time.Now, seeding: map[catalog.InfoHash]*version{},
+		now: time.Now, listings: newListings(d.Log, time.Now), seeding: map[catalog.InfoHash]*version{},
 	}
 }
 
-// offer publishes the site, says that the daemon is ready, and then follows the site's changes.
-func (d *daemon) offer(ctx context.Context, changed <-chan struct{}) error {
-	cat, err := d.publish.publish(ctx, d.Site)
-	if err != nil {
-		return err
+// take notes a site that was read and is published from now on.
+func (d *daemon) take(s *site.Site) {
+	d.current.Store(s)
+	d.warnOfRestart(s)
+	select {
+	case d.retest <- struct{}{}:
+	default: // it is asked for already
 	}
-	if err := d.publish.prune(); err != nil {
-		d.Log.Warn("old versions can't be removed from the disk", "err", err)
-	}
-	if d.Ready != nil {
-		d.Ready(Summary{Interfaces: d.on, Base: d.base, Catalog: cat, Loaders: d.loaders})
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.follow(ctx, changed) })
-	g.Go(func() error { return d.publish.retire(ctx) })
-	return g.Wait()
 }
 
 // seedAt is where the seed is reached from the side that local faces.

@@ -1,12 +1,12 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -88,7 +88,7 @@ func start(t *testing.T, s *site.Site) *running {
 	r := &running{t: t, dir: s.Dir, log: &logged{more: make(chan struct{})}}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), r.log), nil))
 	go func() {
-		ended <- Run(ctx, Options{Site: s, Log: log, Ready: func(sum Summary) { ready <- sum }})
+		ended <- Run(ctx, Options{Site: s, Log: log, Quiet: 100 * time.Millisecond, Ready: func(sum Summary) { ready <- sum }})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -108,18 +108,26 @@ func start(t *testing.T, s *site.Site) *running {
 
 // logged is a log that can be waited on.
 type logged struct {
-	mu   sync.Mutex
-	text string
-	more chan struct{} // closed and replaced when something is written
+	mu sync.Mutex
+	// text is what no call of awaitLog has passed, whole all there was.
+	text, whole string
+	more        chan struct{} // closed and replaced when something is written
 }
 
 func (l *logged) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text += string(p)
+	l.whole += string(p)
 	close(l.more)
 	l.more = make(chan struct{})
 	return len(p), nil
+}
+
+func (l *logged) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.whole
 }
 
 // awaitLog waits for a line with all the parts in it that no earlier call has passed.
@@ -213,8 +221,12 @@ func TestInterfaces(t *testing.T) {
 func TestReservedNames(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.DHCP.Reservations = []site.Reservation{{MAC: net.HardwareAddr{0x52, 0x54, 0, 0, 0, 1}, Hostname: "desk-1"}}
-	r := start(t, s)
+	config := filepath.Join(s.Dir, site.ConfigFile)
+	body, err := os.ReadFile(config)
+	must(t, err)
+	const reservation = "dhcp: {mode: off, reservations: [{mac: '52:54:00:00:00:01', address: 10.0.0.9, hostname: desk-1}]}"
+	must(t, os.WriteFile(config, bytes.ReplaceAll(body, []byte("dhcp: {mode: off}"), []byte(reservation)), 0o644))
+	r := start(t, load(t, s))
 	for _, mac := range []string{"52:54:00:00:00:01", "52:54:00:00:00:02"} {
 		body := fmt.Sprintf(`{"mac": %q, "name": "own", "step": "network", "state": "done"}`, mac)
 		resp, err := http.Post(r.base+catalog.PathReport, "application/json", strings.NewReader(body))

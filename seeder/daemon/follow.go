@@ -4,67 +4,354 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
+	"time"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/status"
+	"github.com/boottorrent/boottorrent/seeder/store"
+	"github.com/boottorrent/boottorrent/seeder/watch"
 )
 
-// watch tells of the site's changes until ctx ends, from before it is published for the first time: hashing may take
-// minutes. Changes that come while one is being dealt with are told of as one. That the site can't be watched is logged;
-// it is served nevertheless.
-func (d *daemon) watch(ctx context.Context, changed chan<- struct{}) {
-	err := site.Watch(ctx, d.Site.Dir, func() {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	})
-	if err != nil {
-		d.Log.Error("changes of the site are not noticed any more", "err", err)
-	}
+// retryAfter is when to try again to store a system after a failure that its folder may not be to blame for, such as a full disk.
+const retryAfter = time.Minute
+
+// follower publishes the site, and does so again whenever something in it has changed and is at rest. One goroutine does it all but
+// for the storing of systems, of which there is one at a time in another goroutine; so a large system delays no other change.
+type follower struct {
+	*publisher
+	dir      string
+	watcher  *watch.Watcher
+	progress store.Progress
+	// take is told of each site that was read and is published from now on, ready of the first catalog.
+	take  func(*site.Site)
+	ready func(*catalog.Catalog)
+
+	site *site.Site
+	// dirty says that something may have to be published; failed is why it could not be the last time.
+	dirty  bool
+	failed string
+	// queue are what has to be stored, running is what is being stored, done says how it ended.
+	queue   []*task
+	running *task
+	done    chan outcome
+	// orders are those of `seeder publish`, waiting those that are not done yet.
+	orders  chan *order
+	waiting []*order
+	// moves are changes of the seeder's addresses.
+	moves chan move
 }
 
-// follow publishes the site again whenever it has changed, until ctx ends.
-func (d *daemon) follow(ctx context.Context, changed <-chan struct{}) error {
+// task is a system, or the runtime, that is to be stored.
+type task struct {
+	name   string
+	store  func(context.Context) (store.Last, store.Version, error)
+	cancel context.CancelFunc
+}
+
+// outcome is how a task ended.
+type outcome struct {
+	*task
+	last    store.Last
+	version store.Version
+	err     error
+}
+
+// run publishes s, and then what becomes of it, until ctx ends.
+func (f *follower) run(ctx context.Context, s *site.Site) error {
+	f.recall()
+	if f.awaitRest(ctx) {
+		f.reload()
+	}
+	if f.site == nil {
+		f.consider(s)
+	}
+	tick := time.NewTicker(retireCheck)
+	defer tick.Stop()
 	for {
+		f.next(ctx)
+		if err := f.release(); err != nil {
+			return err
+		}
+		f.answer()
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-changed:
-			d.reload(ctx)
+			return f.stop()
+		case <-f.watcher.Changed():
+			f.reload()
+		case o := <-f.done:
+			f.finish(o)
+		case o := <-f.orders:
+			f.obey(o)
+		case m := <-f.moves:
+			f.moveTo(m)
+		case <-tick.C:
+			f.dropIdle()
+			f.retry()
 		}
 	}
 }
 
-// reload publishes the site as it is now. If that fails, what was published before stays.
-func (d *daemon) reload(ctx context.Context) {
-	s, problems := site.Load(d.Site.Dir)
-	if s == nil {
-		for _, problem := range problems {
-			d.Log.Warn("the site has a problem; what was offered before stays", "problem", problem.Error())
+// stop waits for what is being stored, which ends soon, so that the store can be closed.
+func (f *follower) stop() error {
+	if f.running != nil {
+		<-f.done
+	}
+	return nil
+}
+
+// recall lists what was published before the last restart: it can be given until the site has been read, and after that where a folder
+// has problems.
+func (f *follower) recall() {
+	lasts, versions, err := f.store.Lasts(f.announce)
+	if err != nil {
+		f.log.Warn("what was published before is not known", "err", err)
+		return
+	}
+	for i, last := range lasts {
+		l := f.listings.get(last.System.Name)
+		l.last, l.version, l.remembered = last, &versions[i], true
+	}
+}
+
+// awaitRest gives systems that were written just before the start the time to come to rest, so that the first catalog has them, and
+// reports whether there were any.
+func (f *follower) awaitRest(ctx context.Context) (waited bool) {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for ; f.watcher.Settling(); waited = true {
+		select {
+		case <-f.watcher.Changed():
+		case <-again.C:
+		case <-ctx.Done():
+			return waited
 		}
+	}
+	return waited
+}
+
+// reload reads the site. Where it can't be served as it is now, what was published before stays.
+func (f *follower) reload() {
+	s, problems := site.Load(f.dir)
+	if s == nil {
+		f.listings.siteProblems(problems, "what was offered before stays")
 		return
 	}
-	for _, problem := range s.AllProblems() {
-		d.Log.Warn("a system has a problem; the others are published", "problem", problem.Error())
+	f.consider(s)
+}
+
+// consider decides what is to be done about each folder of a site.
+func (f *follower) consider(s *site.Site) {
+	f.site, f.dirty = s, true
+	f.take(s)
+	f.listings.siteProblems(s.Problems, "it stops no system")
+	restless := f.watcher.Restless()
+	f.queue = nil
+	present := map[string]bool{}
+	if NeedsQEMU(s) || f.listings.offersQEMU() {
+		present[qemuruntime.Name] = true
+		if f.listings.get(qemuruntime.Name).version == nil {
+			f.listings.set(qemuruntime.Name, status.Storing)
+		}
+		announce := f.announce
+		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, announce) })
 	}
-	cat, err := d.publish.publish(ctx, s)
+	for _, b := range s.Broken {
+		present[b.Name] = true
+		if _, writing := restless[b.Name]; !writing {
+			f.listings.wrong(b.Name, problemLines(b.Problems)...)
+		}
+	}
+	for _, name := range s.Unfinished {
+		present[name] = true
+		f.unfinished(name)
+	}
+	for _, sys := range s.Systems {
+		present[sys.Name] = true
+		if _, writing := restless[sys.Name]; !writing {
+			f.considerSystem(sys)
+		}
+	}
+	for _, name := range f.listings.names() {
+		_, writing := restless[name]
+		switch {
+		case present[name], writing:
+		case s.SystemsUnknown && name != qemuruntime.Name:
+			f.listings.wrong(name, site.SystemsDir+" can't be read")
+		default:
+			f.forget(name)
+			f.log.Info("a system is gone", "system", name)
+		}
+	}
+	f.favourDefault()
+}
+
+func problemLines(problems site.Problems) (lines []string) {
+	for _, p := range problems {
+		lines = append(lines, p.Error())
+	}
+	return lines
+}
+
+// unfinished lists a folder without a config.yaml. Who takes that away takes the system away.
+func (f *follower) unfinished(name string) {
+	if l := f.listings.get(name); l.version != nil {
+		f.forget(name)
+	}
+	f.listings.set(name, status.Unfinished)
+}
+
+// considerSystem decides what is to be done about a system that is whole and at rest.
+func (f *follower) considerSystem(sys site.System) {
+	v, stored, err := f.store.Find(sys, f.announce)
 	switch {
-	case errors.Is(err, context.Canceled):
-		return
 	case err != nil:
-		d.Log.Error("the changed site can't be published; what was offered before stays", "err", err)
+		f.listings.wrong(sys.Name, err.Error())
+	case sys.Manual && !f.ordered(sys.Name) && !(stored && f.isLast(sys, v)):
+		f.listings.set(sys.Name, status.Manual)
+	case stored:
+		f.list(store.Last{System: sys, InfoHash: v.System.InfoHash}, v)
+	default:
+		f.listings.set(sys.Name, status.Storing)
+		announce := f.announce
+		f.enqueue(sys.Name, func(ctx context.Context) (store.Last, store.Version, error) {
+			v, err := f.store.Import(ctx, sys, announce, f.progress)
+			return store.Last{System: sys, InfoHash: v.System.InfoHash}, v, err
+		})
+	}
+}
+
+// isLast reports whether a system is what nodes get already.
+func (f *follower) isLast(sys site.System, v store.Version) bool {
+	l := f.listings.get(sys.Name)
+	return l.version != nil && reflect.DeepEqual(l.version.System, v.System)
+}
+
+// list makes a version the one that nodes get.
+func (f *follower) list(last store.Last, v store.Version) {
+	name := last.System.Name
+	l := f.listings.get(name)
+	f.listings.mu.Lock()
+	if l.version == nil || !reflect.DeepEqual(l.version.System, v.System) || l.last.Unpacked != last.Unpacked {
+		l.remembered = false
+	}
+	l.last, l.version, l.excluded, l.retry = last, &v, "", time.Time{}
+	f.listings.mu.Unlock()
+	f.listings.set(name, status.Published)
+}
+
+func (f *follower) enqueue(name string, store func(context.Context) (store.Last, store.Version, error)) {
+	f.queue = append(f.queue, &task{name: name, store: store})
+}
+
+// favourDefault puts what machines start by themselves to the front of the queue, the runtime before it.
+func (f *follower) favourDefault() {
+	rank := func(t *task) int {
+		switch t.name {
+		case qemuruntime.Name:
+			return 0
+		case f.site.Defaults.System:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(f.queue, func(a, b *task) int { return rank(a) - rank(b) })
+	if t := f.running; t != nil && !slices.ContainsFunc(f.queue, func(q *task) bool { return q.name == t.name }) {
+		t.cancel() // its system is gone, broken or being written by now
+	}
+}
+
+// next begins to store what is first in the queue, unless something is being stored.
+func (f *follower) next(ctx context.Context) {
+	if f.running != nil || len(f.queue) == 0 || ctx.Err() != nil {
 		return
 	}
-	if keys := needRestart(d.Site, s); len(keys) > 0 {
-		d.Log.Warn("a change in the site's configuration takes effect after a restart", "keys", strings.Join(keys, ", "))
+	t := f.queue[0]
+	f.queue, f.running = f.queue[1:], t
+	taskCtx, cancel := context.WithCancel(ctx)
+	t.cancel = cancel
+	go func() {
+		last, v, err := t.store(taskCtx)
+		cancel()
+		f.done <- outcome{t, last, v, err}
+	}()
+}
+
+// finish lists what was stored, or what kept it from being stored.
+func (f *follower) finish(o outcome) {
+	f.running, f.dirty = nil, true
+	_, restless := f.watcher.Restless()[o.name]
+	switch {
+	case !f.listings.has(o.name) || errors.Is(o.err, context.Canceled):
+		return
+	case store.IsChanging(o.err):
+		f.watcher.Touch(o.name)
+	case restless && !f.ordered(o.name):
+		// What was stored is not what was checked. It is told of again.
+	case o.err != nil:
+		f.listings.wrong(o.name, o.err.Error())
+		f.listings.get(o.name).retry = f.now().Add(retryAfter)
+	default:
+		f.list(o.last, o.version)
 	}
-	d.current.Store(s)
-	select {
-	case d.retest <- struct{}{}:
-	default: // it is asked for already
+}
+
+// retry tries again what failed for no fault of its folder's.
+func (f *follower) retry() {
+	for _, name := range f.listings.names() {
+		if l := f.listings.get(name); !l.retry.IsZero() && !f.now().Before(l.retry) {
+			l.retry = time.Time{}
+			f.reload()
+			return
+		}
 	}
-	d.Log.Info("catalog published", "systems", len(cat.Systems), "default", cat.Defaults.System)
+}
+
+// release publishes what is listed if it has changed. The first catalog waits for the system that machines start by themselves, and is not
+// without any system while one is being stored: a machine that reads it would wait for a person.
+func (f *follower) release() error {
+	first := f.published == nil
+	if !f.dirty || first && f.unready() {
+		return nil
+	}
+	f.dirty = false
+	changed, err := f.publish(f.site)
+	if err != nil && first {
+		return err
+	}
+	if err != nil && err.Error() != f.failed {
+		f.log.Error("the changed site can't be published; what was offered before stays", "err", err)
+	}
+	if f.failed = ""; err != nil {
+		f.failed = err.Error()
+	}
+	if changed {
+		f.log.Info("catalog published", "systems", len(f.published.Systems), "default", f.published.Defaults.System)
+	}
+	if f.ready != nil && f.running == nil && len(f.queue) == 0 {
+		f.prune()
+		f.ready(f.published)
+		f.ready = nil
+	}
+	return nil
+}
+
+// unready reports whether what the first catalog should have is still to be stored.
+func (f *follower) unready() bool {
+	tasks := f.queue
+	if f.running != nil {
+		tasks = append([]*task{f.running}, tasks...)
+	}
+	offered := f.listings.offered()
+	if len(tasks) > 0 && len(offered) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(tasks, func(t *task) bool {
+		return t.name == f.site.Defaults.System && !slices.Contains(offered, t.name) || t.name == qemuruntime.Name && f.listings.get(t.name).version == nil
+	})
 }
 
 // needRestart lists the keys of the configuration in which two sites differ and which are read only at the start.
@@ -89,4 +376,13 @@ func needRestart(running, changed *site.Site) (keys []string) {
 		}
 	}
 	return keys
+}
+
+// warnOfRestart says which changes of a site have no effect yet.
+func (d *daemon) warnOfRestart(s *site.Site) {
+	keys := needRestart(d.Site, s)
+	if len(keys) > 0 && !slices.Equal(keys, d.restartKeys) {
+		d.Log.Warn("a change in the site's configuration takes effect after a restart", "keys", strings.Join(keys, ", "))
+	}
+	d.restartKeys = keys
 }

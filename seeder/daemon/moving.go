@@ -126,7 +126,7 @@ const addressTime = 2 * time.Second
 // followAddresses keeps the sockets of all services on the interfaces that are served, until ctx ends, and publishes the catalog,
 // which names their addresses, when those change. An address that the site names itself is always the same one; its interface may
 // still come back as another device.
-func (d *daemon) followAddresses(ctx context.Context, changed chan<- struct{}) {
+func (d *daemon) followAddresses(ctx context.Context) {
 	tick := time.NewTicker(addressTime)
 	defer tick.Stop()
 	for on := d.on; ; {
@@ -150,10 +150,11 @@ func (d *daemon) followAddresses(ctx context.Context, changed chan<- struct{}) {
 			continue
 		}
 		d.Log.Warn("an interface has another address, and is served there now; machines that were told the old one may have to start again", "addresses", list(now))
-		d.publish.moveTo(d.urls(now))
+		base, announce := d.urls(now)
 		select {
-		case changed <- struct{}{}:
-		default:
+		case d.follower.moves <- move{base, announce}:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -198,9 +199,11 @@ func (d *daemon) urls(on []Interface) (base, announce []string) {
 	return base, announce
 }
 
-// moveTo changes the URLs that the catalogs to come name.
-func (p *publisher) moveTo(base, announce []string) {
-	p.changing.Lock()
-	defer p.changing.Unlock()
-	p.base, p.announce = base, announce
+// move are the URLs that the catalogs to come name.
+type move struct{ base, announce []string }
+
+// moveTo publishes everything with other URLs.
+func (f *follower) moveTo(m move) {
+	f.base, f.announce = m.base, m.announce
+	f.reload()
 }

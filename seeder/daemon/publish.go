@@ -1,13 +1,13 @@
 package daemon
 
 import (
-	"context"
+	"bytes"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/store"
@@ -15,16 +15,8 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/web"
 )
 
-// A version that the catalog no longer lists is kept until no node has been downloading it for retireIdle, and at least
-// retireAfter: a node that read the old catalog may be about to ask for it.
-const (
-	retireAfter = 10 * time.Minute
-	retireIdle  = time.Minute
-	retireCheck = 15 * time.Second
-)
-
-// publisher makes a site's systems available: it turns a site into stored versions and a signed catalog, and hands those
-// to the services at once.
+// publisher makes what is listed available: it turns it into a signed catalog, and hands that and the versions to the services at
+// once. Its methods are called from one goroutine.
 type publisher struct {
 	log      *slog.Logger
 	store    *store.Store
@@ -33,13 +25,12 @@ type publisher struct {
 	web      *web.Server
 	announce []string // tracker URLs, one for each address served on
 	base     []string // HTTP base URLs, likewise
-	progress store.Progress
 	now      func() time.Time
 
-	// changing is held while the set of versions changes, from the import of a new one until the catalog names it, so that
-	// nothing that has just been stored is taken for an old version.
-	changing sync.Mutex
+	listings *listings
 	seeding  map[catalog.InfoHash]*version
+	// published is the catalog that is served; nil: none yet.
+	published *catalog.Catalog
 }
 
 // version is one that is being seeded, listed in the catalog or not.
@@ -49,58 +40,124 @@ type version struct {
 	busy     time.Time // when a node was last downloading it
 }
 
-// publish imports every system of s (quick for those already stored) and swaps the catalog. On an error everything
-// stays as it was.
-func (p *publisher) publish(ctx context.Context, s *site.Site) (*catalog.Catalog, error) {
-	p.changing.Lock()
-	defer p.changing.Unlock()
+// publish serves a catalog of what is listed, and reports whether it differs from the one before. What can't be in it is left out, and
+// its listing says why. On an error everything stays as it was.
+func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 	key, err := s.SecretKey()
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	runtimes, err := p.runtimes(ctx, s) // first, as what is not installed should be said before minutes of hashing
+	names := p.seedListed(p.listings.offered())
+	cat, document, err := p.encode(s, names)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	versions := make([]store.Version, 0, len(s.Systems))
-	for _, sys := range s.Systems {
-		v, err := p.store.Import(ctx, sys, p.announce, p.progress)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if err != nil {
-			p.log.Error("a system is left out", "system", sys.Name, "err", err)
-			continue
-		}
-		versions = append(versions, v)
-	}
-	cat := p.catalog(s, versions, runtimes)
-	document, err := cat.Encode()
-	if err != nil {
-		return nil, err
+	if p.published != nil && same(p.published, cat) {
+		return false, nil
 	}
 	release := &web.Release{
 		Site: s.Name, Default: cat.Defaults.System, Catalog: document, Signature: catalog.Sign(key, document),
 		Torrents: map[catalog.InfoHash]web.Torrent{},
 	}
-	for _, r := range runtimes {
-		versions = append(versions, r.Version)
+	var versions []store.Version
+	for _, sys := range cat.Systems {
+		versions = append(versions, *p.listings.get(sys.Name).version)
 	}
-	return cat, p.swap(release, versions)
+	for _, r := range cat.Runtimes {
+		versions = append(versions, *p.listings.get(r.Name).version)
+	}
+	p.swap(release, versions)
+	p.published = cat
+	p.remember()
+	return true, nil
 }
 
-func (p *publisher) catalog(s *site.Site, versions []store.Version, runtimes []runtimeVersion) *catalog.Catalog {
+// same reports whether two catalogs say the same, but for when they were made.
+func same(a, b *catalog.Catalog) bool {
+	undated := *b
+	undated.Created = a.Created
+	one, err := a.Encode()
+	other, err2 := undated.Encode()
+	return err == nil && err2 == nil && bytes.Equal(one, other)
+}
+
+// seedListed starts the seeding of what is not seeded yet, the runtime as well, and returns the names of the systems that nodes can
+// be given.
+func (p *publisher) seedListed(names []string) (good []string) {
+	runtime := p.listings.find(qemuruntime.Name)
+	if runtime != nil && runtime.version != nil {
+		p.exclude(runtime, p.seed(*runtime.version))
+	}
+	for _, name := range names {
+		l := p.listings.get(name)
+		err := p.seed(*l.version)
+		if l.version.System.Launch.QEMU != nil && (runtime == nil || runtime.version == nil || runtime.excluded != "") {
+			err = fmt.Errorf("nodes need QEMU for it, which can't be given to them; see what is said of %s", qemuruntime.Name)
+		}
+		if p.exclude(l, err); err == nil {
+			good = append(good, name)
+		}
+	}
+	return good
+}
+
+// exclude notes why a version is not in the catalog; nil: it is.
+func (p *publisher) exclude(l *listing, err error) {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	if why != "" && why != l.excluded {
+		p.log.Warn("a version can't be offered", "system", l.last.System.Name, "err", why)
+	}
+	p.listings.mu.Lock()
+	defer p.listings.mu.Unlock()
+	l.excluded = why
+}
+
+// seed starts the seeding of a version that is not seeded yet.
+func (p *publisher) seed(v store.Version) error {
+	h := v.System.InfoHash
+	if p.seeding[h] != nil {
+		return nil
+	}
+	if _, err := p.engine.Seed(v.Torrent, v.Dir); err != nil {
+		return fmt.Errorf("seed system %s: %w", v.System.Name, err)
+	}
+	p.seeding[h] = &version{Version: v, unlisted: p.now()}
+	return nil
+}
+
+// encode makes the catalog of some of the systems. Those for which there is no room are left out.
+func (p *publisher) encode(s *site.Site, names []string) (*catalog.Catalog, []byte, error) {
+	cat := p.catalog(s, names)
+	if fit := cat.Fit(); fit < len(names) {
+		for _, name := range names[fit:] {
+			p.exclude(p.listings.get(name), fmt.Errorf("there is no room for it in the catalog, which has %d systems; "+
+				"offer fewer systems, or shorten descriptions and command lines", fit))
+		}
+		cat = p.catalog(s, names[:fit])
+	}
+	document, err := cat.Encode()
+	return cat, document, err
+}
+
+// catalog is the catalog with some of the systems.
+func (p *publisher) catalog(s *site.Site, names []string) *catalog.Catalog {
 	cat := &catalog.Catalog{
 		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second),
 		Defaults: s.Defaults, Limits: s.Limits.Node, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
 	}
-	for _, v := range versions {
-		cat.Systems = append(cat.Systems, v.System)
+	needsQEMU := false
+	for _, name := range names {
+		sys := p.listings.get(name).version.System
+		cat.Systems = append(cat.Systems, sys)
+		needsQEMU = needsQEMU || sys.Launch.QEMU != nil
+	}
+	if r := p.listings.find(qemuruntime.Name); needsQEMU {
+		cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: r.version.System, Unpacked: r.last.Unpacked})
 	}
 	cat.Defaults, cat.Systems = resolve(cat.Defaults, cat.Systems)
-	for _, r := range runtimes {
-		cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: r.System, Unpacked: r.unpacked})
-	}
 	return cat
 }
 
@@ -122,18 +179,11 @@ func resolve(d catalog.Defaults, systems []catalog.System) (catalog.Defaults, []
 	return d, systems
 }
 
-// swap fills the release with the versions and serves it. It seeds what is new before the catalog names it, and marks what
-// the catalog no longer names. The caller holds p.changing.
-func (p *publisher) swap(release *web.Release, versions []store.Version) error {
-	if err := p.seed(versions); err != nil {
-		return err
-	}
+// swap fills the release with the versions, which are seeded, and serves it. It marks what the catalog no longer names.
+func (p *publisher) swap(release *web.Release, versions []store.Version) {
 	for _, v := range versions {
 		h := v.System.InfoHash
 		release.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Files: v.Files, FileList: v.FileList, Dir: v.Dir}
-		if p.seeding[h] == nil {
-			p.seeding[h] = &version{}
-		}
 		p.seeding[h].Version, p.seeding[h].unlisted = v, time.Time{}
 	}
 	now := p.now()
@@ -145,84 +195,36 @@ func (p *publisher) swap(release *web.Release, versions []store.Version) error {
 	}
 	p.tracker.SetTorrents(p.infohashes())
 	p.web.Publish(release)
-	return nil
 }
 
-// seed starts the seeding of all versions that are not seeded yet, or of none.
-func (p *publisher) seed(versions []store.Version) error {
-	var started []catalog.InfoHash
-	for _, v := range versions {
-		h := v.System.InfoHash
-		if p.seeding[h] != nil {
+// remember has the store note what is published, so that it can be given after a restart whatever becomes of the folders meanwhile.
+func (p *publisher) remember() {
+	for _, name := range p.listings.names() {
+		l := p.listings.get(name)
+		if l.version == nil || l.excluded != "" || l.remembered {
 			continue
 		}
-		if _, err := p.engine.Seed(v.Torrent, v.Dir); err != nil {
-			for _, h := range started {
-				p.engine.Remove(h)
-			}
-			return fmt.Errorf("seed system %s: %w", v.System.Name, err)
+		if err := p.store.Remember(l.last); err != nil {
+			p.log.Warn("what is published can't be noted; after a restart it may be missing", "system", name, "err", err)
+			continue
 		}
-		started = append(started, h)
+		l.remembered = true
 	}
-	return nil
 }
 
-// infohashes lists everything being seeded. The caller holds p.changing.
+// forget takes a system out of what is listed.
+func (p *publisher) forget(name string) {
+	p.listings.remove(name)
+	if err := p.store.Forget(name); err != nil {
+		p.log.Warn("that a system is gone can't be noted", "system", name, "err", err)
+	}
+}
+
+// infohashes lists everything being seeded.
 func (p *publisher) infohashes() []catalog.InfoHash {
 	hs := make([]catalog.InfoHash, 0, len(p.seeding))
 	for h := range p.seeding {
 		hs = append(hs, h)
 	}
 	return hs
-}
-
-// retire drops old versions that nobody needs any more, until ctx ends.
-func (p *publisher) retire(ctx context.Context) error {
-	tick := time.NewTicker(retireCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if err := p.dropIdle(); err != nil {
-				p.log.Warn("old versions can't be removed from the disk", "err", err)
-			}
-		}
-	}
-}
-
-// prune removes from the disk what is not being seeded.
-func (p *publisher) prune() error {
-	p.changing.Lock()
-	defer p.changing.Unlock()
-	return p.store.Prune(p.infohashes())
-}
-
-// dropIdle drops what has been unlisted and idle for long enough.
-func (p *publisher) dropIdle() error {
-	p.changing.Lock()
-	defer p.changing.Unlock()
-	now, dropped := p.now(), false
-	for h, v := range p.seeding {
-		if v.unlisted.IsZero() {
-			continue
-		}
-		if _, incomplete := p.tracker.Swarm(h); incomplete > 0 {
-			v.busy = now
-		}
-		if now.Sub(v.unlisted) < retireAfter || now.Sub(v.busy) < retireIdle {
-			continue
-		}
-		p.engine.Remove(h)
-		p.web.Retire(h)
-		delete(p.seeding, h)
-		dropped = true
-		p.log.Info("old version dropped", "system", v.System.Name, "infohash", h)
-	}
-	if !dropped {
-		return nil
-	}
-	p.tracker.SetTorrents(p.infohashes())
-	return p.store.Prune(p.infohashes())
 }

@@ -18,14 +18,16 @@ import (
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
+	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
+	"github.com/boottorrent/boottorrent/seeder/watch"
 	"github.com/boottorrent/boottorrent/seeder/web"
 )
 
-// clocked is a publisher whose clock, and its tracker's, is the test's.
+// clocked is a follower whose clock, and its tracker's, is the test's. It does what it is told to, and nothing by itself.
 type clocked struct {
-	*publisher
+	*follower
 	t    *testing.T
 	site *site.Site
 	time time.Time
@@ -42,9 +44,14 @@ func newClocked(t *testing.T) *clocked {
 	engine, err := swarm.New(swarm.Config{Listen: netip.MustParseAddrPort("127.0.0.1:0")})
 	must(t, err)
 	t.Cleanup(func() { engine.Close() })
-	c.publisher = &publisher{
-		log: log, store: st, engine: engine, tracker: tracker.New(tracker.Config{Now: now}), web: web.New(web.Config{}),
-		now: now, seeding: map[catalog.InfoHash]*version{},
+	watcher, err := watch.New(s.Dir, time.Nanosecond, log)
+	must(t, err)
+	c.follower = &follower{
+		dir: s.Dir, watcher: watcher, take: func(*site.Site) {}, done: make(chan outcome, 1),
+		publisher: &publisher{
+			log: log, store: st, engine: engine, tracker: tracker.New(tracker.Config{Now: now}), web: web.New(web.Config{}),
+			now: now, listings: newListings(log, now), seeding: map[catalog.InfoHash]*version{},
+		},
 	}
 	return c
 }
@@ -53,9 +60,7 @@ func newClocked(t *testing.T) *clocked {
 func (c *clocked) release(fill byte) catalog.System {
 	c.t.Helper()
 	writeSystem(c.t, c.site.Dir, "one", fill)
-	cat, err := c.publish(c.t.Context(), c.site)
-	must(c.t, err)
-	return cat.Systems[0]
+	return c.load().Systems[0]
 }
 
 // announce is what a node sends that lacks so many bytes.
@@ -71,7 +76,7 @@ func (c *clocked) announce(h catalog.InfoHash, left, event string) {
 func (c *clocked) pass(d time.Duration) {
 	c.t.Helper()
 	c.time = c.time.Add(d)
-	must(c.t, c.dropIdle())
+	c.dropIdle()
 }
 
 // offered reports whether a version can be had: from the seed, by HTTP, and whether it is on the disk. All must agree.
@@ -149,24 +154,6 @@ func TestVersionComesBack(t *testing.T) {
 	}
 }
 
-// Where one system can't be stored, the others are published.
-func TestUnstorableSystemIsLeftOut(t *testing.T) {
-	t.Parallel()
-	c := newClocked(t)
-	c.release('a')
-	writeSystem(t, c.site.Dir, "two", 'c')
-	s, problems := site.Load(c.site.Dir)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	must(t, os.Remove(filepath.Join(s.Dir, site.SystemsDir, "two", "vmlinuz")))
-	cat, err := c.publish(t.Context(), s)
-	must(t, err)
-	if len(cat.Systems) != 1 || cat.Systems[0].Name != "one" {
-		t.Errorf("published %+v", cat.Systems)
-	}
-}
-
 // installQEMU makes a program that passes for QEMU and is packed in no time, with a BIOS, and returns the latter's file. It is
 // echo: asked with -L help where its firmware is, it answers -L and help, which are folders here as good as any.
 func installQEMU(t *testing.T) (bios string) {
@@ -183,14 +170,32 @@ func installQEMU(t *testing.T) (bios string) {
 	return bios
 }
 
-// load publishes the site as it is in its folder.
-func (c *clocked) load() (*catalog.Catalog, error) {
+// load publishes the site as it is in its folder, once everything in it is stored.
+func (c *clocked) load() *catalog.Catalog {
 	c.t.Helper()
-	s, problems := site.Load(c.site.Dir)
-	if len(problems) > 0 {
-		c.t.Fatal(problems)
+	c.reload()
+	return c.settle()
+}
+
+// settle stores what there is to store, and publishes it.
+func (c *clocked) settle() *catalog.Catalog {
+	c.t.Helper()
+	for c.next(c.t.Context()); c.running != nil; c.next(c.t.Context()) {
+		c.finish(<-c.done)
 	}
-	return c.publish(c.t.Context(), s)
+	must(c.t, c.follower.release())
+	return c.published
+}
+
+// state is what became of a system, and its problems.
+func (c *clocked) state(name string) (status.State, string) {
+	c.t.Helper()
+	for _, s := range c.status().Systems {
+		if s.Name == name {
+			return s.State, strings.Join(s.Problems, "\n")
+		}
+	}
+	return "", ""
 }
 
 // discSystem writes a system for QEMU and returns its folder.
@@ -207,14 +212,12 @@ func (c *clocked) discSystem() string {
 func TestRuntime(t *testing.T) {
 	installQEMU(t)
 	c := newClocked(t)
-	cat, err := c.load()
-	must(t, err)
+	cat := c.load()
 	if len(cat.Runtimes) > 0 {
 		t.Errorf("a site without need has %+v", cat.Runtimes)
 	}
 	folder := c.discSystem()
-	cat, err = c.load()
-	must(t, err)
+	cat = c.load()
 	if len(cat.Runtimes) != 1 || cat.Runtimes[0].Name != qemuruntime.Name || cat.Runtimes[0].Unpacked < cat.Runtimes[0].Size {
 		t.Fatalf("runtimes %+v", cat.Runtimes)
 	}
@@ -229,8 +232,7 @@ func TestRuntime(t *testing.T) {
 		t.Error("the runtime is not seeded")
 	}
 	must(t, os.RemoveAll(folder))
-	cat, err = c.load()
-	must(t, err)
+	cat = c.load()
 	if len(cat.Runtimes) > 0 {
 		t.Errorf("the runtime stays in the catalog: %+v", cat.Runtimes)
 	}
@@ -248,9 +250,7 @@ func TestRuntimeChanges(t *testing.T) {
 	c.discSystem()
 	load := func() catalog.System {
 		t.Helper()
-		cat, err := c.load()
-		must(t, err)
-		return cat.Runtimes[0].System
+		return c.load().Runtimes[0].System
 	}
 	first := load()
 	if again := load(); again.InfoHash != first.InfoHash {
@@ -277,8 +277,9 @@ func TestRuntimeChanges(t *testing.T) {
 		t.Errorf("seeded after an hour: %v, %v, %v", c.seeded(first), c.seeded(upgraded), c.seeded(last))
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := c.load(); err == nil || !strings.Contains(err.Error(), "apt-get install qemu-system-x86") {
-		t.Errorf("without QEMU: %v", err)
+	c.load()
+	if state, why := c.state(qemuruntime.Name); state != status.Kept || !strings.Contains(why, "apt-get install qemu-system-x86") {
+		t.Errorf("without QEMU: %s, %s", state, why)
 	}
 	c.passRetirement()
 	if !c.seeded(last) {

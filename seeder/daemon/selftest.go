@@ -76,7 +76,10 @@ func (t *tester) test(ctx context.Context, wait time.Duration) {
 	if ctx.Err() != nil {
 		return
 	}
-	before := t.list()
+	t.mu.Lock()
+	before := t.found
+	t.found = found
+	t.mu.Unlock()
 	for _, f := range found {
 		if slices.Contains(before, f) {
 			continue
@@ -95,9 +98,6 @@ func (t *tester) test(ctx context.Context, wait time.Duration) {
 			t.log.Info("mended: " + f.What)
 		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.found = found
 }
 
 func (t *tester) list() []selftest.Finding {

@@ -28,14 +28,14 @@ type sockets struct {
 	dhcp          *dhcp.Server // nil: off
 }
 
-// listen opens every port, or none. So whoever has one is known before systems are hashed, which may take minutes.
+// listen opens every port, or none, but goes on without those of TFTP and DHCP. So whoever has one is known before systems are hashed, which may take minutes.
 func (d *daemon) listen(ctx context.Context) (*sockets, error) {
 	s := &sockets{}
 	for _, open := range []func() error{
 		func() error { return d.listenHTTP(s) },
 		func() error { return d.listenTorrent(s) },
-		func() error { return d.listenTFTP(s) },
-		func() error { return d.listenDHCP(ctx, s) },
+		func() error { return d.without(d.listenTFTP(s)) },
+		func() error { return d.without(d.listenDHCP(ctx, s)) },
 	} {
 		if err := open(); err != nil {
 			s.close()
@@ -95,8 +95,11 @@ func (d *daemon) listenTFTP(s *sockets) error {
 		files = maps.Clone(files)
 		files[originalLoader] = bios
 	}
-	s.tftp = tftp.New(tftp.Config{Listen: d.tftpAddresses(d.on), Files: files, Log: d.Log})
+	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: files, Log: d.Log}
+	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
+		cfg.Listen = nil
+		s.tftp = tftp.New(cfg)
 		return listenError("TFTP", d.Site.Where("ports.tftp"), netip.AddrPort{}, err)
 	}
 	return nil
@@ -134,10 +137,26 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 		}
 		return have(loaderHTTP)
 	}
-	if s.dhcp, err = dhcp.New(cfg); err != nil {
+	server, err := dhcp.New(cfg)
+	if err != nil {
 		return err
 	}
-	return s.dhcp.Listen(ctx)
+	if err := server.Listen(ctx); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	s.dhcp = server
+	return nil
+}
+
+// without goes on without a service that could not be had, as machines that don't need it can boot all the same: from a stick, by UEFI
+// HTTP boot, with another DHCP server. The self-test says so for as long as the seeder runs. Missing rights are a mistake in how
+// the seeder was started, and end it.
+func (d *daemon) without(err error) error {
+	if err == nil || errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	d.lost = append(d.lost, err)
+	return nil
 }
 
 // listenError adds to the error of opening a TCP port what to do; where is the key that sets it, see site.Where. Without an address

@@ -139,7 +139,6 @@ func New(cfg Config) (*Server, error) {
 		if f.Fatal {
 			return nil, errors.New("dhcp: " + f.String())
 		}
-		log.Warn("DHCP: "+f.Text, "do", f.Do)
 	}
 	for _, i := range cfg.Interfaces {
 		s.handlers = append(s.handlers, &handler{iface: i, boot: cfg.Boot})

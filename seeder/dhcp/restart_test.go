@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,10 +256,12 @@ func TestBrokenDisk(t *testing.T) {
 // What can't be written is said, is written as soon as it can be, and everybody is answered meanwhile.
 func TestJournalRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		full, saved := true, map[string]bool{}
+		var full atomic.Bool
+		full.Store(true)
+		saved := map[string]bool{}
 		log := newLines()
 		j := newJournal(func(changes []change) error {
-			if full {
+			if full.Load() {
 				return errors.New("no space left on device")
 			}
 			for _, c := range changes {
@@ -278,8 +281,9 @@ func TestJournalRetries(t *testing.T) {
 		if failed != 3 || !strings.Contains(log.text(), "make room") {
 			t.Errorf("%d of 3 were told; the log:\n%s", failed, log.text())
 		}
-		full = false
+		full.Store(false)
 		time.Sleep(retryTime + time.Second)
+		synctest.Wait()
 		if len(saved) != 3 {
 			t.Errorf("%d of 3 were written when there was room again", len(saved))
 		}

@@ -33,11 +33,10 @@ type leaseRecord struct {
 
 // store is the database of leases.
 type store struct {
-	// db is nil where the disk lets none be made; broken is why.
-	db     *bbolt.DB
-	broken error
-	path   string
-	log    *slog.Logger
+	// db is nil as long as the disk lets none be opened.
+	db   *bbolt.DB
+	path string
+	log  *slog.Logger
 }
 
 // openStore opens the database at path, or makes it, and its folder. What is wrong with the disk or the file costs the leases it
@@ -59,9 +58,9 @@ func openStore(path string, log *slog.Logger) (*store, error) {
 		}
 	}
 	if err != nil {
-		log.Error("leases are kept in memory only, and a restart of the seeder forgets them; correct this and restart it", "file", path, "err", err)
+		log.Error("leases are kept in memory only until this is corrected, and a restart of the seeder forgets them", "file", path, "err", err)
 	}
-	return &store{db: db, broken: err, path: path, log: log}, nil
+	return &store{db: db, path: path, log: log}, nil
 }
 
 // damaged tells a file that is no database, or half of one, from a disk that gives nothing.
@@ -113,10 +112,18 @@ type records struct {
 	declined map[netip.Addr]time.Time
 }
 
+// reopen opens the database if the disk let none be opened before.
+func (s *store) reopen() (err error) {
+	if s.db == nil {
+		s.db, err = openDatabase(s.path)
+	}
+	return err
+}
+
 // save writes changes to the disk, all or none; they are there when it returns nil.
 func (s *store) save(changes []change) error {
-	if s.db == nil {
-		return s.broken
+	if err := s.reopen(); err != nil {
+		return err
 	}
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		leases, declined := tx.Bucket(leaseBucket), tx.Bucket(declinedBucket)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"aead.dev/minisign"
+	"github.com/kballard/go-shellquote"
 
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
@@ -18,7 +19,7 @@ import (
 func (in Input) image() []Finding {
 	l := &list{about: "image"}
 	dir := filepath.Join(in.Site.Dir, site.ImageDir)
-	build := "run: mkimage " + in.Site.Dir
+	build := "run: mkimage " + shellquote.Join(in.Site.Dir)
 	made, err := image.ReadMade(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -50,7 +51,7 @@ func (in Input) builtIn(l *list, made *image.Made, build string) {
 	}
 	if err := key.UnmarshalText([]byte(made.SitePart.PublicKey)); err != nil || !key.Equal(own) {
 		l.problem(fmt.Sprintf("the image was made with another key (%016X; this site's is %016X), so every node refuses the catalog", key.ID(), own.ID()),
-			build+", and write sticks and discs again; or restore the key, see: seeder key "+in.Site.Dir)
+			build+", and write sticks and discs again; or restore the key, see: seeder key "+shellquote.Join(in.Site.Dir))
 		return
 	}
 	again := build + ", and write sticks and discs again"

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/kballard/go-shellquote"
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/image"
@@ -66,7 +67,7 @@ func (in Input) qemu(ctx context.Context) []Finding {
 	dir := filepath.Join(in.Site.Dir, site.ImageDir)
 	if err := qemu.CheckModules(dir, image.Kernel); err != nil {
 		if _, gone := os.Stat(filepath.Join(dir, image.Manifest)); gone == nil { // otherwise there is no image at all
-			l.warning(err.Error(), "run: mkimage "+in.Site.Dir)
+			l.warning(err.Error(), "run: mkimage "+shellquote.Join(in.Site.Dir))
 		}
 	}
 	return l.found

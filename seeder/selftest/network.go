@@ -123,8 +123,12 @@ func (in Input) judge(l *list, i dhcp.Interface, servers []netip.Addr, err error
 // ports looks for ports that another program has.
 func (in Input) ports() []Finding {
 	l := &list{about: "ports"}
+	for _, err := range in.Lost {
+		what, do, _ := strings.Cut(err.Error(), "; ")
+		l.problem("served without "+what, do+"; then start the seeder again")
+	}
 	if in.Serving {
-		return nil
+		return l.found
 	}
 	p := in.Site.Ports
 	for _, i := range in.Interfaces {

@@ -53,6 +53,8 @@ type Input struct {
 	Release, Revision string
 	// Serving says that this process serves the site already, so that the ports are its own.
 	Serving bool
+	// Lost says why services could not be had that the site is served without.
+	Lost []error
 	// Wait is how long other DHCP servers are waited for; 0: they are not looked for.
 	Wait time.Duration
 }

@@ -205,6 +205,8 @@ func TestPorts(t *testing.T) {
 	}
 	in.Serving = true
 	expect(t, "our own", in.ports())
+	in.Lost = []error{errors.New("TFTP: dnsmasq has port 69; stop it")}
+	expect(t, "one that could not be had", in.ports(), "problem: served without TFTP: dnsmasq has port 69; stop it; then start")
 }
 
 func TestDisk(t *testing.T) {

@@ -8,6 +8,9 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
+// Path is where the seeder serves a [Site] as JSON.
+const Path = "/api/systems"
+
 // State is what became of a system's folder.
 type State string
 
@@ -21,11 +24,21 @@ const (
 	LeftOut State = "left out"
 	// Writing: the folder is being written. Until that has ended, nodes get the version before, if there is one.
 	Writing State = "being written"
+	// Storing: the folder is at rest, and is being copied and hashed. Until that has ended, nodes get the version before, if there is one.
+	Storing State = "being stored"
 	// Manual: the folder has changed, and waits for `seeder publish`. Until then nodes get the version before, if there is one.
 	Manual State = "manual"
 	// Unfinished: the folder has no config.yaml yet. Nodes get nothing.
 	Unfinished State = "unfinished"
 )
+
+// Site is the status of a site.
+type Site struct {
+	// Problems are those of the site as a whole, and those between systems. They stop no system.
+	Problems []string `json:"problems,omitempty"`
+	// Systems are those of all folders of oss/, by name; and by the runtime's name, QEMU's, if a system needs it.
+	Systems []System `json:"systems"`
+}
 
 // System is the status of one folder of oss/.
 type System struct {
@@ -39,5 +52,12 @@ type System struct {
 	Problems []string `json:"problems,omitempty"`
 }
 
-// Well reports whether a system is as its operator wants it: nothing is wrong, and nothing is being waited for but the operator.
-func (s System) Well() bool { return len(s.Problems) == 0 }
+// Troubled are the systems with problems.
+func (s Site) Troubled() (troubled []System) {
+	for _, sys := range s.Systems {
+		if len(sys.Problems) > 0 {
+			troubled = append(troubled, sys)
+		}
+	}
+	return troubled
+}

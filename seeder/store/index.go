@@ -66,7 +66,7 @@ func openIndex(path string, log *slog.Logger) (*index, error) {
 		return nil, fmt.Errorf("open index %s: %w", path, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{versionsBucket, sourcesBucket} {
+		for _, name := range [][]byte{versionsBucket, sourcesBucket, lastBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}

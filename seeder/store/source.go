@@ -2,10 +2,13 @@ package store
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
@@ -134,7 +137,7 @@ func (s *source) unchanged() error {
 
 // open opens a file for reading. Reads fail with a *changedError as soon as it isn't what its stamp says.
 func (s *source) open(i int) (*steadyFile, error) {
-	f, err := s.root.Open(s.files[i])
+	f, err := s.root.OpenFile(s.files[i], os.O_RDONLY|unix.O_NONBLOCK, 0) // it may have become a named pipe, which would wait for its writer
 	if err != nil {
 		return nil, fmt.Errorf("system %s: %w", s.system, err)
 	}
@@ -175,6 +178,9 @@ func (f *steadyFile) Read(p []byte) (int, error) {
 
 // changedError says that a file was written while it was read.
 type changedError struct{ system, file string }
+
+// IsChanging reports whether an import failed because its files are being written.
+func IsChanging(err error) bool { return errors.As(err, new(*changedError)) }
 
 func (e *changedError) Error() string {
 	return fmt.Sprintf("system %s: %s changes while it is read; the system is read again when it is left alone", e.system, e.file)

@@ -89,9 +89,16 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 // Close ends the use of the store, which another process may then open. Cancel running imports before.
 func (s *Store) Close() error { return s.index.close() }
 
-// Prune deletes all stored versions but those to keep. Files that are open stay readable until they are closed. What
-// Import has just returned is no exception: don't prune between an Import and naming its version here.
+// Prune deletes all stored versions but those to keep, and what else is in the store and in nobody's use: leftovers of imports that
+// failed, and versions whose removing failed. Files that are open stay readable until they are closed. What Import has just returned is
+// no exception: don't prune between an Import and naming its version here. While an import is running, it does nothing.
 func (s *Store) Prune(keep []catalog.InfoHash) error {
+	select {
+	case s.importing <- struct{}{}:
+		defer func() { <-s.importing }()
+	default:
+		return nil
+	}
 	s.files.Lock()
 	defer s.files.Unlock()
 	removed, err := s.index.prune(keep)
@@ -106,7 +113,7 @@ func (s *Store) Prune(keep []catalog.InfoHash) error {
 		}
 		s.log.Info("old version removed", "infohash", h)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.sweep())...)
 }
 
 // sweep removes what is not in the index: versions that were being made or deleted when the process ended.

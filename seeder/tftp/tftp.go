@@ -172,7 +172,7 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 	err = t.run(ctx)
 	switch {
 	case err == nil && mended:
-		log.Info("TFTP: sent", "sent", name, "note", "the client's firmware garbled the name", "bytes", size, "seconds", time.Since(start).Seconds())
+		log.Info("TFTP: sent", "sent", name, "note", "asked for under another name", "bytes", size, "seconds", time.Since(start).Seconds())
 	case err == nil:
 		log.Info("TFTP: sent", "bytes", size, "seconds", time.Since(start).Seconds())
 	case errors.Is(err, errReplaced) || errors.Is(err, errCrowded):

@@ -14,6 +14,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/status"
 	page "github.com/boottorrent/boottorrent/templates/web"
 )
 
@@ -67,6 +68,9 @@ func (s *Server) makeIndex(current *published) ([]byte, error) {
 	p := page.Page{Site: s.cfg.Site, Now: time.Now(), Links: s.links()}
 	if current != nil {
 		p.Ready, p.Site, p.Systems = true, current.release.Site, systemRows(current.release)
+	}
+	if s.cfg.Systems != nil {
+		p.Folders = folderRows(s.cfg.Systems())
 	}
 	if s.cfg.Findings != nil {
 		for _, f := range s.cfg.Findings() {
@@ -179,6 +183,9 @@ func (s *Server) links() []page.Link {
 	}
 	if s.cfg.Nodes != nil {
 		l = append(l, page.Link{URL: catalog.PathNodes, Text: "the nodes, as JSON"})
+	}
+	if s.cfg.Systems != nil {
+		l = append(l, page.Link{URL: status.Path, Text: "what became of each system's folder, as JSON"})
 	}
 	if s.cfg.SelfTest != nil {
 		l = append(l, page.Link{URL: pathSelfTest, Text: "what the self-test found, as JSON"})

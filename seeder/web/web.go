@@ -25,6 +25,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
+	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
 const (
@@ -49,6 +50,8 @@ type Config struct {
 	Script func(host, kernel, initrd string) ([]byte, error)
 
 	Announce, Scrape, Report, Nodes, NodeLog http.Handler
+	// Systems is what became of each system's folder, for the page and status.Path; nil: none is shown.
+	Systems func() status.Site
 	// NodeList are the nodes for the page; nil: none are shown.
 	NodeList func() []report.Node
 	// SelfTest answers what the seeder's self-test found, and Findings returns it for the page; both may be nil.
@@ -120,6 +123,9 @@ func (s *Server) routes() {
 		if h != nil {
 			s.mux.Handle(path, h)
 		}
+	}
+	if s.cfg.Systems != nil {
+		s.mux.Handle("GET "+status.Path, s.admit(k.page, s.serveStatus))
 	}
 	s.mux.Handle("/", s.admit(k.documents, func(w http.ResponseWriter, r *http.Request) {
 		notFound(w, "nothing is at this path; / shows what there is")

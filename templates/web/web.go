@@ -24,7 +24,9 @@ type Page struct {
 	// Findings are what the self-test found.
 	Findings []Finding
 	Systems  []System
-	Nodes    []Node
+	// Folders are those of oss/ of which there is more to say than that they are published.
+	Folders []Folder
+	Nodes   []Node
 	// MoreNodes is how many there are besides.
 	MoreNodes int
 	// Links are the other things to fetch.
@@ -46,6 +48,13 @@ type System struct {
 	// Files are the system's files, unless those are too many to list: then Unlisted is how many.
 	Files    []File
 	Unlisted int
+}
+
+// Folder is what became of a folder of oss/; without a name it is the site as a whole.
+type Folder struct {
+	Name, State string
+	Since       time.Time
+	Problems    []string
 }
 
 // File is one file of a system; Size is in bytes.

@@ -58,6 +58,8 @@ func first() {
 	bad.System.Launch.Kexec = &catalog.Kexec{Kernel: "marker.cpio"}
 	fmt.Printf("VM refused: %v\n", method.Load(context.Background(), bad))
 
+	limits(method, job)
+
 	watch := watchMemory()
 	start := time.Now()
 	if err := method.Load(context.Background(), job); err != nil {
@@ -70,6 +72,30 @@ func first() {
 	_, err = method.Start(context.Background(), job)
 	fmt.Printf("VM start: %v\n", err)
 	off()
+}
+
+// limits shows what the kernel takes at most: of a command line, and of an initrd, which is sparse and never read where it is too
+// large.
+func limits(method launch.Method, job launch.Job) {
+	for _, n := range []int{catalog.MaxCmdline, catalog.MaxCmdline + 1} {
+		k := *job.System.Launch.Kexec
+		k.Cmdline, k.Initrd = strings.Repeat("c", n), []string{"marker.cpio"}
+		long := job
+		long.System.Launch.Kexec = &k
+		fmt.Printf("VM command line of %d: %v\n", n, method.Load(context.Background(), long))
+	}
+	for _, n := range []int64{catalog.MaxInitrd, catalog.MaxInitrd + 4096} { // for the first there is no memory here
+		path := job.Dir + "/huge.img"
+		f, err := os.Create(path)
+		if err != nil || f.Truncate(n) != nil || f.Close() != nil {
+			fail("huge.img: %v", err)
+		}
+		huge := job
+		huge.System.Launch.Kexec = &catalog.Kexec{Kernel: "kernel", Initrd: []string{"huge.img"}}
+		huge.Files = catalog.FileList{{Path: "huge.img", Size: n}}
+		fmt.Printf("VM initrd of %d: %v\n", n, method.Load(context.Background(), huge))
+		_ = os.Remove(path)
+	}
 }
 
 // system makes the files of a system: this program behind a large initrd of zeros, whose length is odd, and a third

@@ -1,0 +1,44 @@
+package site
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// listed is how many bytes a file takes in a system's list of files beside its path, at most.
+const listed = 140
+
+// checkLimits reports what nodes would not take of a system, all of whose files are there: what package catalog says both sides
+// must agree on. Only what is known before the files are hashed is looked at, which is all but their hashes.
+func (f *folder) checkLimits(c *checker, s System) {
+	if len(c.problems) > 0 {
+		return
+	}
+	at := startOf(path.Join(f.shown, SystemFile))
+	bad := func(err error) {
+		if err != nil {
+			what, do, _ := strings.Cut(strings.TrimPrefix(err.Error(), fmt.Sprintf("catalog: system %q: ", s.Name)), "; ")
+			c.problem(at, what, do)
+		}
+	}
+	entry := catalog.System{
+		Name: s.Name, Title: s.Title, Description: s.Description, Hidden: s.Hidden, Arch: s.Arch, Launch: s.Launch,
+		List: catalog.List{SHA256: strings.Repeat("0", 64), Files: max(1, len(s.Files))}, PieceLength: 1,
+	}
+	bad(entry.Validate())
+	sizes, list := map[string]int64{}, 0
+	for _, name := range s.Files {
+		list += len(name) + listed
+		if info, err := f.root.Stat(name); err == nil {
+			sizes[name] = info.Size()
+		}
+	}
+	bad(s.Launch.CheckSizes(sizes))
+	if list > catalog.MaxFileList {
+		c.problem(at, fmt.Sprintf("the list of the %d files has some %d bytes, and nodes read %d", len(s.Files), list, catalog.MaxFileList),
+			"shorten the names of files and folders, or put them into an archive or a disk image")
+	}
+}
