@@ -67,9 +67,15 @@ type Program struct {
 	Options []kong.Option
 }
 
-// Main runs the program with this process's arguments and ends the process. An interrupt ends the command's context.
+// Main runs the program with this process's arguments and ends the process. An interrupt, a request to terminate and a terminal that
+// is closed end the command's context; a second one ends the process at once.
 func Main(p Program) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as by nohup(1)
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, stop)
 	code := p.Run(ctx, os.Args[1:], Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	stop()
 	os.Exit(code)

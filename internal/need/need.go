@@ -12,7 +12,7 @@ import (
 
 // Patience is how long a test may wait for what takes no time on an idle machine. It bounds a failure, and says nothing of how long
 // something may take: that is for benchmarks.
-const Patience = 2 * time.Minute
+const Patience = 5 * time.Minute
 
 // Root needs the test to run as root: network namespaces, raw sockets, ports below 1024.
 func Root(t testing.TB) {

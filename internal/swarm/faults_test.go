@@ -29,6 +29,7 @@ type party struct {
 func startParty(t testing.TB, s *sampleSystem, tracker *testTracker, change func(*Source), addrs ...string) *party {
 	t.Helper()
 	p := &party{t: t, sample: s}
+	t.Cleanup(p.room.Wait) // also of a test that has failed; its context ends before
 	for _, addr := range addrs {
 		node, dir := newNode(t, addr), t.TempDir()
 		p.nodes = append(p.nodes, node)

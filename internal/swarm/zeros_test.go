@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -149,7 +148,7 @@ func TestForeignClientsGetZeros(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "t.torrent")
 		writeFile(t, path, s.torrent)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), need.Patience)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, aria2c, "--no-conf", "--dir="+dir, "--seed-time=0", "--enable-dht=false", "--bt-enable-lpd=false",
 			"--listen-port=6990-6999", "--bt-tracker="+newTracker(t, from.addrPort()).url(), path)

@@ -84,9 +84,19 @@ func (b *busybox) Build(log *llog.Logger, files *initramfs.Files, opts builder.O
 	// gobusybox writes all sources into a GOPATH, the commands' main packages changed into libraries.
 	gopath := filepath.Join(opts.TempDir, "go")
 	ended := b.watch.step("make one program of the commands")
-	err := bb.BuildBusybox(log.AtLevel(slog.LevelInfo), &bb.Opts{
-		Env: opts.Env, GenSrcDir: gopath, CommandPaths: opts.Packages, GenerateOnly: true,
-	})
+	// It takes no context, and nothing that it does outlives the process.
+	generated := make(chan error, 1)
+	go func() {
+		generated <- bb.BuildBusybox(log.AtLevel(slog.LevelInfo), &bb.Opts{
+			Env: opts.Env, GenSrcDir: gopath, CommandPaths: opts.Packages, GenerateOnly: true,
+		})
+	}()
+	var err error
+	select {
+	case err = <-generated:
+	case <-b.ctx.Done():
+		return b.ctx.Err()
+	}
 	if err != nil {
 		return fmt.Errorf("make one program of the commands: %w", err)
 	}
