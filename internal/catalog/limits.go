@@ -22,7 +22,7 @@ const (
 	// MaxSignature is the most bytes of a signature file. minisign's own are some 300.
 	MaxSignature = 4 << 10
 
-	// MaxFiles is how many files a system has. MaxSiteFiles is for all systems of a site together: the seeder keeps their
+	// MaxFiles is how many files a system has. MaxSiteFiles is for all systems of a catalog together: the seeder keeps their
 	// lists in memory, some 300 bytes a file.
 	MaxFiles     = 100_000
 	MaxSiteFiles = 1_000_000
