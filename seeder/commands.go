@@ -81,6 +81,9 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 	case made:
 		printKeysMade(term.Out)
 	}
+	if _, err := s.SecretKey(); err != nil {
+		return err // now, not when all systems are hashed
+	}
 	if c.Debug != "" {
 		if err := serveDebug(ctx, c.Debug); err != nil {
 			return err

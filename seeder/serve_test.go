@@ -33,7 +33,7 @@ func makeSite(t *testing.T) (dir string, httpPort int) {
 	kernel := make([]byte, 16<<20)
 	copy(kernel[0x1fe:], "\x55\xaa")
 	copy(kernel[0x202:], "HdrS\x0f\x02")
-	kernel[0x211], kernel[0x234], kernel[0x236] = 1, 1, 3
+	kernel[0x211], kernel[0x234], kernel[0x236], kernel[0x239] = 1, 1, 3, 8
 	for name, body := range map[string][]byte{
 		site.ConfigFile: fmt.Appendf(nil, "version: 1\nname: Room 12\ndefault: tiny\nserve: {address: 127.0.0.1}\ndhcp: {mode: off}\n"+
 			"ports: {http: %d, tftp: %d, torrent: %d}\n", httpPort, need.Port(t), need.Port(t)),

@@ -17,11 +17,12 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/boottorrent/boottorrent/cmds/byhand"
 	"github.com/boottorrent/boottorrent/initramfs/node"
 )
 
 func main() {
-	node.Main("choose", "choose", func(ctx context.Context, n *node.Node, _ []string) error {
+	byhand.Main("choose", "choose", func(ctx context.Context, n *node.Node, _ []string) error {
 		if err := n.Resume(); err != nil {
 			return err
 		}

@@ -14,12 +14,13 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/boottorrent/boottorrent/cmds/byhand"
 	"github.com/boottorrent/boottorrent/initramfs/node"
 )
 
 func main() {
-	node.Main("fetch", "fetch NAME", func(ctx context.Context, n *node.Node, args []string) error {
-		sys, err := n.ByName(ctx, args)
+	byhand.Main("fetch", "fetch NAME", func(ctx context.Context, n *node.Node, args []string) error {
+		sys, err := byhand.System(ctx, n, args)
 		if err != nil {
 			return err
 		}

@@ -12,12 +12,13 @@ package main
 import (
 	"context"
 
+	"github.com/boottorrent/boottorrent/cmds/byhand"
 	"github.com/boottorrent/boottorrent/initramfs/node"
 )
 
 func main() {
-	node.Main("launch", "launch NAME", func(ctx context.Context, n *node.Node, args []string) error {
-		sys, err := n.ByName(ctx, args)
+	byhand.Main("launch", "launch NAME", func(ctx context.Context, n *node.Node, args []string) error {
+		sys, err := byhand.System(ctx, n, args)
 		if err != nil {
 			return err
 		}

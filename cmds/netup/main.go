@@ -13,11 +13,12 @@ package main
 import (
 	"context"
 
+	"github.com/boottorrent/boottorrent/cmds/byhand"
 	"github.com/boottorrent/boottorrent/initramfs/node"
 )
 
 func main() {
-	node.Main("netup", "netup", func(ctx context.Context, n *node.Node, _ []string) error {
+	byhand.Main("netup", "netup", func(ctx context.Context, n *node.Node, _ []string) error {
 		for _, step := range []func(context.Context) error{n.Hardware, n.Network, n.Discover} {
 			if err := step(ctx); err != nil {
 				return err

@@ -63,6 +63,22 @@ func script(t *testing.T, text string, args ...string) Guest {
 	return run(t, binJob(t, "#!/bin/sh\n"+text, args...))
 }
 
+// A script's interpreter may be beside it, and neither needs to have been executable where it was downloaded.
+func TestBinWithItsOwnInterpreter(t *testing.T) {
+	need.File(t, "/bin/sh", "dash")
+	job := binJob(t, "#!./interp -x\n", "word")
+	for name, content := range map[string]string{"interp": "#!/bin/sh\necho \"interp $*\"; ./tools/helper\n", "tools/helper": "#!/bin/sh\necho helper\n"} {
+		if err := os.WriteFile(filepath.Join(job.Dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := run(t, job)
+	<-g.Done()
+	if exit := g.Exit(); exit.Code != 0 || len(exit.Lines) != 2 || !strings.HasPrefix(exit.Lines[0], "interp -x ") || exit.Lines[1] != "helper" {
+		t.Errorf("%+v", exit)
+	}
+}
+
 func TestBinExit(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/discover"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -29,21 +28,21 @@ const (
 func (n *Node) Discover(ctx context.Context) error {
 	base, err := n.findSeeder(ctx)
 	if err != nil {
-		n.deadEnds[n.lease().MAC.String()] = true // the next time another network card comes first, if there is one
-		return err                                // which lists what was tried
+		n.seederFound(false)
+		return err // which lists what was tried
 	}
-	clear(n.deadEnds)
+	n.seederFound(true)
 	limited, cancel := context.WithTimeout(ctx, nameDeadline)
 	defer cancel()
 	if base, err = numeric(limited, base); err != nil {
 		return err
 	}
-	n.found.Store(&client.Client{Base: base, Key: n.key})
+	n.found.Store(n.at(base))
 	if !n.reporting && !n.ByHand { // of this boot, boot reports
 		n.reporting = true
-		go n.Report.Run(ctx, poster{n})
+		go n.Report.Run(ctx, poster{n.session})
 		if n.Shipper != nil {
-			go n.Shipper.Run(ctx, logPoster{n})
+			go n.Shipper.Run(ctx, poster{n.session})
 		}
 	}
 	return n.save()
@@ -54,7 +53,7 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, discoverDeadline)
 	defer cancel()
 	probe := func(ctx context.Context, base string) error {
-		return (&client.Client{Base: base, Key: n.key}).Probe(ctx)
+		return n.at(base).Probe(ctx)
 	}
 	base, tried, err := discover.Find(limited, discover.Named(n.typed, n.Cmdline, n.Image), probe)
 	n.logAttempts(tried)
@@ -69,7 +68,7 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	offers := descriptions{texts: map[string]string{}}
 	told := discover.All(limited, discover.Told(answers, lease), func(ctx context.Context, base string) error {
 		// Nobody vouches for who answers DHCP: only a seeder of this site counts.
-		cat, err := (&client.Client{Base: base, Key: n.key}).Catalog(ctx)
+		cat, err := n.at(base).Catalog(ctx)
 		if err == nil {
 			offers.set(base, cat)
 		}

@@ -57,7 +57,7 @@ func (n *Node) host(ctx context.Context, method launch.Method, sys catalog.Syste
 		n.Log("%v", err)
 	}
 	n.tidy() // now: what it wrote is memory that the next one may want
-	if err := n.Report.Post(ctx, poster{n}); err != nil {
+	if err := n.Report.Post(ctx, poster{n.session}); err != nil {
 		n.Log("the seeder did not take the report: %v", err)
 	}
 	return v.afterwards(ctx, leave)

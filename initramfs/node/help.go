@@ -39,12 +39,6 @@ func newShipper(r *report.Reporter, log func(format string, args ...any)) *ship.
 	})
 }
 
-// logPoster sends the log to the seeder that the node knows now.
-type logPoster struct{ n *Node }
-
-// Log implements ship.Poster.
-func (p logPoster) Log(ctx context.Context, l wire.Log) error { return p.n.client().Log(ctx, l) }
-
 // Flush sends the last lines of the log: after a jump into another kernel, or the end of the program, nothing is sent.
 func (n *Node) Flush(ctx context.Context) {
 	if n.Shipper == nil {

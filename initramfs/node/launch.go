@@ -38,7 +38,7 @@ func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.S
 		return err
 	}
 	n.Report.End(nil)
-	if err := n.Report.Post(ctx, poster{n}); err != nil {
+	if err := n.Report.Post(ctx, poster{n.session}); err != nil {
 		n.Log("the seeder did not take the last report: %v", err)
 	}
 	n.Log("---- BootTorrent hands over to %s ----", sys.Title)

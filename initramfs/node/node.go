@@ -5,19 +5,11 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/netip"
-	"net/url"
-	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"aead.dev/minisign"
-
 	"github.com/boottorrent/boottorrent/initramfs/boot"
-	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/console"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
@@ -28,13 +20,10 @@ import (
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
-	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
-// How long a step tries by itself before it is shown as a problem, which is then retried. Spanning tree may keep a
-// switch's port closed for 50 s, so the network gets more than that.
+// How long a step tries by itself before it is shown as a problem, which is then retried.
 const (
-	networkDeadline  = 2 * time.Minute
 	discoverDeadline = 30 * time.Second
 	catalogDeadline  = 45 * time.Second
 )
@@ -62,31 +51,20 @@ type Config struct {
 	ByHand bool
 }
 
-// Node is a machine on its way to a system. It implements boot.Steps.
+// Node is a machine on its way to a system: the sequence of the steps over what they learn, each of which owns its part. It
+// implements boot.Steps.
 type Node struct {
 	Config
-	key minisign.PublicKey
+	*link
+	*session
+	*download
 
-	catalog        *catalog.Catalog
-	lists          map[catalog.InfoHash]catalog.FileList // of what is fetched
-	engine         *swarm.Engine                         // from Fetch until the node is left, or fetches something else
-	claimed        *os.File                              // the folder of systems, while it is this program's
-	console        string                                // the one somebody last chose on
-	stopKeeping    func()                                // ends the lease's renewal
-	stopAccounting func()                                // ends what startAccounting began
-	mediumRead     bool
-	typed          string // the seeder's address, by a person
-	// deadEnds are the MAC addresses of the network cards by which no seeder was found.
-	deadEnds map[string]bool
+	// console is the one somebody last chose on.
+	console    string
+	mediumRead bool
 	// askDHCP is network.Seeders but in tests.
-	askDHCP   func(context.Context, network.Lease) ([]string, error)
-	reporting bool
-
-	// How to reach the seeder and what the node is on the network are known to the goroutines that report and that renew
-	// the lease as well.
-	found  atomic.Pointer[client.Client]
-	leased atomic.Pointer[network.Lease]
-	saving sync.Mutex
+	askDHCP func(context.Context, network.Lease) ([]string, error)
+	saving  sync.Mutex
 }
 
 var _ boot.Steps = (*Node)(nil)
@@ -94,10 +72,13 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	n := &Node{Config: cfg, lists: map[catalog.InfoHash]catalog.FileList{}, deadEnds: map[string]bool{}, stopKeeping: func() {}, stopAccounting: func() {}, askDHCP: network.Seeders}
-	if err := n.key.UnmarshalText([]byte(cfg.Image.PublicKey)); err != nil {
-		return nil, fmt.Errorf("the public key in this image is not one (%w); build the image again with mkimage", err)
+	session, err := newSession(cfg.Image.PublicKey)
+	if err != nil {
+		return nil, err
 	}
+	n := &Node{Config: cfg, session: session, askDHCP: network.Seeders}
+	n.link = newLink(cfg.Log, cfg.Report, n.saveOrSay)
+	n.download = newDownload(cfg, n.link, session)
 	n.Report.Set(func(r *wire.Report) {
 		r.UUID, r.MemoryMiB, r.Arch = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch
 	})
@@ -121,71 +102,7 @@ func (n *Node) Hardware(ctx context.Context) error {
 }
 
 // Network brings up the network and keeps the lease.
-func (n *Node) Network(ctx context.Context) error {
-	l := n.lease()
-	elsewhere := n.deadEnds[l.MAC.String()] && network.Others(l, n.Cmdline.Network)
-	if l.Addr.IsValid() && network.Alive(l) && !elsewhere {
-		return nil
-	}
-	n.stopKeeping()
-	limited, cancel := context.WithTimeoutCause(ctx, networkDeadline, errors.New("gave up after two minutes"))
-	defer cancel()
-	lease, err := network.Up(limited, n.Cmdline.Network, n.deadEnds, n.say)
-	if err != nil {
-		return err
-	}
-	if n.deadEnds[lease.MAC.String()] { // all others are, or have no answer: begin anew
-		clear(n.deadEnds)
-	}
-	n.setLease(lease)
-	n.stopKeeping = n.keep(ctx, lease)
-	return nil
-}
-
-// keep renews a lease until ctx ends or the function that it returns is called.
-func (n *Node) keep(ctx context.Context, lease network.Lease) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		network.Keep(ctx, lease, n.say, func(l network.Lease) {
-			n.setLease(l)
-			if err := n.save(); err != nil {
-				n.Log("%v", err)
-			}
-		})
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
-}
-
-func (n *Node) say(line string) { n.Log("%s", line) }
-
-// lease is what the node is on the network now; zero before it is there.
-func (n *Node) lease() network.Lease {
-	if l := n.leased.Load(); l != nil {
-		return *l
-	}
-	return network.Lease{}
-}
-
-func (n *Node) setLease(l network.Lease) {
-	n.leased.Store(&l)
-	n.Report.Set(func(r *wire.Report) {
-		r.MAC, r.IP, r.Name = l.MAC.String(), l.Addr.Addr().String(), l.Hostname
-	})
-}
-
-// client speaks to the seeder; nil before one was found.
-func (n *Node) client() *client.Client { return n.found.Load() }
-
-// poster reports to the seeder that the node knows now, which may be another after a failure.
-type poster struct{ n *Node }
-
-// Report implements report.Poster.
-func (p poster) Report(ctx context.Context, r wire.Report) error { return p.n.client().Report(ctx, r) }
+func (n *Node) Network(ctx context.Context) error { return n.connect(ctx, n.Cmdline.Network) }
 
 // Catalog reads and verifies the catalog, and applies what the kernel command line overrides.
 func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
@@ -222,18 +139,4 @@ func (n *Node) missing() string {
 		where = mediumconf.Name + ": system: "
 	}
 	return fmt.Sprintf("%s%s is ignored: the catalog has no system of that name", where, n.Cmdline.System)
-}
-
-// seeder is the address the seeder was found at.
-func (n *Node) seeder() (netip.Addr, error) {
-	base := n.client().Base
-	u, err := url.Parse(base)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("the seeder's URL: %w", err)
-	}
-	a, err := netip.ParseAddr(u.Hostname())
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("the seeder's URL %s: want an address, not a name: %w", base, err)
-	}
-	return a, nil
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -45,25 +43,6 @@ func canOpen(device string) bool {
 		f.Close()
 	}
 	return err == nil
-}
-
-// scratch is where a running system writes.
-func (n *Node) scratch() string { return filepath.Join(n.Systems, scratchDir) }
-
-// clearScratch takes away what a system wrote, with what is still mounted there: a boot that was killed could not do it.
-func (n *Node) clearScratch() error {
-	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(n.scratch()))
-	if err == nil {
-		slices.Reverse(mounts) // what was mounted last goes first
-		err = unmountAll(mounts)
-	}
-	if err == nil { // otherwise removing would be removing what is mounted
-		err = os.RemoveAll(n.scratch())
-	}
-	if err != nil {
-		return fmt.Errorf("clear up what an earlier system wrote: %w", err)
-	}
-	return nil
 }
 
 // unmountAll unmounts; what is still open there, by a process that can't be killed, ends with that.

@@ -13,7 +13,6 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
@@ -56,11 +55,6 @@ func (n *Node) withScreen(ctx context.Context, sys catalog.System, work func(con
 	stopWork()
 	<-result
 	return err
-}
-
-// account puts the numbers of a transfer into the report.
-func (n *Node) account(s swarm.Stats) {
-	n.Report.Set(func(r *wire.Report) { r.Transfer = s.Transfer })
 }
 
 // message is how a transfer stands, for its screen.

@@ -32,6 +32,15 @@ func Setup() (*Node, error) {
 	return n, err
 }
 
+// SetupByHand is Setup for a single step in a shell, with the consoles that open opens.
+func SetupByHand(open func() (*console.Set, error)) (*Node, error) {
+	n, err := setup(open)
+	if err == nil {
+		n.ByHand = true
+	}
+	return n, err
+}
+
 func everyConsole() (*console.Set, error) {
 	names, err := console.Active()
 	if err != nil {

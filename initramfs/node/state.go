@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 )
 
@@ -38,6 +37,13 @@ func (n *Node) save() error {
 	return nil
 }
 
+// saveOrSay is save where nobody waits for its outcome.
+func (n *Node) saveOrSay() {
+	if err := n.save(); err != nil {
+		n.Log("%v", err)
+	}
+}
+
 // Resume takes up the network and the seeder that an earlier step found, for a command run by hand.
 func (n *Node) Resume() error {
 	b, err := os.ReadFile(n.State)
@@ -53,6 +59,6 @@ func (n *Node) Resume() error {
 		return fmt.Errorf("%s: %w; run netup again", n.State, err)
 	}
 	n.setLease(s.Lease)
-	n.found.Store(&client.Client{Base: s.Seeder, Key: n.key})
+	n.found.Store(n.at(s.Seeder))
 	return nil
 }

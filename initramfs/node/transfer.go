@@ -5,19 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
-	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
-	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/swarm"
@@ -61,27 +54,6 @@ func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
 	return nil
 }
 
-// runtime is what a system needs beside its files, if it needs something that the catalog has.
-func (n *Node) runtime(sys catalog.System) (catalog.Runtime, bool) {
-	if q := sys.Launch.QEMU; q != nil {
-		return n.catalog.Runtime(q.Runtime)
-	}
-	return catalog.Runtime{}, false
-}
-
-// files is the list of a system's files. It is fetched once, since the seeder may be gone when the system is started.
-func (n *Node) files(ctx context.Context, sys catalog.System) (catalog.FileList, error) {
-	if files, ok := n.lists[sys.InfoHash]; ok {
-		return files, nil
-	}
-	files, err := n.client().Files(ctx, sys)
-	if err != nil {
-		return nil, stale(err)
-	}
-	n.lists[sys.InfoHash] = files
-	return files, nil
-}
-
 // stale makes of an answer that a version is gone that the catalog is an old one.
 func stale(err error) error {
 	if errors.Is(err, client.ErrGone) {
@@ -102,11 +74,11 @@ func (n *Node) fetch(ctx context.Context, sys catalog.System) error {
 	}
 	n.account(swarm.Stats{})
 	n.Report.Set(func(r *wire.Report) { r.System, r.InfoHash = sys.Name, sys.InfoHash.String() })
-	return n.download(ctx, sys, files, torrent)
+	return n.receive(ctx, sys, files, torrent)
 }
 
-// download fetches the system under its screen.
-func (n *Node) download(ctx context.Context, sys catalog.System, files catalog.FileList, torrent []byte) error {
+// receive fetches the system under its screen.
+func (n *Node) receive(ctx context.Context, sys catalog.System, files catalog.FileList, torrent []byte) error {
 	src := swarm.Source{
 		Torrent: torrent, System: sys, Files: files, Dir: n.dir(sys),
 		Trackers: n.fromSeeder(n.catalog.Trackers, catalog.PathAnnounce),
@@ -130,47 +102,6 @@ func (n *Node) download(ctx context.Context, sys catalog.System, files catalog.F
 	return err
 }
 
-// linkLost says so if it is; otherwise it is empty.
-func (n *Node) linkLost() string {
-	l := n.lease()
-	if !l.Addr.IsValid() || network.Alive(l) {
-		return ""
-	}
-	return l.Interface + " has lost its link or its address: is the cable plugged in?"
-}
-
-// dir is the folder that holds the system's folder.
-func (n *Node) dir(sys catalog.System) string { return filepath.Join(n.Systems, sys.InfoHash.String()) }
-
-// Folder is where the files of a fetched system are.
-func (n *Node) Folder(sys catalog.System) string { return filepath.Join(n.dir(sys), sys.Name) }
-
-// forget removes everything that was fetched but these, and what an earlier system wrote: its memory is needed.
-func (n *Node) forget(but ...catalog.System) error {
-	if err := n.clearScratch(); err != nil {
-		return err
-	}
-	maps.DeleteFunc(n.lists, func(h catalog.InfoHash, _ catalog.FileList) bool {
-		return !slices.ContainsFunc(but, func(s catalog.System) bool { return s.InfoHash == h })
-	})
-	entries, err := os.ReadDir(n.Systems)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("list fetched systems: %w", err)
-	}
-	for _, e := range entries {
-		if slices.ContainsFunc(but, func(s catalog.System) bool { return s.InfoHash.String() == e.Name() }) {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(n.Systems, e.Name())); err != nil {
-			return fmt.Errorf("make room: %w", err)
-		}
-	}
-	return nil
-}
-
 func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 	method, err := launch.For(sys, n.catalog)
 	if err != nil {
@@ -189,17 +120,4 @@ func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 		free += onDisk(n.dir(r.System))
 	}
 	return launch.Preflight(sys, files, method, free)
-}
-
-// onDisk is how many bytes of memory an earlier, interrupted download below dir takes already. Holes take none.
-func onDisk(dir string) int64 {
-	var sum int64
-	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		var st unix.Stat_t
-		if err == nil && d.Type().IsRegular() && unix.Lstat(path, &st) == nil {
-			sum += st.Blocks * 512
-		}
-		return nil // what can't be looked at is taken for nothing, which errs on the safe side
-	})
-	return sum
 }

@@ -163,21 +163,27 @@ func (r *room) soak(ctx context.Context, o options) (*result, error) {
 	defer look.Stop()
 	defer change.Stop()
 	end := time.After(o.time)
-	for number, over := 0, false; !over; {
+	number := 0
+	// boot starts the nodes up to that number.
+	boot := func(due int) {
+		for ; number < min(due, o.nodes); number++ {
+			t.begin()
+			n := &node{room: r, number: number, seed: o.seed}
+			nodes.Go(func() { t.end(n, n.boot(ctx)) })
+		}
+	}
+	for over := false; !over; {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case err := <-r.ended:
 			return nil, fmt.Errorf("the seeder ended: %w", err)
 		case <-end:
+			boot(o.nodes)
 			over = true
 		case <-start.C:
 			// A ticker drops what is late; the nodes don't.
-			for due := int(time.Since(began).Seconds() / o.time.Seconds() * float64(o.nodes)); number < min(due, o.nodes); number++ {
-				t.begin()
-				n := &node{room: r, number: number, seed: o.seed}
-				nodes.Go(func() { t.end(n, n.boot(ctx)) })
-			}
+			boot(int(time.Since(began).Seconds() / o.time.Seconds() * float64(o.nodes)))
 		case <-change.C:
 			versions++
 			if err := r.writeSystem("changing", versions); err != nil {

@@ -103,6 +103,7 @@ func (r *room) close() {
 	if r.relay != nil {
 		r.relay.close()
 	}
+	_ = exec.Command("ip", "link", "del", "nodes0").Run() // it goes with the seeder's namespace, but later
 	if r.log != nil {
 		r.log.Close()
 	}
@@ -204,7 +205,7 @@ link add nodes0 type veth peer name room0
 link set room0 netns %d
 addr add %s/16 dev nodes0
 link set nodes0 up
-route add local 10.77.128.0/17 dev lo
+route replace local 10.77.128.0/17 dev lo
 `, cmd.Process.Pid, relayAddr)
 	ip := exec.CommandContext(ctx, "ip", "-batch", "-")
 	ip.Stdin = strings.NewReader(commands)

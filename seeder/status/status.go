@@ -51,13 +51,3 @@ type System struct {
 	// Problems say what is wrong and what to do, each as file:line:col: what; do, or as the words of a failed import.
 	Problems []string `json:"problems,omitempty"`
 }
-
-// Troubled are the systems with problems.
-func (s Site) Troubled() (troubled []System) {
-	for _, sys := range s.Systems {
-		if len(sys.Problems) > 0 {
-			troubled = append(troubled, sys)
-		}
-	}
-	return troubled
-}

@@ -1,4 +1,5 @@
-package node
+// Package byhand runs single steps of a boot as commands, for the shell of a node in trouble.
+package byhand
 
 import (
 	"cmp"
@@ -11,12 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/node"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // Main runs one step as a command, for the shell of a node in trouble: it sets up a node, does the work, and exits with
 // 1 and the error on standard error if that fails.
-func Main(name, synopsis string, work func(ctx context.Context, n *Node, args []string) error) {
+func Main(name, synopsis string, work func(ctx context.Context, n *node.Node, args []string) error) {
 	for _, a := range os.Args[1:] {
 		if a == "-h" || a == "--help" || a == "-help" {
 			fmt.Println("usage:", synopsis)
@@ -24,9 +26,8 @@ func Main(name, synopsis string, work func(ctx context.Context, n *Node, args []
 		}
 	}
 	ctx := context.Background()
-	n, err := setup(ownConsole)
+	n, err := node.SetupByHand(ownConsole)
 	if err == nil {
-		n.ByHand = true
 		err = work(ctx, n, os.Args[1:])
 		n.Drain(ctx)
 	}
@@ -52,8 +53,8 @@ func ownConsole() (*console.Set, error) {
 	return nil, errors.New("this command shows screens and so needs a terminal; with ssh, ask for one by ssh -t")
 }
 
-// ByName returns the system that a command's only argument names, from a fresh catalog.
-func (n *Node) ByName(ctx context.Context, args []string) (catalog.System, error) {
+// System returns the system that a command's only argument names, from a fresh catalog.
+func System(ctx context.Context, n *node.Node, args []string) (catalog.System, error) {
 	if err := n.Resume(); err != nil {
 		return catalog.System{}, err
 	}

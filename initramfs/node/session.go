@@ -1,0 +1,78 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"sync/atomic"
+
+	"aead.dev/minisign"
+
+	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	wire "github.com/boottorrent/boottorrent/internal/report"
+)
+
+// session is what the node has with its seeder: where that is, the key by which it is believed, and what it told.
+type session struct {
+	key minisign.PublicKey
+	// found is read by the goroutines that report as well; nil before a seeder was found.
+	found atomic.Pointer[client.Client]
+	// typed is the seeder's address, by a person.
+	typed string
+	// reporting is whether reports are on their way to it.
+	reporting bool
+	catalog   *catalog.Catalog
+}
+
+func newSession(publicKey string) (*session, error) {
+	s := &session{}
+	if err := s.key.UnmarshalText([]byte(publicKey)); err != nil {
+		return nil, fmt.Errorf("the public key in this image is not one (%w); build the image again with mkimage", err)
+	}
+	return s, nil
+}
+
+// at returns what speaks to a seeder.
+func (s *session) at(base string) *client.Client { return &client.Client{Base: base, Key: s.key} }
+
+// client speaks to the seeder; nil before one was found.
+func (s *session) client() *client.Client { return s.found.Load() }
+
+// seeder is the address the seeder was found at.
+func (s *session) seeder() (netip.Addr, error) {
+	base := s.client().Base
+	u, err := url.Parse(base)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("the seeder's URL: %w", err)
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("the seeder's URL %s: want an address, not a name: %w", base, err)
+	}
+	return a, nil
+}
+
+// fromSeeder puts the URL below the address at which this node found the seeder before those the catalog lists: of a
+// seeder's several addresses, that one is known to answer.
+func (s *session) fromSeeder(listed []string, path string) []string {
+	urls := []string{s.client().Base + path}
+	for _, u := range listed {
+		if !slices.Contains(urls, u) {
+			urls = append(urls, u)
+		}
+	}
+	return urls
+}
+
+// poster sends to the seeder that the node knows now, which may be another after a failure: reports (report.Poster) and the log
+// (ship.Poster).
+type poster struct{ *session }
+
+// Report implements report.Poster.
+func (p poster) Report(ctx context.Context, r wire.Report) error { return p.client().Report(ctx, r) }
+
+// Log implements ship.Poster.
+func (p poster) Log(ctx context.Context, l wire.Log) error { return p.client().Log(ctx, l) }
