@@ -196,7 +196,7 @@ func TestGivesUp(t *testing.T) {
 	s := newSample(t, 256<<10, 1<<20)
 	node := newNode(t, "127.0.0.72")
 	src := s.source(t.TempDir())
-	src.GiveUpAfter, src.StallAfter = 500*time.Millisecond, 100*time.Millisecond
+	src.GiveUpAfter, src.StallAfter = 5*time.Second, 100*time.Millisecond
 	src.Trackers = []string{"http://127.0.0.1:1/announce"}
 	src.WebSeeds = []string{"http://127.0.0.1:1/web/"}
 	unreachable := false
