@@ -24,7 +24,11 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return err
 	}
-	n := len(s.AllProblems())
+	room := s.CheckRoom(c.Dir)
+	for _, p := range room {
+		fmt.Fprintln(term.Err, p)
+	}
+	n := len(s.AllProblems()) + len(room)
 	if !c.SiteOnly {
 		found := daemon.SelfTest(ctx, s)
 		for _, f := range found {
@@ -36,7 +40,7 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 		n += showStatus(ctx, s, term)
 	}
 	if n > 0 {
-		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems), "system"))
+		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems)-len(room), "system"))
 		return cli.ErrReported
 	}
 	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
