@@ -62,10 +62,11 @@ func showStatus(ctx context.Context, s *site.Site, term terminal) (problems int)
 		if sys.State == status.Published && len(sys.Problems) == 0 {
 			continue
 		}
-		fmt.Fprintln(term.Err, "the running seeder says: "+describe(sys))
-		if !slices.ContainsFunc(s.Broken, func(b site.Broken) bool { return b.Name == sys.Name }) {
-			problems += len(sys.Problems)
+		if slices.ContainsFunc(s.Broken, func(b site.Broken) bool { return b.Name == sys.Name }) {
+			sys.Problems = nil // they were printed, as they are in its folder now
 		}
+		fmt.Fprintln(term.Err, "the running seeder says: "+describe(sys))
+		problems += len(sys.Problems)
 	}
 	return problems
 }
