@@ -22,8 +22,10 @@ const (
 	// MaxSignature is the most bytes of a signature file. minisign's own are some 300.
 	MaxSignature = 4 << 10
 
-	// MaxFiles is how many files a system has: seeder and node keep the list in memory, some 300 bytes a file.
-	MaxFiles = 100_000
+	// MaxFiles is how many files a system has: seeder and node keep the list in memory, some 300 bytes a file. MaxSiteFiles is for
+	// all systems of a catalog together, all of whose lists the seeder keeps.
+	MaxFiles     = 100_000
+	MaxSiteFiles = 1_000_000
 	// MaxFileList is the most bytes of a system's list of files, and MaxTorrent of its metainfo file (BEP 3), which has the
 	// same paths and 20 bytes a piece. A node has both in memory while it fetches.
 	MaxFileList = 32 << 20

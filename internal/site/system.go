@@ -151,6 +151,8 @@ func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool)
 	}
 	info, err := f.root.Stat(file.path)
 	switch {
+	case err != nil && f.leadsNowhere(file.path):
+		return bad("is a symbolic link to nothing", "copy the file into "+f.shown+", or correct the link")
 	case errors.Is(err, fs.ErrNotExist):
 		return bad("does not exist in "+f.shown, "copy the file there, or correct the name")
 	case errors.Is(err, fs.ErrPermission):
@@ -169,6 +171,12 @@ func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool)
 		return bad(fmt.Sprintf("can't be read (%v)", cause(err)), "make it readable for this user")
 	}
 	return file, true
+}
+
+// leadsNowhere reports whether a path is a symbolic link whose target isn't there, in the folder or out of it.
+func (f *folder) leadsNowhere(name string) bool {
+	info, err := f.root.Lstat(name)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0 && !f.exists(name)
 }
 
 // exists reports whether a path that os.Root refused names something outside of the folder.
