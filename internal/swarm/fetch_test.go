@@ -260,8 +260,8 @@ func TestAnnounces(t *testing.T) {
 	tracker.mu.Lock()
 	defer tracker.mu.Unlock()
 	got := strings.Join(tracker.events, " ")
-	// "completed" may be overtaken by Close.
-	if got != "started completed stopped" && got != "started stopped" {
+	// "completed" may be overtaken by Close, or come in behind it.
+	if got = strings.Replace(got, " completed", "", 1); got != "started stopped" {
 		t.Errorf("events %q", got)
 	}
 	if want := node.addrPort(); tracker.peers[len(tracker.peers)-1].Addr() != want.Addr() {

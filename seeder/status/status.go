@@ -32,6 +32,14 @@ const (
 	Unfinished State = "unfinished"
 )
 
+// Words says a state to a person, who may have to do something about it.
+func (s State) Words() string {
+	if s == Manual {
+		return "has changed, and waits for 'seeder publish'"
+	}
+	return string(s)
+}
+
 // Site is the status of a site.
 type Site struct {
 	// Problems are those of the site as a whole, and those between systems. They stop no system.
