@@ -134,6 +134,9 @@ func (in Input) ports() []Finding {
 	if in.Serving {
 		return l.found
 	}
+	if in.Running {
+		l.note("this site's seeder is running, so that its ports are not free", "stop it first to have all ports tested")
+	}
 	p := in.Site.Ports
 	for _, i := range in.Interfaces {
 		at := func(n uint16) netip.AddrPort { return netip.AddrPortFrom(i.Addr.Addr(), n) }
@@ -177,8 +180,8 @@ func (in Input) try(l *list, network string, at netip.AddrPort, service, device 
 			"run this as root to have it tested")
 	case errors.Is(err, syscall.EADDRINUSE):
 		who := port.Owner(network, at)
-		if who != nil && in.Running && who.Name == "seeder" {
-			return // it serves the site already
+		if in.Running && (who == nil || who.Name == "seeder") {
+			return // it serves the site already; of another user's process, or one with capabilities, nothing is known
 		}
 		name := "another program"
 		if who != nil {

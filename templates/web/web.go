@@ -8,10 +8,12 @@ import (
 	"html/template"
 	"io"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/text"
 )
 
 //go:embed index.html
-var text string
+var source string
 
 // Page is what the page shows.
 type Page struct {
@@ -82,7 +84,7 @@ type Node struct {
 type Link struct{ URL, Text string }
 
 // page is parsed once; "ago" is replaced by the clock of each page.
-var page = template.Must(template.New("index.html").Funcs(template.FuncMap{"bytes": size, "ago": ago(time.Time{})}).Parse(text))
+var page = template.Must(template.New("index.html").Funcs(template.FuncMap{"bytes": text.Size, "ago": ago(time.Time{})}).Parse(source))
 
 // Index writes the page to w.
 func Index(w io.Writer, p Page) error {
@@ -98,20 +100,4 @@ func Index(w io.Writer, p Page) error {
 
 func ago(now time.Time) func(time.Time) string {
 	return func(t time.Time) string { return now.Sub(t).Round(time.Second).String() + " ago" }
-}
-
-// size is a number of bytes with three digits and a unit of powers of 1024.
-func size(n int64) string {
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, unit := float64(n)/1024, 0
-	for f >= 999.5 && unit < 4 {
-		f, unit = f/1024, unit+1
-	}
-	digits := 0
-	if f < 9.95 {
-		digits = 1
-	}
-	return fmt.Sprintf("%.*f %ciB", digits, f, "KMGTP"[unit])
 }
