@@ -9,11 +9,11 @@ import (
 	"io"
 	"time"
 
-	"github.com/boottorrent/boottorrent/internal/text"
+	"github.com/dustin/go-humanize"
 )
 
 //go:embed index.html
-var source string
+var text string
 
 // Page is what the page shows.
 type Page struct {
@@ -84,7 +84,7 @@ type Node struct {
 type Link struct{ URL, Text string }
 
 // page is parsed once; "ago" is replaced by the clock of each page.
-var page = template.Must(template.New("index.html").Funcs(template.FuncMap{"bytes": text.Size, "ago": ago(time.Time{})}).Parse(source))
+var page = template.Must(template.New("index.html").Funcs(template.FuncMap{"bytes": size, "ago": ago(time.Time{})}).Parse(text))
 
 // Index writes the page to w.
 func Index(w io.Writer, p Page) error {
@@ -101,3 +101,6 @@ func Index(w io.Writer, p Page) error {
 func ago(now time.Time) func(time.Time) string {
 	return func(t time.Time) string { return now.Sub(t).Round(time.Second).String() + " ago" }
 }
+
+// size is a number of bytes for a person. Templates stand below package text, so they ask the same library themselves.
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
