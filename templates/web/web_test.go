@@ -60,14 +60,3 @@ func TestIndexGolden(t *testing.T) {
 		})
 	}
 }
-
-func TestSize(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10240: "10 KiB", 1 << 20: "1.0 MiB", 1023 << 10: "1.0 MiB",
-		45 << 20: "45 MiB", 3 << 40: "3.0 TiB", 1<<63 - 1: "8192 PiB",
-	} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d) = %q, want %q", n, got, want)
-		}
-	}
-}
