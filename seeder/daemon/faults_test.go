@@ -289,3 +289,26 @@ func TestUnseededVersionsLeaveTheDisk(t *testing.T) {
 		}
 	}
 }
+
+// What has just been stored, and is not listed yet, is no leftover.
+func TestStoredIsKeptUntilListed(t *testing.T) {
+	t.Parallel()
+	c := newClocked(t)
+	c.release('a')
+	writeSystem(t, c.site.Dir, "two", 'b')
+	c.reload()
+	c.next(t.Context())
+	o := <-c.done
+	c.pass(retireCheck)
+	c.finish(o)
+	cat := c.settle()
+	if len(cat.Systems) != 2 {
+		state, why := c.state("two")
+		t.Errorf("two is %s: %s", state, why)
+	}
+	for _, sys := range cat.Systems {
+		if !c.offered(sys) {
+			t.Errorf("%s is not offered", sys.Name)
+		}
+	}
+}

@@ -26,6 +26,8 @@ type follower struct {
 	dir      string
 	watcher  *watch.Watcher
 	progress store.Progress
+	// retryAfter is when to try again; see the constant.
+	retryAfter time.Duration
 	// take is told of each site that was read and is published from now on, ready of the first catalog.
 	take  func(*site.Site)
 	ready func(*catalog.Catalog)
@@ -72,7 +74,7 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 	if f.site == nil {
 		f.consider(s)
 	}
-	tick := time.NewTicker(retireCheck)
+	tick := time.NewTicker(min(retireCheck, f.retryAfter))
 	defer tick.Stop()
 	for {
 		f.next(ctx)
@@ -271,7 +273,7 @@ func (f *follower) next(ctx context.Context) {
 		return
 	}
 	t := f.queue[0]
-	f.queue, f.running = f.queue[1:], t
+	f.queue, f.running, f.storing = f.queue[1:], t, true
 	taskCtx, cancel := context.WithCancel(ctx)
 	t.cancel = cancel
 	go func() {
@@ -283,7 +285,7 @@ func (f *follower) next(ctx context.Context) {
 
 // finish lists what was stored, or what kept it from being stored.
 func (f *follower) finish(o outcome) {
-	f.running, f.dirty = nil, true
+	f.running, f.storing, f.dirty = nil, false, true
 	_, restless := f.watcher.Restless()[o.name]
 	switch {
 	case !f.listings.has(o.name) || errors.Is(o.err, context.Canceled):
@@ -294,7 +296,7 @@ func (f *follower) finish(o outcome) {
 		// What was stored is not what was checked. It is told of again.
 	case o.err != nil:
 		f.listings.wrong(o.name, o.err.Error())
-		f.listings.get(o.name).retry = f.now().Add(retryAfter)
+		f.listings.get(o.name).retry = f.now().Add(f.retryAfter)
 	default:
 		f.list(o.last, o.version)
 	}

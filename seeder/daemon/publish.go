@@ -30,6 +30,8 @@ type publisher struct {
 
 	listings *listings
 	seeding  map[catalog.InfoHash]*version
+	// storing says that something is being stored, or has been and is not listed yet.
+	storing bool
 	// published is the catalog that is served; nil: none yet.
 	published *catalog.Catalog
 }

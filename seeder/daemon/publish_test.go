@@ -47,7 +47,7 @@ func newClocked(t *testing.T) *clocked {
 	watcher, err := watch.New(s.Dir, time.Nanosecond, log)
 	must(t, err)
 	c.follower = &follower{
-		dir: s.Dir, watcher: watcher, take: func(*site.Site) {}, done: make(chan outcome, 1),
+		dir: s.Dir, watcher: watcher, retryAfter: retryAfter, take: func(*site.Site) {}, done: make(chan outcome, 1),
 		publisher: &publisher{
 			log: log, store: st, engine: engine, tracker: tracker.New(tracker.Config{Now: now}), web: web.New(web.Config{}),
 			now: now, listings: newListings(log, now), seeding: map[catalog.InfoHash]*version{},

@@ -263,7 +263,7 @@ func TestRuntimesComeLast(t *testing.T) {
 func TestIndexOfFolders(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.Systems = func() status.Site {
-			since := time.Now().Add(-90 * time.Second)
+			since := time.Now().Add(-30 * time.Minute)
 			return status.Site{Problems: []string{"the default is <gone>"}, Systems: []status.System{
 				{Name: "kept", State: status.Kept, Since: since, Problems: []string{"kernel a is empty", "initrd b & c are missing"}},
 				{Name: "well", State: status.Published, Since: since},
@@ -277,7 +277,7 @@ func TestIndexOfFolders(t *testing.T) {
 	table, _, _ = strings.Cut(table, "</table>")
 	rows := strings.Split(table, "<tr>")[2:] // after the table's beginning and its head
 	want := [][]string{
-		{"<td>the site</td>", "the default is &lt;gone&gt;"}, {"<td>kept</td><td>kept from before</td><td>1m30s ago</td>", "kernel a is empty<br>initrd b &amp; c are missing"},
+		{"<td>the site</td>", "the default is &lt;gone&gt;"}, {"<td>kept</td><td>kept from before</td><td>30m", "kernel a is empty<br>initrd b &amp; c are missing"},
 		{"<td>doubtful</td><td>published", "its title is twice there"}, {"<td>order</td><td>has changed, and waits for &#39;seeder publish&#39;"},
 		{"<td>half</td><td>being written"},
 	}
