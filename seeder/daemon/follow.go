@@ -110,7 +110,7 @@ func (f *follower) stop() error {
 // recall lists what was published before the last restart: it can be given until the site has been read, and after that where a folder
 // has problems.
 func (f *follower) recall() {
-	lasts, versions, err := f.store.Lasts(f.announce)
+	lasts, versions, err := f.store.Lasts()
 	if err != nil {
 		f.log.Warn("what was published before is not known", "err", err)
 		return
@@ -162,8 +162,7 @@ func (f *follower) consider(s *site.Site) {
 		if f.listings.get(qemuruntime.Name).version == nil {
 			f.listings.set(qemuruntime.Name, status.Storing)
 		}
-		announce := f.announce
-		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, announce) })
+		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s) })
 	}
 	for _, b := range s.Broken {
 		present[b.Name] = true
@@ -212,7 +211,7 @@ func (f *follower) unfinished(name string) {
 
 // considerSystem decides what is to be done about a system that is whole and at rest.
 func (f *follower) considerSystem(sys site.System) {
-	v, stored, err := f.store.Find(sys, f.announce)
+	v, stored, err := f.store.Find(sys)
 	switch {
 	case err != nil:
 		f.listings.wrong(sys.Name, err.Error())
@@ -222,9 +221,8 @@ func (f *follower) considerSystem(sys site.System) {
 		f.list(store.Last{System: sys, InfoHash: v.System.InfoHash}, v)
 	default:
 		f.listings.set(sys.Name, status.Storing)
-		announce := f.announce
 		f.enqueue(sys.Name, func(ctx context.Context) (store.Last, store.Version, error) {
-			v, err := f.store.Import(ctx, sys, announce, f.progress)
+			v, err := f.store.Import(ctx, sys, f.progress)
 			return store.Last{System: sys, InfoHash: v.System.InfoHash}, v, err
 		})
 	}
