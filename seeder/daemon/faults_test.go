@@ -278,7 +278,7 @@ func TestUnseededVersionsLeaveTheDisk(t *testing.T) {
 	c := newClocked(t)
 	c.release('a')
 	writeSystem(t, c.site.Dir, "two", 'b')
-	v, err := c.store.Import(t.Context(), load(t, c.site).Systems[1], nil, nil)
+	v, err := c.store.Import(t.Context(), load(t, c.site).Systems[1], nil)
 	must(t, err)
 	leftover := filepath.Join(c.site.Dir, site.StateDir, "tmp-half")
 	must(t, os.MkdirAll(leftover, 0o755))

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -109,7 +110,7 @@ func (f *follower) stop() error {
 // recall lists what was published before the last restart: it can be given until the site has been read, and after that where a folder
 // has problems.
 func (f *follower) recall() {
-	lasts, versions, err := f.store.Lasts(f.announce)
+	lasts, versions, err := f.store.Lasts()
 	if err != nil {
 		f.log.Warn("what was published before is not known", "err", err)
 		return
@@ -140,6 +141,8 @@ func (f *follower) awaitRest(ctx context.Context) (waited bool) {
 func (f *follower) reload() {
 	s, problems := site.Load(f.dir)
 	if s == nil {
+		systems := filepath.Join(f.dir, site.SystemsDir) + string(filepath.Separator)
+		problems = slices.DeleteFunc(problems, func(p site.Problem) bool { return strings.HasPrefix(p.File, systems) }) // they stop no site
 		f.listings.siteProblems(problems, "what was offered before stays")
 		return
 	}
@@ -159,8 +162,7 @@ func (f *follower) consider(s *site.Site) {
 		if f.listings.get(qemuruntime.Name).version == nil {
 			f.listings.set(qemuruntime.Name, status.Storing)
 		}
-		announce := f.announce
-		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, announce) })
+		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s) })
 	}
 	for _, b := range s.Broken {
 		present[b.Name] = true
@@ -209,7 +211,7 @@ func (f *follower) unfinished(name string) {
 
 // considerSystem decides what is to be done about a system that is whole and at rest.
 func (f *follower) considerSystem(sys site.System) {
-	v, stored, err := f.store.Find(sys, f.announce)
+	v, stored, err := f.store.Find(sys)
 	switch {
 	case err != nil:
 		f.listings.wrong(sys.Name, err.Error())
@@ -219,9 +221,8 @@ func (f *follower) considerSystem(sys site.System) {
 		f.list(store.Last{System: sys, InfoHash: v.System.InfoHash}, v)
 	default:
 		f.listings.set(sys.Name, status.Storing)
-		announce := f.announce
 		f.enqueue(sys.Name, func(ctx context.Context) (store.Last, store.Version, error) {
-			v, err := f.store.Import(ctx, sys, announce, f.progress)
+			v, err := f.store.Import(ctx, sys, f.progress)
 			return store.Last{System: sys, InfoHash: v.System.InfoHash}, v, err
 		})
 	}

@@ -298,3 +298,30 @@ func (c *clocked) passRetirement() {
 	c.pass(time.Hour)
 	c.pass(time.Hour)
 }
+
+// When the seeder's address changes, the torrents of all versions name the tracker's new one, also of a version that is kept because its
+// folder is broken, and of the runtime.
+func TestTrackersOfToday(t *testing.T) {
+	installQEMU(t)
+	c := newClocked(t)
+	move := func(addr string) *catalog.Catalog {
+		t.Helper()
+		c.moveTo(move{base: []string{"http://" + addr}, announce: []string{"http://" + addr + catalog.PathAnnounce}})
+		return c.settle()
+	}
+	c.discSystem()
+	move("10.0.0.1")
+	must(t, os.Remove(filepath.Join(c.site.Dir, site.SystemsDir, "one", "vmlinuz")))
+	t.Setenv("PATH", t.TempDir()) // the runtime is kept, too
+	cat := move("10.0.0.2")
+	if state, _ := c.state("one"); state != status.Kept || len(cat.Systems) != 2 || len(cat.Runtimes) != 1 {
+		t.Fatalf("one is %s, and published are %+v", state, cat)
+	}
+	for _, sys := range append(cat.Systems, cat.Runtimes[0].System) {
+		w := httptest.NewRecorder()
+		c.web.ServeHTTP(w, httptest.NewRequest("GET", catalog.TorrentPath(sys.InfoHash), nil))
+		if !strings.Contains(w.Body.String(), "http://10.0.0.2/") || strings.Contains(w.Body.String(), "10.0.0.1") {
+			t.Errorf("the torrent of %s is %q", sys.Name, w.Body)
+		}
+	}
+}

@@ -24,6 +24,12 @@ func TestIndexGolden(t *testing.T) {
 					Torrent: "/torrents/00.torrent", Files: []File{{"linux", "/systems/00/debian/linux", 8 << 20}, {"a b", "/systems/00/debian/a%20b", 37 << 20}}},
 				{Title: "Secret", Hidden: true, Method: "kexec", Arch: "amd64", Torrent: "/torrents/01.torrent"},
 			},
+			Findings: []Finding{{"problem", "there is no image & nothing to start", "mkimage <site>"}, {"warning", "no DHCP server", "connect one"}},
+			Folders: []Folder{
+				{Problems: []string{`the default system "<gone>" does not exist`}},
+				{Name: "debian", State: "kept from before", Since: now.Add(-90 * time.Second), Problems: []string{"kernel <vmlinuz> is empty", "initrd & more"}},
+				{Name: "new", State: "being written", Since: now.Add(-3 * time.Second)},
+			},
 			Nodes: []Node{
 				{MAC: "52:54:00:00:00:01", IP: "10.0.0.5", Name: "desk-1", System: "debian", Step: "fetch", State: "running",
 					Percent: 41.7, FromSeeder: 1 << 20, FromNodes: 1500 << 10, Uploaded: 12345, Seen: now.Add(-3 * time.Second)},
