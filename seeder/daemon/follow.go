@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -142,6 +143,8 @@ func (f *follower) awaitRest(ctx context.Context) (waited bool) {
 func (f *follower) reload() {
 	s, problems := site.Load(f.dir)
 	if s == nil {
+		systems := filepath.Join(f.dir, site.SystemsDir) + string(filepath.Separator)
+		problems = slices.DeleteFunc(problems, func(p site.Problem) bool { return strings.HasPrefix(p.File, systems) }) // they stop no site
 		f.listings.siteProblems(problems, "what was offered before stays")
 		return
 	}
