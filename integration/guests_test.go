@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"image"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/integration/floppy"
 	"github.com/boottorrent/boottorrent/integration/kit"
 	"github.com/boottorrent/boottorrent/integration/lab"
+	"github.com/boottorrent/boottorrent/integration/prober/sum"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -22,13 +24,14 @@ const toGuest = 10 * time.Minute
 
 // A program with arguments and an exit code, seen in the report; then, as it says, a floppy disk under QEMU, whose picture is the
 // node's picture and whom the node's keys reach, with a shell on the console beside it; left and quit by a person. At last a program
-// that a system by kexec follows.
+// with many files, that a system by kexec follows.
 func TestGuestsOfOneNode(t *testing.T) {
 	r := newRoom(t, "default: tool\ntimeout: 60\nseed_time: 0\n")
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	r.must(r.site.AddProber(t.Context(), "tool", "386", "binargs: -exit 3 -write data one \"two words\" {{.MAC}}\nafter: floppy\n"))
 	r.must(os.WriteFile(r.site.Path("oss", "tool", "data"), []byte("what others get"), 0o644))
-	r.must(r.site.AddProber(t.Context(), "before", "amd64", "binargs: -exit 0\nafter: tiny\n"))
+	r.must(r.site.AddProber(t.Context(), "before", "amd64", "binargs: -exit 0 -files many\nafter: tiny\n"))
+	total := r.addMany("before")
 	r.must(r.site.AddSystem("floppy", "dispname: A floppy disk\nmethod: bin-qemu-x86_64\nargs: -fda test.img\n",
 		map[string][]byte{"test.img": floppy.Echo()}))
 	r.dhcp()
@@ -68,9 +71,30 @@ func TestGuestsOfOneNode(t *testing.T) {
 	r.must(c.Send(lab.Enter))
 	r.must(c.Send(lab.Enter))
 	lab.Await(t, c, toGuest, `PROBER amd64 args=\[\]`)
+	lab.Await(t, c, toGuest, fmt.Sprintf(`FILES %d %s <nil>`, manyFiles, total))
+	lab.Await(t, c, soon, `PARENT boot DESCRIPTORS [0-9]{1,2}\s`) // below 100: files are not kept open
 	lab.AwaitScreen(t, c, soon, `(?s)Prober \(before\) has ended well.*Tiny system`)
 	r.must(c.Send(lab.Enter)) // goes on at once
 	r.awaitTiny(n, toSystem)
+}
+
+// manyFiles is how many small files a system has in this room: far more than a process may have open (RLIMIT_NOFILE: 1024, and up to 4096).
+const manyFiles = 20_000
+
+// addMany adds manyFiles different files to a system, in folders of a hundred, and returns their sum.
+func (r *room) addMany(system string) string {
+	r.t.Helper()
+	many := r.site.Path("oss", system, "many")
+	for i := range manyFiles {
+		folder := filepath.Join(many, fmt.Sprint(i/100))
+		if i%100 == 0 {
+			r.must(os.MkdirAll(folder, 0o755))
+		}
+		r.must(os.WriteFile(filepath.Join(folder, fmt.Sprintf("file-%d", i)), fmt.Appendf(nil, "this is file %d\n", i), 0o644))
+	}
+	_, total, err := sum.Of(os.DirFS(many))
+	r.must(err)
+	return total
 }
 
 // awaitExit waits until the seeder knows how a system has ended on a node.

@@ -24,7 +24,11 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return err
 	}
-	n := len(s.AllProblems())
+	room := s.CheckRoom(c.Dir)
+	for _, p := range room {
+		fmt.Fprintln(term.Err, p)
+	}
+	n := len(s.AllProblems()) + len(room)
 	if !c.SiteOnly {
 		found := daemon.SelfTest(ctx, s)
 		for _, f := range found {
@@ -36,7 +40,7 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 		n += showStatus(ctx, s, term)
 	}
 	if n > 0 {
-		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems), "system"))
+		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems)-len(room), "system"))
 		return cli.ErrReported
 	}
 	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
@@ -58,10 +62,11 @@ func showStatus(ctx context.Context, s *site.Site, term terminal) (problems int)
 		if sys.State == status.Published && len(sys.Problems) == 0 {
 			continue
 		}
-		fmt.Fprintln(term.Err, "the running seeder says: "+describe(sys))
-		if !slices.ContainsFunc(s.Broken, func(b site.Broken) bool { return b.Name == sys.Name }) {
-			problems += len(sys.Problems)
+		if slices.ContainsFunc(s.Broken, func(b site.Broken) bool { return b.Name == sys.Name }) {
+			sys.Problems = nil // they were printed, as they are in its folder now
 		}
+		fmt.Fprintln(term.Err, "the running seeder says: "+describe(sys))
+		problems += len(sys.Problems)
 	}
 	return problems
 }

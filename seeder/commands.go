@@ -67,7 +67,11 @@ type serveCmd struct {
 
 // Run serves a site until it is interrupted.
 func (c serveCmd) Run(ctx context.Context, term terminal) error {
-	s, err := load(c.Dir, term)
+	dir, err := filepath.Abs(c.Dir) // log, page and API are read elsewhere
+	if err != nil {
+		return err
+	}
+	s, err := load(dir, term)
 	if err != nil {
 		return err
 	}
@@ -122,7 +126,7 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 	fmt.Fprintf(w, "The site %q is served on\n", s.Name)
 	for n, i := range sum.Interfaces {
 		fmt.Fprintf(w, "  %-10s %-18s %s  DHCP: %s  TFTP: %s  BitTorrent: %d\n",
-			i.Name, i.Addr, sum.Base[n], s.DHCP.Mode, tftpPort(s), s.Ports.Torrent)
+			i.Name, i.Addr, sum.Base[n], dhcpMode(s, sum), tftpPort(s, sum), s.Ports.Torrent)
 	}
 	fmt.Fprintf(w, "and offers %s\n", count(len(sum.Catalog.Systems), "system"))
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
@@ -139,9 +143,22 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 	t.Flush()
 }
 
-func tftpPort(s *site.Site) string {
-	if s.Ports.TFTP == 0 {
+// notServed stands where the port of a service could not be had; the log says why.
+const notServed = "none, see the log"
+
+func dhcpMode(s *site.Site, sum daemon.Summary) string {
+	if sum.NoDHCP {
+		return notServed
+	}
+	return string(s.DHCP.Mode)
+}
+
+func tftpPort(s *site.Site, sum daemon.Summary) string {
+	switch {
+	case s.Ports.TFTP == 0:
 		return "off"
+	case sum.NoTFTP:
+		return notServed
 	}
 	return strconv.Itoa(int(s.Ports.TFTP))
 }

@@ -18,7 +18,7 @@ type migrateCmd struct {
 func (c migrateCmd) Run(term terminal) error {
 	m, err := site.Migrate(c.Dir)
 	if problems := (site.Problems)(nil); errors.As(err, &problems) {
-		fmt.Fprintf(term.Err, "%v\n%s: %s\n", problems, c.Dir, count(len(problems), "problem"))
+		fmt.Fprintf(term.Err, "%v\n%s: %s\n", err, c.Dir, count(len(problems), "problem"))
 		return cli.ErrReported
 	}
 	if err != nil {

@@ -23,7 +23,7 @@ func (c publishCmd) Run(ctx context.Context, term terminal) error {
 		s, err := daemon.Control{Dir: c.Dir}.Publish(ctx, name)
 		switch {
 		case errors.Is(err, daemon.ErrNotRunning):
-			return fmt.Errorf("%w; start it with: seeder serve %s", err, c.Dir)
+			return fmt.Errorf("%w; start it with: seeder serve %s", err, cli.Quote(c.Dir))
 		case err != nil:
 			failed = true
 			fmt.Fprintf(term.Err, "%s: %v\n", name, err)
@@ -42,6 +42,6 @@ func (c publishCmd) Run(ctx context.Context, term terminal) error {
 
 // describe is what a seeder says of a system, with its problems below.
 func describe(s status.System) string {
-	lines := append([]string{fmt.Sprintf("%s: %s", s.Name, s.State)}, s.Problems...)
+	lines := append([]string{fmt.Sprintf("%s: %s", s.Name, s.State.Words())}, s.Problems...)
 	return strings.Join(lines, "\n  ")
 }

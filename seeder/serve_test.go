@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/daemon"
 )
 
 // makeSite makes a site with one system of 16 MiB, served on loopback.
@@ -65,29 +67,38 @@ func fails(t *testing.T, args ...string) string {
 // downloads going on.
 func TestServe(t *testing.T) {
 	dir, port := makeSite(t)
+	broken := filepath.Join(dir, site.SystemsDir, "broken", site.SystemFile)
+	if err := errors.Join(os.Mkdir(filepath.Dir(broken), 0o755), os.WriteFile(broken, []byte("dispname: Broken\nmethod: kexec\nkernel: linux\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Dir(dir))
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	out, in := io.Pipe()
 	ended := make(chan int, 1)
-	go func() { ended <- program().Run(ctx, []string{"serve", dir}, terminal{Out: in, Err: t.Output()}) }()
+	go func() {
+		defer in.Close()
+		ended <- program().Run(ctx, []string{"serve", filepath.Base(dir)}, terminal{Out: in, Err: t.Output()})
+	}()
 
 	want := regexp.MustCompile(`^The site "Room 12" is served on
   lo +127\.0\.0\.1/8 +http://127\.0\.0\.1:\d+  DHCP: off  TFTP: \d+  BitTorrent: \d+
 and offers 1 system
   tiny  A tiny system  16\.0 MiB  kexec  default
 `)
-	var said strings.Builder
-	for buf := make([]byte, 4096); !want.MatchString(said.String()); {
-		n, err := out.Read(buf)
-		said.Write(buf[:n])
-		if err != nil || said.Len() > 2000 {
-			t.Fatalf("it said:\n%s", said.String())
-		}
+	if said := summaryOf(out); !want.MatchString(said) {
+		t.Fatalf("it said:\n%s", said)
 	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
 
 	if said := fails(t, "serve", dir); !strings.Contains(said, "another seeder serves this site") {
 		t.Errorf("a second seeder of the site said %q", said)
+	}
+	now, err := daemon.Control{Dir: dir}.Status(ctx)
+	if err != nil || len(now.Systems) != 2 || !strings.HasPrefix(strings.Join(now.Systems[0].Problems, ""), broken+":3:9: kernel linux does not exist") {
+		t.Errorf("what became of the systems is %+v, %v; want the problem with the whole path %s", now, err, broken)
+	}
+	if said := fails(t, "check", dir); strings.Count(said, "does not exist") != 1 || !strings.Contains(said, "the running seeder says: broken: left out\n") {
+		t.Errorf("check beside the seeder is to say each problem once, and what nodes get; it said:\n%s", said)
 	}
 	logged, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d%s", port, catalog.PathLog), "application/json",
 		strings.NewReader(`{"mac":"52:54:00:00:00:01","boot":"b","lines":["a node's line"]}`))
@@ -115,6 +126,19 @@ and offers 1 system
 	}
 }
 
+// summaryOf reads what serve says when it is up: everything to the last system that it says it offers, or to the end.
+func summaryOf(out io.Reader) (said string) {
+	lines := bufio.NewScanner(out)
+	for left := -1; left != 0 && lines.Scan(); {
+		said += lines.Text() + "\n"
+		if _, err := fmt.Sscanf(lines.Text(), "and offers %d system", &left); err != nil && left > 0 {
+			left--
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	return said
+}
+
 // Without TFTP's port, which somebody else has, everything else is served, and the self-test says what is missing.
 func TestServeWithoutTFTP(t *testing.T) {
 	dir, port := makeSite(t)
@@ -137,16 +161,21 @@ func TestServeWithoutTFTP(t *testing.T) {
 	out, in := io.Pipe()
 	log, logged := io.Pipe()
 	ended := make(chan int, 1)
-	go func() { ended <- program().Run(ctx, []string{"serve", dir}, terminal{Out: in, Err: logged}) }()
+	go func() {
+		defer func() { in.Close(); logged.Close() }()
+		ended <- program().Run(ctx, []string{"serve", dir}, terminal{Out: in, Err: logged})
+	}()
 	until := func(r io.Reader, text string) {
 		lines := bufio.NewScanner(r)
 		for lines.Scan() && !strings.Contains(lines.Text(), text) {
 		}
 		go func() { _, _ = io.Copy(io.Discard, r) }()
 	}
-	go until(out, "offers 1 system")
+	summarized := make(chan struct{})
+	go func() { until(out, "DHCP: off  TFTP: none, see the log  BitTorrent"); close(summarized) }()
 	want := fmt.Sprintf("served without TFTP: UDP port %d of 127.0.0.1: ", number)
 	until(log, want)
+	<-summarized
 	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/api/selftest", port))
 	if err != nil {
 		t.Fatal(err)

@@ -279,19 +279,65 @@ func TestPreflight(t *testing.T) {
 	if got, want := method.Need(sys, files), (Memory{Files: 10*m + 7, Copies: 8*m + unpackedKernel + 2*(40*m+6), What: "kexec's copies of kernel and initrd"}); got != want {
 		t.Errorf("Need = %+v, want %+v", got, want)
 	}
-	enough := sys.Size + method.Need(sys, files).Files + method.Need(sys, files).Copies + Reserve
-	if err := Preflight(sys, files, method, enough); err != nil {
+	// Three files and two folders, and the byte that the second file's last page is not full.
+	enough := sys.Size + 5*InodeMemory + 1 + method.Need(sys, files).Files + method.Need(sys, files).Copies + Reserve
+	if err := Preflight(sys, files, method, Room{enough, 5}); err != nil {
 		t.Errorf("exactly enough: %v", err)
 	}
-	err = Preflight(sys, files, method, 300*m)
+	err = Preflight(sys, files, method, Room{300 * m, -1})
 	var tooMuch *MemoryError
 	if !errors.As(err, &tooMuch) || tooMuch.Sum() != enough || tooMuch.Free != 300*m {
 		t.Fatalf("too little: %v", err)
 	}
-	const want = "debian does not fit into memory: download 48 MiB + initrds joined 11 MiB + kexec's copies of kernel and initrd " +
+	const want = "debian does not fit into memory: download 48 MiB + storage of its 5 files and folders 1 MiB + initrds joined 11 MiB + kexec's copies of kernel and initrd " +
 		"161 MiB + 96 MiB that stay free = 315 MiB, this machine has 300 MiB free; choose a smaller system or a machine with more memory"
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
+	}
+}
+
+// Many small files take a page each, and an inode.
+func TestPreflightOfManyFiles(t *testing.T) {
+	const n = 20_000
+	sys := catalog.System{Name: "many", Size: n * 16, Launch: catalog.Launch{Method: catalog.MethodBin, Bin: &catalog.Bin{Program: "0/0"}}}
+	var files catalog.FileList
+	for i := range n {
+		files = append(files, catalog.File{Path: fmt.Sprintf("%d/%d", i/100, i), Size: 16})
+	}
+	method, err := For(sys, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := method.Need(sys, files).Copies + Reserve
+	var e *MemoryError
+	if err := Preflight(sys, files, method, Room{rest + n*page, -1}); !errors.As(err, &e) || e.Inodes != n+200+2 {
+		t.Errorf("room for the pages alone: %v", err)
+	}
+	enough := rest + n*page + (n+202)*InodeMemory
+	if err := Preflight(sys, files, method, Room{enough, n + 202}); err != nil {
+		t.Errorf("exactly enough: %v", err)
+	}
+	if err := Preflight(sys, files, method, Room{enough, n}); !errors.As(err, &e) || !strings.Contains(err.Error(), "20202 files and folders") {
+		t.Errorf("too few inodes: %v", err)
+	}
+}
+
+// A tmpfs tells how many inodes it has left.
+func TestRoomOfTmpfs(t *testing.T) {
+	need.Root(t)
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "nr_inodes=100"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	for i := range 9 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), []byte("small"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	room, err := RoomAt(dir)
+	if err != nil || room.Inodes != 90 || room.Memory <= 0 {
+		t.Errorf("%+v, %v; want 90 inodes: of 100 the folder itself and nine files are taken", room, err)
 	}
 }
 

@@ -26,21 +26,34 @@ type Memory struct {
 // MemoryError says that memory can't hold a system. All numbers are bytes.
 type MemoryError struct {
 	System string
-	// Download is 0 where that is done already.
-	Download, Reserve int64
-	Need              Memory
+	// Download is 0 where that is done already, and so is Storage, what a tmpfs takes for Inodes files and folders beyond their sizes.
+	Download, Storage, Reserve int64
+	Inodes                     int64
+	// FreeInodes is how many files and folders there is room for; negative: any number.
+	FreeInodes int64
+	Need       Memory
 	// Free is what there is.
 	Free int64
 }
 
 // Sum is what would be needed.
-func (e *MemoryError) Sum() int64 { return e.Download + e.Need.Files + e.Need.Copies + e.Reserve }
+func (e *MemoryError) Sum() int64 {
+	return e.Download + e.Storage + e.Need.Files + e.Need.Copies + e.Reserve
+}
 
 // Error spells the sum out.
 func (e *MemoryError) Error() string {
+	if e.lacksInodes() {
+		return fmt.Sprintf("%s does not fit into memory: it has %d files and folders, and the file system for systems takes %d on this machine; "+
+			"choose a system with fewer files or a machine with more memory, or have its files put into an archive or a disk image",
+			e.System, e.Inodes, e.FreeInodes)
+	}
 	var terms []string
 	if e.Download > 0 {
 		terms = append(terms, "download "+mib(e.Download))
+	}
+	if e.Storage > 0 {
+		terms = append(terms, fmt.Sprintf("storage of its %d files and folders %s", e.Inodes, mib(e.Storage)))
 	}
 	if e.Need.Files > 0 {
 		terms = append(terms, cmp.Or(e.Need.FilesWhat, "initrds joined")+" "+mib(e.Need.Files))
@@ -56,11 +69,13 @@ func (e *MemoryError) Error() string {
 // mib rounds up, so that a sum never looks smaller than it is.
 func mib(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 
-// Preflight says before the download whether available bytes can hold a system and its start; the error is a
-// *MemoryError.
-func Preflight(sys catalog.System, files catalog.FileList, m Method, available int64) error {
-	e := &MemoryError{System: sys.Name, Download: sys.ToFetch(), Reserve: Reserve, Need: m.Need(sys, files), Free: available}
-	if e.Sum() > available {
+func (e *MemoryError) lacksInodes() bool { return e.FreeInodes >= 0 && e.Inodes > e.FreeInodes }
+
+// Preflight says before the download whether there is room for a system and its start; the error is a *MemoryError.
+func Preflight(sys catalog.System, files catalog.FileList, m Method, room Room) error {
+	e := &MemoryError{System: sys.Name, Download: sys.ToFetch(), Reserve: Reserve, Need: m.Need(sys, files), Free: room.Memory, FreeInodes: room.Inodes}
+	e.Inodes, e.Storage = storage(files)
+	if e.Sum() > room.Memory || e.lacksInodes() {
 		return e
 	}
 	return nil

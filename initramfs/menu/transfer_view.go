@@ -91,10 +91,8 @@ func (t Transfer) fraction() float64 {
 		return 1 - float64(s.SeedLeft)/float64(t.seedTotal)
 	case s.Phase == Seed:
 		return 1
-	case s.Size <= 0:
-		return 0
 	}
-	return max(0, min(1, float64(s.Done)/float64(s.Size)))
+	return s.Percent() / 100
 }
 
 // amount says how much of what is done.

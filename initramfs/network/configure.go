@@ -41,7 +41,7 @@ func (h host) configure(l Lease, ev func(string)) error {
 	for _, note := range l.notes {
 		ev(l.Interface + ": " + note)
 	}
-	if err := setMTU(link, cmp.Or(l.fixedMTU, l.MTU)); err != nil {
+	if err := setMTU(&netlink.Handle{}, link, cmp.Or(l.fixedMTU, l.MTU)); err != nil {
 		ev(fmt.Sprintf("%s: %v; the MTU stays %d", l.Interface, err, link.Attrs().MTU))
 	}
 	if err := setAddress(link, l.Addr); err != nil {
@@ -61,23 +61,29 @@ func (h host) configure(l Lease, ev func(string)) error {
 	return nil
 }
 
+// mtuSetter is the part of *netlink.Handle that sets MTUs.
+type mtuSetter interface {
+	LinkByIndex(index int) (netlink.Link, error)
+	LinkSetMTU(link netlink.Link, mtu int) error
+}
+
 // setMTU sets an interface's MTU, 0 for none. A VLAN's can't be larger than that of the card below it, so the card comes first.
-func setMTU(link netlink.Link, mtu int) error {
+func setMTU(kernel mtuSetter, link netlink.Link, mtu int) error {
 	if mtu == 0 || mtu == link.Attrs().MTU {
 		return nil
 	}
 	if vlan, ok := link.(*netlink.Vlan); ok {
-		card, err := netlink.LinkByIndex(vlan.ParentIndex)
+		card, err := kernel.LinkByIndex(vlan.ParentIndex)
 		if err != nil {
 			return fmt.Errorf("the MTU %d is not set: find the card below: %w", mtu, err)
 		}
 		if card.Attrs().MTU < mtu {
-			if err := netlink.LinkSetMTU(card, mtu); err != nil {
+			if err := kernel.LinkSetMTU(card, mtu); err != nil {
 				return fmt.Errorf("%s, the card below, doesn't take the MTU %d: %w", card.Attrs().Name, mtu, err)
 			}
 		}
 	}
-	if err := netlink.LinkSetMTU(link, mtu); err != nil {
+	if err := kernel.LinkSetMTU(link, mtu); err != nil {
 		return fmt.Errorf("the MTU %d is not possible: %w", mtu, err)
 	}
 	return nil

@@ -75,11 +75,9 @@ func TestDecideBetweenAnswers(t *testing.T) {
 			offers: offers{address: &dhcpv4.DHCPv4{YourIPAddr: ip}}}
 	}
 	u := &upper{cfg: config.Network{MAC: boot.String()}, ev: func(string) {}}
-	for _, a := range []*answer{
+	u.answers = []*answer{
 		offered("local", 3, t.Context(), 169, 254, 0, 7), offered("second", 2, t.Context(), 10, 0, 0, 7),
 		offered("third", 4, t.Context(), 10, 0, 0, 8), offered("lost", 1, gone, 10, 0, 0, 9),
-	} {
-		u.answers = append(u.answers, a)
 	}
 	if got := u.decide(time.Unix(1000, 0)); got == nil || got.ifname != "second" {
 		t.Errorf("chosen %+v", got)

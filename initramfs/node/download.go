@@ -229,15 +229,17 @@ func (d *download) clearScratch() error {
 	return nil
 }
 
-// onDisk is how many bytes of memory an earlier, interrupted download below dir takes already. Holes take none.
-func onDisk(dir string) int64 {
-	var sum int64
+// onDisk is what an earlier, interrupted download below dir takes already: bytes of memory, of which holes take none, and inodes.
+func onDisk(dir string) (bytes, inodes int64) {
 	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		var st unix.Stat_t
+		if err == nil {
+			inodes++
+		}
 		if err == nil && d.Type().IsRegular() && unix.Lstat(path, &st) == nil {
-			sum += st.Blocks * 512
+			bytes += st.Blocks * 512
 		}
 		return nil // what can't be looked at is taken for nothing, which errs on the safe side
 	})
-	return sum
+	return bytes, inodes
 }

@@ -59,7 +59,7 @@ func (n *Node) withScreen(ctx context.Context, sys catalog.System, work func(con
 
 // message is how a transfer stands, for its screen.
 func message(phase menu.Phase, sys catalog.System, s swarm.Stats) menu.TransferMsg {
-	if s.Verifying || phase == menu.Fetch && s.Size > 0 && s.Done == s.Size {
+	if s.Verifying || phase == menu.Fetch && (s.Complete || s.Size > 0 && s.Done == s.Size) {
 		phase = menu.Verify
 	}
 	m := menu.TransferMsg{Phase: phase, System: sys.Title, Transfer: s.Transfer}

@@ -137,6 +137,7 @@ func TestMessage(t *testing.T) {
 		{"stuck", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 3}, Trouble: "tracker"}, menu.Fetch, "tracker"},
 		{"checking", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 9}, Verifying: true}, menu.Verify, ""},
 		{"checked", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 9}}, menu.Verify, ""},
+		{"checked, of zeros alone", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Complete: true}}, menu.Verify, ""},
 		{"nobody there", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 3}, Trouble: "tracker: refused", Unreachable: true}, menu.Fetch,
 			"The seeder doesn't answer; still trying. Is it switched on, and its cable plugged in?"},
 		{"seeding", menu.Seed, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 9}, Trouble: "tracker"}, menu.Seed, ""},

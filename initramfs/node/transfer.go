@@ -111,13 +111,20 @@ func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 	if err != nil {
 		return err
 	}
-	free, err := launch.Available()
+	room, err := launch.RoomAt(n.Systems)
 	if err != nil {
 		return err
 	}
-	free += onDisk(n.dir(sys))
+	dirs := []string{n.dir(sys)}
 	if r, ok := n.runtime(sys); ok {
-		free += onDisk(n.dir(r.System))
+		dirs = append(dirs, n.dir(r.System))
 	}
-	return launch.Preflight(sys, files, method, free)
+	for _, dir := range dirs {
+		bytes, inodes := onDisk(dir)
+		room.Memory += bytes + inodes*launch.InodeMemory
+		if room.Inodes >= 0 {
+			room.Inodes += inodes
+		}
+	}
+	return launch.Preflight(sys, files, method, room)
 }

@@ -57,8 +57,8 @@ func TestForget(t *testing.T) {
 
 func TestOnDisk(t *testing.T) {
 	dir := t.TempDir()
-	if got := onDisk(filepath.Join(dir, "missing")); got != 0 {
-		t.Errorf("of nothing: %d", got)
+	if got, inodes := onDisk(filepath.Join(dir, "missing")); got != 0 || inodes != 0 {
+		t.Errorf("of nothing: %d, %d", got, inodes)
 	}
 	write(t, filepath.Join(dir, "a", "full"), make([]byte, 64<<10))
 	holes := filepath.Join(dir, "a", "holes")
@@ -69,8 +69,8 @@ func TestOnDisk(t *testing.T) {
 	if err := os.Symlink("full", filepath.Join(dir, "a", "link")); err != nil {
 		t.Fatal(err)
 	}
-	if got := onDisk(dir); got < 64<<10 || got > 128<<10 {
-		t.Errorf("64 KiB and a hole of 1 GiB take %d bytes", got)
+	if got, inodes := onDisk(dir); got < 64<<10 || got > 128<<10 || inodes != 5 {
+		t.Errorf("64 KiB and a hole of 1 GiB, a link and two folders take %d bytes and %d inodes", got, inodes)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -36,11 +37,17 @@ func keys(t *testing.T) (file, public string) {
 // serve starts a server on loopback that lets in who has the public key, and returns its port and host key line.
 func serve(t *testing.T, public string) (port, hostKey string) {
 	t.Helper()
+	return serveWith(t, public, t.Logf)
+}
+
+// serveWith is serve with a log.
+func serveWith(t *testing.T, public string, log func(string, ...any)) (port, hostKey string) {
+	t.Helper()
 	host, err := HostKey(filepath.Join(t.TempDir(), "host"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Config{Keys: []string{public}, HostKey: host, Shell: "/bin/sh", Log: t.Logf})
+	s, err := New(Config{Keys: []string{public}, HostKey: host, Shell: "/bin/sh", Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,11 +336,16 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Strangers that say nothing keep nobody out, wherever they are, and don't fill the log.
+// Strangers that say nothing, or what is no SSH, keep nobody out, wherever they are, and don't fill the log.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	file, public := keys(t)
-	port, _ := serve(t, public)
+	var lines atomic.Int32
+	port, _ := serveWith(t, public, func(format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); !strings.Contains(text, " is in, ") {
+			lines.Add(1)
+		}
+	})
 	for n := range 4 * maxPending {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n%2))}}
 		conn, err := d.Dial("tcp", "127.0.0.1:"+port)
@@ -341,9 +353,17 @@ func TestStrangers(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
+		if n%2 == 0 {
+			if _, err := conn.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	for range maxSessions {
 		dial(t, port, file)
+	}
+	if n := lines.Load(); n > maxPending {
+		t.Errorf("%d lines of %d strangers are in the log", n, 4*maxPending)
 	}
 }
 

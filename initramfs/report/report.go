@@ -58,7 +58,7 @@ func (r *Reporter) Begin(step report.Step) {
 func (r *Reporter) End(err error) {
 	r.update(func(c *report.Report) {
 		if err != nil {
-			c.State, c.Error = report.Failed, err.Error()
+			c.State, c.Error = report.Failed, report.Clip(err.Error(), report.MaxError)
 			return
 		}
 		c.State = report.Done

@@ -2,12 +2,15 @@ package report
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -75,6 +78,17 @@ func TestRun(t *testing.T) {
 		cancel()
 		<-ended
 	})
+}
+
+// However much there is to say of a failure, the seeder takes the report.
+func TestLongErrorFits(t *testing.T) {
+	r := New(time.Now)
+	r.Begin(report.Network)
+	r.End(errors.New("interfaces: " + strings.Repeat("é<", report.MaxBody)))
+	body, err := json.Marshal(r.Snapshot())
+	if err != nil || len(body) > report.MaxBody || !strings.HasPrefix(r.Snapshot().Error, "interfaces: é<é") || !utf8.ValidString(r.Snapshot().Error) {
+		t.Errorf("%d bytes, %v", len(body), err)
+	}
 }
 
 // A report is a copy: what is done later does not change it.

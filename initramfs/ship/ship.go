@@ -19,10 +19,8 @@ import (
 )
 
 const (
-	// A batch has so many lines and bytes at most, or those of gather. JSON may need six bytes for one, and the seeder takes
-	// 512 KiB.
-	maxLines = 200
-	maxBytes = 64 << 10
+	// A batch has so many lines at most, report.MaxBatch bytes, or what comes within gather.
+	maxLines = report.MaxBatchLines / 5
 	gather   = 500 * time.Millisecond
 	// retryFirst and retryMost bound the pause after a batch that could not be sent.
 	retryFirst = time.Second
@@ -123,7 +121,7 @@ func (s *Shipper) read(ctx context.Context) error {
 	if err := s.deadline(ctx, time.Time{}); err != nil {
 		return errLog
 	}
-	for size := 0; len(s.batch) < maxLines && size < maxBytes; {
+	for size := 0; len(s.batch) < maxLines && size < report.MaxBatch; {
 		lines, err := s.source.Lines()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil

@@ -57,32 +57,3 @@ func tooLarge(bytes int) error {
 	return fmt.Errorf("catalog: it has %d bytes, and nodes read %d; shorten descriptions and command lines, or offer fewer systems",
 		bytes, MaxDocument)
 }
-
-// entryPrefix is how far the entries of systems are indented.
-const entryPrefix = "  "
-
-// entrySize is how many bytes a system takes in the document.
-func entrySize(s *System) int {
-	b, err := encode(s, entryPrefix)
-	if err != nil {
-		return MaxEntry + 1 // no value of the type fails to encode
-	}
-	return len(entryPrefix) + len(b) + len(",")
-}
-
-// Fit is how many of the systems, from the first on, a document has room for. What comes behind them has to be left out.
-func (c *Catalog) Fit() int {
-	bare := *c
-	bare.Systems = []System{}
-	head, err := encode(&bare, "")
-	if err != nil {
-		return 0
-	}
-	room := MaxDocument - len(head) - len("\n  ")
-	for i := range c.Systems[:min(len(c.Systems), MaxSystems)] {
-		if room -= entrySize(&c.Systems[i]); room < 0 {
-			return i
-		}
-	}
-	return min(len(c.Systems), MaxSystems)
-}

@@ -22,8 +22,8 @@ const (
 	// MaxSignature is the most bytes of a signature file. minisign's own are some 300.
 	MaxSignature = 4 << 10
 
-	// MaxFiles is how many files a system has. MaxSiteFiles is for all systems of a site together: the seeder keeps their
-	// lists in memory, some 300 bytes a file.
+	// MaxFiles is how many files a system has: seeder and node keep the list in memory, some 300 bytes a file. MaxSiteFiles is for
+	// all systems of a catalog together, all of whose lists the seeder keeps.
 	MaxFiles     = 100_000
 	MaxSiteFiles = 1_000_000
 	// MaxFileList is the most bytes of a system's list of files, and MaxTorrent of its metainfo file (BEP 3), which has the
@@ -41,7 +41,7 @@ const (
 	MaxSize = 1 << 50
 
 	// MaxTitle and MaxDescription are the most bytes of those texts: a line, and what people read to its end.
-	MaxTitle       = 200
+	MaxTitle       = 100
 	MaxDescription = 1000
 
 	// MaxCmdline is the most bytes of a kernel command line with its placeholders filled in. Kernels keep

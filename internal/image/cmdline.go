@@ -135,11 +135,20 @@ func escapes() *strings.Replacer {
 // CheckKernel says what the kernel itself would misunderstand in a part of its command line: what a node hands on by kexec goes
 // through no boot loader. The error is a *CmdlineError.
 func CheckKernel(text string) error {
-	if strings.Count(text, `"`)%2 != 0 {
-		return bad("close it", `a double quote is not closed, so that the kernel takes all that follows for one value`)
+	if err := CheckQuotes(text); err != nil {
+		return err
 	}
 	if slices.Contains(words(text), "--") {
 		return bad("leave it out", "what follows -- is not for the kernel, but for init")
+	}
+	return nil
+}
+
+// CheckQuotes is the part of [CheckKernel] that holds for the kernels of systems as well: to those, -- may be written. The error is a
+// *CmdlineError.
+func CheckQuotes(text string) error {
+	if strings.Count(text, `"`)%2 != 0 {
+		return bad("close it", `a double quote is not closed, so that the kernel takes all that follows for one value`)
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ func checkScript(folder fs.FS, head []byte, arch string, depth int) error {
 		return refuse("write #!/bin/sh", "begins with #! but names no interpreter")
 	case strings.HasSuffix(name, "\r") || strings.HasSuffix(argument, "\r"):
 		return refuse("convert it: dos2unix, or sed -i 's/\\r$//'", "has lines that end as on Windows, so that it asks for the interpreter %q",
-			strings.TrimLeft(name+" "+argument, " "))
+			strings.TrimRight(name+" "+argument, " "))
 	case path.Base(name) == "env":
 		return refuse("name the interpreter itself: #!/bin/sh, or #!./python3 for one that is in the system's folder",
 			"asks %s to look for the interpreter %s, and nodes don't have that", name, argument)

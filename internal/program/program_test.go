@@ -108,7 +108,7 @@ func TestCheck(t *testing.T) {
 		"outside /bbin":       {"#!/bbin/../bin/sh\n", "which nodes don't have"},
 		"perl":                {"#!/usr/bin/perl -w\n", "interpreter /usr/bin/perl, which nodes don't have"},
 		"env":                 {"#!/usr/bin/env python3\n", "look for the interpreter python3"},
-		"CR":                  {"#!/bin/sh\r\necho\r\n", `asks for the interpreter "/bin/sh\r`},
+		"CR":                  {"#!/bin/sh\r\necho\r\n", `lines that end as on Windows, so that it asks for the interpreter "/bin/sh\r"`},
 		"CR at an argument":   {"#! /bin/sh -x\r\n", "lines that end as on Windows"},
 		"only CR":             {"#!\r\n", "no interpreter"},
 		"no interpreter":      {"#! \t\n/bin/sh", "names no interpreter"},

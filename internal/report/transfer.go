@@ -9,6 +9,8 @@ type Transfer struct {
 	// known without being fetched.
 	Size int64 `json:"size"`
 	Done int64 `json:"done"`
+	// Complete says that everything is here. It tells a system of zeros alone, of which there is nothing to fetch, from one of unknown size.
+	Complete bool `json:"complete,omitempty"`
 	// Down and Up are payload bytes per second over the last three seconds.
 	Down int64 `json:"down"`
 	Up   int64 `json:"up"`
@@ -31,7 +33,10 @@ const BannedPeers = 16
 
 // Percent is how much of the download is done, 0 to 100; 0 as long as the size is unknown.
 func (t Transfer) Percent() float64 {
-	if t.Size <= 0 {
+	switch {
+	case t.Complete:
+		return 100
+	case t.Size <= 0:
 		return 0
 	}
 	return min(100, 100*float64(max(t.Done, 0))/float64(t.Size))

@@ -3,6 +3,7 @@ package site
 import (
 	"fmt"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -24,10 +25,7 @@ func (f *folder) checkLimits(c *checker, s System) {
 			c.problem(at, what, do)
 		}
 	}
-	entry := catalog.System{
-		Name: s.Name, Title: s.Title, Description: s.Description, Hidden: s.Hidden, Arch: s.Arch, Launch: s.Launch,
-		List: catalog.List{SHA256: strings.Repeat("0", 64), Files: max(1, len(s.Files))}, PieceLength: 1,
-	}
+	entry := s.entry()
 	bad(entry.Validate())
 	sizes, list := map[string]int64{}, 0
 	for _, name := range s.Files {
@@ -41,4 +39,28 @@ func (f *folder) checkLimits(c *checker, s System) {
 		c.problem(at, fmt.Sprintf("the list of the %d files has some %d bytes, and nodes read %d", len(s.Files), list, catalog.MaxFileList),
 			"shorten the names of files and folders, or put them into an archive or a disk image")
 	}
+}
+
+// entry is what the catalog will say of a system, but for what is known only when its files are hashed.
+func (s *System) entry() catalog.System {
+	return catalog.System{
+		Name: s.Name, Title: s.Title, Description: s.Description, Hidden: s.Hidden, Arch: s.Arch, Launch: s.Launch,
+		List: catalog.List{SHA256: strings.Repeat("0", 64), Files: max(1, len(s.Files))}, PieceLength: 1,
+	}
+}
+
+// CheckRoom reports the systems for which a catalog with all of them has no room: a seeder leaves those out. dir is the site
+// directory as the problems name it. They are not among AllProblems, as a seeder offers versions from before, too, and judges by those.
+func (s *Site) CheckRoom(dir string) (problems Problems) {
+	c := catalog.Catalog{Version: catalog.Version, Site: s.Name, Defaults: s.Defaults, Limits: s.Limits.Node}
+	for _, sys := range s.Systems {
+		c.Systems = append(c.Systems, sys.entry())
+	}
+	check := checker{}
+	for name, err := range c.Fit() {
+		what, do, _ := strings.Cut(err.Error(), "; ")
+		check.problem(startOf(filepath.Join(dir, SystemsDir, name, SystemFile)), what, do)
+	}
+	check.problems.sort()
+	return check.problems
 }

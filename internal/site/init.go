@@ -12,6 +12,7 @@ import (
 
 	"aead.dev/minisign"
 
+	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	sitefiles "github.com/boottorrent/boottorrent/templates/site"
 )
 
@@ -128,9 +129,9 @@ func writeFiles(dir string, files []newFile, each func(*os.File) error) (err err
 		if err == nil && each != nil {
 			err = each(file)
 		}
-		if err := errors.Join(err, file.Close()); err != nil {
+		if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 			return err
 		}
 	}
-	return nil
+	return atomicfile.SyncFolder(dir)
 }

@@ -2,12 +2,14 @@ package site
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/initrd"
 	"github.com/boottorrent/boottorrent/internal/program"
 )
@@ -124,6 +126,9 @@ func readCmdline(m *mapping, limit int) string {
 	if _, err := catalog.Expand(t.value, nil); err != nil {
 		what, do, _ := strings.Cut(err.Error(), "; ")
 		m.check.problem(t.place, "cmdline: "+what, do)
+	}
+	if misread := (*image.CmdlineError)(nil); errors.As(image.CheckQuotes(t.value), &misread) {
+		m.check.warning(t.place, "cmdline: "+misread.What, misread.Do)
 	}
 	if n := catalog.Longest(t.value); n > limit {
 		m.check.problem(t.place, fmt.Sprintf("cmdline may have %d bytes when its placeholders are filled in, and the kernel takes %d", n, limit), "shorten it")

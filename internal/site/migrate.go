@@ -33,7 +33,8 @@ type Change struct {
 }
 
 // Migrate writes boottorrent.yaml, version 1, beside the Boottorrent.yaml of the original site in dir, which stays as it is. The
-// systems need no change. Sites have keys, so they are made as by [EnsureKeys]. Problems of the site come as [Problems]; an
+// systems need no change, or what they need comes as problems: version 1 wants quotes around texts such as 2018 and true, and no slash
+// in front of a file's name. Sites have keys, so they are made as by [EnsureKeys]. Problems of the site come as [Problems]; an
 // existing boottorrent.yaml is an error, and stays as it is.
 func Migrate(dir string) (*Migration, error) {
 	m := &Migration{File: filepath.Join(dir, ConfigFile)}
@@ -56,7 +57,8 @@ func Migrate(dir string) (*Migration, error) {
 	}
 	config := version1(s, o.comments(source))
 	if _, problems := parseVersion1(dir, config); len(problems) > 0 {
-		return nil, problems
+		return nil, fmt.Errorf("%w\nThe original took these, and version 1 doesn't. Change them as said, which the original's site takes as well, "+
+			"and run this again; nothing was written", problems)
 	}
 	for _, f := range o.fates {
 		m.Changes = append(m.Changes, Change{f.at.line, f.key + ": " + f.value, f.now, f.lost})

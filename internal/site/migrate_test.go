@@ -81,6 +81,9 @@ func TestMigrateRefuses(t *testing.T) {
 	if problems := (Problems)(nil); !errors.As(err, &problems) || len(problems) != 2 || !strings.Contains(err.Error(), "kernel /bzImage leaves") {
 		t.Errorf("with a path that version 1 doesn't take: %v", err)
 	}
+	if err == nil || !strings.Contains(err.Error(), "The original took these, and version 1 doesn't. Change them as said") {
+		t.Errorf("a site that is in order as an original's is refused with %v", err)
+	}
 	edit(t, filepath.Join(dir, "oss/linuxos/config.yaml"), "", "kernel", "kernel: gone")
 	if _, err := Migrate(dir); !errors.As(err, new(Problems)) {
 		t.Errorf("with a problem: %v", err)

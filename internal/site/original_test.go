@@ -176,6 +176,16 @@ func TestOriginalSystemKeys(t *testing.T) {
 		{"linuxos", "dispname", "1.50", "1.50: kexec bzImage [initrd.gz] break"},
 		{"linuxos", "dispname", "True", "True: kexec bzImage [initrd.gz] break"},
 		{"linuxos", "dispname", "2018-01-31", "2018-01-31: kexec bzImage [initrd.gz] break"},
+		// No value, in any of YAML's words, was an empty text on the original's nodes: as if the key were not there.
+		{"linuxos", "dispname", "null", "problem 1:1: dispname is missing"},
+		{"linuxos", "dispname", "~", "problem 1:1: dispname is missing"},
+		{"linuxos", "dispname", `"null"`, "null: kexec bzImage [initrd.gz] break"},
+		{"linuxos", "cmdline", "Null", "LinuxOS: kexec bzImage [initrd.gz] "},
+		{"linuxos", "cmdline", "NULL", "LinuxOS: kexec bzImage [initrd.gz] "},
+		{"linuxos", "cmdline", " ", "LinuxOS: kexec bzImage [initrd.gz] "},
+		{"linuxos", "initrd", "null", "problem 4:1: initrd is missing, without which the original starts no kernel"},
+		{"floppy", "args", "~", "problem 3:1: args is missing or empty"},
+		{"hello", "binargs", "null", `TestBin: bin hello []`},
 		{"hello", "binargs", "0x10", `TestBin: bin hello ["0x10"]`},
 		{"linuxos", "dispname", "", "problem 1:1: dispname is missing"},
 		{"linuxos", "dispname", "TestBin", "problem 1:11: dispname \"TestBin\" is also that of"},
@@ -379,60 +389,6 @@ func dnsmasqTakes(t *testing.T, value string) (accepted, ok bool) {
 	conf := filepath.Join(t.TempDir(), "conf")
 	write(t, conf, []byte("port=0\ndhcp-range="+value+"\n"))
 	return exec.Command(tool, "--test", "-C", conf).Run() == nil, true
-}
-
-func TestEnsureKeys(t *testing.T) {
-	dir, s := originalSite(t, "original")
-	for i, want := range []bool{true, false} {
-		if made, err := EnsureKeys(s); err != nil || made != want {
-			t.Fatalf("time %d: made %v, %v", i+1, made, err)
-		}
-	}
-	if info, err := os.Stat(filepath.Join(dir, SecretKeyFile)); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the secret key: %v, %v", info, err)
-	}
-	if _, err := s.SecretKey(); err != nil {
-		t.Error(err)
-	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 4 {
-		t.Errorf("beside the keys there are %v, %v", entries, err)
-	}
-	again, problems := Load(dir)
-	if len(problems) > 0 || len(again.Warnings) != len(s.Warnings) {
-		t.Errorf("with keys: %v, %v", problems, again.Warnings)
-	}
-
-	fresh, problems := Load(initSite(t, ""))
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	if err := os.Remove(filepath.Join(fresh.Dir, SecretKeyFile)); err != nil {
-		t.Fatal(err)
-	}
-	if made, err := EnsureKeys(fresh); made || err != nil {
-		t.Errorf("of a site of version 1: %v, %v", made, err)
-	}
-}
-
-// What sudo makes, the owner of the folder can use.
-func TestEnsureKeysForOwner(t *testing.T) {
-	need.Root(t)
-	dir, s := originalSite(t, "original")
-	if err := os.Chown(dir, 12345, 54321); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := EnsureKeys(s); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{SecretKeyFile, PublicKeyFile} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if owner, ok := ownerOf(info); !ok || owner.Uid != 12345 || owner.Gid != 54321 {
-			t.Errorf("%s is of user %d, group %d", name, owner.Uid, owner.Gid)
-		}
-	}
 }
 
 func TestWhere(t *testing.T) {

@@ -25,12 +25,6 @@ var systemName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)
 // arches are the architectures a node can have, as GOARCH values.
 var arches = []string{"amd64", "arm64"}
 
-// Limits of texts in the chooser, in bytes.
-const (
-	maxTitle       = 100
-	maxDescription = 1000
-)
-
 // folder is a system's folder, which nothing read through it leaves.
 type folder struct {
 	root *os.Root
@@ -96,7 +90,7 @@ func readSystem(c *checker, dir, shown string) (s System, title text, is systemI
 func readSystemConfig(m *mapping, f *folder) (s System, title text) {
 	title, _ = m.required("dispname", "write the name to show in the chooser: dispname: Debian 12")
 	title.value = strings.TrimSpace(title.value)
-	checkLine(m, "dispname", title, maxTitle)
+	checkLine(m, "dispname", title, catalog.MaxTitle)
 	s.Title = title.value
 	s.Description = readDescription(m)
 	s.Hidden = m.boolean("hidden", false)
@@ -128,8 +122,8 @@ func readSystemConfig(m *mapping, f *folder) (s System, title text) {
 func readDescription(m *mapping) string {
 	t := m.text("description", "")
 	t.value = strings.TrimSpace(t.value)
-	if len(t.value) > maxDescription {
-		m.check.problem(t.place, fmt.Sprintf("description is %d bytes long", len(t.value)), fmt.Sprintf("shorten it to at most %d", maxDescription))
+	if len(t.value) > catalog.MaxDescription {
+		m.check.problem(t.place, fmt.Sprintf("description is %d bytes long", len(t.value)), fmt.Sprintf("shorten it to at most %d", catalog.MaxDescription))
 	}
 	if strings.ContainsFunc(t.value, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }) {
 		m.check.problem(t.place, "description has a control character in it", "remove it")
@@ -157,6 +151,8 @@ func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool)
 	}
 	info, err := f.root.Stat(file.path)
 	switch {
+	case err != nil && f.leadsNowhere(file.path):
+		return bad("is a symbolic link to nothing", "copy the file into "+f.shown+", or correct the link")
 	case errors.Is(err, fs.ErrNotExist):
 		return bad("does not exist in "+f.shown, "copy the file there, or correct the name")
 	case errors.Is(err, fs.ErrPermission):
@@ -175,6 +171,12 @@ func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool)
 		return bad(fmt.Sprintf("can't be read (%v)", cause(err)), "make it readable for this user")
 	}
 	return file, true
+}
+
+// leadsNowhere reports whether a path is a symbolic link whose target isn't there, in the folder or out of it.
+func (f *folder) leadsNowhere(name string) bool {
+	info, err := f.root.Lstat(name)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0 && !f.exists(name)
 }
 
 // exists reports whether a path that os.Root refused names something outside of the folder.

@@ -147,7 +147,7 @@ func plainly(n ast.Node, do string) string {
 	if !ok {
 		return do
 	}
-	if s.Token.Type == token.DoubleQuoteType || s.Token.Type == token.SingleQuoteType {
+	if quoted(s) {
 		return do + ", without quotes"
 	}
 	if d, err := time.ParseDuration(s.Value); err == nil && d%time.Second == 0 {
@@ -156,7 +156,11 @@ func plainly(n ast.Node, do string) string {
 	return do
 }
 
-// trueOrFalse is plainly for true and false, in the words of older YAML.
+func quoted(s *ast.StringNode) bool {
+	return s.Token.Type == token.DoubleQuoteType || s.Token.Type == token.SingleQuoteType
+}
+
+// trueOrFalse is what to do about a text where true or false is wanted, which may be in the words of older YAML or in quotes.
 func trueOrFalse(n ast.Node) string {
 	const do = "write true or false"
 	if s, ok := n.(*ast.StringNode); ok {
@@ -166,6 +170,9 @@ func trueOrFalse(n ast.Node) string {
 		case "no", "off", "n":
 			return "write false"
 		}
+		if quoted(s) {
+			return do + ", without quotes"
+		}
 	}
-	return plainly(n, do)
+	return do
 }

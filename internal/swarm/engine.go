@@ -331,7 +331,7 @@ func (e *Engine) stats(f *entry) Stats {
 	library := f.torrent.Stats()
 	banned := e.banned.list()
 	s := Stats{Trouble: f.trouble.String(), Unreachable: f.trouble.unreachable(), Transfer: report.Transfer{
-		Size: f.layout.size() - f.store.zeros, Done: max(0, f.torrent.BytesCompleted()-f.store.zeros), Peers: library.ActivePeers,
+		Complete: f.torrent.Complete().Bool(), Size: f.layout.size() - f.store.zeros, Done: max(0, f.torrent.BytesCompleted()-f.store.zeros), Peers: library.ActivePeers,
 		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
 		Uploaded: library.BytesWrittenData.Int64(), Banned: banned[:min(len(banned), report.BannedPeers)],
 	}}

@@ -196,7 +196,7 @@ func TestGivesUp(t *testing.T) {
 	s := newSample(t, 256<<10, 1<<20)
 	node := newNode(t, "127.0.0.72")
 	src := s.source(t.TempDir())
-	src.GiveUpAfter, src.StallAfter = 500*time.Millisecond, 100*time.Millisecond
+	src.GiveUpAfter, src.StallAfter = 5*time.Second, 100*time.Millisecond
 	src.Trackers = []string{"http://127.0.0.1:1/announce"}
 	src.WebSeeds = []string{"http://127.0.0.1:1/web/"}
 	unreachable := false
@@ -260,8 +260,8 @@ func TestAnnounces(t *testing.T) {
 	tracker.mu.Lock()
 	defer tracker.mu.Unlock()
 	got := strings.Join(tracker.events, " ")
-	// "completed" may be overtaken by Close.
-	if got != "started completed stopped" && got != "started stopped" {
+	// "completed" may be overtaken by Close, or come in behind it.
+	if got = strings.Replace(got, " completed", "", 1); got != "started stopped" {
 		t.Errorf("events %q", got)
 	}
 	if want := node.addrPort(); tracker.peers[len(tracker.peers)-1].Addr() != want.Addr() {

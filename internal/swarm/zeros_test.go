@@ -117,6 +117,9 @@ func TestNothingButZeros(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.checkFiles(t, dir)
+	if got, _ := node.Stats(s.system.InfoHash); got.Percent() != 100 {
+		t.Errorf("%v %% are here: %+v", got.Percent(), got.Transfer)
+	}
 }
 
 // What lies where zeros belong, in files that were there before, is not taken for zeros.

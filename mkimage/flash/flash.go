@@ -33,6 +33,9 @@ var packed = map[string]string{"\xfd7zXZ": "xz -d", "\x1f\x8b": "gzip -d", "\x28
 // which a protective MBR (UEFI 2.10 section 5.2.3) and a hybrid ISO have too.
 func OpenImage(path string) (*Image, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; build one first: mkimage usb DIR", err)
+	}
 	if err != nil {
 		return nil, err
 	}

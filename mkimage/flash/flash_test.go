@@ -137,6 +137,9 @@ func TestOpenImage(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
 	}
+	if _, err := OpenImage("missing.img"); err == nil || !strings.Contains(err.Error(), "build one first: mkimage usb DIR") {
+		t.Errorf("a file that is not there: %v", err)
+	}
 	if _, err := OpenImage("/dev/null"); err == nil || !strings.Contains(err.Error(), "name the image first") {
 		t.Errorf("a device: %v", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/atomicfile"
 )
 
 // keep is how many parts the cache holds; each has some 5 MB.
@@ -63,10 +65,10 @@ func (c cache) put(key string, p *Part) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(c.dir, key+".stream"), p.stream); err != nil {
+	if err := atomicfile.Write(filepath.Join(c.dir, key+".stream"), p.stream, 0o644); err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(c.dir, key+".json"), b); err != nil {
+	if err := atomicfile.Write(filepath.Join(c.dir, key+".json"), b, 0o644); err != nil {
 		return err
 	}
 	return c.prune()
@@ -98,32 +100,4 @@ func (c cache) prune() error {
 		}
 	}
 	return nil
-}
-
-// writeFile writes a file so that it is there whole or not at all.
-func writeFile(path string, content []byte) error {
-	temp, err := writeTemp(path, content)
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		os.Remove(temp)
-		return err
-	}
-	return nil
-}
-
-// writeTemp writes content to a file beside path and returns its name.
-func writeTemp(path string, content []byte) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err != nil {
-		os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
 }

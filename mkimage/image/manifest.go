@@ -13,6 +13,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/renameio/v2"
+
+	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
@@ -213,21 +216,27 @@ func writeTogether(dir string, outputs []output) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	var temps []string
+	var files []*renameio.PendingFile
 	defer func() {
-		for _, t := range temps {
-			os.Remove(t) // what was moved is no longer there
+		for _, f := range files {
+			err = errors.Join(err, f.Cleanup()) // nothing for what was moved
 		}
 	}()
 	for _, o := range outputs {
-		temp, err := writeTemp(filepath.Join(dir, o.name), o.content)
+		f, err := atomicfile.Begin(filepath.Join(dir, o.name), 0o644)
 		if err != nil {
 			return err
 		}
-		temps = append(temps, temp)
+		files = append(files, f)
+		if _, err := f.Write(o.content); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
 	for i, o := range outputs {
-		if err := os.Rename(temps[i], filepath.Join(dir, o.name)); err != nil {
+		if err := atomicfile.Finish(filepath.Join(dir, o.name), files[i]); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	"github.com/boottorrent/boottorrent/internal/site"
@@ -179,7 +180,7 @@ func (m *medium) writeDisk(ctx context.Context, c media.Contents) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(m.Path, disk); err != nil {
+	if err := atomicfile.Write(m.Path, disk, 0o644); err != nil {
 		return fmt.Errorf("write the medium: %w", err)
 	}
 	return nil
@@ -187,19 +188,15 @@ func (m *medium) writeDisk(ctx context.Context, c media.Contents) error {
 
 // writeISO has the image written beside its place and moves it there.
 func (m *medium) writeISO(ctx context.Context, c media.Contents) (err error) {
-	temp, err := writeTemp(m.Path, nil)
+	f, err := atomicfile.Begin(m.Path, 0o644)
 	if err != nil {
 		return fmt.Errorf("write the medium: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(temp))
-		}
-	}()
-	if err := c.ISO(ctx, m.grub, temp); err != nil {
+	defer func() { err = errors.Join(err, f.Cleanup()) }() // nothing for what was moved
+	if err := c.ISO(ctx, m.grub, f.Name()); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, m.Path); err != nil {
+	if err := atomicfile.Finish(m.Path, f); err != nil {
 		return fmt.Errorf("write the medium: %w", err)
 	}
 	return nil

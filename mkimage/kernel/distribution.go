@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -109,14 +109,7 @@ func fetch(ctx context.Context, p aptPackage, dir, target string) error {
 
 // link points current to name, at once for whoever reads it.
 func link(dir, name string) error {
-	temp := filepath.Join(dir, fmt.Sprintf(".current-%d", os.Getpid()))
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remember the kernel %s: %w", name, err)
-	}
-	if err := os.Symlink(name, temp); err != nil {
-		return fmt.Errorf("remember the kernel %s: %w", name, err)
-	}
-	if err := os.Rename(temp, filepath.Join(dir, current)); err != nil {
+	if err := renameio.Symlink(name, filepath.Join(dir, current)); err != nil {
 		return fmt.Errorf("remember the kernel %s: %w", name, err)
 	}
 	return nil

@@ -44,6 +44,8 @@ type Summary struct {
 	Base       []string // HTTP base URLs
 	Catalog    *catalog.Catalog
 	Loaders    map[string]string
+	// NoTFTP and NoDHCP say that the site has the service on, and that it could not be had.
+	NoTFTP, NoDHCP bool
 }
 
 // LogDir is the folder, below site.StateDir, of the nodes' logs.
@@ -138,7 +140,10 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 		take: d.take,
 		ready: func(cat *catalog.Catalog) {
 			if d.Ready != nil {
-				d.Ready(Summary{Interfaces: d.on, Base: d.base, Catalog: cat, Loaders: d.loaders})
+				d.Ready(Summary{
+					Interfaces: d.on, Base: d.base, Catalog: cat, Loaders: d.loaders,
+					NoTFTP: d.sockets.noTFTP, NoDHCP: d.sockets.dhcp == nil && d.Site.DHCP.Mode != site.DHCPOff,
+				})
 			}
 		},
 	}

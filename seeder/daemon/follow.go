@@ -62,6 +62,9 @@ type outcome struct {
 
 // run publishes s, and then what becomes of it, until ctx ends.
 func (f *follower) run(ctx context.Context, s *site.Site) error {
+	if _, err := s.SecretKey(); err != nil {
+		return err // before anything is hashed
+	}
 	f.recall()
 	if f.awaitRest(ctx) {
 		f.reload()

@@ -16,7 +16,7 @@ import (
 )
 
 // oddNames are names that mean something elsewhere: in URLs, to shells, to file systems that know no case.
-var oddNames = []string{"50%", "%41", "a?b=c", "c#d", "e&f;g+h", " ", "README", "readme", "\u00fc", "u\u0308", "-rf", "'\"$(x)`", "..a", "sub/.hidden"}
+var oddNames = []string{"50%", "%41", "a?b=c", "c#d", "e&f;g+h", " ", "README", "readme", "\u00fc", "u\u0308", "-rf", "'\"$(x)`", "a..", "sub/a.hidden"}
 
 // writeLarge writes a system of n files and more, and of an image of 1 GiB in which 4 KiB were written, and returns the small files.
 func writeLarge(t *testing.T, dir string, n int) map[string]string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -47,8 +48,12 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	names := p.seedListed(p.listings.offered())
-	cat, document, err := p.encode(s, names)
+	names := p.listings.offered()
+	excluded := p.seedListed(names)
+	cat, document, err := p.encode(s, names, excluded)
+	for _, name := range names {
+		p.exclude(p.listings.get(name), excluded[name])
+	}
 	if err != nil {
 		return false, err
 	}
@@ -81,9 +86,9 @@ func same(a, b *catalog.Catalog) bool {
 	return err == nil && err2 == nil && bytes.Equal(one, other)
 }
 
-// seedListed starts the seeding of what is not seeded yet, the runtime as well, and returns the names of the systems that nodes can
-// be given.
-func (p *publisher) seedListed(names []string) (good []string) {
+// seedListed starts the seeding of what is not seeded yet, the runtime as well, and returns by name why nodes can't be given a system.
+func (p *publisher) seedListed(names []string) (excluded map[string]error) {
+	excluded = map[string]error{}
 	runtime := p.listings.find(qemuruntime.Name)
 	if runtime != nil && runtime.version != nil {
 		p.exclude(runtime, p.seed(*runtime.version))
@@ -94,11 +99,11 @@ func (p *publisher) seedListed(names []string) (good []string) {
 		if l.version.System.Launch.QEMU != nil && (runtime == nil || runtime.version == nil || runtime.excluded != "") {
 			err = fmt.Errorf("nodes need QEMU for it, which can't be given to them; see what is said of %s", qemuruntime.Name)
 		}
-		if p.exclude(l, err); err == nil {
-			good = append(good, name)
+		if err != nil {
+			excluded[name] = err
 		}
 	}
-	return good
+	return excluded
 }
 
 // exclude notes why a version is not in the catalog; nil: it is.
@@ -128,28 +133,28 @@ func (p *publisher) seed(v store.Version) error {
 	return nil
 }
 
-// encode makes the catalog of some of the systems. Those for which there is no room are left out.
-func (p *publisher) encode(s *site.Site, names []string) (*catalog.Catalog, []byte, error) {
-	cat := p.catalog(s, names)
-	if fit := cat.Fit(); fit < len(names) {
-		for _, name := range names[fit:] {
-			p.exclude(p.listings.get(name), fmt.Errorf("there is no room for it in the catalog, which has %d systems; "+
-				"offer fewer systems, or shorten descriptions and command lines", fit))
-		}
-		cat = p.catalog(s, names[:fit])
+// encode makes the catalog of the systems that are not excluded. Those for which there is no room are excluded as well.
+func (p *publisher) encode(s *site.Site, names []string, excluded map[string]error) (*catalog.Catalog, []byte, error) {
+	cat := p.catalog(s, names, excluded)
+	if left := cat.Fit(); len(left) > 0 {
+		maps.Copy(excluded, left)
+		cat = p.catalog(s, names, excluded)
 	}
 	document, err := cat.Encode()
 	return cat, document, err
 }
 
-// catalog is the catalog with some of the systems.
-func (p *publisher) catalog(s *site.Site, names []string) *catalog.Catalog {
+// catalog is the catalog with the systems that are not excluded.
+func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]error) *catalog.Catalog {
 	cat := &catalog.Catalog{
 		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second),
 		Defaults: s.Defaults, Limits: s.Limits.Node, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
 	}
 	needsQEMU := false
 	for _, name := range names {
+		if excluded[name] != nil {
+			continue
+		}
 		sys := p.listings.get(name).version.System
 		cat.Systems = append(cat.Systems, sys)
 		needsQEMU = needsQEMU || sys.Launch.QEMU != nil

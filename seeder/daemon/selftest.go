@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -24,7 +26,10 @@ func SelfTest(ctx context.Context, s *site.Site) []selftest.Finding {
 	if err == nil {
 		err = missing
 	}
-	return selftest.Run(ctx, testOf(s, on, err))
+	in := testOf(s, on, err)
+	_, err = Control{Dir: s.Dir}.Status(ctx)
+	in.Running = err == nil || errors.Is(err, fs.ErrPermission) // of another user's, the socket can't be opened
+	return selftest.Run(ctx, in)
 }
 
 // testOf is what is tested of a site that is served on some interfaces; missing says which of those it names is not there.

@@ -25,6 +25,7 @@ type sockets struct {
 	http, torrent *movingListener
 	engine        *swarm.Engine
 	tftp          *tftp.Server
+	noTFTP        bool         // its port could not be had
 	dhcp          *dhcp.Server // nil: off
 }
 
@@ -98,7 +99,7 @@ func (d *daemon) listenTFTP(s *sockets) error {
 	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: files, Log: d.Log}
 	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
-		cfg.Listen = nil
+		cfg.Listen, s.noTFTP = nil, true
 		s.tftp = tftp.New(cfg)
 		return listenError("TFTP", d.Site.Where("ports.tftp"), netip.AddrPort{}, err)
 	}

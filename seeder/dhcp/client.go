@@ -1,6 +1,7 @@
 package dhcp
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -120,8 +121,9 @@ func isRaspberryPi(req *dhcpv4.DHCPv4) bool {
 	if len(guid) != 17 || guid[0] != 0 {
 		return false
 	}
-	serial := string(guid[1:5])
-	return strings.HasPrefix(serial, "RPi") || strings.Trim(serial, "\x00\xff") != "" && strings.Repeat(serial, 4) == string(guid[1:])
+	serial := guid[1:5]
+	said := slices.ContainsFunc(serial, func(b byte) bool { return b != 0 && b != 0xff })
+	return bytes.HasPrefix(serial, []byte("RPi")) || said && bytes.Equal(bytes.Repeat(serial, 4), guid[1:])
 }
 
 // architecture reads option 93. PXE 2.1 demands it; where it is absent or garbled, the vendor class says the same:

@@ -151,6 +151,7 @@ func TestRaspberryPi(t *testing.T) {
 	for name, req := range map[string]*dhcpv4.DHCPv4{
 		"by its address": pi(net.HardwareAddr{0xb8, 0x27, 0xeb, 0x0f, 0x69, 1}, testGUID),
 		"by its serial":  pi(testMAC, serial),
+		"of high bytes":  pi(testMAC, append([]byte{0}, bytes.Repeat([]byte{0x9f, 0x83, 0xa1, 0xb2}, 4)...)),
 		"Pi 4":           pi(testMAC, append([]byte{0}, "RPi4\x03\x11\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08"...)),
 	} {
 		h := proxyHandler()

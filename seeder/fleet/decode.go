@@ -49,7 +49,7 @@ func (l *exitLines) UnmarshalJSON(text []byte) (err error) {
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (l *logLines) UnmarshalJSON(text []byte) (err error) {
-	*l, err = elements[string](text, maxLines)
+	*l, err = elements[string](text, report.MaxBatchLines)
 	return err
 }
 
@@ -119,7 +119,7 @@ func decodeReport(body io.Reader) (report.Report, error) {
 		rep.IP = ""
 	}
 	for s, limit := range map[*string]int{
-		&rep.Boot: 64, &rep.UUID: 64, &rep.Name: 253, &rep.Arch: 16, &rep.Error: 1000, &rep.System: 255, &rep.InfoHash: 40,
+		&rep.Boot: 64, &rep.UUID: 64, &rep.Name: 253, &rep.Arch: 16, &rep.Error: report.MaxError, &rep.System: 255, &rep.InfoHash: 40,
 	} {
 		*s = printable(*s, limit)
 	}
@@ -141,7 +141,7 @@ func decodeExit(e *report.Exit) error {
 	if !sensible(e.At) {
 		return fmt.Errorf("exit: at is %v, want a number that isn't negative", e.At)
 	}
-	e.System, e.Reason = printable(e.System, 255), printable(e.Reason, 1000)
+	e.System, e.Reason = printable(e.System, 255), printable(e.Reason, report.MaxError)
 	for i, line := range e.Lines {
 		e.Lines[i] = printable(line, report.ExitWidth)
 	}

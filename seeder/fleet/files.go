@@ -70,7 +70,8 @@ func halve(file string) (int64, error) {
 	return int64(len(text)), replace(file, text)
 }
 
-// replace writes a file that is whole under its name at any time.
+// replace writes a file that is whole under its name at any time. It does not wait for the disk, as package atomicfile would: a file
+// a node is written for every batch of its log, and when power fails, logs may.
 func replace(file, text string) error {
 	temp := file + ".tmp"
 	err := os.WriteFile(temp, []byte(text), 0o644)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 // pollTime is how often a log is looked at for new lines. Files are looked at rather than watched, so that it works on any file
@@ -228,7 +230,7 @@ func (w *Follower) print(f Facts) error {
 		}
 	}
 	seen.facts, seen.file = f, info
-	text, err := io.ReadAll(io.NewSectionReader(file, seen.at, maxFile+maxBatch))
+	text, err := io.ReadAll(io.NewSectionReader(file, seen.at, maxFile+report.MaxLogBody))
 	seen.at += int64(len(text))
 	seen.rest += string(text)
 	for err == nil {
@@ -245,7 +247,7 @@ func (w *Follower) print(f Facts) error {
 // after is where in a log the lines after the given one begin: 0 if it isn't there. Lines are told apart by the time that the kernel
 // gave them.
 func after(file io.ReaderAt, line string) (int64, error) {
-	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxFile+maxBatch))
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxFile+report.MaxLogBody))
 	line = "\n" + line + "\n" // the log's first line, which says what was dropped, is never it
 	if at := strings.LastIndex(string(text), line); at >= 0 {
 		return int64(at + len(line)), err

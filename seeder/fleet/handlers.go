@@ -3,16 +3,11 @@ package fleet
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 
+	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
-)
-
-const (
-	// maxReport is the size of a report in bytes. A real one has about 600, and the largest with each "<" written as \u003c some 30,000.
-	maxReport = 32 << 10
-	// maxBatch is the size of a batch of log lines in bytes.
-	maxBatch = 512 << 10
 )
 
 // post reports whether a request is a POST, and answers it if it isn't.
@@ -26,9 +21,9 @@ func post(w http.ResponseWriter, r *http.Request, otherwise string) bool {
 }
 
 // refused answers a body that can't be taken.
-func (f *Fleet) refused(w http.ResponseWriter, r *http.Request, err error, limit string) {
+func (f *Fleet) refused(w http.ResponseWriter, r *http.Request, err error) {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		http.Error(w, "the body is larger than "+limit, http.StatusRequestEntityTooLarge)
+		http.Error(w, fmt.Sprintf("the body is larger than %d KiB", tooLarge.Limit>>10), http.StatusRequestEntityTooLarge)
 		return
 	}
 	f.log.Debug("report or log refused", "client", r.RemoteAddr, "err", err)
@@ -36,15 +31,15 @@ func (f *Fleet) refused(w http.ResponseWriter, r *http.Request, err error, limit
 }
 
 // ReportHandler takes a report.Report as JSON by POST: 204 if it was taken, 400 with the reason if it can't be, 413 if
-// it is larger than 32 KiB.
+// it is larger than report.MaxBody.
 func (f *Fleet) ReportHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !post(w, r, "send a report by POST") {
 			return
 		}
-		rep, err := decodeReport(http.MaxBytesReader(w, r.Body, maxReport))
+		rep, err := decodeReport(http.MaxBytesReader(w, r.Body, report.MaxBody))
 		if err != nil {
-			f.refused(w, r, err, "32 KiB")
+			f.refused(w, r, err)
 			return
 		}
 		from := addrOf(r.RemoteAddr)
@@ -85,15 +80,15 @@ func (f *Fleet) ListHandler() http.Handler {
 }
 
 // LogHandler takes a report.Log as JSON by POST: 204 if it was taken, 400 with the reason if it can't be, 413 if it is larger
-// than 512 KiB, 503 if there is no room on the disk just now.
+// than report.MaxLogBody, 503 if there is no room on the disk just now.
 func (f *Fleet) LogHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !post(w, r, "send lines by POST; to read them: seeder logs") {
 			return
 		}
-		l, err := decodeLog(http.MaxBytesReader(w, r.Body, maxBatch))
+		l, err := decodeLog(http.MaxBytesReader(w, r.Body, report.MaxLogBody))
 		if err != nil {
-			f.refused(w, r, err, "512 KiB")
+			f.refused(w, r, err)
 			return
 		}
 		if err := f.logs.add(l, addrOf(r.RemoteAddr), f.Name(l.MAC), f.cfg.Now()); err != nil {

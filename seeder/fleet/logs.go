@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// maxLines bounds a batch, maxLine a line in bytes.
-	maxLines = 1000
-	maxLine  = 1000
 	// maxFile is how long a node's log may become, in bytes; then the older half goes.
 	maxFile = 4 << 20
 	// minCost is what a node's log counts at least, in bytes: it bounds the number of files too.
@@ -116,7 +113,7 @@ func (s *logs) add(l report.Log, from netip.Addr, name string, now time.Time) er
 		fmt.Fprintf(text, "... %d lines are missing here ...\n", l.First-n.Next)
 	}
 	for _, line := range l.Lines[min(max(n.Next-l.First, 0), int64(len(l.Lines))):] { // what has not come before
-		text.WriteString(printable(line, maxLine) + "\n")
+		text.WriteString(printable(line, report.MaxLine) + "\n")
 	}
 	n.Next = max(n.Next, l.First+int64(len(l.Lines)))
 	n.Started = earliest(n.Started, started(l.Lines, now))

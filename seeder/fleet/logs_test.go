@@ -93,8 +93,8 @@ func TestLogRefused(t *testing.T) {
 		"no boot":        {`{"mac":"52:54:00:00:00:01","lines":["a"]}`, 400},
 		"a long boot":    {`{"mac":"52:54:00:00:00:01","boot":"` + strings.Repeat("x", 65) + `"}`, 400},
 		"before it":      {`{"mac":"52:54:00:00:00:01","boot":"x","first":-1}`, 400},
-		"too many lines": {`{"mac":"52:54:00:00:00:01","boot":"x","lines":[` + strings.Repeat(`"",`, maxLines) + `""]}`, 400},
-		"too large":      {`{"mac":"` + strings.Repeat("x", maxBatch) + `"}`, 413},
+		"too many lines": {`{"mac":"52:54:00:00:00:01","boot":"x","lines":[` + strings.Repeat(`"",`, report.MaxBatchLines) + `""]}`, 400},
+		"too large":      {`{"mac":"` + strings.Repeat("x", report.MaxLogBody) + `"}`, 413},
 	} {
 		if got := send(s, tt.body); got != tt.code {
 			t.Errorf("%s: %d, want %d", name, got, tt.code)

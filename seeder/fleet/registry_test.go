@@ -221,7 +221,7 @@ func TestReportRefused(t *testing.T) {
 		"unknown duration":   {start + `,"durations":{"dance":2}}`, 400, "dance"},
 		"exit code":          {start + `,"exit":{"system":"x","code":256}}`, 400, "exit: code 256"},
 		"exit time":          {start + `,"exit":{"system":"x","at":-1}}`, 400, "exit: at"},
-		"too long":           {start + `,"error":"` + strings.Repeat("x", maxReport) + `"}`, 413, "32 KiB"},
+		"too long":           {start + `,"error":"` + strings.Repeat("x", report.MaxBody) + `"}`, 413, "32 KiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
@@ -110,14 +111,14 @@ func (i *Installation) make(ctx context.Context, dir, at, modules string) (facts
 	if err != nil {
 		return f, err
 	}
-	if err := os.WriteFile(filepath.Join(temp, factsFile), body, 0o644); err != nil {
+	if err := atomicfile.Write(filepath.Join(temp, factsFile), body, 0o644); err != nil {
 		return f, err
 	}
 	if err := os.Chmod(temp, 0o755); err != nil {
 		return f, err
 	}
 	// What is there is not whole, or it would have been taken.
-	return f, errors.Join(os.RemoveAll(at), os.Rename(temp, at))
+	return f, errors.Join(os.RemoveAll(at), os.Rename(temp, at), atomicfile.SyncFolder(dir))
 }
 
 // removeOthers removes earlier runtimes, and what an interrupted packing left.

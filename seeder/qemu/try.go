@@ -80,7 +80,7 @@ func trial(sys site.System) (words []string, ok bool) {
 		words = append(words, expanded)
 	}
 	opts, _ := qemuargs.Parse(words).WithoutKVM()
-	if slices.ContainsFunc(opts, dependsOnMachine) {
+	if slices.ContainsFunc(opts, dependsOnMachine) || slices.ContainsFunc(opts.Files(), elsewhere) {
 		return nil, false
 	}
 	memory := opts.Has("numa", "object", "mem-path") // whose sizes belong to that of -m
@@ -109,10 +109,22 @@ func leftOut(o qemuargs.Option) bool {
 		"mon", "qmp", "qmp-pretty", "vnc", "spice", "D", "d", "trace", "pidfile", "gdb", "s", "incoming", "loadvm", "name", "mem-prealloc"}, o.Name)
 }
 
+// elsewhere says that a disk image is on another machine (nbd:, http:), which only nodes may reach.
+func elsewhere(f qemuargs.File) bool { return f.Image && len(qemuargs.Local(f.Name)) == 0 }
+
+// remoteDrivers are the drivers of QEMU's block layer for images on other machines.
+var remoteDrivers = []string{"nbd", "http", "https", "ftp", "ftps", "ssh", "iscsi", "nfs", "rbd", "gluster"}
+
 // dependsOnMachine says that an option can be tried on a node only, or would write here.
 func dependsOnMachine(o qemuargs.Option) bool {
-	for _, word := range []string{"vfio", "/dev/", "host_device", "host_cdrom", "usb-host", "vhost", "tap", "bridge", "memory-backend-file", "filter-dump", "socket", "listen"} {
+	for _, word := range []string{"vfio", "/dev/", "host_device", "host_cdrom", "usb-host", "vhost", "tap", "bridge", "memory-backend-file", "filter-dump",
+		"socket", "listen", "addr.type=", "l2tpv3", "vde"} {
 		if strings.Contains(o.Value, word) {
+			return true
+		}
+	}
+	for _, key := range []string{"driver", "file.driver", "format"} {
+		if driver, _ := qemuargs.Property(o.Value, key); o.Name == "drive" && slices.Contains(remoteDrivers, driver) {
 			return true
 		}
 	}

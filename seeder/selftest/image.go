@@ -38,6 +38,24 @@ func (in Input) image() []Finding {
 	return l.found
 }
 
+// key looks whether the catalog can be signed. Of keys that can't be used the site's own check tells.
+func (in Input) key() []Finding {
+	l := &list{about: "key"}
+	secret := filepath.Join(in.Site.Dir, site.SecretKeyFile)
+	_, err := in.Site.PublicKey()
+	if in.Site.Original && errors.Is(err, fs.ErrNotExist) {
+		return nil // both are made at the first start
+	}
+	switch _, err := in.Site.SecretKey(); {
+	case errors.Is(err, fs.ErrNotExist):
+		l.problem(secret+" does not exist, so no catalog can be signed, and the site can't be served",
+			"restore it from a backup, or see what 'seeder key "+shellquote.Join(in.Site.Dir)+"' can do")
+	case errors.Is(err, fs.ErrPermission):
+		l.note(secret+" can't be read by this user, so whether a catalog can be signed could not be tested", "run this as the user that serves the site")
+	}
+	return l.found
+}
+
 // builtIn compares what of the site is in the image with what it is now.
 func (in Input) builtIn(l *list, made *image.Made, build string) {
 	if made.SitePart == nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -98,6 +99,9 @@ func (in Input) dhcpServers(ctx context.Context) []Finding {
 // judge tells what the DHCP servers on an interface mean.
 func (in Input) judge(l *list, i dhcp.Interface, servers []netip.Addr, err error) {
 	proxy := in.Site.DHCP.Mode == site.DHCPProxy
+	if in.Running && !proxy {
+		servers = slices.DeleteFunc(servers, func(s netip.Addr) bool { return s == i.Addr.Addr() })
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		l.note(fmt.Sprintf("whether another DHCP server is on %s could not be tested", i.Name), "run this as root to have it tested")
@@ -130,19 +134,22 @@ func (in Input) ports() []Finding {
 	if in.Serving {
 		return l.found
 	}
+	if in.Running {
+		l.note("this site's seeder is running, so that its ports are not free", "stop it first to have all ports tested")
+	}
 	p := in.Site.Ports
 	for _, i := range in.Interfaces {
 		at := func(n uint16) netip.AddrPort { return netip.AddrPortFrom(i.Addr.Addr(), n) }
-		l.try("tcp", at(p.HTTP), "HTTP", "", orElse("set another one with "+in.Site.Where("ports.http")))
-		l.try("tcp", at(p.Torrent), "BitTorrent", "", orElse("set another one with "+in.Site.Where("ports.torrent")))
+		in.try(l, "tcp", at(p.HTTP), "HTTP", "", orElse("set another one with "+in.Site.Where("ports.http")))
+		in.try(l, "tcp", at(p.Torrent), "BitTorrent", "", orElse("set another one with "+in.Site.Where("ports.torrent")))
 		if p.TFTP != 0 {
-			l.try("udp", at(p.TFTP), "TFTP", "", tftp.Remedy)
+			in.try(l, "udp", at(p.TFTP), "TFTP", "", tftp.Remedy)
 		}
 		switch in.Site.DHCP.Mode {
 		case site.DHCPServer:
-			l.try("udp", netip.AddrPortFrom(netip.IPv4Unspecified(), 67), "DHCP", i.Name, orElse("set dhcp: mode: proxy, to work beside it"))
+			in.try(l, "udp", netip.AddrPortFrom(netip.IPv4Unspecified(), 67), "DHCP", i.Name, orElse("set dhcp: mode: proxy, to work beside it"))
 		case site.DHCPProxy:
-			l.try("udp", at(4011), "PXE", i.Name, orElse(""))
+			in.try(l, "udp", at(4011), "PXE", i.Name, orElse(""))
 		}
 	}
 	return l.found
@@ -164,7 +171,7 @@ func orElse(or string) func(*port.Process, uint16) string {
 
 // try opens a port and closes it. device is the interface whose port it is; empty: the address alone counts. remedy is what to do
 // about the process that has it, nil if it isn't known.
-func (l *list) try(network string, at netip.AddrPort, service, device string, remedy func(*port.Process, uint16) string) {
+func (in Input) try(l *list, network string, at netip.AddrPort, service, device string, remedy func(*port.Process, uint16) string) {
 	err := open(network, at, device)
 	switch {
 	case err == nil:
@@ -173,8 +180,8 @@ func (l *list) try(network string, at netip.AddrPort, service, device string, re
 			"run this as root to have it tested")
 	case errors.Is(err, syscall.EADDRINUSE):
 		who := port.Owner(network, at)
-		if who != nil && who.Name == "seeder" {
-			return // it serves already
+		if in.Running && (who == nil || who.Name == "seeder") {
+			return // it serves the site already; of another user's process, or one with capabilities, nothing is known
 		}
 		name := "another program"
 		if who != nil {

@@ -30,7 +30,7 @@ const (
 // Finding is one thing that the self-test found.
 type Finding struct {
 	Severity Severity `json:"severity"`
-	// About is the part: image, network, dhcp, ports, loaders, qemu or disk.
+	// About is the part: key, image, network, dhcp, ports, loaders, qemu or disk.
 	About string `json:"about"`
 	// What is wrong, with what comes of it, and what to Do.
 	What string `json:"what"`
@@ -53,6 +53,8 @@ type Input struct {
 	Release, Revision string
 	// Serving says that this process serves the site already, so that the ports are its own.
 	Serving bool
+	// Running says that another process on this machine serves the site, so that it may have the ports, and be a DHCP server here.
+	Running bool
 	// Lost says why services could not be had that the site is served without.
 	Lost []error
 	// Wait is how long other DHCP servers are waited for; 0: they are not looked for.
@@ -64,7 +66,7 @@ func Run(ctx context.Context, in Input) []Finding {
 	servers := make(chan []Finding, 1)
 	go func() { servers <- in.dhcpServers(ctx) }()
 	var found []Finding
-	for _, part := range []func() []Finding{in.image, in.loaders, func() []Finding { return in.qemu(ctx) }, in.network, in.dhcp, in.ports, in.disk} {
+	for _, part := range []func() []Finding{in.key, in.image, in.loaders, func() []Finding { return in.qemu(ctx) }, in.network, in.dhcp, in.ports, in.disk} {
 		found = append(found, part()...)
 	}
 	return append(found, <-servers...)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
@@ -143,6 +145,23 @@ func on(name, addr string, index int) dhcp.Interface {
 	return dhcp.Interface{Name: name, Index: index, Addr: netip.MustParsePrefix(addr)}
 }
 
+// Without its secret key a site can't be served, and serve and check say so alike.
+func TestKey(t *testing.T) {
+	s := newSite(t)
+	in := Input{Site: s}
+	expect(t, "both keys", in.key())
+	if err := os.Remove(filepath.Join(s.Dir, site.SecretKeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "the secret key is lost", in.key(), "problem: "+filepath.Join(s.Dir, site.SecretKeyFile)+" does not exist, so no catalog can be signed")
+	s.Original = true
+	expect(t, "an original's secret key is lost", in.key(), "problem: ")
+	if err := os.Remove(filepath.Join(s.Dir, site.PublicKeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "an original's first start", in.key())
+}
+
 func TestNetwork(t *testing.T) {
 	eth, wlan, docker := on("eth0", "10.0.0.1/24", 2), on("wlan0", "192.168.1.7/24", 3), on("docker0", "172.17.0.1/16", 4)
 	in := Input{Site: &site.Site{}, Interfaces: []dhcp.Interface{wlan}, All: []dhcp.Interface{on("lo", "127.0.0.1/8", 1), eth, wlan, docker}}
@@ -180,6 +199,9 @@ func TestOtherDHCPServers(t *testing.T) {
 		Input{Site: &site.Site{DHCP: site.DHCP{Mode: c.mode}}}.judge(l, eth, c.servers, c.err)
 		expect(t, fmt.Sprint(c.mode, c.servers, c.err), l.found, c.want...)
 	}
+	l := &list{about: "dhcp"}
+	Input{Site: &site.Site{DHCP: site.DHCP{Mode: site.DHCPServer}}, Running: true}.judge(l, eth, []netip.Addr{eth.Addr.Addr(), router[0]}, nil)
+	expect(t, "the site's own seeder is no other server", l.found, "problem: another DHCP server hands out addresses on eth0, too: 10.0.0.254; ")
 }
 
 // A port that somebody has is told with who has it, and with what can be done: another port where machines don't mind.
@@ -203,10 +225,72 @@ func TestPorts(t *testing.T) {
 	if found := in.ports(); !strings.Contains(found[0].Do, "or set another one with ports.http") || strings.Contains(found[2].Do, "another one") {
 		t.Errorf("what to do: %q, %q", found[0].Do, found[2].Do)
 	}
+	in.Running = true
+	const running = "note: this site's seeder is running"
+	expect(t, "taken, and the seeder runs without", in.ports(), running, name, name, name)
+	restore := disown(t, tcp.(*net.TCPListener))
+	expect(t, "taken by somebody this user may not know", in.ports(), running, name)
+	in.Running = false
+	expect(t, "taken by somebody this user may not know, with no seeder", in.ports(), "problem: another program has TCP port", "problem: another", name)
+	in.Running = true
+	restore()
+	callMyself(t, "seeder")
+	expect(t, "those of the site's own seeder", in.ports(), running)
+	in.Running = false
+	expect(t, "those of another site's seeder", in.ports(), "problem: seeder (pid ", "problem: seeder", "problem: seeder")
 	in.Serving = true
 	expect(t, "our own", in.ports())
 	in.Lost = []error{errors.New("TFTP: dnsmasq has port 69; stop it")}
 	expect(t, "one that could not be had", in.ports(), "problem: served without TFTP: dnsmasq has port 69; stop it; then start")
+}
+
+// disown takes a listening socket from all processes, as if it were that of another user's, until restore is called: it is on its way
+// through a unix socket meanwhile (SCM_RIGHTS of unix(7)).
+func disown(t *testing.T, l *net.TCPListener) (restore func()) {
+	t.Helper()
+	file, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
+	if err := unix.Sendmsg(pair[0], []byte("l"), unix.UnixRights(int(file.Fd())), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(file.Close(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		rights := make([]byte, unix.CmsgSpace(4))
+		_, n, _, _, err := unix.Recvmsg(pair[1], make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages, err := unix.ParseSocketControlMessage(rights[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		fds, err := unix.ParseUnixRights(&messages[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fds[0]) })
+	}
+}
+
+// callMyself gives this process another name until the test ends.
+func callMyself(t *testing.T, name string) {
+	t.Helper()
+	const comm = "/proc/self/comm"
+	before, err := os.ReadFile(comm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, comm, name)
+	t.Cleanup(func() { write(t, comm, string(before)) })
 }
 
 func TestDisk(t *testing.T) {

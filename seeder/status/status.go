@@ -32,6 +32,14 @@ const (
 	Unfinished State = "unfinished"
 )
 
+// Words says a state to a person, who may have to do something about it.
+func (s State) Words() string {
+	if s == Manual {
+		return "has changed, and waits for 'seeder publish'"
+	}
+	return string(s)
+}
+
 // Site is the status of a site.
 type Site struct {
 	// Problems are those of the site as a whole, and those between systems. They stop no system.
@@ -50,14 +58,4 @@ type System struct {
 	InfoHash *catalog.InfoHash `json:"infohash,omitempty"`
 	// Problems say what is wrong and what to do, each as file:line:col: what; do, or as the words of a failed import.
 	Problems []string `json:"problems,omitempty"`
-}
-
-// Troubled are the systems with problems.
-func (s Site) Troubled() (troubled []System) {
-	for _, sys := range s.Systems {
-		if len(sys.Problems) > 0 {
-			troubled = append(troubled, sys)
-		}
-	}
-	return troubled
 }

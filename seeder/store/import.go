@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
@@ -199,18 +200,10 @@ func (s *Store) commit(temp string, src *source, h catalog.InfoHash, r *record) 
 	if err := os.Rename(temp, filepath.Join(s.dir, h.String())); err != nil {
 		return err
 	}
-	if err := syncFolder(s.dir); err != nil {
+	if err := atomicfile.SyncFolder(s.dir); err != nil {
 		return err
 	}
 	return s.index.put(src.system, o, *r)
-}
-
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 func metainfo(name string, r record, announce []string) ([]byte, catalog.InfoHash, error) {

@@ -46,7 +46,7 @@ func first() {
 	if err != nil {
 		fail("%v", err)
 	}
-	free, err := launch.Available()
+	free, err := launch.RoomAt("/")
 	if err != nil {
 		fail("%v", err)
 	}
