@@ -45,7 +45,7 @@ type commandLine struct {
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
 	Version    cli.VersionCmd            `cmd:"" help:"Print the version."`
 
-	flags       `embed:""`
+	flags       `embed:"" group:"When an image is built (build, usb, iso):"`
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -40,10 +41,10 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 		n += showStatus(ctx, s, term)
 	}
 	if n > 0 {
-		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, count(n, "problem"), s.Name, count(len(s.Systems)-len(room), "system"))
+		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, text.Count(n, "problem"), s.Name, text.Count(len(s.Systems)-len(room), "system"))
 		return cli.ErrReported
 	}
-	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, count(len(s.Systems), "system"))
+	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, text.Count(len(s.Systems), "system"))
 	return err
 }
 

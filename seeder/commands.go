@@ -11,6 +11,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
 )
 
@@ -45,7 +46,7 @@ Next: put a system into %s, then
 func load(dir string, term terminal) (*site.Site, error) {
 	s, problems := site.Load(dir)
 	if s == nil {
-		fmt.Fprintf(term.Err, "%v\n%s: %s\n", problems, dir, count(len(problems), "problem"))
+		fmt.Fprintf(term.Err, "%v\n%s: %s\n", problems, dir, text.Count(len(problems), "problem"))
 		return nil, cli.ErrReported
 	}
 	for _, p := range s.AllProblems() {
@@ -128,7 +129,7 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 		fmt.Fprintf(w, "  %-10s %-18s %s  DHCP: %s  TFTP: %s  BitTorrent: %d\n",
 			i.Name, i.Addr, sum.Base[n], dhcpMode(s, sum), tftpPort(s, sum), s.Ports.Torrent)
 	}
-	fmt.Fprintf(w, "and offers %s\n", count(len(sum.Catalog.Systems), "system"))
+	fmt.Fprintf(w, "and offers %s\n", text.Count(len(sum.Catalog.Systems), "system"))
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
 	for _, sys := range sum.Catalog.Systems {
 		mark := ""
@@ -161,12 +162,4 @@ func tftpPort(s *site.Site, sum daemon.Summary) string {
 		return notServed
 	}
 	return strconv.Itoa(int(s.Ports.TFTP))
-}
-
-// count is a number of things in words.
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

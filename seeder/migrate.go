@@ -8,6 +8,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/text"
 )
 
 type migrateCmd struct {
@@ -18,7 +19,7 @@ type migrateCmd struct {
 func (c migrateCmd) Run(term terminal) error {
 	m, err := site.Migrate(c.Dir)
 	if problems := (site.Problems)(nil); errors.As(err, &problems) {
-		fmt.Fprintf(term.Err, "%v\n%s: %s\n", err, c.Dir, count(len(problems), "problem"))
+		fmt.Fprintf(term.Err, "%v\n%s: %s\n", err, c.Dir, text.Count(len(problems), "problem"))
 		return cli.ErrReported
 	}
 	if err != nil {

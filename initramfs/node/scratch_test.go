@@ -14,8 +14,7 @@ import (
 // What a boot that was killed left mounted, one in the other and under names with spaces, is taken away; what is beside it stays.
 func TestClearScratch(t *testing.T) {
 	need.Namespaces(t) // to mount
-	n := &Node{}
-	n.Systems = t.TempDir()
+	n := &download{systems: t.TempDir()}
 	inner := filepath.Join(n.scratch(), "over lay", "in\tside")
 	beside := n.scratch() + "2"
 	for _, dir := range []string{filepath.Dir(inner), inner, beside} { // inner is made in the file system of the one before

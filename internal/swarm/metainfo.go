@@ -60,12 +60,7 @@ func EncodeMetainfo(name string, files []FileEntry, pieceLength int64, pieces []
 	if mi.InfoBytes, err = bencode.Marshal(info); err != nil {
 		return nil, h, fmt.Errorf("make torrent of %q: %w", name, err)
 	}
-	if len(announce) > 0 {
-		mi.Announce = announce[0]
-	}
-	if len(announce) > 1 {
-		mi.AnnounceList = metainfo.AnnounceList{announce}
-	}
+	setTrackers(&mi, announce)
 	if torrent, err = bencode.Marshal(mi); err != nil {
 		return nil, h, fmt.Errorf("make torrent of %q: %w", name, err)
 	}
@@ -74,6 +69,30 @@ func EncodeMetainfo(name string, files []FileEntry, pieceLength int64, pieces []
 			name, len(torrent), catalog.MaxTorrent)
 	}
 	return torrent, catalog.InfoHash(mi.HashInfoBytes()), nil
+}
+
+// WithTrackers returns a metainfo file that names these trackers, as [EncodeMetainfo] writes them, and no others.
+func WithTrackers(torrent []byte, announce []string) ([]byte, error) {
+	var mi metainfo.MetaInfo
+	if err := bencode.Unmarshal(torrent, &mi); err != nil {
+		return nil, fmt.Errorf("is not a torrent file: %w", err)
+	}
+	setTrackers(&mi, announce)
+	changed, err := bencode.Marshal(mi)
+	if err == nil && len(changed) > catalog.MaxTorrent {
+		err = fmt.Errorf("with its trackers it has %d bytes, and nodes read %d", len(changed), catalog.MaxTorrent)
+	}
+	return changed, err
+}
+
+func setTrackers(mi *metainfo.MetaInfo, announce []string) {
+	mi.Announce, mi.AnnounceList = "", nil
+	if len(announce) > 0 {
+		mi.Announce = announce[0]
+	}
+	if len(announce) > 1 {
+		mi.AnnounceList = metainfo.AnnounceList{announce}
+	}
 }
 
 // CheckMetainfo reports whether torrent is the one that the catalog's entry sys and the list of its files speak of: its

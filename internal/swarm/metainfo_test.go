@@ -51,6 +51,10 @@ func TestEncodeMetainfoGolden(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("got %q\nwant %q (-update writes it anew)", got, want)
 	}
+	if again, err := WithTrackers(got, []string{"http://192.0.2.9/announce"}); err != nil || bytes.Contains(again, []byte("6969")) ||
+		!bytes.HasPrefix(again, []byte("d8:announce25:http://192.0.2.9/announce10:created by")) || !bytes.HasSuffix(again, got[bytes.Index(got, []byte("4:info")):]) {
+		t.Errorf("with another tracker: %v, %q", err, again)
+	}
 	if want := sha1.Sum(got[bytes.Index(got, []byte("4:info"))+6 : len(got)-1]); h != want {
 		t.Errorf("infohash %s, want %x", h, want)
 	}

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,8 @@ type Options struct {
 	Progress store.Progress
 	// Quiet is how long nothing must happen in a system's folder before it is published; zero: watch.Quiet.
 	Quiet time.Duration
+	// Retry is when to try again to store what could not be stored; zero: after a minute.
+	Retry time.Duration
 	// Ready is called once, when everything listens and the catalog is published; may be nil.
 	Ready func(Summary)
 }
@@ -137,7 +140,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname})
 	d.follower = &follower{
 		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move),
-		take: d.take,
+		take: d.take, retryAfter: cmp.Or(d.Retry, retryAfter),
 		ready: func(cat *catalog.Catalog) {
 			if d.Ready != nil {
 				d.Ready(Summary{

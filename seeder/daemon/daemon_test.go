@@ -88,7 +88,7 @@ func start(t *testing.T, s *site.Site) *running {
 	r := &running{t: t, dir: s.Dir, log: &logged{more: make(chan struct{})}}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), r.log), nil))
 	go func() {
-		ended <- Run(ctx, Options{Site: s, Log: log, Quiet: 100 * time.Millisecond, Ready: func(sum Summary) { ready <- sum }})
+		ended <- Run(ctx, Options{Site: s, Log: log, Quiet: 100 * time.Millisecond, Retry: 200 * time.Millisecond, Ready: func(sum Summary) { ready <- sum }})
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -278,7 +278,7 @@ func TestUnseededVersionsLeaveTheDisk(t *testing.T) {
 	c := newClocked(t)
 	c.release('a')
 	writeSystem(t, c.site.Dir, "two", 'b')
-	v, err := c.store.Import(t.Context(), load(t, c.site).Systems[1], nil, nil)
+	v, err := c.store.Import(t.Context(), load(t, c.site).Systems[1], nil)
 	must(t, err)
 	leftover := filepath.Join(c.site.Dir, site.StateDir, "tmp-half")
 	must(t, os.MkdirAll(leftover, 0o755))
@@ -286,6 +286,29 @@ func TestUnseededVersionsLeaveTheDisk(t *testing.T) {
 	for _, path := range []string{v.Dir, leftover} {
 		if _, err := os.Stat(path); !os.IsNotExist(err) {
 			t.Errorf("%s is still there: %v", path, err)
+		}
+	}
+}
+
+// What has just been stored, and is not listed yet, is no leftover.
+func TestStoredIsKeptUntilListed(t *testing.T) {
+	t.Parallel()
+	c := newClocked(t)
+	c.release('a')
+	writeSystem(t, c.site.Dir, "two", 'b')
+	c.reload()
+	c.next(t.Context())
+	o := <-c.done
+	c.pass(retireCheck)
+	c.finish(o)
+	cat := c.settle()
+	if len(cat.Systems) != 2 {
+		state, why := c.state("two")
+		t.Errorf("two is %s: %s", state, why)
+	}
+	for _, sys := range cat.Systems {
+		if !c.offered(sys) {
+			t.Errorf("%s is not offered", sys.Name)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -26,6 +27,8 @@ type follower struct {
 	dir      string
 	watcher  *watch.Watcher
 	progress store.Progress
+	// retryAfter is when to try again; see the constant.
+	retryAfter time.Duration
 	// take is told of each site that was read and is published from now on, ready of the first catalog.
 	take  func(*site.Site)
 	ready func(*catalog.Catalog)
@@ -72,7 +75,7 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 	if f.site == nil {
 		f.consider(s)
 	}
-	tick := time.NewTicker(retireCheck)
+	tick := time.NewTicker(min(retireCheck, f.retryAfter))
 	defer tick.Stop()
 	for {
 		f.next(ctx)
@@ -109,7 +112,7 @@ func (f *follower) stop() error {
 // recall lists what was published before the last restart: it can be given until the site has been read, and after that where a folder
 // has problems.
 func (f *follower) recall() {
-	lasts, versions, err := f.store.Lasts(f.announce)
+	lasts, versions, err := f.store.Lasts()
 	if err != nil {
 		f.log.Warn("what was published before is not known", "err", err)
 		return
@@ -140,6 +143,8 @@ func (f *follower) awaitRest(ctx context.Context) (waited bool) {
 func (f *follower) reload() {
 	s, problems := site.Load(f.dir)
 	if s == nil {
+		systems := filepath.Join(f.dir, site.SystemsDir) + string(filepath.Separator)
+		problems = slices.DeleteFunc(problems, func(p site.Problem) bool { return strings.HasPrefix(p.File, systems) }) // they stop no site
 		f.listings.siteProblems(problems, "what was offered before stays")
 		return
 	}
@@ -159,8 +164,7 @@ func (f *follower) consider(s *site.Site) {
 		if f.listings.get(qemuruntime.Name).version == nil {
 			f.listings.set(qemuruntime.Name, status.Storing)
 		}
-		announce := f.announce
-		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, announce) })
+		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s) })
 	}
 	for _, b := range s.Broken {
 		present[b.Name] = true
@@ -209,7 +213,7 @@ func (f *follower) unfinished(name string) {
 
 // considerSystem decides what is to be done about a system that is whole and at rest.
 func (f *follower) considerSystem(sys site.System) {
-	v, stored, err := f.store.Find(sys, f.announce)
+	v, stored, err := f.store.Find(sys)
 	switch {
 	case err != nil:
 		f.listings.wrong(sys.Name, err.Error())
@@ -219,9 +223,8 @@ func (f *follower) considerSystem(sys site.System) {
 		f.list(store.Last{System: sys, InfoHash: v.System.InfoHash}, v)
 	default:
 		f.listings.set(sys.Name, status.Storing)
-		announce := f.announce
 		f.enqueue(sys.Name, func(ctx context.Context) (store.Last, store.Version, error) {
-			v, err := f.store.Import(ctx, sys, announce, f.progress)
+			v, err := f.store.Import(ctx, sys, f.progress)
 			return store.Last{System: sys, InfoHash: v.System.InfoHash}, v, err
 		})
 	}
@@ -273,7 +276,7 @@ func (f *follower) next(ctx context.Context) {
 		return
 	}
 	t := f.queue[0]
-	f.queue, f.running = f.queue[1:], t
+	f.queue, f.running, f.storing = f.queue[1:], t, true
 	taskCtx, cancel := context.WithCancel(ctx)
 	t.cancel = cancel
 	go func() {
@@ -285,7 +288,7 @@ func (f *follower) next(ctx context.Context) {
 
 // finish lists what was stored, or what kept it from being stored.
 func (f *follower) finish(o outcome) {
-	f.running, f.dirty = nil, true
+	f.running, f.storing, f.dirty = nil, false, true
 	_, restless := f.watcher.Restless()[o.name]
 	switch {
 	case !f.listings.has(o.name) || errors.Is(o.err, context.Canceled):
@@ -296,7 +299,7 @@ func (f *follower) finish(o outcome) {
 		// What was stored is not what was checked. It is told of again.
 	case o.err != nil:
 		f.listings.wrong(o.name, o.err.Error())
-		f.listings.get(o.name).retry = f.now().Add(retryAfter)
+		f.listings.get(o.name).retry = f.now().Add(f.retryAfter)
 	default:
 		f.list(o.last, o.version)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
 // What is under oss/ while the seeder runs is what it offers; an old version stays to be had for those who are at it, even
@@ -77,8 +78,15 @@ func TestConfigurationIsPickedUp(t *testing.T) {
 	if c := r.catalog(); c.Defaults.System != "" || c.Defaults.Timeout != 4 {
 		t.Errorf("with a default that isn't there %+v", c.Defaults)
 	}
+	must(t, os.Mkdir(r.system("broken"), 0o755))
+	must(t, os.WriteFile(filepath.Join(r.system("broken"), site.SystemFile), []byte("method: kexec\n"), 0o644))
+	r.awaitState("broken", status.LeftOut)
 	write("timeout: many\n")
 	r.awaitLog("what was offered before stays", "boottorrent.yaml:6:10", "timeout must be a whole number")
+	now, err := Control{Dir: s.Dir}.Status(t.Context())
+	if err != nil || len(now.Problems) != 1 || !strings.Contains(now.Problems[0], "boottorrent.yaml:6:10") {
+		t.Errorf("problems of the site are %q, %v; want that of boottorrent.yaml, and no system's", now.Problems, err)
+	}
 	if c := r.catalog(); c.Defaults.Timeout != 4 {
 		t.Errorf("defaults after a mistake %+v", c.Defaults)
 	}

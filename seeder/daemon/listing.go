@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -27,6 +28,8 @@ type listing struct {
 	state    status.State
 	since    time.Time
 	problems []string
+	// told is what was logged last of state and problems: that something is being stored once more is no news.
+	told string
 	// excluded is why the version can't be in the catalog; empty if it can.
 	excluded string
 	// retry is when to try again what failed for no fault of the folder's; zero: not before it changes.
@@ -96,7 +99,11 @@ func (l *listings) remove(name string) {
 func (l *listings) set(name string, state status.State, problems ...string) {
 	s := l.get(name)
 	l.mu.Lock()
-	same := s.state == state && slices.Equal(s.problems, problems)
+	news := fmt.Sprint(state, problems)
+	same := state == status.Storing || s.told == news
+	if !same {
+		s.told = news
+	}
 	if s.state != state {
 		s.since = l.now()
 	}

@@ -30,6 +30,8 @@ type publisher struct {
 
 	listings *listings
 	seeding  map[catalog.InfoHash]*version
+	// storing says that something is being stored, or has been and is not listed yet.
+	storing bool
 	// published is the catalog that is served; nil: none yet.
 	published *catalog.Catalog
 }
@@ -188,7 +190,7 @@ func resolve(d catalog.Defaults, systems []catalog.System) (catalog.Defaults, []
 func (p *publisher) swap(release *web.Release, versions []store.Version) {
 	for _, v := range versions {
 		h := v.System.InfoHash
-		release.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Files: v.Files, FileList: v.FileList, Dir: v.Dir}
+		release.Torrents[h] = web.Torrent{Metainfo: p.withTrackers(v), System: v.System, Files: v.Files, FileList: v.FileList, Dir: v.Dir}
 		p.seeding[h].Version, p.seeding[h].unlisted = v, time.Time{}
 	}
 	now := p.now()
@@ -200,6 +202,16 @@ func (p *publisher) swap(release *web.Release, versions []store.Version) {
 	}
 	p.tracker.SetTorrents(p.infohashes())
 	p.web.Publish(release)
+}
+
+// withTrackers is the torrent of a version, with the trackers of today for foreign clients. Nodes go by the catalog's.
+func (p *publisher) withTrackers(v store.Version) []byte {
+	torrent, err := swarm.WithTrackers(v.Torrent, p.announce)
+	if err != nil {
+		p.log.Warn("a torrent is served without trackers; nodes know them from the catalog", "system", v.System.Name, "err", err)
+		return v.Torrent
+	}
+	return torrent
 }
 
 // remember has the store note what is published, so that it can be given after a restart whatever becomes of the folders meanwhile.

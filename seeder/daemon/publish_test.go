@@ -47,7 +47,7 @@ func newClocked(t *testing.T) *clocked {
 	watcher, err := watch.New(s.Dir, time.Nanosecond, log)
 	must(t, err)
 	c.follower = &follower{
-		dir: s.Dir, watcher: watcher, take: func(*site.Site) {}, done: make(chan outcome, 1),
+		dir: s.Dir, watcher: watcher, retryAfter: retryAfter, take: func(*site.Site) {}, done: make(chan outcome, 1),
 		publisher: &publisher{
 			log: log, store: st, engine: engine, tracker: tracker.New(tracker.Config{Now: now}), web: web.New(web.Config{}),
 			now: now, listings: newListings(log, now), seeding: map[catalog.InfoHash]*version{},
@@ -297,4 +297,31 @@ func (c *clocked) passRetirement() {
 	c.t.Helper()
 	c.pass(time.Hour)
 	c.pass(time.Hour)
+}
+
+// When the seeder's address changes, the torrents of all versions name the tracker's new one, also of a version that is kept because its
+// folder is broken, and of the runtime.
+func TestTrackersOfToday(t *testing.T) {
+	installQEMU(t)
+	c := newClocked(t)
+	move := func(addr string) *catalog.Catalog {
+		t.Helper()
+		c.moveTo(move{base: []string{"http://" + addr}, announce: []string{"http://" + addr + catalog.PathAnnounce}})
+		return c.settle()
+	}
+	c.discSystem()
+	move("10.0.0.1")
+	must(t, os.Remove(filepath.Join(c.site.Dir, site.SystemsDir, "one", "vmlinuz")))
+	t.Setenv("PATH", t.TempDir()) // the runtime is kept, too
+	cat := move("10.0.0.2")
+	if state, _ := c.state("one"); state != status.Kept || len(cat.Systems) != 2 || len(cat.Runtimes) != 1 {
+		t.Fatalf("one is %s, and published are %+v", state, cat)
+	}
+	for _, sys := range append(cat.Systems, cat.Runtimes[0].System) {
+		w := httptest.NewRecorder()
+		c.web.ServeHTTP(w, httptest.NewRequest("GET", catalog.TorrentPath(sys.InfoHash), nil))
+		if !strings.Contains(w.Body.String(), "http://10.0.0.2/") || strings.Contains(w.Body.String(), "10.0.0.1") {
+			t.Errorf("the torrent of %s is %q", sys.Name, w.Body)
+		}
+	}
 }

@@ -13,6 +13,9 @@ const (
 // prune removes from the disk what nobody needs: versions that are not seeded, and leftovers. While something is being stored, it
 // waits for the next time.
 func (p *publisher) prune() {
+	if p.storing {
+		return
+	}
 	keep := p.infohashes()
 	for _, name := range p.listings.names() {
 		if v := p.listings.get(name).version; v != nil {

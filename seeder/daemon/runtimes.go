@@ -20,7 +20,7 @@ func NeedsQEMU(s *site.Site) bool {
 }
 
 // packRuntime packs and stores what systems for QEMU need on a node beside their files.
-func (f *follower) packRuntime(ctx context.Context, s *site.Site, announce []string) (l store.Last, v store.Version, err error) {
+func (f *follower) packRuntime(ctx context.Context, s *site.Site) (l store.Last, v store.Version, err error) {
 	installed, err := qemu.Find()
 	if err != nil {
 		return l, v, err
@@ -33,6 +33,6 @@ func (f *follower) packRuntime(ctx context.Context, s *site.Site, announce []str
 		return l, v, err
 	}
 	packed.System.Title = packed.Version
-	v, err = f.store.Import(ctx, packed.System, announce, f.progress)
+	v, err = f.store.Import(ctx, packed.System, f.progress)
 	return store.Last{System: packed.System, InfoHash: v.System.InfoHash, Unpacked: packed.Unpacked}, v, err
 }

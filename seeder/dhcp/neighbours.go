@@ -65,7 +65,7 @@ func (f *finder) find(ctx context.Context, wait time.Duration) ([]netip.Addr, er
 	defer f.busy.Unlock()
 	var found []netip.Addr
 	// What is sent here comes to no socket of this machine.
-	if p := port.Owner("udp", netip.AddrPortFrom(f.own, serverPort)); p != nil && p.PID != strconv.Itoa(os.Getpid()) {
+	if p := port.OwnerOn(f.ifi.Index, netip.AddrPortFrom(f.own, serverPort)); p != nil && p.PID != strconv.Itoa(os.Getpid()) {
 		found = append(found, f.own)
 	}
 	discover, err := discoverFrom(f.ifi)

@@ -45,6 +45,29 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
+// A DHCP server that is bound to another interface of this machine, as libvirt's dnsmasq is to its bridge, is none of this network.
+func TestNeighboursElsewhere(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	r.run("ip", "-n", r.seeder, "link", "add", "virbr0", "type", "bridge")
+	r.run("ip", "-n", r.seeder, "addr", "add", "10.78.0.1/24", "dev", "virbr0")
+	r.run("ip", "-n", r.seeder, "link", "set", "virbr0", "up")
+	r.dnsmasq(r.seeder, "--interface=virbr0", "--bind-interfaces", "--except-interface=lo", "--dhcp-range=10.78.0.100,10.78.0.150")
+	for name, want := range map[string][]netip.Addr{"eth0": nil, "virbr0": {addr("10.78.0.1")}} {
+		err := r.in(r.seeder, func() error {
+			own := map[string]string{"eth0": "10.77.0.1/24", "virbr0": "10.78.0.1/24"}[name]
+			got, err := Neighbours(t.Context(), Interface{Name: name, Addr: netip.MustParsePrefix(own)}, time.Second)
+			if !slices.Equal(got, want) {
+				t.Errorf("on %s found %v, want %v", name, got, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A seeder that hands out addresses beside another server says so as soon as it starts.
 func TestServerBesideServerIsLoud(t *testing.T) {
 	t.Parallel()

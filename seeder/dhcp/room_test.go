@@ -139,13 +139,13 @@ func (r *room) index() (n int) {
 	return n
 }
 
-// dnsmasq runs a real DHCP server for 10.77.0.100 to 150 in a namespace, until the test ends.
-func (r *room) dnsmasq(ns string) *lines {
+// dnsmasq runs a real DHCP server for 10.77.0.100 to 150 in a namespace, with more arguments, until the test ends.
+func (r *room) dnsmasq(ns string, more ...string) *lines {
 	r.t.Helper()
 	path := need.Command(r.t, "dnsmasq", "dnsmasq")
-	cmd := exec.Command("ip", "netns", "exec", ns, path, "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root",
+	cmd := exec.Command("ip", append([]string{"netns", "exec", ns, path, "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root",
 		"--dhcp-range=10.77.0.100,10.77.0.150,1h", "--no-ping", "--log-dhcp", "--log-facility=-", "--pid-file=",
-		"--dhcp-leasefile="+filepath.Join(r.t.TempDir(), "dnsmasq.leases"))
+		"--dhcp-leasefile=" + filepath.Join(r.t.TempDir(), "dnsmasq.leases")}, more...)...)
 	log := newLines()
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {

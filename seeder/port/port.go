@@ -9,11 +9,16 @@ package port
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Process has a port.
@@ -71,22 +76,37 @@ func Explain(err error, network string, at netip.AddrPort, remedy func(*Process)
 
 // Owner is the process that keeps others from listening at an address and port. It is nil if nobody does, or it can't be found
 // out. network is udp or tcp.
-func Owner(network string, at netip.AddrPort) *Process { return owner("/proc", network, at) }
+func Owner(network string, at netip.AddrPort) *Process { return owner("/proc", network, at, nil) }
 
-func owner(proc, network string, at netip.AddrPort) *Process {
+// OwnerOn is Owner of a UDP port on the interface with an index. A process whose socket is bound to another interface
+// (SO_BINDTODEVICE, socket(7)) is not in the way there: libvirt has a dnsmasq like that for each of its bridges.
+func OwnerOn(index int, at netip.AddrPort) *Process {
+	elsewhere := map[string]bool{}
+	all, err := netlink.SocketDiagUDP(unix.AF_INET) // sock_diag(7); where the kernel has none, the process may be in the way
+	for _, s := range all {
+		if err == nil && s.ID.Interface != 0 && int(s.ID.Interface) != index {
+			elsewhere[link(strconv.Itoa(int(s.INode)))] = true
+		}
+	}
+	return owner("/proc", "udp", at, elsewhere)
+}
+
+// owner looks in a proc(5), and takes no notice of some sockets.
+func owner(proc, network string, at netip.AddrPort, but map[string]bool) *Process {
 	sockets := map[string]bool{}
 	for _, table := range []string{network, network + "6"} {
 		listeners(sockets, filepath.Join(proc, "thread-self", "net", table), at)
 	}
+	maps.DeleteFunc(sockets, func(s string, _ bool) bool { return but[s] })
 	if len(sockets) == 0 {
 		return nil
 	}
 	links, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*"))
-	for _, link := range links {
-		if target, err := os.Readlink(link); err != nil || !sockets[target] {
+	for _, fd := range links {
+		if target, err := os.Readlink(fd); err != nil || !sockets[target] {
 			continue
 		}
-		dir := filepath.Dir(filepath.Dir(link))
+		dir := filepath.Dir(filepath.Dir(fd))
 		name, err := os.ReadFile(filepath.Join(dir, "comm"))
 		if err != nil {
 			continue
@@ -115,9 +135,12 @@ func listeners(found map[string]bool, table string, at netip.AddrPort) {
 		if connected || strings.Trim(local, "0") != "" && !strings.HasSuffix(local, hexOf(at.Addr())) && !at.Addr().IsUnspecified() {
 			continue
 		}
-		found["socket:["+f[9]+"]"] = true
+		found[link(f[9])] = true
 	}
 }
+
+// link is what a link in /proc/PID/fd to the socket with an inode says.
+func link(inode string) string { return "socket:[" + inode + "]" }
 
 // hexOf is an IPv4 address as the kernel's tables show it: a number in the machine's byte order, here the little endian one.
 func hexOf(a netip.Addr) string {

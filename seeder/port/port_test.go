@@ -58,7 +58,7 @@ func TestOwner(t *testing.T) {
 		{"tcp", "10.77.0.1:8082", "nginx (pid 124)"}, // IPv6's sockets take IPv4's ports too
 	} {
 		got := ""
-		if p := owner(proc, test.network, netip.MustParseAddrPort(test.at)); p != nil {
+		if p := owner(proc, test.network, netip.MustParseAddrPort(test.at), nil); p != nil {
 			got = p.String()
 		}
 		if got != test.want {

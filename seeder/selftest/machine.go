@@ -14,6 +14,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/qemu"
 )
 
@@ -97,7 +98,7 @@ func (in Input) disk() []Finding {
 	copies := used(state)
 	if need := in.systems(); !reflinks(fsys.Type) && need-copies > free-reserve {
 		l.problem(fmt.Sprintf("the seeder serves a copy of every system, which takes %s, of which %s are there; the file system of %s has %s left",
-			size(need), size(min(need, copies)), state, size(free)),
+			text.Size(need), text.Size(min(need, copies)), state, text.Size(free)),
 			"make room, or make "+state+" a link to a folder where there is some")
 	}
 	return l.found
@@ -137,15 +138,4 @@ func blocks(info fs.FileInfo) int64 {
 		return stat.Blocks * 512
 	}
 	return info.Size()
-}
-
-// size is a number of bytes for a person.
-func size(n int64) string {
-	units := []string{"MiB", "GiB", "TiB"}
-	f := float64(n) / (1 << 20)
-	unit := 0
-	for f >= 1024 && unit < len(units)-1 {
-		f, unit = f/1024, unit+1
-	}
-	return fmt.Sprintf("%.1f %s", f, units[unit])
 }

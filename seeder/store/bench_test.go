@@ -29,7 +29,7 @@ func BenchmarkImport(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := s.Import(b.Context(), sys, nil, nil); err != nil {
+		if _, err := s.Import(b.Context(), sys, nil); err != nil {
 			b.Fatal(err)
 		}
 		if err := s.Close(); err != nil {

@@ -19,10 +19,9 @@ import (
 // attempts is how often a system that changes while it is read is tried.
 const attempts = 3
 
-// Import stores a system, unless its files are those that were stored last, and returns it with a torrent for the
-// trackers of announce. A system whose files are written at the same time is tried a few times; then it is an error.
+// Import stores a system, unless its files are those that were stored last, and returns it. A system whose files are written at the same time is tried a few times; then it is an error.
 // progress may be nil; it is not called for a system that needs no reading. Imports run one after the other.
-func (s *Store) Import(ctx context.Context, sys site.System, announce []string, progress Progress) (Version, error) {
+func (s *Store) Import(ctx context.Context, sys site.System, progress Progress) (Version, error) {
 	select {
 	case s.importing <- struct{}{}:
 		defer func() { <-s.importing }()
@@ -35,7 +34,7 @@ func (s *Store) Import(ctx context.Context, sys site.System, announce []string, 
 	for attempt := 1; ; attempt++ {
 		h, r, err := s.importOnce(ctx, sys, progress)
 		if err == nil {
-			return s.version(sys, h, r, announce)
+			return s.version(sys, h, r)
 		}
 		var changed *changedError
 		if !errors.As(err, &changed) || attempt == attempts {
@@ -84,7 +83,7 @@ func (s *Store) importOnce(ctx context.Context, sys site.System, progress Progre
 	if r, err = s.fill(ctx, src, temp, progress); err != nil {
 		return h, r, err
 	}
-	if _, h, err = metainfo(sys.Name, r, nil); err != nil {
+	if _, h, err = metainfo(sys.Name, r); err != nil {
 		return h, r, err
 	}
 	if err := s.commit(temp, src, h, &r); err != nil {
@@ -111,7 +110,7 @@ func (s *Store) cached(src *source) (h catalog.InfoHash, r record, ok bool, err 
 		return h, r, false, nil
 	}
 	// Another release may encode torrents differently.
-	if _, now, err := metainfo(src.system, r, nil); err != nil || now != o.InfoHash {
+	if _, now, err := metainfo(src.system, r); err != nil || now != o.InfoHash {
 		return h, r, false, err
 	}
 	return o.InfoHash, r, true, nil
@@ -206,17 +205,17 @@ func (s *Store) commit(temp string, src *source, h catalog.InfoHash, r *record) 
 	return s.index.put(src.system, o, *r)
 }
 
-func metainfo(name string, r record, announce []string) ([]byte, catalog.InfoHash, error) {
+func metainfo(name string, r record) ([]byte, catalog.InfoHash, error) {
 	var files []swarm.FileEntry
 	for _, f := range r.Files {
 		files = append(files, swarm.FileEntry{Path: f.Path, Size: f.Size})
 	}
-	return swarm.EncodeMetainfo(name, files, r.PieceLength, r.Pieces, announce)
+	return swarm.EncodeMetainfo(name, files, r.PieceLength, r.Pieces, nil)
 }
 
 // version is what Import returns for a stored version.
-func (s *Store) version(sys site.System, h catalog.InfoHash, r record, announce []string) (Version, error) {
-	torrent, _, err := metainfo(sys.Name, r, announce)
+func (s *Store) version(sys site.System, h catalog.InfoHash, r record) (Version, error) {
+	torrent, _, err := metainfo(sys.Name, r)
 	if err != nil {
 		return Version{}, err
 	}

@@ -34,9 +34,8 @@ func (s *Store) Forget(system string) error {
 	return s.index.update("write index", func(tx *bbolt.Tx) error { return tx.Bucket(lastBucket).Delete([]byte(system)) })
 }
 
-// Lasts are the systems as they were last published, those whose versions are still stored and untouched, with a torrent for the
-// trackers of announce.
-func (s *Store) Lasts(announce []string) (lasts []Last, versions []Version, err error) {
+// Lasts are the systems as they were last published, those whose versions are still stored and untouched.
+func (s *Store) Lasts() (lasts []Last, versions []Version, err error) {
 	s.files.Lock()
 	defer s.files.Unlock()
 	var all []Last
@@ -53,7 +52,7 @@ func (s *Store) Lasts(announce []string) (lasts []Last, versions []Version, err 
 		return nil, nil, fmt.Errorf("read index: %w", err)
 	}
 	for _, l := range all {
-		v, err := s.stored(l, announce)
+		v, err := s.stored(l)
 		if err != nil {
 			s.log.Warn("a version from before can't be offered any more", "system", l.System.Name, "err", err)
 			continue
@@ -64,7 +63,7 @@ func (s *Store) Lasts(announce []string) (lasts []Last, versions []Version, err 
 }
 
 // stored is a version that was published, if it is as it was. The caller holds s.files.
-func (s *Store) stored(l Last, announce []string) (Version, error) {
+func (s *Store) stored(l Last) (Version, error) {
 	r, ok, err := s.index.version(l.InfoHash)
 	if err != nil {
 		return Version{}, err
@@ -75,14 +74,14 @@ func (s *Store) stored(l Last, announce []string) (Version, error) {
 	if err := s.intact(l.InfoHash, l.System.Name, r); err != nil {
 		return Version{}, err
 	}
-	if _, now, err := metainfo(l.System.Name, r, nil); err != nil || now != l.InfoHash {
+	if _, now, err := metainfo(l.System.Name, r); err != nil || now != l.InfoHash {
 		return Version{}, errors.Join(errors.New("another release made its torrent"), err)
 	}
-	return s.version(l.System, l.InfoHash, r, announce)
+	return s.version(l.System, l.InfoHash, r)
 }
 
 // Find returns the stored version of a system whose files have not been touched since; ok is false if it has to be imported.
-func (s *Store) Find(sys site.System, announce []string) (v Version, ok bool, err error) {
+func (s *Store) Find(sys site.System) (v Version, ok bool, err error) {
 	src, err := openSource(sys)
 	if err != nil {
 		return v, false, err
@@ -92,7 +91,7 @@ func (s *Store) Find(sys site.System, announce []string) (v Version, ok bool, er
 	if err != nil || !ok {
 		return v, false, err
 	}
-	v, err = s.version(sys, h, r, announce)
+	v, err = s.version(sys, h, r)
 	return v, err == nil, err
 }
 

@@ -53,7 +53,7 @@ type Version struct {
 	// Files are the system's, and FileList the same as the document that System.List identifies.
 	Files    catalog.FileList
 	FileList []byte
-	// Torrent is the metainfo file.
+	// Torrent is the metainfo file. It names no tracker, as the seeder's addresses change and a version doesn't.
 	Torrent []byte
 	// Dir is the folder in which the version's folder System.Name is.
 	Dir string

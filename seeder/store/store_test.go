@@ -67,9 +67,9 @@ func write(t *testing.T, path string, body []byte) {
 	}
 }
 
-func importSystem(t *testing.T, s *Store, sys site.System, announce ...string) Version {
+func importSystem(t *testing.T, s *Store, sys site.System) Version {
 	t.Helper()
-	v, err := s.Import(t.Context(), sys, announce, nil)
+	v, err := s.Import(t.Context(), sys, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func importSystem(t *testing.T, s *Store, sys site.System, announce ...string) V
 // reads counts how often a system is read: its progress begins.
 func reads(t *testing.T, s *Store, sys site.System) (v Version, read bool) {
 	t.Helper()
-	v, err := s.Import(t.Context(), sys, nil, func(system string, done, total int64) {
+	v, err := s.Import(t.Context(), sys, func(system string, done, total int64) {
 		read = true
 		if system != sys.Name || done <= 0 || done > total {
 			t.Errorf("progress of %s: %d of %d", system, done, total)

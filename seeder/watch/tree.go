@@ -43,11 +43,16 @@ func (t *tree) names() map[string]bool {
 	names := map[string]bool{}
 	entries, _ := os.ReadDir(t.systems()) // an oss/ that can't be read has none; the site's reader says so
 	for _, e := range entries {
-		if !hidden(e.Name()) && isDir(t.system(e.Name())) {
+		if t.isSystem(e.Name()) {
 			names[e.Name()] = true
 		}
 	}
 	return names
+}
+
+// isSystem reports whether what has that name in oss/ is a folder that may be a system's.
+func (t *tree) isSystem(name string) bool {
+	return !hidden(name) && isDir(t.system(name)) && !site.LeadsToSite(t.dir, name)
 }
 
 // systemOf returns the system that a path belongs to, or Site for the site's own files; concerns is false if it is of no importance.
@@ -140,7 +145,7 @@ func (t *tree) follow(e event) error {
 	}
 	name, concerns := t.systemOf(e.path)
 	top := e.path == t.system(name)
-	if concerns && (top && isDir(e.path) || !top && e.has(unix.IN_ISDIR)) {
+	if concerns && (top && t.isSystem(name) || !top && e.has(unix.IN_ISDIR)) {
 		t.addTo(name, e.path)
 	}
 	return nil

@@ -56,7 +56,12 @@ func New(dir string, quiet time.Duration, log *slog.Logger) (*Watcher, error) {
 	}
 	w.rest = &rest{
 		quiet: quiet, settle: min(settle, quiet), open: opennessOf, restless: map[string]*restless{},
-		openFile: func(system string) string { return openFile(w.tree.system(system)) },
+		openFile: func(system string) string {
+			if !w.tree.isSystem(system) {
+				return ""
+			}
+			return openFile(w.tree.system(system))
+		},
 	}
 	defer w.findRestless()
 	n, err := newNotifier()

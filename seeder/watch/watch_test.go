@@ -247,6 +247,26 @@ func TestTooManyFolders(t *testing.T) {
 	}
 }
 
+// A link to the site itself is watched neither at the start nor when it is made: it would change with everything that is stored.
+func TestLinkToTheSiteIsNotWatched(t *testing.T) {
+	dir := newSite(t)
+	must(t, os.Symlink("..", filepath.Join(dir, "oss/itself")))
+	n, err := newNotifier()
+	must(t, err)
+	defer n.close()
+	tree := newTree(n, dir, slog.New(slog.DiscardHandler))
+	must(t, tree.addAll())
+	must(t, os.Symlink("../..", filepath.Join(dir, "oss/parent")))
+	must(t, tree.follow(event{path: filepath.Join(dir, "oss/parent"), bits: unix.IN_CREATE}))
+	for _, paths := range n.paths {
+		for _, p := range paths {
+			if inside(p, tree.systems()) && p != tree.systems() {
+				t.Errorf("%s is watched", p)
+			}
+		}
+	}
+}
+
 // Where nothing can be watched, the watcher tells at least of what it is told to look at.
 func TestWithoutNotifier(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
 
@@ -255,6 +256,40 @@ func TestRuntimesComeLast(t *testing.T) {
 	}
 	if want := "Y: qemu, Z: kexec, A runtime: runtime"; strings.Join(got, ", ") != want {
 		t.Errorf("rows %q, want %s", got, want)
+	}
+}
+
+// What has to be looked at is on the page: the site's own problems, and all folders but those that are published without any.
+func TestIndexOfFolders(t *testing.T) {
+	s := newSite(t, func(c *Config) {
+		c.Systems = func() status.Site {
+			since := time.Now().Add(-30 * time.Minute)
+			return status.Site{Problems: []string{"the default is <gone>"}, Systems: []status.System{
+				{Name: "kept", State: status.Kept, Since: since, Problems: []string{"kernel a is empty", "initrd b & c are missing"}},
+				{Name: "well", State: status.Published, Since: since},
+				{Name: "doubtful", State: status.Published, Since: since, Problems: []string{"its title is twice there"}},
+				{Name: "order", State: status.Manual, Since: since},
+				{Name: "half", State: status.Writing, Since: since},
+			}}
+		}
+	})
+	_, table, _ := strings.Cut(s.do("GET", "/").Body.String(), "<h2>To be looked at</h2>")
+	table, _, _ = strings.Cut(table, "</table>")
+	rows := strings.Split(table, "<tr>")[2:] // after the table's beginning and its head
+	want := [][]string{
+		{"<td>the site</td>", "the default is &lt;gone&gt;"}, {"<td>kept</td><td>kept from before</td><td>30m", "kernel a is empty<br>initrd b &amp; c are missing"},
+		{"<td>doubtful</td><td>published", "its title is twice there"}, {"<td>order</td><td>has changed, and waits for &#39;seeder publish&#39;"},
+		{"<td>half</td><td>being written"},
+	}
+	if len(rows) != len(want) {
+		t.Fatalf("%d rows, want %d:\n%s", len(rows), len(want), table)
+	}
+	for i, parts := range want {
+		for _, part := range parts {
+			if !strings.Contains(rows[i], part) {
+				t.Errorf("row %d lacks %q: %s", i, part, rows[i])
+			}
+		}
 	}
 }
 

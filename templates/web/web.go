@@ -8,6 +8,8 @@ import (
 	"html/template"
 	"io"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 //go:embed index.html
@@ -100,18 +102,5 @@ func ago(now time.Time) func(time.Time) string {
 	return func(t time.Time) string { return now.Sub(t).Round(time.Second).String() + " ago" }
 }
 
-// size is a number of bytes with three digits and a unit of powers of 1024.
-func size(n int64) string {
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, unit := float64(n)/1024, 0
-	for f >= 999.5 && unit < 4 {
-		f, unit = f/1024, unit+1
-	}
-	digits := 0
-	if f < 9.95 {
-		digits = 1
-	}
-	return fmt.Sprintf("%.*f %ciB", digits, f, "KMGTP"[unit])
-}
+// size is a number of bytes for a person. Templates stand below package text, so they ask the same library themselves.
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

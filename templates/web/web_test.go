@@ -24,6 +24,12 @@ func TestIndexGolden(t *testing.T) {
 					Torrent: "/torrents/00.torrent", Files: []File{{"linux", "/systems/00/debian/linux", 8 << 20}, {"a b", "/systems/00/debian/a%20b", 37 << 20}}},
 				{Title: "Secret", Hidden: true, Method: "kexec", Arch: "amd64", Torrent: "/torrents/01.torrent"},
 			},
+			Findings: []Finding{{"problem", "there is no image & nothing to start", "mkimage <site>"}, {"warning", "no DHCP server", "connect one"}},
+			Folders: []Folder{
+				{Problems: []string{`the default system "<gone>" does not exist`}},
+				{Name: "debian", State: "kept from before", Since: now.Add(-90 * time.Second), Problems: []string{"kernel <vmlinuz> is empty", "initrd & more"}},
+				{Name: "new", State: "being written", Since: now.Add(-3 * time.Second)},
+			},
 			Nodes: []Node{
 				{MAC: "52:54:00:00:00:01", IP: "10.0.0.5", Name: "desk-1", System: "debian", Step: "fetch", State: "running",
 					Percent: 41.7, FromSeeder: 1 << 20, FromNodes: 1500 << 10, Uploaded: 12345, Seen: now.Add(-3 * time.Second)},
@@ -52,16 +58,5 @@ func TestIndexGolden(t *testing.T) {
 				t.Errorf("differs from %s (go test -update writes it anew):\n%s", file, &got)
 			}
 		})
-	}
-}
-
-func TestSize(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10240: "10 KiB", 1 << 20: "1.0 MiB", 1023 << 10: "1.0 MiB",
-		45 << 20: "45 MiB", 3 << 40: "3.0 TiB", 1<<63 - 1: "8192 PiB",
-	} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d) = %q, want %q", n, got, want)
-		}
 	}
 }
