@@ -32,7 +32,7 @@ func (c migrateCmd) Run(term terminal) error {
 		"What became of its keys:\n", m.File, site.SystemsDir)
 	t := tabwriter.NewWriter(term.Out, 2, 8, 2, ' ', 0)
 	for _, change := range m.Changes {
-		now := change.New
+		now := change.Now
 		switch {
 		case change.Lost != "" && now != "":
 			now += ": " + change.Lost
@@ -41,7 +41,7 @@ func (c migrateCmd) Run(term terminal) error {
 		case now == "":
 			now = "not needed: it is always so"
 		}
-		fmt.Fprintf(t, "  line %d\t%s\t%s\n", change.Line, change.Old, now)
+		fmt.Fprintf(t, "  line %d\t%s: %s\t%s\n", change.At.Line, change.Key, change.Value, now)
 	}
 	return t.Flush()
 }

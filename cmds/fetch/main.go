@@ -14,7 +14,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/boottorrent/boottorrent/cmds/byhand"
+	"github.com/boottorrent/boottorrent/cmds/internal/byhand"
 	"github.com/boottorrent/boottorrent/initramfs/node"
 )
 

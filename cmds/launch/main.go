@@ -12,7 +12,7 @@ package main
 import (
 	"context"
 
-	"github.com/boottorrent/boottorrent/cmds/byhand"
+	"github.com/boottorrent/boottorrent/cmds/internal/byhand"
 	"github.com/boottorrent/boottorrent/initramfs/node"
 )
 

@@ -31,7 +31,11 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	}
 
 	name := m.text("name", s.Name)
-	if s.Name = name.value; checkLine(m, "name", name, 64) && strings.TrimSpace(name.value) == "" {
+	switch s.Name = name.value; {
+	case !m.has("name") && !isSiteName(s.Name):
+		m.check.problem(m.at, fmt.Sprintf("the folder's name %q can't be the site's, which nodes show", s.Name),
+			"rename the folder, or write name: NAME in a "+ConfigFile)
+	case m.has("name") && checkLine(m, "name", name, 64) && strings.TrimSpace(name.value) == "":
 		m.check.problem(name.place, "name is empty", "write a name for the site, or remove the key to use the folder's")
 	}
 	readServe(m.mapping("serve"), &s.Serve)

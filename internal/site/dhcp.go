@@ -27,7 +27,7 @@ func readDHCP(m *mapping, s *Site) {
 	d.Router = m.ipv4("router")
 	d.DNS = m.nameServers()
 	readRanges(m, d, s.Serve.Address)
-	if d.Router.IsValid() && d.Router == s.Serve.Address {
+	if d.Router.IsValid() && d.Router == s.Serve.Address && !m.implied("router") {
 		m.check.warning(m.place("router"), fmt.Sprintf("the router %s is this machine (serve.address)", d.Router),
 			"make sure it forwards packets, or name the real one")
 	}
@@ -62,7 +62,7 @@ func (m *mapping) lease() time.Duration {
 	case lease/time.Second >= math.MaxUint32:
 		m.check.problem(t.place, fmt.Sprintf("dhcp.lease is %v, longer than DHCP can say", lease), "write at most 24h or so")
 	default:
-		if lease < shortLease {
+		if lease < shortLease && !m.implied(key) {
 			m.check.warning(t.place, fmt.Sprintf("dhcp.lease is %v: machines renew once a minute at most, and may lose their addresses meanwhile", lease),
 				fmt.Sprintf("write %s or more", shortLease))
 		}
@@ -92,7 +92,7 @@ func checkRange(span *mapping, d *DHCP, own netip.Addr) {
 		c.problem(span.place("last"), fmt.Sprintf("the range has %d addresses", size), fmt.Sprintf("write one of at most %d", maxRange))
 	}
 	if n := d.Netmask; n > 0 && netip.PrefixFrom(d.First, n).Masked() != netip.PrefixFrom(d.Last, n).Masked() {
-		c.problem(span.place("last"), fmt.Sprintf("with the netmask %s, %s and %s are in different networks", netmaskOf(n), d.First, d.Last),
+		c.problem(span.place("last"), fmt.Sprintf("with the netmask %s, %s and %s are in different networks", net.IP(net.CIDRMask(n, 32)), d.First, d.Last),
 			"correct one of the three")
 	}
 	// The pool leaves both out by itself.
@@ -104,6 +104,11 @@ func checkRange(span *mapping, d *DHCP, own netip.Addr) {
 		c.warning(span.place("first"), fmt.Sprintf("the router %s is within the range, and is not handed out", d.Router),
 			"leave it out of the range")
 	}
+}
+
+// implied reports whether a key follows from others, so that the operator need not be warned of it.
+func (m *mapping) implied(key string) bool {
+	return m.document.implied != nil && m.document.implied(m.path+key)
 }
 
 // isEmpty reports whether a key is absent or has the value "".

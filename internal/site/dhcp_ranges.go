@@ -2,6 +2,7 @@ package site
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/goccy/go-yaml/ast"
@@ -91,9 +92,9 @@ func (m *mapping) oneRange(section Range) Range {
 
 // netmaskBits is the number of ones in a netmask, and 0 after it was reported as a problem.
 func netmaskBits(m *mapping, mask netip.Addr) int {
-	bits, ok := maskBits(mask)
-	if !ok {
-		m.check.problem(m.place("netmask"), fmt.Sprintf("%s is no netmask", mask), noNetmask)
+	bits, size := net.IPMask(mask.AsSlice()).Size()
+	if size == 0 || bits == 0 {
+		m.check.problem(m.place("netmask"), fmt.Sprintf("%s is no netmask", mask), "write one like 255.255.255.0, or leave it out: the interface's counts")
 	}
 	return bits
 }

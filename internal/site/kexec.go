@@ -28,10 +28,6 @@ func (kexec) read(m *mapping, f *folder, arch text) (catalog.Launch, []string) {
 			limit, release = f.checkKernel(m.check, file, t, arch)
 		}
 	}
-	if m.check.original && !m.has("initrd") {
-		m.check.problem(m.place("initrd"), "initrd is missing, without which the original starts no kernel",
-			"name the initramfs, or let 'seeder migrate' write a "+ConfigFile+", with which initrd may be left out")
-	}
 	for _, t := range m.oneOrMore("initrd") {
 		file, ok := f.file(m.check, "initrd", t)
 		if !ok {

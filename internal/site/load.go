@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/internal/site/v0"
 )
 
 // OriginalFile is the configuration of the original BootTorrent, version 0.
-const OriginalFile = "Boottorrent.yaml"
+const OriginalFile = v0.File
 
 // Load reads and checks the site in dir: boottorrent.yaml or, of a site of the original BootTorrent, Boottorrent.yaml; its keys;
 // and every system. Only what concerns the site as a whole (its configuration or its keys) stops it: then there is no site, and
@@ -21,24 +23,24 @@ func Load(dir string) (*Site, Problems) {
 	return s, problems
 }
 
-// load is Load. It also returns what became of the keys of an original site; of others nil.
-func load(dir string) (*Site, *original, Problems) {
+// load is Load. It also returns the document that an original site was read from; of others nil.
+func load(dir string) (*Site, *v0.Document, Problems) {
 	c := &checker{dir: dir}
-	s, o := read(c)
+	s, doc := read(c)
 	if len(c.problems) > 0 {
 		if s != nil {
 			c.problems = append(c.problems, s.AllProblems()...)
 		}
 		c.sort()
-		return nil, o, c.problems
+		return nil, doc, c.problems
 	}
 	c.sort()
 	s.Warnings = c.warnings
-	return s, o, nil
+	return s, doc, nil
 }
 
 // read reads a site. What c gets as problems stops the site; what is wrong with its systems is in the site.
-func read(c *checker) (*Site, *original) {
+func read(c *checker) (*Site, *v0.Document) {
 	name := isSite(c, c.dir)
 	if name == "" {
 		return nil, nil
@@ -48,21 +50,21 @@ func read(c *checker) (*Site, *original) {
 		c.problem(startOf(c.dir), err.Error(), "name the site's directory")
 		return nil, nil
 	}
-	var o *original
+	s.Original = name == OriginalFile
+	c.original = s.Original
+	var doc *v0.Document
 	var defaultSystem, vnc text
 	config := readDocument(c, os.DirFS(s.Dir), name, filepath.Join(c.dir, name))
 	switch {
 	case config == nil:
-		c.original = name == OriginalFile
-	case name == OriginalFile:
-		c.original = true
-		o, defaultSystem = readOriginal(config, s)
+	case s.Original:
+		doc, defaultSystem = readOriginal(config, s)
 	default:
 		defaultSystem, vnc = readConfig(config, s)
 	}
 	checkKeys(c, s, c.dir)
 	readSystems(c, s, defaultSystem, vnc)
-	return s, o
+	return s, doc
 }
 
 // emptySite is what is known of a site before its configuration is read.

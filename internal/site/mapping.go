@@ -107,9 +107,6 @@ func (m *mapping) textOf(key string, n ast.Node) (text, bool) {
 	case *ast.LiteralNode:
 		return text{at, n.Value.Value}, true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		if m.check.plainText {
-			return text{at, n.GetToken().Value}, true
-		}
 		m.wrongType(n, key, "text", "put it in quotes")
 	default:
 		m.wrongType(n, key, "text", "write one text here")

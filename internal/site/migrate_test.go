@@ -58,7 +58,7 @@ func checkGolden(t *testing.T, name string, m *Migration) {
 	}
 	got = append(got, '\n')
 	for _, c := range m.Changes {
-		got = fmt.Appendf(got, "%d | %s | %s | %s\n", c.Line, c.Old, c.New, c.Lost)
+		got = fmt.Appendf(got, "%d | %s: %s | %s | %s\n", c.At.Line, c.Key, c.Value, c.Now, c.Lost)
 	}
 	golden := filepath.Join("testdata", name)
 	if *update {
@@ -124,7 +124,8 @@ func FuzzOriginal(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, defaultSystem := readOriginal(m, before)
+		before.Original = true
+		doc, defaultSystem := readOriginal(m, before)
 		for _, p := range append(c.problems, c.warnings...) {
 			if p.File == "" || p.Line < 1 || p.Col < 1 || p.What == "" || p.Do == "" {
 				t.Errorf("incomplete problem: %#v", p)
@@ -133,7 +134,7 @@ func FuzzOriginal(f *testing.F) {
 		if len(c.problems) > 0 || defaultSystem.value == "" {
 			return
 		}
-		config := version1(before, o.comments(body))
+		config := doc.Text(doc.Comments(body))
 		c = &checker{dir: "site"}
 		after, err := emptySite("site")
 		if err != nil {

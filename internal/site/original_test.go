@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -305,6 +305,14 @@ func TestOriginalAsMade(t *testing.T) {
 	}
 }
 
+// withRange is a Boottorrent.yaml in which only dhcp_range is left open.
+const withRange = `
+boottorrent: {version: 0, timeout: 0, default_os: hello, seed_time: 0, host_ip: 10.0.0.1}
+dnsmasq: {enable_dhcp: True, enable_tftp: True, interface: eth0, dhcp_range: %s}
+opentracker: {enable: True, port: 10001}
+aria2: {bt_enable_lpd: False, console_log_level: warn}
+`
+
 func TestOriginalRange(t *testing.T) {
 	const from, to = "10.0.0.50", "10.0.0.99"
 	const both = from + "," + to
@@ -318,8 +326,8 @@ func TestOriginalRange(t *testing.T) {
 		both + ",600S":                        "10m0s 0",
 		both + ",2d":                          "48h0m0s 0",
 		both + ",1W":                          "168h0m0s 0",
-		both + ",infinite":                    longest.String() + " 0",
-		both + ",999999999999999999999":       longest.String() + " 0",
+		both + ",infinite":                    "876000h0m0s 0",
+		both + ",999999999999999999999":       "876000h0m0s 0",
 		both + ",255.255.255.0,1h":            "1h0m0s 24",
 		both + ",255.255.254.0":               "1h0m0s 23",
 		both + ",255.255.255.0,10.0.0.255,2h": "2h0m0s 24",
@@ -352,25 +360,26 @@ func TestOriginalRange(t *testing.T) {
 		from + ",10.0.0.300":                       "bad",
 		strings.ToUpper(both + ",infinite"):        "bad",
 	} {
-		o := &original{checker: &checker{}, site: &Site{DHCP: DHCP{Lease: time.Hour}}}
-		o.dhcpRange(text{startOf(OriginalFile), value})
+		c := &checker{original: true}
+		s := &Site{Name: "site"}
+		readOriginal(parseDocument(c, OriginalFile, fmt.Appendf(nil, withRange, strconv.Quote(value))), s)
 		if accepted, ok := dnsmasqTakes(t, value); ok && accepted == (want == "bad") {
 			t.Errorf("%q: dnsmasq accepts it: %v", value, accepted)
 		}
-		d := o.site.DHCP
+		d := s.DHCP
 		got := fmt.Sprintf("%s %d", d.Lease, d.Netmask)
 		switch {
-		case len(o.problems) > 0 && (want == "bad" || want == "can't"):
+		case len(c.problems) > 0 && (want == "bad" || want == "can't"):
 			continue
-		case len(o.problems) > 0:
-			t.Errorf("%q: %v", value, o.problems)
+		case len(c.problems) > 0:
+			t.Errorf("%q: %v", value, c.problems)
 			continue
 		case d.Mode == DHCPProxy:
 			got = "proxy"
 		case d.First.String() != from || d.Last.String() != to:
 			t.Errorf("%q: from %s to %s", value, d.First, d.Last)
 		}
-		if len(o.warnings) > 0 {
+		if len(c.warnings) > 0 {
 			got += " warning"
 		}
 		if got != want {
@@ -411,4 +420,27 @@ func same(t *testing.T, before, after *Site) {
 	if !reflect.DeepEqual(a, b) {
 		t.Errorf("migrated:\n%+v\nwant\n%+v", b, a)
 	}
+}
+
+// A folder whose name can't be the site's is told once, whatever its configuration is called.
+func TestFolderName(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/original.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "room\x07")
+	makeSite(t, dir, archive)
+	check := func(file string) {
+		_, problems := Load(dir)
+		want := filepath.Join(dir, file) + `:1:1: the folder's name "room\a" can't be the site's`
+		if len(problems) != 1 || !strings.HasPrefix(problems.Error(), want) {
+			t.Errorf("problems:\n%v\nwant only %s", problems, want)
+		}
+	}
+	check(OriginalFile)
+	if _, err := EnsureKeys(&Site{Dir: dir, Original: true}); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, ConfigFile), []byte("version: 1\n"))
+	check(ConfigFile)
 }

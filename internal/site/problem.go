@@ -59,8 +59,6 @@ type checker struct {
 	problems, warnings Problems
 	// original is a site of the original BootTorrent, which ignored keys that it didn't know.
 	original bool
-	// plainText says that numbers and words such as true are text where text is wanted, as they were in the original's config.yaml.
-	plainText bool
 	// manual is what holds for systems that don't say how they are published.
 	manual bool
 	// after are the values of all keys of that name, which can be checked only when all systems are known; vnc is where a guest is
@@ -71,7 +69,7 @@ type checker struct {
 
 // part is a checker for a part of the same site, with problems and warnings of its own.
 func (c *checker) part() *checker {
-	return &checker{dir: c.dir, original: c.original, manual: c.manual, plainText: c.original}
+	return &checker{dir: c.dir, original: c.original, manual: c.manual}
 }
 
 // shownSystem is a system's config.yaml in messages.

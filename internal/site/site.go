@@ -2,7 +2,7 @@
 //
 // In goes a directory; out comes a [Site]: the systems that are whole, and every problem found with file, line and column. What is
 // wrong with one system concerns that one alone; only boottorrent.yaml and the keys can stop a site. Seeder and mkimage both start
-// from it; nothing else reads configuration.
+// from it; nothing else reads configuration. There is one format: package v0 turns the files of the original BootTorrent into it first.
 package site
 
 import (

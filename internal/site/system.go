@@ -16,6 +16,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/program"
+	"github.com/boottorrent/boottorrent/internal/site/v0"
 )
 
 // systemName is what a folder of oss/ may be called. The name becomes the torrent's name, part of URLs, and the value
@@ -80,6 +81,9 @@ func readSystem(c *checker, dir, shown string) (s System, title text, is systemI
 	if m == nil {
 		return s, title, systemWhole
 	}
+	if c.original {
+		v0.System(group{m})
+	}
 	f := &folder{root, shown, map[string]bool{}}
 	s, title = readSystemConfig(m, f)
 	s.Name, s.Dir = name, dir
@@ -136,9 +140,6 @@ func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool)
 	bad := func(what, do string) (systemFile, bool) {
 		c.problem(t.place, fmt.Sprintf("%s %s %s", key, t.value, what), do)
 		return systemFile{}, false
-	}
-	if c.original && !strings.HasPrefix(key, "args") {
-		t.value = strings.TrimLeft(t.value, "/") // the original put it behind the folder's name
 	}
 	file.path = path.Clean(t.value)
 	switch {

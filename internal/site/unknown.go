@@ -16,6 +16,8 @@ import (
 type documentKeys struct {
 	known   []string
 	unknown []unknownKey
+	// implied reports whether nobody wrote a key, by its whole name. It is nil if somebody wrote all of them.
+	implied func(path string) bool
 }
 
 type unknownKey struct {

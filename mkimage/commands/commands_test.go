@@ -187,7 +187,9 @@ func TestCommandsAreThoseThatProgramKnows(t *testing.T) {
 	}
 	var own []string
 	for _, e := range entries {
-		own = append(own, e.Name())
+		if e.Name() != "internal" {
+			own = append(own, e.Name())
+		}
 	}
 	if want := append(own, names(fromURoot)...); !slices.Equal(slices.Sorted(slices.Values(program.Commands)), slices.Sorted(slices.Values(want))) {
 		t.Errorf("program.Commands are %v, want %v", program.Commands, want)

@@ -1,8 +1,7 @@
-package site
+package v0
 
 import (
 	"bytes"
-	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,40 +12,38 @@ import (
 )
 
 // commentedOut is a key of the original that somebody left out, as in the file its init made: "# user: nobody".
-var commentedOut = regexp.MustCompile(`^(version|timeout|default_os|seed_time|host_ip|enable_dhcp|user|interface|bind_interfaces|` +
-	`dhcp_range|enable_tftp|enable|port|bt_enable_lpd|enable_peer_exchange|console_log_level)\s*:`)
+var commentedOut = func() *regexp.Regexp {
+	var keys []string
+	for _, s := range sections {
+		keys = append(keys, s.keys...)
+	}
+	return regexp.MustCompile(`^(` + strings.Join(keys, "|") + `)\s*:`)
+}()
 
-// comments returns the comments in source by the key they belong to: those behind it and those above it. Those of a group of keys
-// are found by its name, those below everything by the empty one.
-func (o *original) comments(source []byte) map[string][]string {
-	type key struct {
-		name string
-		at   place
+// belowAll stands for a key below all others.
+const belowAll = "."
+
+// Comments returns the comments in source, the file the document was made of, by the key they belong to: those behind it and those above
+// it. Those of a section are found by its name, those below everything by [belowAll].
+func (d *Document) Comments(source []byte) map[string][]string {
+	keys := slices.Clone(d.Fates)
+	for name, at := range d.sections {
+		keys = append(keys, Fate{Key: name, At: at})
 	}
-	var keys []key
-	for name, at := range o.sections {
-		keys = append(keys, key{name, at})
-	}
-	for _, f := range o.fates {
-		keys = append(keys, key{f.key, f.at})
-	}
-	slices.SortFunc(keys, func(a, b key) int { return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.col, b.at.col)) })
+	slices.SortFunc(keys, func(a, b Fate) int { return a.At.compare(b.At) })
 	owner := func(line int, behind bool) string {
 		// The first key below the line; for a comment behind something the key before that.
-		i := slices.IndexFunc(keys, func(k key) bool { return k.at.line > line })
-		switch {
-		case i < 0 && !behind:
-			return ""
-		case i < 0:
+		i := slices.IndexFunc(keys, func(k Fate) bool { return k.At.Line > line })
+		if i < 0 {
 			i = len(keys)
 		}
 		if behind {
 			i--
 		}
-		if i < 0 {
-			return ""
+		if i < 0 || i == len(keys) {
+			return belowAll
 		}
-		return keys[i].name
+		return keys[i].Key
 	}
 
 	tokens := lexer.Tokenize(string(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))))
