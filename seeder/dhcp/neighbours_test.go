@@ -33,6 +33,10 @@ func TestNeighbours(t *testing.T) {
 			}
 			err := r.in(r.seeder, func() error {
 				got, err := Neighbours(t.Context(), Interface{Name: "eth0", Addr: testIface.Addr}, time.Second)
+				// On a busy machine an offer may take longer than the search.
+				for end := time.Now().Add(need.Patience); err == nil && len(got) < len(test.want) && time.Now().Before(end); {
+					got, err = Neighbours(t.Context(), Interface{Name: "eth0", Addr: testIface.Addr}, time.Second)
+				}
 				if !slices.Equal(got, test.want) {
 					t.Errorf("found %v, want %v", got, test.want)
 				}
