@@ -114,7 +114,7 @@ func (g *guest) attach(ctx context.Context) (left bool) {
 		others = "; so does Enter on another console"
 	}
 	announce := func() { g.log("%s runs on %s; %s leaves it%s", g.sys.Title, where, keys, others) }
-	err := g.consoles.Lend(ctx, where, announce, func(ctx context.Context, tty *console.TTY) error {
+	err := g.consoles.Acquire(ctx, where, announce, func(ctx context.Context, tty *console.TTY) error {
 		return g.running.Attach(ctx, tty)
 	})
 	g.trouble = nil
