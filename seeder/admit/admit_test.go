@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 // port is a server under a policy on loopback, whose clients come from 127.0.0.N.
@@ -83,7 +85,7 @@ func (p *port) dial(n int) *client {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second)) // that a test ends
+	_ = c.SetDeadline(time.Now().Add(need.Patience)) // that a test ends
 	return &client{c, p.t, bufio.NewReader(c)}
 }
 

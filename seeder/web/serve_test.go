@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,10 +22,22 @@ import (
 // serve runs s on a loopback port until the test ends, and returns its base URL.
 func serve(t *testing.T, s *site) string {
 	t.Helper()
+	return serveOn(t, s, listen(t))
+}
+
+// listen takes a loopback port.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// serveOn is serve on a port that was taken.
+func serveOn(t *testing.T, s *site, l net.Listener) string {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()
@@ -87,7 +100,7 @@ func TestCurl(t *testing.T) {
 			if err := os.WriteFile(out, c.had, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			args := append(c.args, "--fail", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20", "-o", out, url)
+			args := append(c.args, "--fail", "--silent", "--show-error", "--noproxy", "*", "--max-time", strconv.Itoa(int(need.Patience.Seconds())), "-o", out, url)
 			if msg, err := exec.Command(curl, args...).CombinedOutput(); err != nil {
 				t.Fatalf("curl: %v: %s", err, msg)
 			}
@@ -131,7 +144,7 @@ func TestFallbackIsLimited(t *testing.T) {
 		t.Fatalf("the first got %d bytes, %v", n, err)
 	}
 	// The place is free when the handler has returned, a moment after the last byte came.
-	for deadline := time.Now().Add(5 * time.Second); get("GET").StatusCode != 200; {
+	for deadline := time.Now().Add(need.Patience); get("GET").StatusCode != 200; {
 		if time.Now().After(deadline) {
 			t.Fatal("no place became free")
 		}
@@ -142,10 +155,7 @@ func TestFallbackIsLimited(t *testing.T) {
 func TestServeEnds(t *testing.T) {
 	s := newSite(t, nil)
 	bigFile(t, s)
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()
@@ -166,10 +176,7 @@ func TestServeEnds(t *testing.T) {
 }
 
 func TestServeFails(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t)
 	l.Close()
 	if err := newSite(t, nil).Serve(t.Context(), l); err == nil {
 		t.Error("serving on a closed listener succeeds")
