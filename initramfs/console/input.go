@@ -130,8 +130,8 @@ func (k *keyReader) lineEnd() bool {
 	return true
 }
 
-// giveBack puts what was read too soon back into the terminal, for the next reader (TIOCSTI, ioctl_tty(2)).
-func (k *keyReader) giveBack() {
+// pushBack pushes what was read too soon back into the terminal, for the next reader (TIOCSTI, ioctl_tty(2)).
+func (k *keyReader) pushBack() {
 	conn, err := k.tty.SyscallConn()
 	if err != nil || len(k.unread) == 0 {
 		return // or the terminal is gone
@@ -193,6 +193,6 @@ func (k *keyReader) finish() {
 	k.stop()
 	k.reading.Lock()
 	defer k.reading.Unlock()
-	k.giveBack()
+	k.pushBack()
 	_ = k.tty.SetReadDeadline(time.Time{})
 }

@@ -44,8 +44,8 @@ func (s *Set) Run(ctx context.Context, m tea.Model, events <-chan tea.Msg) (fina
 	defer s.front.Unlock()
 
 	h := &hub{inbox: make(chan shared, inboxSize)}
-	terminals := s.take(h)
-	defer s.giveBack(terminals)
+	terminals := s.acquireAll(h)
+	defer s.releaseAll(terminals)
 	if len(terminals) == 0 {
 		return m, "", errors.New("show a screen: no console is left")
 	}
@@ -56,8 +56,8 @@ func (s *Set) Run(ctx context.Context, m tea.Model, events <-chan tea.Msg) (fina
 	return h.result(ctx)
 }
 
-// take prepares all consoles for a screen.
-func (s *Set) take(h *hub) []*terminal {
+// acquireAll prepares all consoles for a screen.
+func (s *Set) acquireAll(h *hub) []*terminal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var taken []*terminal
@@ -73,8 +73,8 @@ func (s *Set) take(h *hub) []*terminal {
 	return taken
 }
 
-// giveBack makes the consoles what they were before take.
-func (s *Set) giveBack(terminals []*terminal) {
+// releaseAll makes the consoles what they were before acquireAll.
+func (s *Set) releaseAll(terminals []*terminal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listen = nil

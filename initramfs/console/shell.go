@@ -34,13 +34,13 @@ func (s *Set) Shell(ctx context.Context, console string, argv, env []string) err
 	if err != nil {
 		return fmt.Errorf("open a shell: %w", err)
 	}
-	s.lend(ctx, t)
-	defer s.takeBack(t)
+	s.acquireForShell(ctx, t)
+	defer s.releaseByShell(t)
 	return t.shell(ctx, argv, env)
 }
 
-// lend stops writing to a console. It stays open until takeBack: the last close of a serial line would forget its size.
-func (s *Set) lend(ctx context.Context, t *terminal) {
+// acquireForShell stops writing to a console. It stays open until releaseByShell: the last close of a serial line would forget its size.
+func (s *Set) acquireForShell(ctx context.Context, t *terminal) {
 	fmt.Fprintf(s, "A shell is open on %s; it goes on here when that is left (exit).\n", t.Name)
 	drain, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -54,9 +54,9 @@ func (s *Set) lend(ctx context.Context, t *terminal) {
 	}
 }
 
-// takeBack opens a console again: when a session's leader exits, the kernel hangs its terminal up for everyone who
+// releaseByShell opens a console again: when a session's leader exits, the kernel hangs its terminal up for everyone who
 // had it open.
-func (s *Set) takeBack(t *terminal) {
+func (s *Set) releaseByShell(t *terminal) {
 	s.mu.Lock()
 	_ = t.close() // hung up
 	err := t.open()

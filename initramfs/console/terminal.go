@@ -94,7 +94,7 @@ func (t *terminal) line(line string) {
 	t.out.writeLine(line)
 }
 
-// release ends what take began: the lines held back are shown.
+// release ends what acquiring it began: the lines held back are shown.
 func (t *terminal) release() {
 	t.taken = false
 	held := t.held

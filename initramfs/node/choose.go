@@ -88,7 +88,7 @@ func (n *Node) notices(cat *catalog.Catalog) []string {
 
 // place is where we are: the head of every screen, and what its key "i" shows.
 func (n *Node) place() menu.Place {
-	l := n.lease()
+	l := n.link.lease()
 	m := menu.Machine{
 		MAC: l.MAC.String(), Interface: l.Interface, UUID: n.Facts.UUID, MemoryMiB: n.Facts.MemoryMiB,
 		Arch: n.Facts.Arch, Product: n.Facts.Name(),
@@ -101,7 +101,7 @@ func (n *Node) place() menu.Place {
 			m.Driver = nic.Driver
 		}
 	}
-	if c := n.client(); c != nil {
+	if c := n.session.client(); c != nil {
 		m.Seeder = c.Base
 	}
 	return menu.Place{Site: n.Image.Site, Machine: m}

@@ -146,9 +146,9 @@ func newNode(t *testing.T, base string) (*Node, *person) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.catalog = &catalog.Catalog{}
+	n.session.catalog = &catalog.Catalog{}
 	if base != "" {
-		n.found.Store(&client.Client{Base: base, Key: n.key})
+		n.session.found.Store(&client.Client{Base: base, Key: n.session.key})
 	}
 	return n, p
 }

@@ -28,21 +28,21 @@ const (
 func (n *Node) Discover(ctx context.Context) error {
 	base, err := n.findSeeder(ctx)
 	if err != nil {
-		n.seederFound(false)
+		n.link.seederFound(false)
 		return err // which lists what was tried
 	}
-	n.seederFound(true)
+	n.link.seederFound(true)
 	limited, cancel := context.WithTimeout(ctx, nameDeadline)
 	defer cancel()
 	if base, err = numeric(limited, base); err != nil {
 		return err
 	}
-	n.found.Store(n.at(base))
-	if !n.reporting && !n.ByHand { // of this boot, boot reports
-		n.reporting = true
-		go n.Report.Run(ctx, poster{n.session})
+	n.session.found.Store(n.session.at(base))
+	if !n.session.reporting && !n.ByHand { // of this boot, boot reports
+		n.session.reporting = true
+		go n.Report.Run(ctx, poster{session: n.session})
 		if n.Shipper != nil {
-			go n.Shipper.Run(ctx, poster{n.session})
+			go n.Shipper.Run(ctx, poster{session: n.session})
 		}
 	}
 	return n.save()
@@ -53,14 +53,14 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, discoverDeadline)
 	defer cancel()
 	probe := func(ctx context.Context, base string) error {
-		return n.at(base).Probe(ctx)
+		return n.session.at(base).Probe(ctx)
 	}
-	base, tried, err := discover.Find(limited, discover.Named(n.typed, n.Cmdline, n.Image), probe)
+	base, tried, err := discover.Find(limited, discover.Named(n.session.typed, n.Cmdline, n.Image), probe)
 	n.logAttempts(tried)
 	if err == nil {
 		return base, nil
 	}
-	lease := n.lease()
+	lease := n.link.lease()
 	answers, err := n.askDHCP(limited, lease)
 	if err != nil {
 		n.Log("seeder: nobody is asked by DHCP: %v", err)
@@ -68,7 +68,7 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	offers := descriptions{texts: map[string]string{}}
 	told := discover.All(limited, discover.Told(answers, lease), func(ctx context.Context, base string) error {
 		// Nobody vouches for who answers DHCP: only a seeder of this site counts.
-		cat, err := n.at(base).Catalog(ctx)
+		cat, err := n.session.at(base).Catalog(ctx)
 		if err == nil {
 			offers.set(base, cat)
 		}
@@ -108,7 +108,7 @@ func (d *descriptions) set(base string, cat *catalog.Catalog) {
 func (n *Node) chooseSeeder(ctx context.Context, answering []discover.Attempt, offers map[string]string) (string, error) {
 	var items []menu.Item
 	for _, a := range answering {
-		if c := n.client(); len(answering) == 1 || c != nil && c.Base == a.URL {
+		if c := n.session.client(); len(answering) == 1 || c != nil && c.Base == a.URL {
 			return a.URL, nil
 		}
 		items = append(items, menu.Item{Name: a.URL, Description: offers[a.URL]})
@@ -143,7 +143,7 @@ func (n *Node) typeSeeder(ctx context.Context, tried string) bool {
 	if text == "" {
 		return false
 	}
-	n.typed = text
+	n.session.typed = text
 	n.Log("seeder: somebody typed %s", text)
 	return true
 }

@@ -32,7 +32,7 @@ func (p *person) seeders(n *Node, count int) (urls []string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	n.key = public
+	n.session.key = public
 	for i := range count + 1 {
 		key := private
 		if i == count {
@@ -63,14 +63,14 @@ func TestSeveralSeeders(t *testing.T) {
 	p.see(urls[1])
 	p.see("lab, 0 systems")
 	p.send("j\r")
-	if err := <-found; err != nil || n.client().Base != urls[1] {
-		t.Fatalf("found %v, %v, want %s", n.client(), err, urls[1])
+	if err := <-found; err != nil || n.session.client().Base != urls[1] {
+		t.Fatalf("found %v, %v, want %s", n.session.client(), err, urls[1])
 	}
 	if strings.Contains(p.all(), urls[2]) {
 		t.Errorf("a seeder of another site is offered:\n%s", p.all())
 	}
-	if err := n.Discover(t.Context()); err != nil || n.client().Base != urls[1] {
-		t.Errorf("once more: %v, %v", n.client(), err)
+	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != urls[1] {
+		t.Errorf("once more: %v, %v", n.session.client(), err)
 	}
 }
 
@@ -79,8 +79,8 @@ func TestOneSeeder(t *testing.T) {
 	n, p := newNode(t, "")
 	urls := p.seeders(n, 1)
 	n.tell(urls...)
-	if err := n.Discover(t.Context()); err != nil || n.client().Base != urls[0] {
-		t.Fatalf("%v, %v", n.client(), err)
+	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != urls[0] {
+		t.Fatalf("%v, %v", n.session.client(), err)
 	}
 	if strings.Contains(p.all(), "Several") {
 		t.Errorf("a question with one answer:\n%s", p.all())
@@ -102,8 +102,8 @@ func TestNamedSeederGoesFirst(t *testing.T) {
 	urls := p.seeders(n, 2)
 	n.tell(urls[0])
 	n.Cmdline.Seeder, n.Cmdline.ConfSeeder = "http://127.0.0.1:1", urls[1]
-	if err := n.Discover(t.Context()); err != nil || n.client().Base != urls[1] {
-		t.Errorf("%v, %v, want %s", n.client(), err, urls[1])
+	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != urls[1] {
+		t.Errorf("%v, %v, want %s", n.session.client(), err, urls[1])
 	}
 }
 
@@ -138,8 +138,8 @@ func TestTypedSeeder(t *testing.T) {
 	if a := <-did; a != decision.Retry {
 		t.Fatalf("action %v, want %v", a, decision.Retry)
 	}
-	if err := n.Discover(t.Context()); err != nil || n.client().Base != urls[0] {
-		t.Errorf("%v, %v, want %s", n.client(), err, urls[0])
+	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != urls[0] {
+		t.Errorf("%v, %v, want %s", n.session.client(), err, urls[0])
 	}
 }
 

@@ -76,8 +76,8 @@ func (d *download) dir(sys catalog.System) string {
 	return filepath.Join(d.systems, sys.InfoHash.String())
 }
 
-// Folder is where the files of a fetched system are.
-func (d *download) Folder(sys catalog.System) string { return filepath.Join(d.dir(sys), sys.Name) }
+// folder is where the files of a fetched system are.
+func (d *download) folder(sys catalog.System) string { return filepath.Join(d.dir(sys), sys.Name) }
 
 // forget removes everything that was fetched but these, and what an earlier system wrote: its memory is needed.
 func (d *download) forget(but ...catalog.System) error {

@@ -19,73 +19,61 @@ import (
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
-// visit is a system that runs beside this program.
-type visit struct {
-	*Node
-	sys   catalog.System
-	guest launch.Guest
-	began time.Time
-	// trouble is why the guest could not be shown the last time.
+// guest is a system that runs beside this program: it is shown on a console until a person leaves it, who is then asked what to do.
+type guest struct {
+	log      func(format string, args ...any)
+	consoles *console.Set
+	host     guestHost
+	catalog  *catalog.Catalog
+	// engine seeds the system; nil: nobody does.
+	engine *swarm.Engine
+	// byHand says that a person started it in a shell, and gets back there.
+	byHand bool
+
+	sys     catalog.System
+	running launch.Guest
+	began   time.Time
+	// trouble is why it could not be shown the last time.
 	trouble error
 }
 
-// host runs a system beside this program until it ends, and returns what follows.
-func (n *Node) host(ctx context.Context, method launch.Method, sys catalog.System) (choice decision.Decision, err error) {
-	job, err := n.guestJob(sys)
-	if err != nil {
-		return choice, err
-	}
-	defer n.tidy()
-	if err := method.Load(ctx, job); err != nil {
-		return choice, err
-	}
-	guest, err := method.Start(ctx, job)
-	if err != nil {
-		return choice, err
-	}
-	v := &visit{Node: n, sys: sys, guest: guest, began: time.Now()}
-	n.startAccounting(sys)
-	leave := v.run(ctx)
-	guest.Stop() // if it runs, which is so only when ctx has ended
-	ended := n.Report.Snapshot().Uptime
-	n.Report.Set(func(r *wire.Report) {
-		exit := guest.Exit()
-		exit.System, exit.At = sys.Name, ended
-		r.Exit = &exit
-	})
-	if err := guest.Close(); err != nil {
-		n.Log("%v", err)
-	}
-	n.tidy() // now: what it wrote is memory that the next one may want
-	if err := n.Report.Post(ctx, poster{n.session}); err != nil {
-		n.Log("the seeder did not take the report: %v", err)
-	}
-	return v.afterwards(ctx, leave)
+// guestHost is what a guest needs of the node that it runs on.
+type guestHost interface {
+	place() menu.Place
+	// screen is the console on the frame buffer, if there is one; activeConsole where a person was last, which typedAt notes.
+	screen() string
+	activeConsole() string
+	typedAt(console string)
+	// shell opens a shell on the active console, and returns when it ends.
+	shell(ctx context.Context, hint string)
+	// Seed gives the system to others as long as the rule says; boot.ErrCancelled says that a person ended it.
+	Seed(ctx context.Context, sys catalog.System, rule catalog.Seeding) error
 }
 
-// tidy clears up after a system. That it could not is no reason not to go on: the next start tries again.
-func (n *Node) tidy() {
-	if err := n.clearScratch(); err != nil {
-		n.Log("%v", err)
+// newGuest returns the guest that runs a system since now. The node shows it, and seeds it if its engine runs.
+func newGuest(n *Node, sys catalog.System, running launch.Guest) *guest {
+	return &guest{
+		log: n.Log, consoles: n.Consoles, host: n, catalog: n.session.catalog, engine: n.download.engine, byHand: n.ByHand,
+		sys: sys, running: running, began: time.Now(),
 	}
 }
 
 // run shows the guest until it has ended, and returns what a person decided, if one did.
-func (v *visit) run(ctx context.Context) decision.Action {
-	asking := v.guest.Face() == launch.FaceRemote
-	for ctx.Err() == nil && !v.over() {
+func (g *guest) run(ctx context.Context) decision.Action {
+	asking := g.running.Face() == launch.FaceRemote
+	for ctx.Err() == nil && !g.over() {
 		if !asking {
-			asking = v.attach(ctx)
+			asking = g.attach(ctx)
 			continue
 		}
-		switch leave := v.ask(ctx); leave {
+		switch leave := g.ask(ctx); leave {
 		case decision.Back:
 			asking = false
 		case decision.Shell:
-			v.shell(ctx, "ls /bbin lists all commands.")
+			g.host.shell(ctx, "ls /bbin lists all commands.")
 		case decision.Quit, decision.SeedOn, decision.Reboot, decision.PowerOff:
-			v.Log("%s is ended", v.sys.Title)
-			v.guest.Stop()
+			g.log("%s is ended", g.sys.Title)
+			g.running.Stop()
 			return leave
 		}
 	}
@@ -93,9 +81,9 @@ func (v *visit) run(ctx context.Context) decision.Action {
 }
 
 // over reports whether the guest has ended.
-func (v *visit) over() bool {
+func (g *guest) over() bool {
 	select {
-	case <-v.guest.Done():
+	case <-g.running.Done():
 		return true
 	default:
 		return false
@@ -103,54 +91,54 @@ func (v *visit) over() bool {
 }
 
 // given is how the seeding of its system stands; false if nothing is seeded.
-func (v *visit) given() (swarm.Stats, bool) {
-	if v.engine == nil {
+func (g *guest) given() (swarm.Stats, bool) {
+	if g.engine == nil {
 		return swarm.Stats{}, false
 	}
-	return v.engine.Stats(v.sys.InfoHash)
+	return g.engine.Stats(g.sys.InfoHash)
 }
 
 // where is the console that the guest is shown on, and the keys that leave it.
-func (v *visit) where() (console, keys string) {
-	if v.guest.Face() == launch.FaceScreen {
-		return v.screen(), launch.LeaveScreen
+func (g *guest) where() (console, keys string) {
+	if g.running.Face() == launch.FaceScreen {
+		return g.host.screen(), launch.LeaveScreen
 	}
-	return v.activeConsole(), launch.LeaveTerminal
+	return g.host.activeConsole(), launch.LeaveTerminal
 }
 
 // attach shows the guest on its console until it ends or a person leaves, which it reports.
-func (v *visit) attach(ctx context.Context) (left bool) {
-	where, keys := v.where()
+func (g *guest) attach(ctx context.Context) (left bool) {
+	where, keys := g.where()
 	others := ""
-	if len(v.Consoles.Names()) > 1 {
+	if len(g.consoles.Names()) > 1 {
 		others = "; so does Enter on another console"
 	}
-	announce := func() { v.Log("%s runs on %s; %s leaves it%s", v.sys.Title, where, keys, others) }
-	err := v.Consoles.Lend(ctx, where, announce, func(ctx context.Context, tty *console.TTY) error {
-		return v.guest.Attach(ctx, tty)
+	announce := func() { g.log("%s runs on %s; %s leaves it%s", g.sys.Title, where, keys, others) }
+	err := g.consoles.Acquire(ctx, where, announce, func(ctx context.Context, tty *console.TTY) error {
+		return g.running.Attach(ctx, tty)
 	})
-	v.trouble = nil
+	g.trouble = nil
 	switch {
 	case err == nil:
 		return false
 	case errors.Is(err, launch.ErrLeft), errors.Is(err, console.ErrKey):
 		return true
 	}
-	v.trouble = err
-	v.Log("%v", err)
+	g.trouble = err
+	g.log("%v", err)
 	return true
 }
 
 // shown says where the guest is to be seen.
-func (v *visit) shown() string {
-	where, keys := v.where()
+func (g *guest) shown() string {
+	where, keys := g.where()
 	switch {
-	case v.trouble != nil:
-		return fmt.Sprintf("It could not be shown: %v", v.trouble)
-	case v.guest.Face() == launch.FaceRemote:
-		return noted("It is shown on the network.", v.guest.Notes())
+	case g.trouble != nil:
+		return fmt.Sprintf("It could not be shown: %v", g.trouble)
+	case g.running.Face() == launch.FaceRemote:
+		return noted("It is shown on the network.", g.running.Notes())
 	}
-	return noted(fmt.Sprintf("It is on %s, where %s leaves it.", where, keys), v.guest.Notes())
+	return noted(fmt.Sprintf("It is on %s, where %s leaves it.", where, keys), g.running.Notes())
 }
 
 // noted is a text with notes behind it.
@@ -162,48 +150,48 @@ func noted(text string, notes []string) string {
 }
 
 // ask shows what is given away meanwhile, and asks what to do. It returns 0 when the guest has ended.
-func (v *visit) ask(ctx context.Context) decision.Action {
-	back := v.guest.Face() != launch.FaceRemote
-	m := menu.NewGuest(v.place(), v.sys.Title, v.shown(), back)
-	if v.ByHand {
+func (g *guest) ask(ctx context.Context) decision.Action {
+	back := g.running.Face() != launch.FaceRemote
+	m := menu.NewGuest(g.host.place(), g.sys.Title, g.shown(), back)
+	if g.byHand {
 		m = m.ByHand()
 	}
 	over, screenOver := context.WithCancel(ctx)
 	events, told := make(chan tea.Msg, 1), make(chan struct{})
 	go func() {
 		defer close(told)
-		v.tell(over, events)
+		g.tell(over, events)
 	}()
-	answer, where, err := console.Ask(ctx, v.Consoles, m, events)
+	answer, where, err := console.Ask(ctx, g.consoles, m, events)
 	screenOver()
 	<-told
 	if err != nil {
 		if ctx.Err() == nil {
-			v.Log("the screen failed: %v", err)
+			g.log("the screen failed: %v", err)
 			sleep(ctx, accountTime)
 		}
 		return decision.Back
 	}
 	if back {
-		v.typedOnScreen(where)
+		g.typedOnScreen(where)
 	}
 	return answer.Action
 }
 
 // typedOnScreen remembers the console that a person asked at, unless the guest has one of its own.
-func (v *visit) typedOnScreen(where string) {
-	if v.guest.Face() == launch.FaceTerminal {
-		v.typedAt(where)
+func (g *guest) typedOnScreen(where string) {
+	if g.running.Face() == launch.FaceTerminal {
+		g.host.typedAt(where)
 	}
 }
 
 // tell sends the numbers to a screen until that is over, and the guest's end.
-func (v *visit) tell(ctx context.Context, events chan<- tea.Msg) {
+func (g *guest) tell(ctx context.Context, events chan<- tea.Msg) {
 	tick := time.NewTicker(accountTime)
 	defer tick.Stop()
 	for {
-		m := menu.GuestMsg{Running: time.Since(v.began)}
-		if s, ok := v.given(); ok {
+		m := menu.GuestMsg{Running: time.Since(g.began)}
+		if s, ok := g.given(); ok {
 			m.Up, m.Uploaded, m.Peers = s.Up, s.Uploaded, s.Peers
 		}
 		select {
@@ -213,7 +201,7 @@ func (v *visit) tell(ctx context.Context, events chan<- tea.Msg) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-v.guest.Done():
+		case <-g.running.Done():
 			select {
 			case events <- menu.GuestEnded{}:
 			case <-ctx.Done():
@@ -225,32 +213,33 @@ func (v *visit) tell(ctx context.Context, events chan<- tea.Msg) {
 }
 
 // afterwards says how the guest ended, and returns what follows: what a person decided, or what the site says.
-func (v *visit) afterwards(ctx context.Context, leave decision.Action) (decision.Decision, error) {
+func (g *guest) afterwards(ctx context.Context, leave decision.Action) (decision.Decision, error) {
 	switch leave {
 	case decision.Reboot:
 		return decision.Decision{Action: decision.Reboot}, nil
 	case decision.PowerOff:
 		return decision.Decision{Action: decision.PowerOff}, nil
 	case decision.SeedOn:
-		return decision.Decision{Action: decision.Choose}, v.seedOn(ctx)
+		return decision.Decision{Action: decision.Choose}, g.seedOn(ctx)
 	case decision.Quit:
 		return decision.Decision{Action: decision.Choose}, nil
 	}
-	exit := v.guest.Exit()
+	exit := g.running.Exit()
 	how, well := outcome(exit)
-	choice, next := v.after()
-	v.Log("%s has ended %s; next: %s", v.sys.Title, how, next)
-	m := menu.NewEnded(v.place(), v.sys.Title, how, well, exit.Lines, next)
-	if v.ByHand {
+	choice, next := g.after()
+	g.log("%s has ended %s; next: %s", g.sys.Title, how, next)
+	m := menu.NewEnded(g.host.place(), g.sys.Title, how, well, exit.Lines, next)
+	if g.byHand {
 		m = m.ByHand()
 	}
-	answer, err := ask(ctx, v.Node, m, nil)
+	answer, where, err := console.Ask(ctx, g.consoles, m, nil)
 	if err != nil {
 		if ctx.Err() == nil {
-			v.Log("the screen failed: %v", err)
+			g.log("the screen failed: %v", err)
 		}
 		return choice, nil
 	}
+	g.host.typedAt(where)
 	if answer.Action == decision.Choose {
 		choice = decision.Decision{Action: decision.Choose}
 	}
@@ -269,11 +258,11 @@ func outcome(e wire.Exit) (how string, well bool) {
 }
 
 // after is what the site says follows, and how to call it. Who started the system by hand gets back to the shell.
-func (v *visit) after() (choice decision.Decision, next string) {
-	if v.ByHand {
+func (g *guest) after() (choice decision.Decision, next string) {
+	if g.byHand {
 		return decision.Decision{Action: decision.Choose}, "the shell"
 	}
-	switch after := v.sys.Launch.After; after {
+	switch after := g.sys.Launch.After; after {
 	case "", catalog.AfterMenu:
 		return decision.Decision{Action: decision.Choose}, "the menu"
 	case catalog.AfterReboot:
@@ -282,7 +271,7 @@ func (v *visit) after() (choice decision.Decision, next string) {
 		return decision.Decision{Action: decision.PowerOff}, "this machine is switched off"
 	default:
 		title := after
-		if sys, ok := v.catalog.System(after); ok {
+		if sys, ok := g.catalog.System(after); ok {
 			title = sys.Title
 		}
 		return decision.Decision{Action: decision.Start, System: after}, title
@@ -290,8 +279,8 @@ func (v *visit) after() (choice decision.Decision, next string) {
 }
 
 // seedOn gives the system to others until somebody presses a key.
-func (v *visit) seedOn(ctx context.Context) error {
-	err := v.Seed(ctx, v.sys, catalog.Seeding{Until: catalog.UntilTime, Limit: forEver})
+func (g *guest) seedOn(ctx context.Context) error {
+	err := g.host.Seed(ctx, g.sys, catalog.Seeding{Until: catalog.UntilTime, Limit: forEver})
 	if errors.Is(err, boot.ErrCancelled) {
 		return nil
 	}

@@ -91,11 +91,11 @@ func visiting(t *testing.T, f *fake, after string) (n *Node, p *person, ended <-
 	}))
 	t.Cleanup(seeder.Close)
 	n, p = newNode(t, seeder.URL)
-	n.setLease(network.Lease{Interface: "eth0", MAC: make([]byte, 6), Addr: netip.MustParsePrefix("10.0.0.7/24")})
+	n.link.setLease(network.Lease{Interface: "eth0", MAC: make([]byte, 6), Addr: netip.MustParsePrefix("10.0.0.7/24")})
 	sys := kexec("guest")
 	sys.Launch = catalog.Launch{Method: catalog.MethodBin, Bin: &catalog.Bin{Program: "x"}, After: after}
 	next := kexec("next")
-	n.catalog = &catalog.Catalog{Systems: []catalog.System{sys, next}}
+	n.session.catalog = &catalog.Catalog{Systems: []catalog.System{sys, next}}
 	choices := make(chan decision.Decision, 1)
 	go func() {
 		choice, err := n.host(t.Context(), f, sys)
@@ -180,7 +180,7 @@ func TestGuestIsLeft(t *testing.T) {
 func TestGuestIsQuitAndGivenAway(t *testing.T) {
 	s := newSeeder(t)
 	n, p := newNode(t, s.url)
-	n.setLease(network.Lease{Interface: "lo", Addr: netip.MustParsePrefix("127.0.0.1/8")})
+	n.link.setLease(network.Lease{Interface: "lo", Addr: netip.MustParsePrefix("127.0.0.1/8")})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := n.Fetch(ctx, s.system); err != nil {
@@ -204,14 +204,14 @@ func TestGuestIsQuitAndGivenAway(t *testing.T) {
 	if !f.stopped || n.Report.Snapshot().Exit == nil {
 		t.Errorf("stopped %v, reported %+v", f.stopped, n.Report.Snapshot().Exit)
 	}
-	if _, ok := n.engine.Stats(s.system.InfoHash); !ok {
+	if _, ok := n.download.engine.Stats(s.system.InfoHash); !ok {
 		t.Error("nothing is given away")
 	}
 	p.send(" ")
 	if got := await(t, choices); got != (decision.Decision{Action: decision.Choose}) {
 		t.Errorf("then %+v", got)
 	}
-	n.stopEngine()
+	n.download.stopEngine()
 }
 
 // seeTimes waits until the console has shown a text so many times.

@@ -66,7 +66,7 @@ func (n *Node) ServeSSH(ctx context.Context) {
 	for pause := sshFirst; ctx.Err() == nil; pause = min(2*pause, sshMost) {
 		began := time.Now()
 		cmd := exec.CommandContext(ctx, sshProgram)
-		cmd.Stderr, cmd.Env = lineWriter(n.say), os.Environ()
+		cmd.Stderr, cmd.Env = lineWriter(n.link.say), os.Environ()
 		err := cmd.Run()
 		if time.Since(began) > sshMost {
 			pause = sshFirst

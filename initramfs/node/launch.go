@@ -9,11 +9,12 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	wire "github.com/boottorrent/boottorrent/internal/report"
 )
 
 // Launch starts the system. One that runs beside this program is shown until it ends.
 func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decision, error) {
-	method, err := launch.For(sys, n.catalog)
+	method, err := launch.For(sys, n.session.catalog)
 	if err != nil {
 		return decision.Decision{}, err
 	}
@@ -27,18 +28,18 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decisio
 // handOver starts a system that takes the machine over: it loads it, says good-bye on every console and to the seeder, and
 // jumps.
 func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.System) error {
-	defer n.release() // if it returns: the files are there for a step by hand
-	n.stopEngine()    // its memory is needed, and its peers should look elsewhere before it falls silent
-	files, err := n.files(ctx, sys)
+	defer n.download.release() // if it returns: the files are there for a step by hand
+	n.download.stopEngine()    // its memory is needed, and its peers should look elsewhere before it falls silent
+	files, err := n.download.files(ctx, sys)
 	if err != nil {
 		return err
 	}
-	job := launch.Job{System: sys, Files: files, Dir: n.Folder(sys), Vars: n.vars(sys), Log: n.Log}
+	job := launch.Job{System: sys, Files: files, Dir: n.download.folder(sys), Vars: n.vars(sys), Log: n.Log}
 	if err := method.Load(ctx, job); err != nil {
 		return err
 	}
 	n.Report.End(nil)
-	if err := n.Report.Post(ctx, poster{n.session}); err != nil {
+	if err := n.Report.Post(ctx, poster{session: n.session}); err != nil {
 		n.Log("the seeder did not take the last report: %v", err)
 	}
 	n.Log("---- BootTorrent hands over to %s ----", sys.Title)
@@ -50,18 +51,59 @@ func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.S
 	return err
 }
 
+// host runs a system beside this program until it ends, and returns what follows.
+func (n *Node) host(ctx context.Context, method launch.Method, sys catalog.System) (choice decision.Decision, err error) {
+	job, err := n.guestJob(sys)
+	if err != nil {
+		return choice, err
+	}
+	defer n.tidy()
+	if err := method.Load(ctx, job); err != nil {
+		return choice, err
+	}
+	running, err := method.Start(ctx, job)
+	if err != nil {
+		return choice, err
+	}
+	g := newGuest(n, sys, running)
+	n.download.startAccounting(sys)
+	leave := g.run(ctx)
+	running.Stop() // if it runs, which is so only when ctx has ended
+	ended := n.Report.Snapshot().Uptime
+	n.Report.Set(func(r *wire.Report) {
+		exit := running.Exit()
+		exit.System, exit.At = sys.Name, ended
+		r.Exit = &exit
+	})
+	if err := running.Close(); err != nil {
+		n.Log("%v", err)
+	}
+	n.tidy() // now: what it wrote is memory that the next one may want
+	if err := n.Report.Post(ctx, poster{session: n.session}); err != nil {
+		n.Log("the seeder did not take the report: %v", err)
+	}
+	return g.afterwards(ctx, leave)
+}
+
+// tidy clears up after a system. That it could not is no reason not to go on: the next start tries again.
+func (n *Node) tidy() {
+	if err := n.download.clearScratch(); err != nil {
+		n.Log("%v", err)
+	}
+}
+
 // vars are the values of the placeholders in a command line, all of catalog.Placeholders.
 func (n *Node) vars(sys catalog.System) map[string]string {
-	l := n.lease()
+	l := n.link.lease()
 	v := map[string]string{
 		"MAC": l.MAC.String(), "IP": text(l.Addr.Addr()), "Netmask": netmask(l.Addr), "Gateway": text(l.Gateway), "DNS": "",
 		"Hostname": l.Hostname, "Interface": l.Interface, "UUID": n.Facts.UUID, "System": sys.Name, "Seeder": "",
-		"HTTP": n.client().Base + strings.TrimSuffix(sys.FilePath(""), "/"), "Console": n.consoleArgument(),
+		"HTTP": n.session.client().Base + strings.TrimSuffix(sys.FilePath(""), "/"), "Console": n.consoleArgument(),
 	}
 	if len(l.DNS) > 0 {
 		v["DNS"] = text(l.DNS[0])
 	}
-	if a, err := n.seeder(); err == nil {
+	if a, err := n.session.seeder(); err == nil {
 		v["Seeder"] = text(a)
 	}
 	return v

@@ -12,7 +12,7 @@ import (
 
 func TestVars(t *testing.T) {
 	n, _ := newNode(t, "http://10.0.0.1:8080")
-	n.setLease(network.Lease{
+	n.link.setLease(network.Lease{
 		Interface: "eth0", MAC: net.HardwareAddr{0x52, 0x54, 0, 0, 0, 7}, Addr: netip.MustParsePrefix("10.0.0.7/20"),
 		Gateway: netip.MustParseAddr("10.0.0.254"), DNS: []netip.Addr{netip.MustParseAddr("10.0.0.53"), netip.MustParseAddr("9.9.9.9")},
 		Hostname: "node7",
@@ -42,7 +42,7 @@ func TestVars(t *testing.T) {
 func TestVarsOfAPoorNetwork(t *testing.T) {
 	n, _ := newNode(t, "http://10.0.0.1:8080")
 	n.Facts.UUID = ""
-	n.setLease(network.Lease{Interface: "eth0", MAC: make(net.HardwareAddr, 6), Addr: netip.MustParsePrefix("10.0.0.7/20")})
+	n.link.setLease(network.Lease{Interface: "eth0", MAC: make(net.HardwareAddr, 6), Addr: netip.MustParsePrefix("10.0.0.7/20")})
 	vars := n.vars(kexec("a"))
 	for name, doc := range catalog.Placeholders {
 		value, filled := vars[name]

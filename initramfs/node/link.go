@@ -101,8 +101,8 @@ func (l *link) seederFound(found bool) {
 	}
 }
 
-// linkLost says so if it is; otherwise it is empty.
-func (l *link) linkLost() string {
+// lost says that the link or the address is lost, if one is; otherwise it is empty.
+func (l *link) lost() string {
 	lease := l.lease()
 	if !lease.Addr.IsValid() || network.Alive(lease) {
 		return ""

@@ -51,13 +51,13 @@ type Config struct {
 	ByHand bool
 }
 
-// Node is a machine on its way to a system: the sequence of the steps over what they learn, each of which owns its part. It
-// implements boot.Steps.
+// Node is a machine on its way to a system: the sequence of the steps over link, session and download, each of which owns what
+// it learns, and the guest that runs beside it. It implements boot.Steps.
 type Node struct {
 	Config
-	*link
-	*session
-	*download
+	link     *link
+	session  *session
+	download *download
 
 	// console is the one somebody last chose on.
 	console    string
@@ -95,26 +95,26 @@ func (n *Node) Hardware(ctx context.Context) error {
 		n.Log("network card: %s", nic)
 	}
 	for _, device := range hardware.Undriven() {
-		n.say(device.String())
+		n.link.say(device.String())
 	}
 	n.readMedium(ctx)
 	return nil
 }
 
 // Network brings up the network and keeps the lease.
-func (n *Node) Network(ctx context.Context) error { return n.connect(ctx, n.Cmdline.Network) }
+func (n *Node) Network(ctx context.Context) error { return n.link.connect(ctx, n.Cmdline.Network) }
 
 // Catalog reads and verifies the catalog, and applies what the kernel command line overrides.
 func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	ctx, cancel := context.WithTimeout(ctx, catalogDeadline)
 	defer cancel()
-	cat, err := n.client().Catalog(ctx)
+	cat, err := n.session.client().Catalog(ctx)
 	if err != nil {
 		return nil, err
 	}
-	n.catalog = n.override(cat)
-	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.key.ID())
-	return n.catalog, nil
+	n.session.catalog = n.override(cat)
+	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.session.key.ID())
+	return n.session.catalog, nil
 }
 
 func (n *Node) override(cat *catalog.Catalog) *catalog.Catalog {

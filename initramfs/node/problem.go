@@ -57,7 +57,7 @@ func (n *Node) Problem(ctx context.Context, t boot.Trouble) decision.Action {
 // cause is why a step failed, with what may be behind it: a cable, or a line in the medium's configuration that is not followed.
 func (n *Node) cause(t boot.Trouble) string {
 	lines := []string{t.Err.Error()}
-	if lost := n.linkLost(); lost != "" && t.Step != wire.Network {
+	if lost := n.link.lost(); lost != "" && t.Step != wire.Network {
 		lines = slices.Insert(lines, 0, lost)
 	}
 	if aboutNetwork(t.Step) {

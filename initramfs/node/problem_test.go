@@ -86,7 +86,7 @@ func TestProblem(t *testing.T) {
 // Whatever failed, a cable that is not plugged in is said first.
 func TestProblemNamesTheCable(t *testing.T) {
 	n, p := newNode(t, "http://127.0.0.1:1")
-	n.setLease(network.Lease{Interface: "nosuch0", Addr: netip.MustParsePrefix("10.0.0.7/24")})
+	n.link.setLease(network.Lease{Interface: "nosuch0", Addr: netip.MustParsePrefix("10.0.0.7/24")})
 	got := make(chan decision.Action, 1)
 	go func() {
 		got <- n.Problem(t.Context(), boot.Trouble{Step: wire.Fetch, Err: errors.New("no answer"), Attempt: 1})

@@ -22,13 +22,13 @@ const (
 // guestJob prepares what a method that doesn't leave needs.
 func (n *Node) guestJob(sys catalog.System) (launch.Job, error) {
 	job := launch.Job{
-		System: sys, Dir: n.Folder(sys), Vars: n.vars(sys), Log: n.Log, Scratch: n.scratch(),
+		System: sys, Dir: n.download.folder(sys), Vars: n.vars(sys), Log: n.Log, Scratch: n.download.scratch(),
 		Framebuffer: n.screen() != "" && canOpen(framebuffer),
 	}
-	if r, ok := n.runtime(sys); ok {
-		job.Runtime = n.Folder(r.System)
+	if r, ok := n.download.runtime(sys); ok {
+		job.Runtime = n.download.folder(r.System)
 	}
-	if err := n.clearScratch(); err != nil {
+	if err := n.download.clearScratch(); err != nil {
 		return job, err
 	}
 	if err := os.MkdirAll(job.Scratch, 0o755); err != nil {

@@ -13,7 +13,7 @@ const forEver = 100 * 365 * 24 * 3600
 
 // Seed gives the system to others for as long as the rule says, or until somebody presses a key.
 func (n *Node) Seed(ctx context.Context, sys catalog.System, rule catalog.Seeding) error {
-	if rule.Limit <= 0 || n.engine == nil {
+	if rule.Limit <= 0 || n.download.engine == nil {
 		return nil
 	}
 	leave := newLeaving(rule, sys.ToFetch(), time.Now())
@@ -22,14 +22,14 @@ func (n *Node) Seed(ctx context.Context, sys catalog.System, rule catalog.Seedin
 		defer tick.Stop()
 		for {
 			now := time.Now()
-			s, ok := n.engine.Stats(sys.InfoHash)
+			s, ok := n.download.engine.Stats(sys.InfoHash)
 			given := n.demand(sys, s.Uploaded)
 			if leave.over(now, given) {
 				n.Log("gave away %s of %s in %.0f s: %s", menu.Size(s.Uploaded), sys.Title, now.Sub(leave.began).Seconds(), leave.why)
 				return nil
 			}
 			if ok {
-				n.account(s)
+				n.download.account(s)
 				m := message(menu.Seed, sys, s)
 				m.SeedLeft, m.SeedUntil = leave.left(now), leave.until(now, given)
 				if rule.Limit == forEver {
@@ -48,10 +48,10 @@ func (n *Node) Seed(ctx context.Context, sys catalog.System, rule catalog.Seedin
 
 // demand is what the swarm wants of a system, and of its runtime, which is given away with it.
 func (n *Node) demand(sys catalog.System, uploaded int64) demand {
-	d := demand{Uploaded: uploaded, Leechers: n.engine.Leechers(sys.InfoHash)}
-	if r, ok := n.runtime(sys); ok {
-		s, _ := n.engine.Stats(r.InfoHash)
-		d.Runtime, d.Leechers = s.Uploaded, max(d.Leechers, n.engine.Leechers(r.InfoHash))
+	d := demand{Uploaded: uploaded, Leechers: n.download.engine.Leechers(sys.InfoHash)}
+	if r, ok := n.download.runtime(sys); ok {
+		s, _ := n.download.engine.Stats(r.InfoHash)
+		d.Runtime, d.Leechers = s.Uploaded, max(d.Leechers, n.download.engine.Leechers(r.InfoHash))
 	}
 	return d
 }

@@ -69,10 +69,12 @@ func (s *session) fromSeeder(listed []string, path string) []string {
 
 // poster sends to the seeder that the node knows now, which may be another after a failure: reports (report.Poster) and the log
 // (ship.Poster).
-type poster struct{ *session }
+type poster struct{ session *session }
 
 // Report implements report.Poster.
-func (p poster) Report(ctx context.Context, r wire.Report) error { return p.client().Report(ctx, r) }
+func (p poster) Report(ctx context.Context, r wire.Report) error {
+	return p.session.client().Report(ctx, r)
+}
 
 // Log implements ship.Poster.
-func (p poster) Log(ctx context.Context, l wire.Log) error { return p.client().Log(ctx, l) }
+func (p poster) Log(ctx context.Context, l wire.Log) error { return p.session.client().Log(ctx, l) }

@@ -16,11 +16,11 @@ const drainTime = 2 * time.Second
 // Shell opens a shell on the console that somebody chose on, and comes back when it ends. Steps by hand are what it is for,
 // so what is in their way ends: giving away what was fetched.
 func (n *Node) Shell(ctx context.Context) {
-	if n.engine != nil {
+	if n.download.engine != nil {
 		n.Log("what was fetched is given away no longer")
 	}
-	n.stopEngine()
-	n.release()
+	n.download.stopEngine()
+	n.download.release()
 	n.shell(ctx, "In the shell netup, choose, fetch NAME and launch NAME take single steps by hand; ls /bbin lists all commands.")
 }
 

@@ -18,13 +18,13 @@ type state struct {
 
 // save writes the state down, once a seeder is known.
 func (n *Node) save() error {
-	c := n.client()
+	c := n.session.client()
 	if c == nil {
 		return nil
 	}
 	n.saving.Lock()
 	defer n.saving.Unlock()
-	b, err := json.MarshalIndent(state{Lease: n.lease(), Seeder: c.Base}, "", " ")
+	b, err := json.MarshalIndent(state{Lease: n.link.lease(), Seeder: c.Base}, "", " ")
 	if err != nil {
 		return fmt.Errorf("write down the node's state: %w", err)
 	}
@@ -58,7 +58,7 @@ func (n *Node) Resume() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; run netup again", n.State, err)
 	}
-	n.setLease(s.Lease)
-	n.found.Store(n.at(s.Seeder))
+	n.link.setLease(s.Lease)
+	n.session.found.Store(n.session.at(s.Seeder))
 	return nil
 }

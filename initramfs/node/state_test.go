@@ -19,7 +19,7 @@ func TestStateIsTakenUp(t *testing.T) {
 		Interface: "eth0", MAC: net.HardwareAddr{0x52, 0x54, 0, 0, 0, 7}, Addr: netip.MustParsePrefix("10.0.0.7/20"),
 		DNS: []netip.Addr{netip.MustParseAddr("10.0.0.53")}, Hostname: "node7", Duration: time.Hour,
 	}
-	n.setLease(lease)
+	n.link.setLease(lease)
 	if err := n.save(); err != nil {
 		t.Fatal(err)
 	}
@@ -28,10 +28,10 @@ func TestStateIsTakenUp(t *testing.T) {
 	if err := other.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	if got := other.lease(); !reflect.DeepEqual(got, lease) {
+	if got := other.link.lease(); !reflect.DeepEqual(got, lease) {
 		t.Errorf("lease %+v, want %+v", got, lease)
 	}
-	if got := other.client().Base; got != "http://10.0.0.1:8080" {
+	if got := other.session.client().Base; got != "http://10.0.0.1:8080" {
 		t.Errorf("seeder %s", got)
 	}
 	r := other.Report.Snapshot()

@@ -19,31 +19,34 @@ import (
 // Fetch downloads a system from the swarm, and the runtime that it needs. It is refused before it starts when memory can't
 // hold the system and what starting it takes.
 func (n *Node) Fetch(ctx context.Context, sys catalog.System) error {
-	n.stopEngine() // of an earlier system, or with the addresses of an earlier try
-	if err := n.claim(); err != nil {
+	n.download.stopEngine() // of an earlier system, or with the addresses of an earlier try
+	if err := n.download.claim(); err != nil {
 		return err
 	}
 	err := n.fetchAll(ctx, sys)
 	if err != nil {
-		n.stopEngine()
-		n.release()
+		n.download.stopEngine()
+		n.download.release()
 	}
 	return err
 }
 
+// Folder is where the files of a fetched system are.
+func (n *Node) Folder(sys catalog.System) string { return n.download.folder(sys) }
+
 // fetchAll is Fetch once the folder of systems is this program's.
 func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
 	wanted := []catalog.System{sys}
-	if r, ok := n.runtime(sys); ok {
+	if r, ok := n.download.runtime(sys); ok {
 		wanted = []catalog.System{r.System, sys}
 	}
-	if err := n.forget(wanted...); err != nil {
+	if err := n.download.forget(wanted...); err != nil {
 		return err
 	}
 	if err := n.preflight(ctx, sys); err != nil {
 		return err
 	}
-	if err := n.startEngine(); err != nil {
+	if err := n.download.startEngine(); err != nil {
 		return err
 	}
 	for _, w := range wanted {
@@ -64,15 +67,15 @@ func stale(err error) error {
 
 // fetch downloads a system or a runtime.
 func (n *Node) fetch(ctx context.Context, sys catalog.System) error {
-	files, err := n.files(ctx, sys)
+	files, err := n.download.files(ctx, sys)
 	if err != nil {
 		return err
 	}
-	torrent, err := n.client().Torrent(ctx, sys.InfoHash)
+	torrent, err := n.session.client().Torrent(ctx, sys.InfoHash)
 	if err != nil {
 		return stale(err)
 	}
-	n.account(swarm.Stats{})
+	n.download.account(swarm.Stats{})
 	n.Report.Set(func(r *wire.Report) { r.System, r.InfoHash = sys.Name, sys.InfoHash.String() })
 	return n.receive(ctx, sys, files, torrent)
 }
@@ -80,19 +83,19 @@ func (n *Node) fetch(ctx context.Context, sys catalog.System) error {
 // receive fetches the system under its screen.
 func (n *Node) receive(ctx context.Context, sys catalog.System, files catalog.FileList, torrent []byte) error {
 	src := swarm.Source{
-		Torrent: torrent, System: sys, Files: files, Dir: n.dir(sys),
-		Trackers: n.fromSeeder(n.catalog.Trackers, catalog.PathAnnounce),
-		WebSeeds: []string{n.client().Base + catalog.WebSeedPath(sys.InfoHash)},
+		Torrent: torrent, System: sys, Files: files, Dir: n.download.dir(sys),
+		Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
+		WebSeeds: []string{n.session.client().Base + catalog.WebSeedPath(sys.InfoHash)},
 	}
 	began := time.Now()
 	var last swarm.Stats
 	err := n.withScreen(ctx, sys, func(ctx context.Context, show func(menu.TransferMsg)) error {
 		show(menu.TransferMsg{Phase: menu.Fetch, System: sys.Title, Transfer: wire.Transfer{Size: sys.ToFetch()}})
-		return n.engine.Fetch(ctx, src, func(s swarm.Stats) {
+		return n.download.engine.Fetch(ctx, src, func(s swarm.Stats) {
 			last = s
-			n.account(s)
+			n.download.account(s)
 			m := message(menu.Fetch, sys, s)
-			m.Note = cmp.Or(n.linkLost(), m.Note)
+			m.Note = cmp.Or(n.link.lost(), m.Note)
 			show(m)
 		})
 	})
@@ -103,11 +106,11 @@ func (n *Node) receive(ctx context.Context, sys catalog.System, files catalog.Fi
 }
 
 func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
-	method, err := launch.For(sys, n.catalog)
+	method, err := launch.For(sys, n.session.catalog)
 	if err != nil {
 		return err
 	}
-	files, err := n.files(ctx, sys)
+	files, err := n.download.files(ctx, sys)
 	if err != nil {
 		return err
 	}
@@ -115,9 +118,9 @@ func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 	if err != nil {
 		return err
 	}
-	dirs := []string{n.dir(sys)}
-	if r, ok := n.runtime(sys); ok {
-		dirs = append(dirs, n.dir(r.System))
+	dirs := []string{n.download.dir(sys)}
+	if r, ok := n.download.runtime(sys); ok {
+		dirs = append(dirs, n.download.dir(r.System))
 	}
 	for _, dir := range dirs {
 		bytes, inodes := onDisk(dir)

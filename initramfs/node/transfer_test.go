@@ -37,13 +37,13 @@ func TestForget(t *testing.T) {
 	n, _ := newNode(t, "")
 	current, other := kexec("current"), kexec("other")
 	current.InfoHash, other.InfoHash = catalog.InfoHash{1}, catalog.InfoHash{2}
-	if err := n.forget(current); err != nil {
+	if err := n.download.forget(current); err != nil {
 		t.Errorf("with nothing fetched yet: %v", err)
 	}
 	write(t, filepath.Join(n.Folder(current), "vmlinuz"), []byte("kernel"))
 	write(t, filepath.Join(n.Folder(other), "vmlinuz"), []byte("kernel"))
 	write(t, filepath.Join(n.Systems, "stray"), []byte("x"))
-	if err := n.forget(current); err != nil {
+	if err := n.download.forget(current); err != nil {
 		t.Fatal(err)
 	}
 	left, err := os.ReadDir(n.Systems)
@@ -82,7 +82,7 @@ func TestFromSeeder(t *testing.T) {
 		{[]string{"http://10.9.0.1:8080/announce", "http://10.0.0.1:8080/announce", "http://10.9.0.1:8080/announce"},
 			[]string{"http://10.0.0.1:8080/announce", "http://10.9.0.1:8080/announce"}},
 	} {
-		if got := n.fromSeeder(c.listed, catalog.PathAnnounce); !slices.Equal(got, c.want) {
+		if got := n.session.fromSeeder(c.listed, catalog.PathAnnounce); !slices.Equal(got, c.want) {
 			t.Errorf("listed %q: %q, want %q", c.listed, got, c.want)
 		}
 	}
@@ -141,7 +141,7 @@ func newSeeder(t *testing.T) *seeder {
 func TestFetchAndSeed(t *testing.T) {
 	s := newSeeder(t)
 	n, p := newNode(t, s.url)
-	n.setLease(network.Lease{Interface: "lo", Addr: netip.MustParsePrefix("127.0.0.1/8")})
+	n.link.setLease(network.Lease{Interface: "lo", Addr: netip.MustParsePrefix("127.0.0.1/8")})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := n.Fetch(ctx, s.system); err != nil {
@@ -174,7 +174,7 @@ func TestFetchAndSeed(t *testing.T) {
 	if r := n.Report.Snapshot(); r.Percent() != 100 || r.FromSeeder != 0 {
 		t.Errorf("the second time: %+v", r)
 	}
-	n.stopEngine()
+	n.download.stopEngine()
 	if r := n.Report.Snapshot(); r.Peers != 0 || r.Up != 0 {
 		t.Errorf("after the end: %+v", r)
 	}
@@ -195,7 +195,7 @@ func TestFetchRefuses(t *testing.T) {
 	n, _ := newNode(t, "http://127.0.0.1:1")
 	huge := kexec("huge")
 	huge.Size = 1 << 50
-	n.lists[huge.InfoHash] = catalog.FileList{{Path: "vmlinuz", Size: huge.Size}}
+	n.download.lists[huge.InfoHash] = catalog.FileList{{Path: "vmlinuz", Size: huge.Size}}
 	if err := n.Fetch(t.Context(), huge); err == nil || !strings.Contains(err.Error(), "does not fit into memory") {
 		t.Errorf("error %v", err)
 	}
@@ -209,11 +209,11 @@ func TestFetchRefuses(t *testing.T) {
 // A cable that is pulled is seen.
 func TestLinkLost(t *testing.T) {
 	n, _ := newNode(t, "")
-	if got := n.linkLost(); got != "" {
+	if got := n.link.lost(); got != "" {
 		t.Errorf("before there was a lease: %q", got)
 	}
-	n.setLease(network.Lease{Interface: "nosuch0", Addr: netip.MustParsePrefix("10.0.0.7/24"), Duration: time.Hour})
-	if got := n.linkLost(); !strings.Contains(got, "nosuch0") || !strings.Contains(got, "cable") {
+	n.link.setLease(network.Lease{Interface: "nosuch0", Addr: netip.MustParsePrefix("10.0.0.7/24"), Duration: time.Hour})
+	if got := n.link.lost(); !strings.Contains(got, "nosuch0") || !strings.Contains(got, "cable") {
 		t.Errorf("without the interface: %q", got)
 	}
 }

@@ -163,7 +163,7 @@ func (e *Engine) dial(f *entry, peers []netip.AddrPort) {
 	var infos []torrent.PeerInfo
 	for _, p := range peers {
 		self := p.Addr() == e.cfg.Listen.Addr() && int(p.Port()) == e.Port()
-		if !self && !e.conns.connected(f, p) && !e.patience.leaves(p.Addr()) {
+		if !self && !e.conns.connected(f, p) && !e.snubs.snubbed(p.Addr()) {
 			infos = append(infos, torrent.PeerInfo{Addr: net.TCPAddrFromAddrPort(p), Source: torrent.PeerSourceTracker})
 		}
 	}

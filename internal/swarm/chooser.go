@@ -21,8 +21,8 @@ type chooser struct {
 	// held is what the picker wants held, since it last changed at heldAt.
 	held   []int
 	heldAt time.Time
-	// impatient says that what was held did not come out.
-	impatient bool
+	// timedOut says that what was held did not come out in time.
+	timedOut bool
 }
 
 // refillTime is how often the picker looks at the crowd, as peers come and go without a piece being completed.
@@ -54,7 +54,7 @@ func (c *chooser) run(ctx context.Context) {
 func (c *chooser) refill(now time.Time) {
 	c.board.view = c.board.look(c.engine.cfg.Seeders)
 	// What a node has that is complete can be had from there, and there is nothing to wait for.
-	c.picker.Impatient = c.impatient || c.board.elsewhere
+	c.picker.ChooseHeld = c.timedOut || c.board.elsewhere
 	hold := c.picker.Refill(pick.Window(c.engine.conns.depth(c.entry), c.entry.layout.pieceLength))
 	c.entry.waits.Store(c.picker.Waits())
 	slices.Sort(hold)
@@ -62,8 +62,8 @@ func (c *chooser) refill(now time.Time) {
 		c.hold(hold)
 		c.heldAt = now
 	}
-	if len(hold) > 0 && now.Sub(c.heldAt) > c.patience(now) {
-		c.impatient = true // from here on: who was too slow once is not waited for again
+	if len(hold) > 0 && now.Sub(c.heldAt) > c.holdTimeout(now) {
+		c.timedOut = true // from here on: who was too slow once is not waited for again
 	}
 }
 
@@ -87,6 +87,6 @@ func (c *chooser) hold(pieces []int) {
 	c.entry.held.Store(held)
 }
 
-func (c *chooser) patience(now time.Time) time.Duration {
-	return pick.Patience(len(c.held), now.Sub(c.began)/time.Duration(max(1, len(c.entry.store.pieces)-c.entry.store.blank)))
+func (c *chooser) holdTimeout(now time.Time) time.Duration {
+	return pick.HoldTimeout(len(c.held), now.Sub(c.began)/time.Duration(max(1, len(c.entry.store.pieces)-c.entry.store.blank)))
 }

@@ -61,7 +61,7 @@ type Engine struct {
 	conns    connections
 	limits   limits
 	banned   banned
-	patience patience
+	snubs    snubs
 
 	// ctx ends with Close; group waits for what runs until then.
 	ctx    context.Context
@@ -124,7 +124,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}}
 	e.conns.seeders, e.conns.entry = cfg.Seeders, e.entryOf
 	e.limits = newLimits(cfg)
-	e.patience.seeders, e.patience.entry = cfg.Seeders, e.entryOf
+	e.snubs.seeders, e.snubs.entry = cfg.Seeders, e.entryOf
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
 		dialer.LocalAddr = &net.TCPAddr{IP: a.AsSlice()}
@@ -206,7 +206,7 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 		c.DownloadRateLimiter = e.limits.down
 	}
 	e.conns.install(&c.Callbacks)
-	e.patience.install(c)
+	e.snubs.install(c)
 	return c
 }
 

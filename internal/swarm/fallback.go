@@ -35,8 +35,8 @@ type fallback struct {
 	entry  *entry
 	bases  []string
 	picker *pick.Picker
-	// patience is how long peers may be silent before pieces they have are fetched as well.
-	patience time.Duration
+	// silenceTimeout is how long peers may be silent before pieces they have are fetched as well.
+	silenceTimeout time.Duration
 	// fail ends the download: nothing can be stored, or what comes is not what the torrent says.
 	fail func(error)
 
@@ -114,7 +114,7 @@ func (b *fallback) claim() (int, bool) {
 		b.claimed[i] = true
 		return i, true
 	}
-	if b.entry.peersSilent(time.Now()) < b.patience {
+	if b.entry.peersSilent(time.Now()) < b.silenceTimeout {
 		return 0, false // what is left will come from other nodes
 	}
 	if i, ok := b.first(func(i int) bool { return !skip[i] }); ok {

@@ -81,8 +81,8 @@ func (p *party) stats(i int) Stats {
 	return s
 }
 
-// TestMutePeerIsLeftAlone has a peer that claims to have everything, takes requests and never answers.
-func TestMutePeerIsLeftAlone(t *testing.T) {
+// TestMutePeerIsSnubbed has a peer that claims to have everything, takes requests and never answers.
+func TestMutePeerIsSnubbed(t *testing.T) {
 	t.Parallel()
 	s := newSample(t, 256<<10, 16<<20)
 	seeder := newSeeder(t, s, Config{UploadLimit: 4 << 20})
@@ -92,7 +92,7 @@ func TestMutePeerIsLeftAlone(t *testing.T) {
 	p := startParty(t, s, tracker, nil, "127.0.0.141", "127.0.0.142")
 	p.room.Wait()
 	for _, node := range p.nodes {
-		if !node.patience.hasLeft(mute.addrPort().Addr()) {
+		if !node.snubs.everSnubbed(mute.addrPort().Addr()) {
 			t.Errorf("node %s goes on asking it", node.addrPort())
 		}
 	}
@@ -102,11 +102,11 @@ func TestMutePeerIsLeftAlone(t *testing.T) {
 	}
 }
 
-// hasLeft reports whether a peer was ever left alone.
-func (p *patience) hasLeft(a netip.Addr) bool {
+// everSnubbed reports whether a peer was ever found to be snubbed.
+func (p *snubs) everSnubbed(a netip.Addr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.absent[a].length > 0
+	return p.backoffs[a].length > 0
 }
 
 // TestLiarIsBanned has a peer that sends wrong bytes, and names it.

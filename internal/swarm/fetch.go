@@ -254,7 +254,7 @@ func (d *download) beginFallback(ctx context.Context) {
 	e.locked(func() { f.fallback = true })
 	ctx, cancel := context.WithCancel(ctx)
 	b := &fallback{
-		engine: e, entry: f, bases: d.src.WebSeeds, patience: d.stallAfter(), fail: d.fail,
+		engine: e, entry: f, bases: d.src.WebSeeds, silenceTimeout: d.stallAfter(), fail: d.fail,
 		picker: pick.New(e.client.PeerID(), torrentBoard{f}), claimed: map[int]bool{}, spoiled: map[int]int{},
 	}
 	ended := make(chan struct{})

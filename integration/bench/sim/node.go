@@ -40,7 +40,7 @@ type node struct {
 	hold         []int
 	heldAt       time.Duration
 	held         set
-	impatient    bool // what was held did not come out
+	timedOut     bool // what was held did not come out in time
 	deepest      int  // no connection has been asked for more blocks than this
 	has, known   set  // pieces here, and those that others know of
 	want         set  // pieces missing that have blocks not asked for

@@ -16,7 +16,7 @@ func (r *room) refill(d *node) {
 	for _, p := range d.pipes {
 		depth = max(depth, p.most())
 	}
-	d.picker.Impatient = d.impatient || d.elsewhere > 0
+	d.picker.ChooseHeld = d.timedOut || d.elsewhere > 0
 	hold := d.picker.Refill(pick.Window(depth, r.PieceLength))
 	slices.Sort(hold)
 	if !slices.Equal(hold, d.hold) {
@@ -34,7 +34,7 @@ func (r *room) refill(d *node) {
 		}
 	}
 	average := (r.now - d.started) / time.Duration(r.pieces())
-	if len(hold) > 0 && r.now-d.heldAt > pick.Patience(len(hold), average) {
-		d.impatient = true
+	if len(hold) > 0 && r.now-d.heldAt > pick.HoldTimeout(len(hold), average) {
+		d.timedOut = true
 	}
 }

@@ -31,8 +31,8 @@ type Crowd struct {
 
 // Picker keeps a window of preferred pieces on a board. Its methods are for one goroutine at a time.
 type Picker struct {
-	// Impatient takes also what others seem to be at: nothing has come of it for too long.
-	Impatient bool
+	// ChooseHeld takes also what others seem to be at: nothing has come of it for too long.
+	ChooseHeld bool
 
 	self      uint64
 	board     Board
@@ -65,7 +65,7 @@ func New(self ID, b Board) *Picker {
 // It returns the pieces to hold: they are in others' shares, and there is nothing left to prefer but them. A node that asked
 // for them as well would have the seeder send them twice, and their owners would get them later. They are not to be asked
 // for at all until another call doesn't return them: because somebody has them, because the crowd has changed, or because
-// Impatient is set.
+// ChooseHeld is set.
 func (p *Picker) Refill(window int) (hold []int) {
 	defer func() { p.waits = len(p.preferred) == 0 && len(hold) > 0 }()
 	crowd := p.board.Crowd()
@@ -78,7 +78,7 @@ func (p *Picker) Refill(window int) (hold []int) {
 		return nil
 	}
 	own, others := p.choose(crowd, window-len(p.preferred), p.preferred)
-	if p.Impatient {
+	if p.ChooseHeld {
 		own, others = append(own, others...), nil
 	}
 	for _, i := range own[:min(len(own), window-len(p.preferred))] {

@@ -289,9 +289,9 @@ func TestPickerHoldsWhatOwnersAreAt(t *testing.T) {
 	if !slices.Equal(hold, want) || len(b.preferred) > 0 || !p.Waits() {
 		t.Errorf("holds %v, prefers %v; want %v held", hold, b.preferred, want)
 	}
-	p.Impatient = true
+	p.ChooseHeld = true
 	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 || p.Waits() || !p.Prefers(b.preferred[0]) {
-		t.Errorf("impatient it holds %v and prefers %v", hold, b.preferred)
+		t.Errorf("with ChooseHeld it holds %v and prefers %v", hold, b.preferred)
 	}
 	p, b.preferred, b.crowd = New(id(1), b), nil, nil
 	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 {

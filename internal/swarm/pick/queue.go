@@ -92,13 +92,13 @@ func Window(depth int, pieceLength int64) int {
 }
 
 const (
-	patienceTime  = 500 * time.Millisecond
-	patienceTurns = 2
+	minHoldTimeout = 500 * time.Millisecond
+	holdTurns      = 2
 )
 
-// Patience is how long so many held pieces are waited for while none of them comes out: twice as long as the seeder takes for all
+// HoldTimeout is how long so many held pieces are waited for while none of them comes out: twice as long as the seeder takes for all
 // of them, going by the average time between two pieces so far, and half a second at least. That is how long a node which has
 // gone silent can keep the others waiting, once.
-func Patience(held int, average time.Duration) time.Duration {
-	return max(patienceTime, patienceTurns*time.Duration(held)*average)
+func HoldTimeout(held int, average time.Duration) time.Duration {
+	return max(minHoldTimeout, holdTurns*time.Duration(held)*average)
 }

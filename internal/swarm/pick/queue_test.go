@@ -66,14 +66,14 @@ func TestWaitingLeavesTheSeeder(t *testing.T) {
 	}
 }
 
-func TestPatienceOfTheHeld(t *testing.T) {
+func TestHoldTimeout(t *testing.T) {
 	for _, c := range []struct {
 		held          int
 		average, want time.Duration
 	}{
 		{1, time.Millisecond, 500 * time.Millisecond}, {3, 100 * time.Millisecond, 600 * time.Millisecond}, {40, time.Second, 80 * time.Second},
 	} {
-		if got := Patience(c.held, c.average); got != c.want {
+		if got := HoldTimeout(c.held, c.average); got != c.want {
 			t.Errorf("%d held, %s each: %s, want %s", c.held, c.average, got, c.want)
 		}
 	}

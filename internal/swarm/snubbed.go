@@ -23,8 +23,8 @@ import (
 // seconds, every third block came twice.
 
 const (
-	// patienceTick is how often connections are compared.
-	patienceTick = 250 * time.Millisecond
+	// compareTick is how often connections are compared.
+	compareTick = 250 * time.Millisecond
 	// leastSilence is for how long a peer may be silent in any case. A few lost packets in a row are a second.
 	leastSilence = 1500 * time.Millisecond
 	// silentBlocks is how many of an ordinary peer's blocks a peer may be silent for.
@@ -36,20 +36,20 @@ const (
 	memory = 0.9
 	// graceBlocks is for how many times an ordinary peer's time for a block a request is left with the peer it was sent to.
 	graceBlocks = 3
-	// A silent peer is left alone for this long, and each time twice as long as before.
-	firstAbsence, lastAbsence = 5 * time.Second, time.Minute
+	// A snubbed peer is left alone for this long, and each time twice as long as before.
+	firstBackoff, lastBackoff = 5 * time.Second, time.Minute
 )
 
-// patience watches how long peers take.
-type patience struct {
+// snubs finds the snubbed peers, which have requests and send nothing, and the slow ones.
+type snubs struct {
 	seeders []netip.Addr
 	entry   func(catalog.InfoHash) *entry
 	// grace is ClientConfig.StealRequestGrace, which is guarded by the library's lock.
 	grace *time.Duration
 
-	mu     sync.Mutex
-	peers  map[*torrent.Peer]*watched
-	absent map[netip.Addr]absence
+	mu       sync.Mutex
+	peers    map[*torrent.Peer]*watched
+	backoffs map[netip.Addr]backoff
 	// ordinary is the longest of the torrents' times for a block.
 	ordinary time.Duration
 }
@@ -76,16 +76,16 @@ type pace struct {
 	slow bool
 }
 
-// absence is how long a peer is left alone, and until when.
-type absence struct {
+// backoff is how long a snubbed peer is left alone, and until when.
+type backoff struct {
 	length time.Duration
 	until  time.Time
 }
 
-func (p *patience) install(c *torrent.ClientConfig) {
+func (p *snubs) install(c *torrent.ClientConfig) {
 	cb := &c.Callbacks
 	p.grace = &c.StealRequestGrace
-	p.peers, p.absent = map[*torrent.Peer]*watched{}, map[netip.Addr]absence{}
+	p.peers, p.backoffs = map[*torrent.Peer]*watched{}, map[netip.Addr]backoff{}
 	cb.PeerConnAdded = append(cb.PeerConnAdded, p.added)
 	cb.PeerClosed = append(cb.PeerClosed, p.closed)
 	cb.SentRequest = append(cb.SentRequest, func(ev torrent.PeerRequestEvent) { p.count(ev.Peer, 1) })
@@ -93,13 +93,13 @@ func (p *patience) install(c *torrent.ClientConfig) {
 	cb.ReceivedUsefulData = append(cb.ReceivedUsefulData, p.received)
 }
 
-func (p *patience) added(pc *torrent.PeerConn) {
+func (p *snubs) added(pc *torrent.PeerConn) {
 	f := p.entry(catalog.InfoHash(pc.Torrent().InfoHash()))
 	if f == nil {
 		return
 	}
 	addr := remoteAddr(pc)
-	if p.leaves(addr) {
+	if p.snubbed(addr) {
 		go func() { _ = pc.Close() }() // the library's lock is held here
 		return
 	}
@@ -108,13 +108,13 @@ func (p *patience) added(pc *torrent.PeerConn) {
 	p.peers[&pc.Peer] = &watched{conn: pc, addr: addr, entry: f, seeder: slices.Contains(p.seeders, addr)}
 }
 
-func (p *patience) closed(peer *torrent.Peer) {
+func (p *snubs) closed(peer *torrent.Peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.peers, peer)
 }
 
-func (p *patience) count(peer *torrent.Peer, n int) {
+func (p *snubs) count(peer *torrent.Peer, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w := p.peers[peer]; w != nil {
@@ -122,7 +122,7 @@ func (p *patience) count(peer *torrent.Peer, n int) {
 	}
 }
 
-func (p *patience) received(ev torrent.ReceivedUsefulDataEvent) {
+func (p *snubs) received(ev torrent.ReceivedUsefulDataEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	*p.grace = graceBlocks * p.ordinary
@@ -134,23 +134,23 @@ func (p *patience) received(ev torrent.ReceivedUsefulDataEvent) {
 	}
 }
 
-// leaves reports whether a peer is left alone now.
-func (p *patience) leaves(a netip.Addr) bool {
+// snubbed reports whether a peer was snubbed so lately that it is left alone now.
+func (p *snubs) snubbed(a netip.Addr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return time.Now().Before(p.absent[a].until)
+	return time.Now().Before(p.backoffs[a].until)
 }
 
 // supervise compares the connections until the engine is closed.
 func (e *Engine) supervise() {
-	ticker := time.NewTicker(patienceTick)
+	ticker := time.NewTicker(compareTick)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-e.ctx.Done():
 			return
 		case now := <-ticker.C:
-			for w, length := range e.patience.check(now) {
+			for w, length := range e.snubs.check(now) {
 				e.log.Info("a peer takes requests and does not answer: it is left alone for a while", "peer", w.addr, "system", w.entry.layout.name, "for", length)
 				_ = w.conn.Close()
 			}
@@ -158,15 +158,15 @@ func (e *Engine) supervise() {
 	}
 }
 
-// check returns the connections to close, and for how long their peers are left alone.
-func (p *patience) check(now time.Time) map[*watched]time.Duration {
+// check returns the snubbed peers' connections, which are to be closed, and for how long their peers are left alone.
+func (p *snubs) check(now time.Time) map[*watched]time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	torrents := map[*entry][]*watched{}
 	for _, w := range p.peers {
 		torrents[w.entry] = append(torrents[w.entry], w)
 	}
-	silent := map[*watched]time.Duration{}
+	snubbed := map[*watched]time.Duration{}
 	p.ordinary = 0
 	for _, peers := range torrents {
 		paces := make([]*pace, len(peers))
@@ -177,14 +177,14 @@ func (p *patience) check(now time.Time) map[*watched]time.Duration {
 		p.ordinary = max(p.ordinary, ordinary)
 		for _, w := range peers {
 			if !w.seeder && w.pace.judge(ordinary) {
-				a := p.absent[w.addr]
-				a.length = min(max(2*a.length, firstAbsence), lastAbsence)
+				a := p.backoffs[w.addr]
+				a.length = min(max(2*a.length, firstBackoff), lastBackoff)
 				a.until = now.Add(a.length)
-				p.absent[w.addr], silent[w] = a, a.length
+				p.backoffs[w.addr], snubbed[w] = a, a.length
 			}
 		}
 	}
-	return silent
+	return snubbed
 }
 
 // compare takes up a tick and returns how long an ordinary connection takes for a block: the median; 0 if none brought any.
@@ -211,7 +211,7 @@ func compare(all []*pace) time.Duration {
 func (c *pace) tick(others int) {
 	c.busy, c.blocks = time.Duration(memory*float64(c.busy)), memory*c.blocks+float64(c.got)
 	if c.waiting > 0 || c.got > 0 {
-		c.busy += patienceTick
+		c.busy += compareTick
 	}
 	switch {
 	case c.got > 0:
@@ -224,10 +224,10 @@ func (c *pace) tick(others int) {
 
 func (c *pace) perBlock() time.Duration { return time.Duration(float64(c.busy) / c.blocks) }
 
-// judge reports whether the connection has been silent for too long, and notes whether it is slow.
+// judge reports whether the peer is snubbed, as it has been silent for too long, and notes whether it is slow.
 func (c *pace) judge(ordinary time.Duration) bool {
 	if c.blocks > 0.5 {
 		c.slow = ordinary > 0 && c.perBlock() > max(leastSlow, slowBlocks*ordinary)
 	}
-	return time.Duration(c.silent)*patienceTick >= max(leastSilence, silentBlocks*ordinary)
+	return time.Duration(c.silent)*compareTick >= max(leastSilence, silentBlocks*ordinary)
 }

@@ -10,46 +10,46 @@ import (
 	"time"
 )
 
-// ErrKey says that somebody pressed Enter on a console that was not lent, and so wants to be asked something.
+// ErrKey says that somebody pressed Enter on a console that was not acquired, and so wants to be asked something.
 var ErrKey = errors.New("the key Enter was pressed on another console")
 
-// Lend gives one console ("" is the first), in raw mode, to use, and takes it back when that returns. The other consoles go on
-// showing log lines; when somebody presses Enter on one of them, use's context ends with ErrKey as its cause, and Lend returns
+// Acquire acquires one console ("" is the first), in raw mode, for use, and releases it when that returns. The other consoles go on
+// showing log lines; when somebody presses Enter on one of them, use's context ends with ErrKey as its cause, and Acquire returns
 // an error that wraps it. Otherwise it returns what use does.
 //
 // What was typed before is discarded; from ready on, which may write a last log line to all consoles, it counts. Reading and
-// writing the TTY fail once Lend takes it back.
-func (s *Set) Lend(ctx context.Context, console string, ready func(), use func(ctx context.Context, tty *TTY) error) error {
+// writing the TTY fail once Acquire releases it.
+func (s *Set) Acquire(ctx context.Context, console string, ready func(), use func(ctx context.Context, tty *TTY) error) error {
 	if !s.front.TryLock() {
-		return errors.New("lend a console: a screen or a shell is open")
+		return errors.New("acquire a console: a screen or a shell is open")
 	}
 	defer s.front.Unlock()
 	t, err := s.find(console)
 	if err != nil {
-		return fmt.Errorf("lend a console: %w", err)
+		return fmt.Errorf("acquire a console: %w", err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := s.awaitEnter(t, func() { cancel(ErrKey) })
 	defer stop()
 	ready()
-	tty, err := s.handOver(ctx, t)
+	tty, err := s.acquire(ctx, t)
 	if err != nil {
-		return fmt.Errorf("lend console %s: %w", t.Name, err)
+		return fmt.Errorf("acquire console %s: %w", t.Name, err)
 	}
-	defer s.handBack(t)
+	defer s.release(t)
 	ended := context.AfterFunc(ctx, tty.end)
 	defer ended()
 	err = use(ctx, tty)
 	tty.finish()
 	if errors.Is(context.Cause(ctx), ErrKey) {
-		return fmt.Errorf("console %s was taken back: %w", t.Name, ErrKey)
+		return fmt.Errorf("console %s was released: %w", t.Name, ErrKey)
 	}
 	return err
 }
 
-// handOver lets the console show what is queued for it, and stops writing to it.
-func (s *Set) handOver(ctx context.Context, t *terminal) (*TTY, error) {
+// acquire lets the console show what is queued for it, and stops writing to it.
+func (s *Set) acquire(ctx context.Context, t *terminal) (*TTY, error) {
 	drain, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	_ = s.Drain(drain) // some console may be stuck
@@ -66,8 +66,8 @@ func (s *Set) handOver(ctx context.Context, t *terminal) (*TTY, error) {
 	return &TTY{terminal: t, file: t.tty}, nil
 }
 
-// handBack makes the console what it was before.
-func (s *Set) handBack(t *terminal) {
+// release makes the console what it was before.
+func (s *Set) release(t *terminal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = t.discardInput()
@@ -121,16 +121,16 @@ func (s *Set) awaitEnter(except *terminal, found func()) (stop func()) {
 	}
 }
 
-// TTY is a console that was lent.
+// TTY is an acquired console.
 type TTY struct {
 	terminal *terminal
 	file     *os.File
 
-	reading sync.Mutex // held while reading
-	writing sync.Mutex // held while writing
-	mu      sync.Mutex
-	over    bool // reads and writes fail
-	back    bool // the console is its owner's again
+	reading  sync.Mutex // held while reading
+	writing  sync.Mutex // held while writing
+	mu       sync.Mutex
+	over     bool // reads and writes fail
+	released bool // the console is the set's again
 }
 
 // Name is the kernel's name of the console, such as ttyS0.
@@ -182,7 +182,7 @@ func (t *TTY) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.over = true
-	if !t.back {
+	if !t.released {
 		_ = t.file.SetDeadline(time.Unix(1, 0))
 	}
 }
@@ -196,6 +196,6 @@ func (t *TTY) finish() {
 	defer t.writing.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.back = true
+	t.released = true
 	_ = t.file.SetDeadline(time.Time{})
 }

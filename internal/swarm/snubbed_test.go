@@ -13,8 +13,8 @@ type second struct {
 	waiting int
 }
 
-// TestPatience plays rooms second by second and looks which connections are taken for silent and for slow.
-func TestPatience(t *testing.T) {
+// TestSnubbed plays rooms second by second and looks which peers are taken for snubbed and for slow.
+func TestSnubbed(t *testing.T) {
 	fast, crowd := second{[4]int{30, 30, 30, 30}, 8}, second{[4]int{1, 2, 1, 2}, 6}
 	sparse := second{[4]int{0, 0, 1, 0}, 6}
 	mute, idle, slow := second{waiting: 3}, second{}, second{[4]int{0, 1, 0, 0}, 6}
@@ -59,7 +59,7 @@ func TestPatience(t *testing.T) {
 
 // TestGraceFollowsTheRoom has a request stay with its peer for three times as long as peers take for a block.
 func TestGraceFollowsTheRoom(t *testing.T) {
-	p := &newEngine(t, "127.0.4.2", Config{}).patience
+	p := &newEngine(t, "127.0.4.2", Config{}).snubs
 	w := &watched{entry: &entry{}, pace: pace{waiting: 2}}
 	p.mu.Lock()
 	p.peers[nil] = w
@@ -70,26 +70,26 @@ func TestGraceFollowsTheRoom(t *testing.T) {
 			p.check(time.Now())
 		}
 		p.received(torrent.ReceivedUsefulDataEvent{})
-		if want := graceBlocks * patienceTick / time.Duration(blocks); (*p.grace - want).Abs() > want/100 {
+		if want := graceBlocks * compareTick / time.Duration(blocks); (*p.grace - want).Abs() > want/100 {
 			t.Errorf("%d blocks a tick: %s, want %s", blocks, *p.grace, want)
 		}
 	}
 }
 
-func TestAbsencesGrow(t *testing.T) {
+func TestBackoffGrows(t *testing.T) {
 	e := newEngine(t, "127.0.4.1", Config{})
 	now := time.Now()
 	w := &watched{addr: e.addrPort().Addr(), entry: &entry{}}
-	e.patience.mu.Lock()
-	e.patience.peers[nil] = w
-	e.patience.mu.Unlock()
+	e.snubs.mu.Lock()
+	e.snubs.peers[nil] = w
+	e.snubs.mu.Unlock()
 	for _, want := range []time.Duration{5, 10, 20, 40, 60, 60} {
 		w.silent = 1000
-		if got := e.patience.check(now)[w]; got != want*time.Second {
+		if got := e.snubs.check(now)[w]; got != want*time.Second {
 			t.Errorf("left alone for %s, want %s", got, want*time.Second)
 		}
 	}
-	if !e.patience.leaves(w.addr) {
+	if !e.snubs.snubbed(w.addr) {
 		t.Error("it is not left alone")
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lend lends ttyS0 to use, and tells how that ended.
-func lend(ctx context.Context, s *Set, use func(context.Context, *TTY) error) <-chan error {
+// acquire acquires ttyS0 for use, and tells how that ended.
+func acquire(ctx context.Context, s *Set, use func(context.Context, *TTY) error) <-chan error {
 	ended := make(chan error, 1)
-	go func() { ended <- s.Lend(ctx, "ttyS0", func() {}, use) }()
+	go func() { ended <- s.Acquire(ctx, "ttyS0", func() {}, use) }()
 	return ended
 }
 
@@ -24,7 +24,7 @@ func TestLend(t *testing.T) {
 	set, vga, serial := room(t)
 	fmt.Fprintln(set, "said before")
 	typed := make(chan byte)
-	ended := lend(t.Context(), set, func(_ context.Context, tty *TTY) error {
+	ended := acquire(t.Context(), set, func(_ context.Context, tty *TTY) error {
 		width, height := tty.Size()
 		fmt.Fprintf(tty, "%s %s %dx%d ready\r\n", tty.Name(), tty.Term(), width, height)
 		var b [1]byte
@@ -59,14 +59,14 @@ func TestLend(t *testing.T) {
 	serial.send("q")
 	<-typed
 	if err := <-ended; err == nil || err.Error() != "as it wanted" {
-		t.Errorf("Lend returns %v", err)
+		t.Errorf("Acquire returns %v", err)
 	}
 	serial.see("said meanwhile")
 	if modes := serial.modes(); modes.Lflag&unix.ICANON == 0 || modes.Lflag&unix.ECHO == 0 {
 		t.Errorf("the modes stay raw: %#x", modes.Lflag)
 	}
-	// And it can be lent again.
-	ended = lend(t.Context(), set, func(_ context.Context, tty *TTY) error {
+	// And it can be acquired again.
+	ended = acquire(t.Context(), set, func(_ context.Context, tty *TTY) error {
 		fmt.Fprint(tty, "once more")
 		return nil
 	})
@@ -76,20 +76,20 @@ func TestLend(t *testing.T) {
 	}
 }
 
-// Somebody at another console presses Enter: the reader of the lent one is told, and what it reads ends.
+// Somebody at another console presses Enter: the reader of the acquired one is told, and what it reads ends.
 func TestLendEndsByEnterElsewhere(t *testing.T) {
 	set, vga, serial := room(t)
 	reads := make(chan error, 1)
-	ended := lend(t.Context(), set, func(ctx context.Context, tty *TTY) error {
+	ended := acquire(t.Context(), set, func(ctx context.Context, tty *TTY) error {
 		go func() {
 			_, err := tty.Read(make([]byte, 1))
 			reads <- err
 		}()
-		fmt.Fprint(tty, "lent")
+		fmt.Fprint(tty, "acquired")
 		<-ctx.Done()
 		return nil
 	})
-	serial.see("lent")
+	serial.see("acquired")
 	vga.send("x") // no line yet
 	fmt.Fprintln(set, "still there")
 	vga.see("still there")
@@ -100,7 +100,7 @@ func TestLendEndsByEnterElsewhere(t *testing.T) {
 	}
 	vga.send("\r")
 	if err := <-ended; !errors.Is(err, ErrKey) {
-		t.Errorf("Lend returns %v", err)
+		t.Errorf("Acquire returns %v", err)
 	}
 	if err := <-reads; err == nil {
 		t.Error("a read goes on after the console was taken back")
@@ -110,25 +110,25 @@ func TestLendEndsByEnterElsewhere(t *testing.T) {
 func TestLendContext(t *testing.T) {
 	set, _, serial := room(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := lend(ctx, set, func(_ context.Context, tty *TTY) error {
-		fmt.Fprint(tty, "lent")
+	ended := acquire(ctx, set, func(_ context.Context, tty *TTY) error {
+		fmt.Fprint(tty, "acquired")
 		_, err := tty.Read(make([]byte, 1))
 		return err
 	})
-	serial.see("lent")
-	if err := set.Lend(t.Context(), "tty0", func() {}, nil); err == nil || !strings.Contains(err.Error(), "is open") {
+	serial.see("acquired")
+	if err := set.Acquire(t.Context(), "tty0", func() {}, nil); err == nil || !strings.Contains(err.Error(), "is open") {
 		t.Errorf("a second one: %v", err)
 	}
 	cancel()
 	select {
 	case err := <-ended:
 		if err == nil || errors.Is(err, ErrKey) {
-			t.Errorf("Lend returns %v", err)
+			t.Errorf("Acquire returns %v", err)
 		}
 	case <-time.After(patience):
 		t.Fatal("reading outlives the context")
 	}
-	if err := set.Lend(t.Context(), "ttyS7", func() {}, nil); err == nil || !strings.Contains(err.Error(), "tty0, ttyS0") {
+	if err := set.Acquire(t.Context(), "ttyS7", func() {}, nil); err == nil || !strings.Contains(err.Error(), "tty0, ttyS0") {
 		t.Errorf("a console that isn't there: %v", err)
 	}
 }
@@ -148,7 +148,7 @@ func TestLendEndsWriting(t *testing.T) {
 	defer set.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	full := make(chan error, 1)
-	ended := lend(ctx, set, func(_ context.Context, tty *TTY) error {
+	ended := acquire(ctx, set, func(_ context.Context, tty *TTY) error {
 		if tty.Device() != slave.Name() {
 			t.Errorf("its device is %s, want %s", tty.Device(), slave.Name())
 		}
