@@ -97,6 +97,7 @@ func TestFullDiskIsTheSystemsOwn(t *testing.T) {
 	must(t, unix.Mount("none", state, "tmpfs", unix.MS_REMOUNT, "size=32m"))
 	r.awaitState("three", status.Published)
 	r.awaitState("big", status.Published)
+	r.await("all of them", func(c *catalog.Catalog) bool { return len(c.Systems) == 4 }) // a moment after their state
 	if left := r.leftovers(); len(left) > 0 {
 		t.Errorf("in the end there is also %q in the store", left)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -24,7 +25,7 @@ func (r *running) system(name string) string { return filepath.Join(r.dir, site.
 func (r *running) awaitState(name string, want status.State) status.System {
 	r.t.Helper()
 	var now status.Site
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(need.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		now = status.Site{}
 		must(r.t, json.Unmarshal(r.get(status.Path), &now))
 		if i := slices.IndexFunc(now.Systems, func(s status.System) bool { return s.Name == name && s.State == want }); i >= 0 {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -48,7 +47,7 @@ func TestForeignClients(t *testing.T) {
 		dir, home, addr := t.TempDir(), t.TempDir(), addAddress(t, 11+i)
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), need.Patience)
 			defer cancel()
 			cmd := c.start(ctx, torrent, dir, addr, home)
 			cmd.Env = append(os.Environ(), "HOME="+home)

@@ -59,7 +59,7 @@ func TestSilentPeers(t *testing.T) {
 			first = conn
 		}
 	}
-	must(t, first.SetReadDeadline(time.Now().Add(20*time.Second)))
+	must(t, first.SetReadDeadline(time.Now().Add(need.Patience)))
 	if _, err := first.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the oldest silent connection: %v, want it closed", err)
 	}
@@ -69,7 +69,7 @@ func TestSilentPeers(t *testing.T) {
 	defer engine.Close()
 	var files catalog.FileList
 	must(t, json.Unmarshal(r.get(catalog.FileListPath(sys.InfoHash)), &files))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), need.Patience)
 	defer cancel()
 	must(t, engine.Fetch(ctx, swarm.Source{
 		Torrent: r.get(catalog.TorrentPath(sys.InfoHash)), System: sys, Files: files, Dir: t.TempDir(), Peers: []netip.AddrPort{netip.MustParseAddrPort(seed)},
@@ -110,7 +110,7 @@ func TestInterfaceMoves(t *testing.T) {
 		defer conn.Close()
 		_, err = conn.Write([]byte("\x00\x02no writing\x00octet\x00"))
 		must(t, err)
-		must(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+		must(t, conn.SetReadDeadline(time.Now().Add(need.Patience)))
 		if _, err := conn.Read(make([]byte, 600)); err != nil {
 			t.Errorf("TFTP at %s: %v", at, err)
 		}
