@@ -48,6 +48,9 @@ type Defaults struct {
 	SeedTime int `json:"seed_time"`
 	// Seed is another rule for leaving than SeedTime; the zero value is none.
 	Seed Seeding `json:"seed,omitzero"`
+	// LeaveAtStart says that a node stops giving a system of the method root away when that starts; otherwise it goes on as long as
+	// the system runs.
+	LeaveAtStart bool `json:"leave_at_start,omitempty"`
 }
 
 // System is one thing a node can start.
@@ -84,6 +87,7 @@ type Launch struct {
 	Kexec *Kexec `json:"kexec,omitempty"`
 	Bin   *Bin   `json:"bin,omitempty"`
 	QEMU  *QEMU  `json:"qemu,omitempty"`
+	Root  *Root  `json:"root,omitempty"`
 	// After is what a node does when the system has ended (methods bin and qemu): AfterMenu, AfterReboot, AfterPowerOff or
 	// the name of the system to start next. Empty is AfterMenu.
 	After string `json:"after,omitempty"`

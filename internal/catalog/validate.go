@@ -48,6 +48,9 @@ func (c *Catalog) Validate() error {
 func (c *Catalog) references(names, runtimes map[string]bool) (errs []error) {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("catalog: "+format, args...)) }
 	for _, s := range c.Systems {
+		if r := s.Launch.Root; r != nil && r.Boot != nil && !runtimes[r.Boot.Part] {
+			bad("system %q needs the boot part %q, which is not in the list", s.Name, r.Boot.Part)
+		}
 		if q := s.Launch.QEMU; q != nil && !runtimes[q.Runtime] {
 			bad("system %q needs the runtime %q, which is not in the list", s.Name, q.Runtime)
 		}
@@ -107,6 +110,10 @@ func (l *Launch) validate() error {
 		if l.Bin != nil {
 			return cmp.Or(CheckPath(l.Bin.Program), checkWords("the argument", l.Bin.Args))
 		}
+	case MethodRoot:
+		if l.Root != nil {
+			return l.Root.validate()
+		}
 	case MethodQEMU:
 		if l.QEMU != nil {
 			return checkWords("the argument", l.QEMU.Args)
@@ -134,6 +141,12 @@ func (l *Launch) programs() []string {
 	switch {
 	case l.Method == MethodKexec && l.Kexec != nil:
 		return append([]string{l.Kexec.Kernel}, l.Kexec.Initrd...)
+	case l.Method == MethodRoot && l.Root != nil:
+		var images []string
+		for _, i := range l.Root.Images {
+			images = append(images, i.Path)
+		}
+		return images
 	case l.Method == MethodBin && l.Bin != nil:
 		return []string{l.Bin.Program}
 	}

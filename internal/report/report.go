@@ -20,10 +20,12 @@ const (
 	Fetch    Step = "fetch"
 	Seed     Step = "seed"
 	Launch   Step = "launch"
+	// Give is what a node does whose system of the method root runs: it gives that away.
+	Give Step = "give"
 )
 
 // Steps lists all of them in order.
-var Steps = []Step{Hardware, Network, Discover, Catalog, Choose, Fetch, Seed, Launch}
+var Steps = []Step{Hardware, Network, Discover, Catalog, Choose, Fetch, Seed, Launch, Give}
 
 // State is how a step stands.
 type State string

@@ -13,6 +13,8 @@ type Config struct {
 	PublicKey string `json:"public_key"`
 	// Seeder is the base URL of the seeder, http://ADDRESS:PORT; empty if mkimage was not told one.
 	Seeder string `json:"seeder,omitempty"`
+	// KernelSHA256 is of the kernel that this initramfs was made for, as a file: 64 lower-case hexadecimal digits.
+	KernelSHA256 string `json:"kernel_sha256,omitempty"`
 	// SSHKeys are lines in the form of authorized_keys (sshd(8)) of those who may log in to a node; empty: nobody can.
 	SSHKeys []string `json:"ssh_keys,omitempty"`
 }

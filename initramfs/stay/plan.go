@@ -1,0 +1,42 @@
+// Package stay is the process that stays when a system of the method root has taken the machine over: it gives the system's images
+// away as long as that runs.
+package stay
+
+import (
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+)
+
+// Plan is what boot tells the process that stays, as JSON in PlanFile.
+type Plan struct {
+	System catalog.System   `json:"system"`
+	Files  catalog.FileList `json:"files"`
+	// Torrent is the metainfo file (BEP 3).
+	Torrent []byte `json:"torrent"`
+	// Seeder is the base URL of the seeder, Trackers are announce URLs.
+	Seeder   string         `json:"seeder"`
+	Trackers []string       `json:"trackers"`
+	Limits   catalog.Limits `json:"limits"`
+	// Port is where it listens for other nodes (TCP).
+	Port uint16 `json:"port"`
+	// Report is the last one of boot, which those of this process go on from.
+	Report report.Report `json:"report"`
+	// Give is false where nothing is to be given away: then the process only removes the old root file system, and ends.
+	Give bool `json:"give"`
+}
+
+const (
+	// Program is the command. Init starts it before it becomes the system's init, with the first argument Name, with the folder
+	// that the system's files are in (System.Name/PATH below it) as its working directory, and with the two descriptors below.
+	Program = "/bbin/stay"
+	// Name is how it is seen by ps. systemd leaves processes alone whose name begins with @
+	// (https://systemd.io/ROOT_STORAGE_DAEMONS).
+	Name = "@boottorrent"
+	// PlanFile is where boot writes the plan.
+	PlanFile = "/run/boottorrent/stay.json"
+	// StartedFD is the reading end of a pipe that is closed when the system's init runs: then the old root file system may be
+	// removed. A byte in it says that init could not be run; then nothing may be.
+	StartedFD = 3
+	// StatusFD is the folder /run/boottorrent, as an open directory, which the process can't name once the system has started.
+	StatusFD = 4
+)
