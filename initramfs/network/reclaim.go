@@ -22,9 +22,6 @@ func Resume(ctx context.Context, cfg config.Network, known Lease, age time.Durat
 
 func resume(ctx context.Context, cfg config.Network, known Lease, age time.Duration, ev func(string), h host, uuid string) (Lease, error) {
 	cfg.MAC = known.MAC.String()
-	if cfg.Interface != "" {
-		cfg.Interface = cfg.MAC // another kernel may call it otherwise
-	}
 	u := newUpper(cfg, nil, ev, h, uuid)
 	if !cfg.Static.IsValid() && known.Addr.IsValid() {
 		u.known = &reclaim{lease: known, end: time.Now().Add(known.Duration - age)}

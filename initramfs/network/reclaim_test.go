@@ -52,7 +52,7 @@ func TestResume(t *testing.T) {
 	}
 	known, log, _ := r.leased(range0, "--dhcp-option=6,10.77.0.53")
 	known.Interface, known.NextServer, known.BootFile = "ens3", known.Server, "http://10.77.0.1/boot" // as another kernel called it
-	lease, err := r.resume(config.Network{Interface: "ens3", MTU: 1400}, known, time.Minute, 20*time.Second)
+	lease, err := r.resume(config.Network{MTU: 1400}, known, time.Minute, 20*time.Second)
 	if err != nil || lease.Addr != known.Addr || lease.Interface != "eth0" || lease.BootFile != known.BootFile || lease.Duration != time.Hour {
 		t.Errorf("%+v, %v", lease, err)
 	}
