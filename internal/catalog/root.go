@@ -88,6 +88,17 @@ func BootPartName(system string) string { return system + bootPart }
 // IsBootPart reports whether a runtime of that name is the boot part of a system.
 func IsBootPart(name string) bool { return strings.HasSuffix(name, bootPart) }
 
+// WithKernel is the launch with the SHA-256 of its boot part's kernel; any other is as it was.
+func (l Launch) WithKernel(sha256 string) Launch {
+	if l.Root == nil || l.Root.Boot == nil {
+		return l
+	}
+	root, boot := *l.Root, *l.Root.Boot
+	boot.KernelSHA256 = sha256
+	root.Boot, l.Root = &boot, &root
+	return l
+}
+
 func (r *Root) validate() error {
 	if n := len(r.Images); n == 0 || n > MaxLayers {
 		return fmt.Errorf("it has %d root images, and nodes mount 1 to %d; join some of them", n, MaxLayers)
