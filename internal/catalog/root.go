@@ -88,6 +88,23 @@ func BootPartName(system string) string { return system + bootPart }
 // IsBootPart reports whether a runtime of that name is the boot part of a system.
 func IsBootPart(name string) bool { return strings.HasSuffix(name, bootPart) }
 
+// Kind says what a torrent of a catalog is: a system's method, or runtimeKind or bootPartKind.
+func (s *System) Kind() string {
+	switch {
+	case s.Launch.Method != "":
+		return s.Launch.Method
+	case IsBootPart(s.Name):
+		return bootPartKind
+	}
+	return runtimeKind
+}
+
+// What people read where a system's method stands.
+const (
+	runtimeKind  = "runtime"
+	bootPartKind = "boot part"
+)
+
 // WithKernel is the launch with the SHA-256 of its boot part's kernel; any other is as it was.
 func (l Launch) WithKernel(sha256 string) Launch {
 	if l.Root == nil || l.Root.Boot == nil {
