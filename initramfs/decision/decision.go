@@ -28,9 +28,11 @@ const (
 	Back
 	Quit
 	SeedOn
+	// Switch ends the boot: process 1 becomes the init of a system that is mounted.
+	Switch
 )
 
-var names = [...]string{"none", "start", "retry", "choose", "shell", "reboot", "power off", "type", "done", "skip", "back", "quit", "seed on"}
+var names = [...]string{"none", "start", "retry", "choose", "shell", "reboot", "power off", "type", "done", "skip", "back", "quit", "seed on", "switch"}
 
 // String names the action for logs.
 func (a Action) String() string {
@@ -48,3 +50,6 @@ type Decision struct {
 	// ByPerson is false if a countdown decided.
 	ByPerson bool
 }
+
+// Ends reports whether the boot ends with the action.
+func (a Action) Ends() bool { return a == Reboot || a == PowerOff || a == Switch }
