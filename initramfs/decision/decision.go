@@ -28,7 +28,7 @@ const (
 	Back
 	Quit
 	SeedOn
-	// Switch ends the boot: process 1 becomes the init of a system that is mounted.
+	// Switch ends the boot, as everything is prepared for a system of the method root: init becomes that system's first program.
 	Switch
 )
 
@@ -50,6 +50,3 @@ type Decision struct {
 	// ByPerson is false if a countdown decided.
 	ByPerson bool
 }
-
-// Ends reports whether the boot ends with the action.
-func (a Action) Ends() bool { return a == Reboot || a == PowerOff || a == Switch }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/inroot"
+	"github.com/boottorrent/boottorrent/internal/rootimage"
 )
 
 // mounts carries plans out, and undoes them.
@@ -32,7 +33,7 @@ func (s *mounts) mount(m mount) error {
 	}
 	source := m.source
 	if m.loop {
-		device, err := s.device(m.source)
+		device, err := s.device(m)
 		if err != nil {
 			return err
 		}
@@ -58,13 +59,25 @@ func (s *mounts) mount(m mount) error {
 	return nil
 }
 
-// device is a loop device with an image.
-func (s *mounts) device(image string) (*os.File, error) {
-	file, err := openUnseen(image)
+// device is a loop device with an image, which has to be one of its file system, and whole.
+func (s *mounts) device(m mount) (*os.File, error) {
+	file, err := openUnseen(m.source)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Base(m.source)
+	image, err := rootimage.Read(file, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("the image %s can't be mounted: %w; put it into the system's folder again", name, err)
+	}
+	if image.FS != m.fs {
+		return nil, fmt.Errorf("the image %s is %s, and the catalog says %s; restart the seeder, or run seeder check", name, image.FS, m.fs)
+	}
 	return loop(file, s.probe)
 }
 

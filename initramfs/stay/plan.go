@@ -3,6 +3,8 @@
 package stay
 
 import (
+	"time"
+
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -25,18 +27,28 @@ type Plan struct {
 	Give bool `json:"give"`
 }
 
+// How init starts the process, before it moves any mount and becomes the system's init itself: the program [Program] with the
+// arguments [Args], the folder that the system's files are in (System.Name/PATH below it) as its working directory, a session of its
+// own (setsid(2)), and the descriptors below. It sees the old root file system for as long as it lives.
 const (
-	// Program is the command. Init starts it before it becomes the system's init, with the first argument Name, with the folder
-	// that the system's files are in (System.Name/PATH below it) as its working directory, and with the two descriptors below.
+	// Program is the command, which is one of many in one busybox.
 	Program = "/bbin/stay"
 	// Name is how it is seen by ps. systemd leaves processes alone whose name begins with @
 	// (https://systemd.io/ROOT_STORAGE_DAEMONS).
 	Name = "@boottorrent"
-	// PlanFile is where boot writes the plan.
-	PlanFile = "/run/boottorrent/stay.json"
+	// PlanName is the file in the folder of StatusFD in which boot writes the plan, PlanFile its path before the mounts move.
+	PlanName = "stay.json"
+	PlanFile = "/run/boottorrent/" + PlanName
 	// StartedFD is the reading end of a pipe that is closed when the system's init runs: then the old root file system may be
 	// removed. A byte in it says that init could not be run; then nothing may be.
 	StartedFD = 3
 	// StatusFD is the folder /run/boottorrent, as an open directory, which the process can't name once the system has started.
 	StatusFD = 4
+	// ReadyFD is the writing end of a pipe, which the process closes once it has opened what it can't name later: the images, the
+	// kernel's log, /proc. Init moves the mounts after that, or after ReadyTime.
+	ReadyFD   = 5
+	ReadyTime = 5 * time.Second
 )
+
+// Args are the arguments to start it with (argv). A busybox that doesn't know the first takes the second for the command.
+func Args() []string { return []string{Name, "stay"} }

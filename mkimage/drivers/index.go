@@ -10,6 +10,7 @@ import (
 
 	"github.com/u-root/mkuimage/cpio"
 
+	"github.com/boottorrent/boottorrent/internal/kmod"
 	"github.com/boottorrent/boottorrent/mkimage/archive"
 )
 
@@ -92,7 +93,7 @@ func (s *Set) graph() dependencies {
 	}
 	for _, m := range s.Modules {
 		for _, d := range m.Pre {
-			for _, d := range append([]string{normalize(d)}, softAliases[d]...) {
+			for _, d := range append([]string{kmod.Normalize(d)}, softAliases[d]...) {
 				if g.path[d] == "" || slices.Contains(g.closure(d), m.Name) || slices.Contains(g.direct[m.Name], d) {
 					continue
 				}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/kmod"
 )
 
 // Keywords of a [Selection].
@@ -131,7 +133,7 @@ func (c *selecting) addKnown(name string) error {
 		c.set.Absent = append(c.set.Absent, name)
 		return nil
 	}
-	if needsFirmware[normalize(name)] && c.tree.has(name) {
+	if needsFirmware[kmod.Normalize(name)] && c.tree.has(name) {
 		m, err := c.tree.module(name)
 		if err != nil {
 			return err
@@ -146,7 +148,7 @@ func (c *selecting) addKnown(name string) error {
 
 // add adds a module and what it depends on.
 func (c *selecting) add(name string) error {
-	name = normalize(name)
+	name = kmod.Normalize(name)
 	if c.chosen[name] != nil {
 		return nil
 	}

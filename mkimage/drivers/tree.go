@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/kmod"
 )
 
 // tree is a folder lib/modules/VERSION. Modules are read when they are asked for.
@@ -27,14 +29,14 @@ func openTree(dir string) (*tree, error) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() || path.Ext(uncompressedPath(file)) != ".ko" {
+		if d.IsDir() || path.Ext(kmod.Uncompressed(file)) != ".ko" {
 			return nil
 		}
 		relative, err := filepath.Rel(dir, file)
 		if err != nil {
 			return err
 		}
-		t.files[moduleName(file)] = filepath.ToSlash(relative)
+		t.files[kmod.Name(file)] = filepath.ToSlash(relative)
 		return nil
 	})
 	if err != nil {
@@ -61,7 +63,7 @@ func readBuiltin(file string) (map[string]string, error) {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		if p := strings.TrimSpace(lines.Text()); p != "" {
-			builtin[moduleName(p)] = p
+			builtin[kmod.Name(p)] = p
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -72,19 +74,19 @@ func readBuiltin(file string) (map[string]string, error) {
 
 // has is whether the tree has a module of this name as a file.
 func (t *tree) has(name string) bool {
-	_, ok := t.files[normalize(name)]
+	_, ok := t.files[kmod.Normalize(name)]
 	return ok
 }
 
 // isBuiltin is whether the kernel has a module of this name built in.
 func (t *tree) isBuiltin(name string) bool {
-	_, ok := t.builtin[normalize(name)]
+	_, ok := t.builtin[kmod.Normalize(name)]
 	return ok
 }
 
 // module reads the module of a name that the tree has.
 func (t *tree) module(name string) (*Module, error) {
-	name = normalize(name)
+	name = kmod.Normalize(name)
 	if m, ok := t.read[name]; ok {
 		return m, nil
 	}
@@ -114,7 +116,7 @@ func (t *tree) below(dir string) []string {
 
 // similar returns names of modules which somebody who wrote name may have meant.
 func (t *tree) similar(name string) []string {
-	name = normalize(name)
+	name = kmod.Normalize(name)
 	var names []string
 	for n := range t.files {
 		if strings.Contains(n, name) || len(n) > 2 && strings.Contains(name, n) {
