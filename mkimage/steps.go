@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/boottorrent/boottorrent/internal/text"
 )
 
 // How often a person is told that something is still being done: on a terminal by a line that changes, elsewhere by a new line.
@@ -42,8 +44,17 @@ type step struct {
 type running struct {
 	name        string
 	since       time.Time
-	done, total int
+	done, total int64
+	unit        unit
 }
+
+// unit is what is counted of a step.
+type unit int
+
+const (
+	inPackages unit = iota
+	inBytes
+)
 
 // newSteps watches until it is closed.
 func newSteps(out io.Writer) *steps {
@@ -97,13 +108,36 @@ func (s *steps) took(name string, took time.Duration) {
 }
 
 func (s *steps) counted(name string, done, total int) {
+	s.count(name, int64(done), int64(total), inPackages)
+}
+
+// countedBytes is counted of a source.Watch.
+func (s *steps) countedBytes(name string, done, total int64) { s.count(name, done, total, inBytes) }
+
+func (s *steps) count(name string, done, total int64, unit unit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.running {
 		if s.running[i].name == name {
-			s.running[i].done, s.running[i].total = done, total
+			s.running[i].done, s.running[i].total, s.running[i].unit = done, total, unit
 		}
 	}
+}
+
+// barWidth is how many characters a progress bar has.
+const barWidth = 20
+
+// text says how far a step is: packages as a number, bytes as a bar.
+func (r running) text() string {
+	switch {
+	case r.total <= 0:
+		return r.name
+	case r.unit == inPackages:
+		return fmt.Sprintf("%s: %d of %d packages", r.name, r.done, r.total)
+	}
+	part := float64(r.done) / float64(r.total)
+	full := int(part * barWidth)
+	return fmt.Sprintf("%s [%s%s] %.0f %% of %s", r.name, strings.Repeat("#", full), strings.Repeat("-", barWidth-full), part*100, text.Size(r.total))
 }
 
 // show tells what is being done.
@@ -112,26 +146,22 @@ func (s *steps) show(now time.Time) {
 	defer s.mu.Unlock()
 	var all []string
 	for _, r := range s.running {
-		text := r.name
-		if r.total > 0 {
-			text += fmt.Sprintf(": %d of %d packages", r.done, r.total)
-		}
-		all = append(all, fmt.Sprintf("%s, %.0f s", text, now.Sub(r.since).Seconds()))
+		all = append(all, fmt.Sprintf("%s, %.0f s", r.text(), now.Sub(r.since).Seconds()))
 	}
 	if len(all) == 0 {
 		return
 	}
-	text := strings.Join(all, "; ")
+	line := strings.Join(all, "; ")
 	if !s.terminal {
-		fmt.Fprintln(s.out, "still busy:", text)
+		fmt.Fprintln(s.out, "still busy:", line)
 		return
 	}
 	if f, ok := s.out.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && len(text) >= width {
-			text = text[:max(0, width-1)] // one that is wrapped would not go away
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && len(line) >= width {
+			line = line[:max(0, width-1)] // one that is wrapped would not go away
 		}
 	}
-	fmt.Fprint(s.out, "\r\x1b[K", text)
+	fmt.Fprint(s.out, "\r\x1b[K", line)
 	s.shown = true
 }
 

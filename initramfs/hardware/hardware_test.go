@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -47,37 +46,6 @@ func addFile(t *testing.T, root tree, name, content string) {
 	}
 }
 
-func TestMatch(t *testing.T) {
-	for _, tt := range []struct {
-		pattern, s string
-		want       bool
-	}{
-		{"pci:v00008086d000015B7sv*sd*bc*sc*i*", "pci:v00008086d000015B7sv00001028sd00000738bc02sc00i00", true},
-		{"pci:v00008086d000015B7sv*sd*bc*sc*i*", "pci:v00008086d000015B8sv00001028sd00000738bc02sc00i00", false},
-		{"usb:v*p*d*dc*dsc*dp*ic03isc*ip*in*", "usb:v0627p0001d0000dc00dsc00dp00ic03isc00ip00in00", true},
-		{"usb:v0525pA4A2d0[0-4][0-9]*dc*", "usb:v0525pA4A2d0123dc02", true},
-		{"usb:v0525pA4A2d0[0-4][0-9]*dc*", "usb:v0525pA4A2d0A23dc02", false},
-		{"dmi:*:pn*Book*:*", "dmi:bvnX:bvr1/2 (a/b):pnSurface Book 2:r", true},
-		{"virtio:d00000001v*", "virtio:d00000001v00001AF4", true},
-		{"virtio:d00000001v*", "virtio:d00000002v00001AF4", false},
-		{"a?c", "abc", true},
-		{"a?c", "ac", false},
-		{"a*b*c", "aXbYbZc", true},
-		{"a*b*c", "aXbYbZ", false},
-		{"[!0-9]x", "ax", true},
-		{"[!0-9]x", "1x", false},
-		{"[", "[", true},
-		{"", "", true},
-		{"*", "", true},
-		{"", "x", false},
-		{"****", "anything", true},
-	} {
-		if got := match(tt.pattern, tt.s); got != tt.want {
-			t.Errorf("match(%q, %q) = %v", tt.pattern, tt.s, got)
-		}
-	}
-}
-
 const someAliases = `# Aliases extracted from modules themselves.
 alias pci:v00008086d000015B7sv*sd*bc*sc*i* e1000e
 alias pci:v*d*sv*sd*bc0Csc03i30* xhci_pci
@@ -89,58 +57,6 @@ alias usb:v0525pA4A2d0[0-4][0-9]*dc* g_ether
 alias virtio:d00000001v* virtio_net
 alias broken
 `
-
-func TestModulesForModalias(t *testing.T) {
-	a, err := parseAliases(strings.NewReader(someAliases))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for modalias, want := range map[string][]string{
-		"pci:v00008086d000015B7sv00001028sd00000738bc02sc00i00": {"e1000e"},
-		"pci:v00001B36d0000000Dsv00001AF4sd00001100bc0Csc03i30": {"xhci_pci"},
-		"acpi:PNP0C0C:": {"button"},
-		"cpu:type:x86,ven0000fam0006mod003A:feature:,0000,0081,00A": {"crc32c_intel"},
-		"platform:intel_vbtn": {"intel_vbtn"},
-		"platform:pcspkr":     nil,
-		"":                    nil,
-	} {
-		if got := a.modules(modalias); !reflect.DeepEqual(got, want) {
-			t.Errorf("modules(%q) = %q, want %q", modalias, got, want)
-		}
-	}
-}
-
-// The real thing as referee: modprobe resolves the same modaliases to the same modules.
-func TestAliasesLikeModprobe(t *testing.T) {
-	modprobe := need.Command(t, "modprobe", "kmod")
-	depmod := need.Command(t, "depmod", "kmod")
-	root := fake(t, map[string]string{
-		"aliases.conf":                    strings.ReplaceAll(someAliases, "alias broken\n", ""),
-		"lib/modules/6.1.0/modules.order": "", "lib/modules/6.1.0/modules.builtin": "",
-	})
-	if out, err := exec.Command(depmod, "-b", string(root), "6.1.0").CombinedOutput(); err != nil {
-		t.Fatalf("depmod: %v\n%s", err, out)
-	}
-	a, err := parseAliases(strings.NewReader(someAliases))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range []string{
-		"pci:v00008086d000015B7sv00001028sd00000738bc02sc00i00",
-		"usb:v0525pA4A2d0123dc02dsc00dp00ic01isc00ip00in00",
-		"cpu:type:x86,ven0000fam0006mod003A:feature:,0000,0081,00A",
-		"acpi:PNP0C0C:",
-		"platform:intel-vbtn",
-	} {
-		out, err := exec.Command(modprobe, "-C", root.path("aliases.conf"), "-d", string(root), "-S", "6.1.0", "-R", m).Output()
-		if err != nil {
-			t.Fatalf("modprobe -R %s: %v", m, err)
-		}
-		if got, want := a.modules(m), strings.Fields(string(out)); !reflect.DeepEqual(got, want) {
-			t.Errorf("modules(%q) = %q, modprobe says %q", m, got, want)
-		}
-	}
-}
 
 // world is a fake machine in which loading a module makes devices appear.
 type world struct {

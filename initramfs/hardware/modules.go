@@ -14,13 +14,15 @@ import (
 	"github.com/u-root/u-root/pkg/kmodule"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/kmod"
 )
 
 // loader loads the modules that devices ask for, each once.
 type loader struct {
 	tree    tree
 	log     Log
-	aliases aliases
+	aliases kmod.Aliases
 	soft    map[string]softdep
 	// probe loads one module with its dependencies.
 	probe func(name string) error
@@ -42,7 +44,7 @@ func newLoader(t tree, release string, log Log, probe func(string) error) (*load
 	}
 	defer f.Close()
 	l := &loader{tree: t, log: log, probe: probe, seen: map[string]bool{}, tried: map[string]bool{}}
-	if l.aliases, err = parseAliases(f); err != nil {
+	if l.aliases, err = kmod.ParseAliases(f); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	l.soft, err = readSoftdeps(dir + "/modules.softdep")
@@ -164,7 +166,7 @@ func (l *loader) wanted(modaliases []string) (names []string, fresh bool) {
 			continue
 		}
 		l.seen[m], fresh = true, true
-		for _, name := range l.aliases.modules(m) {
+		for _, name := range l.aliases.Modules(m) {
 			if !l.tried[name] {
 				l.tried[name] = true
 				names = append(names, name)

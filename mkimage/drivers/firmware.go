@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/kmod"
 )
 
 // Firmware is a file that a module may ask for.
@@ -66,7 +68,7 @@ func firmwareFile(dir, name string) (string, error) {
 	if dir == "" || !filepath.IsLocal(name) {
 		return "", fs.ErrNotExist
 	}
-	for _, ending := range append([]string{""}, compressions[:]...) {
+	for _, ending := range append([]string{""}, kmod.Compressions[:]...) {
 		file := filepath.Join(dir, name+ending)
 		info, err := os.Stat(file)
 		if err == nil && info.Mode().IsRegular() {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"github.com/boottorrent/boottorrent/internal/kmod"
 )
 
 // Module is one kernel module.
@@ -35,6 +37,8 @@ type Module struct {
 	Aliases []string
 	// Firmware are the files it may ask for, relative to lib/firmware.
 	Firmware []string
+	// Kernel is the release of the kernel that it was built for; empty if it doesn't say.
+	Kernel string
 }
 
 // maxModule is the size in bytes above which a file is not taken for a module. The largest have some 40 MB.
@@ -46,7 +50,7 @@ func readModule(file, name string) (*Module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the module %s: %w", file, err)
 	}
-	m := &Module{Name: moduleName(name), Path: uncompressedPath(name), Content: content}
+	m := &Module{Name: kmod.Name(name), Path: kmod.Uncompressed(name), Content: content}
 	if err := m.readInfo(); err != nil {
 		return nil, fmt.Errorf("%s is not a kernel module: %w", file, err)
 	}
@@ -73,11 +77,13 @@ func (m *Module) readInfo() error {
 		case "depends":
 			for name := range strings.SplitSeq(value, ",") {
 				if name != "" {
-					m.Depends = append(m.Depends, normalize(name))
+					m.Depends = append(m.Depends, kmod.Normalize(name))
 				}
 			}
 		case "softdep":
 			m.addSoft(value)
+		case "vermagic":
+			m.Kernel, _, _ = strings.Cut(value, " ")
 		case "alias":
 			m.Aliases = append(m.Aliases, value)
 		case "firmware":
@@ -135,22 +141,3 @@ func readCompressed(file string) ([]byte, error) {
 	}
 	return b, err
 }
-
-// compressions are the endings of compressed modules and firmware.
-var compressions = [...]string{".gz", ".xz", ".zst"}
-
-// uncompressedPath is a path without the ending of a compression.
-func uncompressedPath(p string) string {
-	for _, ending := range compressions {
-		p = strings.TrimSuffix(p, ending)
-	}
-	return p
-}
-
-// moduleName is the name that the kernel gives to the module in a file.
-func moduleName(file string) string {
-	return normalize(strings.TrimSuffix(path.Base(uncompressedPath(file)), ".ko"))
-}
-
-// normalize is a module's name as lsmod shows it: names differ in files and in other modules' lists only by dashes.
-func normalize(name string) string { return strings.ReplaceAll(name, "-", "_") }

@@ -1,6 +1,10 @@
 package drivers
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/boottorrent/boottorrent/internal/kmod"
+)
 
 // Ordered returns the modules of these names in dir, a folder …/lib/modules/VERSION, each behind those it depends on, so that
 // they can be loaded one after the other. What is built into the kernel, or not in it at all, is left out.
@@ -25,7 +29,7 @@ type ordering struct {
 }
 
 func (o *ordering) add(name string) error {
-	name = normalize(name)
+	name = kmod.Normalize(name)
 	if o.taken[name] || !o.tree.has(name) {
 		return nil
 	}

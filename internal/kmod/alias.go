@@ -1,4 +1,4 @@
-package hardware
+package kmod
 
 import (
 	"bufio"
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// aliases is a parsed modules.alias: which module claims which devices.
-type aliases struct {
+// Aliases is a parsed modules.alias: which module claims which devices. The zero value has none.
+type Aliases struct {
 	// byBus has the patterns by their text before the first ':' or wildcard ("pci", "usb", "virtio"), which keeps a
 	// lookup from trying all of them: Debian's kernel has some 20 000.
 	byBus map[string][]alias
@@ -17,9 +17,9 @@ type aliases struct {
 
 type alias struct{ pattern, module string }
 
-// parseAliases reads modules.alias (modules.dep(5)): lines of "alias PATTERN MODULE".
-func parseAliases(r io.Reader) (aliases, error) {
-	a := aliases{byBus: map[string][]alias{}}
+// ParseAliases reads modules.alias (modules.dep(5)): lines of "alias PATTERN MODULE". Other lines are skipped.
+func ParseAliases(r io.Reader) (Aliases, error) {
+	a := Aliases{byBus: map[string][]alias{}}
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		f := strings.Fields(lines.Text())
@@ -30,7 +30,7 @@ func parseAliases(r io.Reader) (aliases, error) {
 		a.byBus[bus] = append(a.byBus[bus], alias{underscores(f[1]), f[2]})
 	}
 	if err := lines.Err(); err != nil {
-		return aliases{}, fmt.Errorf("read modules.alias: %w", err)
+		return Aliases{}, fmt.Errorf("read modules.alias: %w", err)
 	}
 	return a, nil
 }
@@ -43,8 +43,8 @@ func busOf(s string) string {
 	return s
 }
 
-// modules returns the names of all modules that claim a modalias, each once.
-func (a aliases) modules(modalias string) []string {
+// Modules returns the names of all modules that claim a modalias, each once.
+func (a Aliases) Modules(modalias string) []string {
 	var found []string
 	modalias = strings.ReplaceAll(modalias, "-", "_")
 	// A pattern like "acpi*:PNP0C0C:*" stands under its shorter text: try every prefix of the bus.

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/mkimage/image"
+	"github.com/boottorrent/boottorrent/mkimage/source"
+	"github.com/boottorrent/boottorrent/mkimage/source/kinds"
+)
+
+// importCmd makes a system of something.
+type importCmd struct {
+	Source  string `arg:"" help:"What the system is in; see below."`
+	Target  string `arg:"" placeholder:"DIR/oss/NAME" help:"The new system's folder in a site, DIR/oss/NAME."`
+	Replace bool   `help:"Replace the system that is there. It stays as it is until the new one is whole."`
+	Title   string `placeholder:"TEXT" help:"The name in the chooser. Default: what the source calls itself."`
+	Entry   []int  `placeholder:"N" help:"Of an ISO with a boot menu, its N-th entry, to be started as the ISO does; can be repeated, for a system each."`
+}
+
+// Help lists what can be imported.
+func (importCmd) Help() string {
+	var b strings.Builder
+	b.WriteString("SOURCE is recognised by its content:\n")
+	for _, k := range kinds.All() {
+		e := k.Example()
+		fmt.Fprintf(&b, "\n  %s: %s\n    mkimage import %s\n", k.Name(), e.Becomes, e.Source)
+	}
+	b.WriteString("\nIf it fails or is interrupted, nothing is left of it.")
+	return b.String()
+}
+
+// Run imports and prints what came from where.
+func (c importCmd) Run(ctx context.Context, term terminal, f *flags) error {
+	cache := f.Cache
+	if cache == "" {
+		var err error
+		if cache, err = image.DefaultCache(); err != nil {
+			return err
+		}
+	}
+	for _, n := range c.Entry {
+		if n < 1 {
+			return cli.UsageError{Err: fmt.Errorf("--entry %d: entries are counted from 1", n)}
+		}
+	}
+	steps := newSteps(term.Err)
+	result, err := source.Import(ctx, source.Options{
+		Source: c.Source, Target: c.Target, Replace: c.Replace, Title: c.Title, Entries: c.Entry, Kernel: f.Kernel, Modules: f.Modules, Cache: cache,
+		Watch: source.Watch{Began: steps.began, Took: steps.took, Counted: steps.countedBytes},
+		Log:   slog.New(slog.NewTextHandler(steps, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+	}, kinds.All())
+	steps.close()
+	if err != nil {
+		return err
+	}
+	if f.Verbose {
+		steps.print(term.Out)
+	}
+	if err := result.WriteTable(term.Out); err != nil {
+		return err
+	}
+	for _, s := range result.Systems {
+		fmt.Fprintf(term.Out, "\nHow it is started can be changed in %s\n", cli.Quote(filepath.Join(s.Dir, "config.yaml")))
+	}
+	return nil
+}
