@@ -20,6 +20,14 @@ const (
 	postTimeout  = 5 * time.Second
 )
 
+// Pace is how often a Reporter posts.
+type Pace struct {
+	// Busy is the least time between two posts, Idle the time after which an unchanged state is posted.
+	Busy, Idle time.Duration
+	// Most is the longest pause after failures: pauses double, from Busy on. It is at least Busy.
+	Most time.Duration
+}
+
 // Poster sends one report; client.Client is one.
 type Poster interface {
 	Report(ctx context.Context, r report.Report) error
@@ -35,7 +43,7 @@ type Reporter struct {
 	// before are the durations of a Reporter's that this one goes on from, uptimeBefore what to add to this kernel's uptime.
 	before       map[report.Step]float64
 	uptimeBefore float64
-	changed chan struct{}
+	changed      chan struct{}
 }
 
 // New returns a Reporter for one boot. now is time.Now, or a test's clock.
@@ -111,15 +119,25 @@ func (r *Reporter) Post(ctx context.Context, p Poster) error {
 
 // Run posts until ctx ends: soon after every change, and every 15 s without one. What can't be posted is dropped.
 func (r *Reporter) Run(ctx context.Context, p Poster) {
+	r.RunAt(ctx, p, Pace{Busy: busyInterval, Idle: idleInterval, Most: busyInterval})
+}
+
+// RunAt is Run at another pace.
+func (r *Reporter) RunAt(ctx context.Context, p Poster, pace Pace) {
+	pause := pace.Busy
 	for ctx.Err() == nil {
-		_ = r.Post(ctx, p)
-		if !wait(ctx, busyInterval) {
+		if err := r.Post(ctx, p); err == nil {
+			pause = pace.Busy
+		} else {
+			pause = min(2*pause, pace.Most)
+		}
+		if !wait(ctx, pause) {
 			return
 		}
 		select {
 		case <-ctx.Done():
 		case <-r.changed:
-		case <-time.After(idleInterval - busyInterval):
+		case <-time.After(pace.Idle - pace.Busy):
 		}
 	}
 }
