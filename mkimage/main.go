@@ -5,6 +5,7 @@
 //
 //	mkimage DIR [--kernel FILE --modules DIR] [--drivers common|all|LIST] [--seeder URL]
 //	mkimage usb|iso DIR [-o FILE] [--conf FILE]
+//	mkimage modules --kernel FILE [--modules DIR] [--drivers common|all|LIST] -o FILE
 //	mkimage flash FILE [DEVICE] [--force]
 //	mkimage import SOURCE DIR/oss/NAME [--replace] [--title TEXT] [--entry N] [--kernel debian|FILE --modules DIR]
 //	mkimage version | help [COMMAND]
@@ -42,12 +43,13 @@ type commandLine struct {
 	Build      buildCmd                  `cmd:"" default:"withargs" help:"Build the image of a site. The word build can be left out: mkimage DIR."`
 	USB        usbCmd                    `cmd:"" name:"usb" help:"Build it, and the image of a USB stick that starts it on machines with BIOS and with UEFI."`
 	ISO        isoCmd                    `cmd:"" name:"iso" help:"The same as a CD image, for virtual machines and management processors."`
+	Modules    modulesCmd                `cmd:"" name:"modules" help:"Pack the modules of a system's own kernel, for systems of the method root."`
 	Flash      flashCmd                  `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
 	Import     importCmd                 `cmd:"" help:"Make a system of a site of what you have: a live ISO, a container image, a disk, a folder."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
 	Version    cli.VersionCmd            `cmd:"" help:"Print the version."`
 
-	flags       `embed:"" group:"When an image is built (build, usb, iso); for import kernel, modules and cache:"`
+	flags       `embed:"" group:"When an image is built (build, usb, iso), modules are packed, or a system is imported:"`
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 

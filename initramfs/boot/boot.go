@@ -43,7 +43,8 @@ type Steps interface {
 	// Seed gives the system to others for as long as the rule says.
 	Seed(ctx context.Context, sys catalog.System, rule catalog.Seeding) error
 	// Launch starts the system. One that takes the machine over never comes back but with an error; of one that ran beside
-	// this program and has ended Launch returns what follows: Start, Choose, Reboot or PowerOff.
+	// this program and has ended Launch returns what follows: Start, Choose, Reboot or PowerOff; of one that init is to become, once
+	// this program ends, Switch.
 	Launch(ctx context.Context, sys catalog.System) (decision.Decision, error)
 
 	// Problem shows what went wrong and returns what to do: anything but Start.
@@ -75,7 +76,7 @@ func (e errNotListed) Error() string {
 }
 
 // Run takes the steps in order until a system has started, in which case it never returns, or until somebody decides
-// on Reboot or PowerOff, which it returns. When ctx ends it returns Reboot.
+// on Reboot or PowerOff, which it returns, or a system is ready for init to Switch to. When ctx ends it returns Reboot.
 func Run(ctx context.Context, steps Steps, observer Observer) decision.Action {
 	s := &sequence{steps: steps, observer: observer}
 	step := report.Hardware
@@ -98,7 +99,7 @@ func Run(ctx context.Context, steps Steps, observer Observer) decision.Action {
 		default:
 			next, action = s.trouble(ctx, Trouble{Step: step, Err: err, Attempt: failures[step]})
 		}
-		if action == decision.Reboot || action == decision.PowerOff {
+		if action == decision.Reboot || action == decision.PowerOff || action == decision.Switch {
 			return action
 		}
 		step = next
@@ -175,7 +176,7 @@ func (s *sequence) launch(ctx context.Context, sys catalog.System) (report.Step,
 		return report.Launch, decision.Start, err
 	}
 	switch choice.Action {
-	case decision.Reboot, decision.PowerOff:
+	case decision.Reboot, decision.PowerOff, decision.Switch:
 		return report.Launch, choice.Action, nil
 	case decision.Start:
 		s.system = choice.System
@@ -228,4 +229,6 @@ func retryFrom(step report.Step) report.Step {
 const (
 	ExitReboot   = 10
 	ExitPowerOff = 11
+	// ExitSwitch says that a system of the method root is mounted, and that init is to become its first program.
+	ExitSwitch = 12
 )

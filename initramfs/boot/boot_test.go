@@ -131,6 +131,8 @@ func TestRun(t *testing.T) {
 				"fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"reboot after a system", script{choices: []decision.Decision{big}, outcomes: []decision.Decision{{Action: decision.Reboot}}},
 			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big"}},
+		{"a system that init becomes", script{choices: []decision.Decision{big}, outcomes: []decision.Decision{{Action: decision.Switch}}},
+			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big"}},
 		{"a failure in a chain is retried there", script{choices: []decision.Decision{big}, outcomes: []decision.Decision{tiny},
 			failures: map[string][]error{"seed": {nil, full}}, answers: []decision.Action{decision.Retry}},
 			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog", "fetch tiny", "seed tiny 7",
@@ -145,7 +147,11 @@ func TestRun(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			c.cat, c.cancel = cat, cancel
-			Run(ctx, &c.script, unseen{})
+			outcomes := c.outcomes
+			ended := Run(ctx, &c.script, unseen{})
+			if switches := len(outcomes) > 0 && outcomes[0].Action == decision.Switch; switches != (ended == decision.Switch) {
+				t.Errorf("it ended with %v", ended)
+			}
 			want := append(slices.Clone(begin), c.want...)
 			if !slices.Equal(c.log, want) {
 				t.Errorf("steps:\n\t%s\nwant:\n\t%s", strings.Join(c.log, "\n\t"), strings.Join(want, "\n\t"))

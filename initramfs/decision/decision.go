@@ -28,9 +28,11 @@ const (
 	Back
 	Quit
 	SeedOn
+	// Switch ends the boot, as everything is prepared for a system of the method root: init becomes that system's first program.
+	Switch
 )
 
-var names = [...]string{"none", "start", "retry", "choose", "shell", "reboot", "power off", "type", "done", "skip", "back", "quit", "seed on"}
+var names = [...]string{"none", "start", "retry", "choose", "shell", "reboot", "power off", "type", "done", "skip", "back", "quit", "seed on", "switch"}
 
 // String names the action for logs.
 func (a Action) String() string {

@@ -67,6 +67,9 @@ func TestSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", &table)
+	if got := m.SitePart.KernelSHA256; got != m.Files[0].SHA256 || m.Files[0].Name != image.KernelFile {
+		t.Errorf("the site part names the kernel %q, the image has %+v", got, m.Files[0])
+	}
 	for _, f := range m.Files {
 		info, err := os.Stat(filepath.Join(dir, site.ImageDir, f.Name))
 		if err != nil {

@@ -22,8 +22,17 @@ var basics = []string{
 
 	"8021q", // 43: VLANs
 
-	"overlay", // 66: what a program or QEMU writes does not touch what is given to other nodes
+	// What a program or QEMU writes does not touch what is given to other nodes (overlay). With the others the root file system of
+	// a system is mounted that runs under this kernel.
+	"overlay",  // 68
+	"loop",     // 18
+	"squashfs", // 32
+	"erofs",    // 55, with libcrc32c and crc32c_generic
 }
+
+// rootFileSystems are what images of root file systems are mounted by. ext4 is too large for every node (424, with jbd2): whoever has such an image
+// brings a kernel with its modules.
+var rootFileSystems = []string{"loop", "overlay", "squashfs", "erofs", "ext4"}
 
 // commonNetwork are the Ethernet drivers of --drivers common: what was sold in numbers since 2010.
 var commonNetwork = []string{

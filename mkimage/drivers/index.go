@@ -11,21 +11,29 @@ import (
 	"github.com/u-root/mkuimage/cpio"
 
 	"github.com/boottorrent/boottorrent/internal/kmod"
+	"github.com/boottorrent/boottorrent/internal/modarchive"
 	"github.com/boottorrent/boottorrent/mkimage/archive"
 )
 
 // Records are the files of the set in the initramfs: lib/modules/VERSION with its index files, and lib/firmware.
-func (s *Set) Records() []cpio.Record {
-	dir := path.Join("lib/modules", s.Version)
+func (s *Set) Records() []cpio.Record { return append(s.fileRecords(), s.indexRecords(s.index())...) }
+
+// fileRecords are the modules and their firmware.
+func (s *Set) fileRecords() []cpio.Record {
 	var records []cpio.Record
 	for _, m := range s.Modules {
-		records = append(records, archive.File(path.Join(dir, m.Path), m.Content, 0o644))
-	}
-	for name, content := range s.index() {
-		records = append(records, archive.File(path.Join(dir, name), content, 0o644))
+		records = append(records, archive.File(path.Join(modarchive.Folder, s.Version, m.Path), m.Content, 0o644))
 	}
 	for _, f := range s.Firmware {
 		records = append(records, archive.File(path.Join("lib/firmware", f.Path), f.Content, 0o644))
+	}
+	return records
+}
+
+func (s *Set) indexRecords(index map[string][]byte) []cpio.Record {
+	var records []cpio.Record
+	for name, content := range index {
+		records = append(records, archive.File(path.Join(modarchive.Folder, s.Version, name), content, 0o644))
 	}
 	return records
 }
@@ -50,10 +58,10 @@ func (s *Set) index() map[string][]byte {
 		fmt.Fprintln(&builtin, p)
 	}
 	return map[string][]byte{
-		"modules.dep":     dep.Bytes(),
-		"modules.alias":   alias.Bytes(),
-		"modules.softdep": soft.Bytes(),
-		"modules.builtin": builtin.Bytes(),
+		modarchive.Dep:     dep.Bytes(),
+		modarchive.Alias:   alias.Bytes(),
+		modarchive.Softdep: soft.Bytes(),
+		modarchive.Builtin: builtin.Bytes(),
 	}
 }
 

@@ -37,6 +37,8 @@ type Module struct {
 	Aliases []string
 	// Firmware are the files it may ask for, relative to lib/firmware.
 	Firmware []string
+	// Kernel is the release of the kernel that it was built for; empty if it doesn't say.
+	Kernel string
 }
 
 // maxModule is the size in bytes above which a file is not taken for a module. The largest have some 40 MB.
@@ -80,6 +82,8 @@ func (m *Module) readInfo() error {
 			}
 		case "softdep":
 			m.addSoft(value)
+		case "vermagic":
+			m.Kernel, _, _ = strings.Cut(value, " ")
 		case "alias":
 			m.Aliases = append(m.Aliases, value)
 		case "firmware":

@@ -16,10 +16,12 @@ const (
 	All = "all"
 	// Storage are the drivers of what phase 1 is started from where it does not come by network.
 	Storage = "storage"
+	// Root are what a system's root file system is mounted by, whichever kind of image it is.
+	Root = "root"
 )
 
-// Selection names what is wanted: the keywords Common and All, and modules by name. USB, keyboards and VLANs come with
-// any of them.
+// Selection names what is wanted: keywords, and modules by name. USB, keyboards, VLANs, and the file systems that cost little come
+// with any of them.
 type Selection []string
 
 // ParseSelection reads a comma-separated list.
@@ -53,6 +55,8 @@ type Set struct {
 	MissingFirmware []MissingFirmware
 	// WithoutFirmware are modules left out because all of their firmware is missing.
 	WithoutFirmware []string
+
+	tree *tree
 }
 
 // Select reads the modules in dir, a folder …/lib/modules/VERSION, and their firmware in firmwareDir, usually
@@ -63,11 +67,9 @@ func Select(dir, version string, s Selection, firmwareDir string) (*Set, error) 
 		return nil, err
 	}
 	c := &selecting{tree: t, firmwareDir: firmwareDir, chosen: map[string]*Module{},
-		set: &Set{Version: version, Builtin: map[string]string{}}}
-	for _, name := range basics {
-		if err := c.addKnown(name); err != nil {
-			return nil, err
-		}
+		set: &Set{Version: version, Builtin: map[string]string{}, tree: t}}
+	if err := c.addAllKnown(basics); err != nil {
+		return nil, err
 	}
 	for _, word := range s {
 		if err := c.addWord(word); err != nil {
@@ -85,24 +87,15 @@ type selecting struct {
 	set         *Set
 }
 
+// lists are the keywords that stand for a list of modules.
+var lists = map[string][]string{Common: commonNetwork, Storage: storage, Root: rootFileSystems}
+
 func (c *selecting) addWord(word string) error {
-	switch word {
-	case Common:
-		for _, name := range commonNetwork {
-			if err := c.addKnown(name); err != nil {
-				return err
-			}
-		}
-		return nil
-	case All:
+	if list, ok := lists[word]; ok {
+		return c.addAllKnown(list)
+	}
+	if word == All {
 		return c.addAll()
-	case Storage:
-		for _, name := range storage {
-			if err := c.addKnown(name); err != nil {
-				return err
-			}
-		}
-		return nil
 	}
 	if !c.tree.has(word) && !c.tree.isBuiltin(word) {
 		hint := "ls " + c.tree.dir + "/kernel/drivers/net/ethernet shows what there is"
@@ -119,6 +112,10 @@ func (c *selecting) addAll() error {
 	for _, dir := range allNetwork {
 		names = append(names, c.tree.below(dir)...)
 	}
+	return c.addAllKnown(names)
+}
+
+func (c *selecting) addAllKnown(names []string) error {
 	for _, name := range names {
 		if err := c.addKnown(name); err != nil {
 			return err
@@ -160,8 +157,8 @@ func (c *selecting) add(name string) error {
 	if err != nil {
 		return err
 	}
-	if c.chosen[name] != nil {
-		return nil
+	if err := c.checkVersion(m); err != nil {
+		return err
 	}
 	c.chosen[name] = m
 	for _, d := range m.Depends {
@@ -181,6 +178,15 @@ func (c *selecting) add(name string) error {
 		}
 	}
 	return nil
+}
+
+// checkVersion refuses a module that was built for another kernel than that of the folder it is in: it would not load.
+func (c *selecting) checkVersion(m *Module) error {
+	if m.Kernel == "" || m.Kernel == c.set.Version {
+		return nil
+	}
+	return fmt.Errorf("the module %s/%s was built for kernel %s, not for %s; give a kernel and modules that were built together",
+		c.tree.dir, m.Path, m.Kernel, c.set.Version)
 }
 
 // addSoft adds what a module would like to have, by name or by alias.

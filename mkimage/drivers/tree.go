@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,7 +30,7 @@ func openTree(dir string) (*tree, error) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() || path.Ext(kmod.Uncompressed(file)) != ".ko" {
+		if path.Ext(kmod.Uncompressed(file)) != ".ko" || !isFile(file, d) {
 			return nil
 		}
 		relative, err := filepath.Rel(dir, file)
@@ -42,11 +43,22 @@ func openTree(dir string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the modules of the kernel: %w; give the folder …/lib/modules/VERSION", err)
 	}
-	if len(t.files) == 0 {
+	if t.builtin, err = readBuiltin(filepath.Join(dir, "modules.builtin")); err != nil {
+		return nil, err
+	}
+	if len(t.files) == 0 && len(t.builtin) == 0 {
 		return nil, fmt.Errorf("there is no module (*.ko) below %s/kernel; give the folder …/lib/modules/VERSION", dir)
 	}
-	t.builtin, err = readBuiltin(filepath.Join(dir, "modules.builtin"))
-	return t, err
+	return t, nil
+}
+
+// isFile is whether a file is a regular one or a link to one: who opens anything else may wait for ever.
+func isFile(file string, d fs.DirEntry) bool {
+	if d.Type()&fs.ModeSymlink == 0 {
+		return d.Type().IsRegular()
+	}
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // readBuiltin reads a list of the modules built into the kernel, one path a line. A missing one is an empty one.
@@ -70,6 +82,24 @@ func readBuiltin(file string) (map[string]string, error) {
 		return nil, fmt.Errorf("read what is built into the kernel: %w", err)
 	}
 	return builtin, nil
+}
+
+// builtinAliases are lines of modules.alias for what is built into the kernel, from modules.builtin.modinfo: MODULE.KEY=VALUE, ended
+// by NUL, again and again. Kernels before 5.2 have no such file.
+func (t *tree) builtinAliases() ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(t.dir, "modules.builtin.modinfo"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read what is built into the kernel: %w", err)
+	}
+	var lines bytes.Buffer
+	for entry := range strings.SplitSeq(string(b), "\x00") {
+		key, pattern, _ := strings.Cut(entry, "=")
+		name, isAlias := strings.CutSuffix(key, ".alias")
+		if isAlias && t.isBuiltin(name) && len(strings.Fields(pattern)) == 1 {
+			fmt.Fprintf(&lines, "alias %s %s\n", pattern, kmod.Normalize(name))
+		}
+	}
+	return lines.Bytes(), nil
 }
 
 // has is whether the tree has a module of this name as a file.

@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"bytes"
+	"compress/gzip"
 	"debug/elf"
 	"encoding/binary"
 	"os"
@@ -70,6 +71,14 @@ func compress(t *testing.T, ending string, content []byte) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	case ".gz":
+		w := gzip.NewWriter(&b)
 		if _, err := w.Write(content); err != nil {
 			t.Fatal(err)
 		}

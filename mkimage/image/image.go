@@ -175,8 +175,10 @@ type build struct {
 
 	site   *site.Site
 	kernel kernel.Files
-	plan   *commands.Plan
-	set    *drivers.Set
+	// vmlinuz is the content of the kernel's file, read once: what says its hash must hold for what is written.
+	vmlinuz []byte
+	plan    *commands.Plan
+	set     *drivers.Set
 	// medium is nil unless one is made.
 	medium *medium
 }
@@ -267,7 +269,13 @@ func (b *build) findKernel(ctx context.Context) (err error) {
 	default:
 		b.kernel, err = kernel.Distribution(ctx, b.Cache, b.Log)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if b.vmlinuz, err = os.ReadFile(b.kernel.Vmlinuz); err != nil {
+		return fmt.Errorf("read the kernel: %w", err)
+	}
+	return nil
 }
 
 // commandsPart is everything but modules and the site's part.
@@ -376,7 +384,9 @@ func (b *build) siteConfig() (sitepart.Config, error) {
 	if err != nil {
 		return sitepart.Config{}, fmt.Errorf("write the site's public key: %w", err)
 	}
-	return sitepart.Config{Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder, SSHKeys: b.site.Node.SSHKeys}, nil
+	return sitepart.Config{
+		Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder, KernelSHA256: hash(string(b.vmlinuz)), SSHKeys: b.site.Node.SSHKeys,
+	}, nil
 }
 
 func (b *build) tempDir() (string, error) {

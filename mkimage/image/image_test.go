@@ -262,6 +262,20 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// A node compares the kernel that a system wants with the one that its own initramfs was made for.
+func TestSitePartNamesTheKernel(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := site.Init(dir, "room"); err != nil {
+		t.Fatal(err)
+	}
+	b := &build{site: &site.Site{Name: "room", Dir: dir}, vmlinuz: []byte("kernel")}
+	config, err := b.siteConfig()
+	// printf kernel | sha256sum
+	if want := "6923dd1bc0460082c5d55a831908c24a282860b7f1cd6c2b79cf1bc8857c639c"; err != nil || config.KernelSHA256 != want {
+		t.Errorf("kernel %q, %v; want %q", config.KernelSHA256, err, want)
+	}
+}
+
 // A node knows who may log in to it; where the site names nobody, the key is not there at all.
 func TestSitePartHasSSHKeys(t *testing.T) {
 	const login = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKd0yS2kSzBxJ4nWmIe2cGxkVYRYbfeCpeqs0nM7xbEm ann@example.org"

@@ -103,10 +103,6 @@ func (m *Manifest) Part(name string) *Part {
 
 // write writes the image. Each file is moved into place when all are written, the manifest last.
 func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
-	vmlinuz, err := b.readKernel()
-	if err != nil {
-		return nil, err
-	}
 	initramfs := join(parts)
 	runtime, names, err := b.runtimeModules()
 	if err != nil {
@@ -119,13 +115,13 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	archive := file(qemuruntime.ImageModules, runtime)
 	m.Drivers.Runtime, m.Modules = names, &archive
 	m.Files = []File{
-		file(KernelFile, vmlinuz), file(InitramfsFile, initramfs),
+		file(KernelFile, b.vmlinuz), file(InitramfsFile, initramfs),
 	}
-	uki, err := b.unified(vmlinuz, initramfs)
+	uki, err := b.unified(initramfs)
 	if err != nil {
 		return nil, err
 	}
-	outputs := []output{{KernelFile, vmlinuz}, {InitramfsFile, initramfs}, {qemuruntime.ImageModules, runtime}}
+	outputs := []output{{KernelFile, b.vmlinuz}, {InitramfsFile, initramfs}, {qemuruntime.ImageModules, runtime}}
 	if uki != nil {
 		f := file(UKIFile, uki)
 		m.UKI, outputs = &f, append(outputs, output{UKIFile, uki})
@@ -145,14 +141,6 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 		}
 	}
 	return m, nil
-}
-
-func (b *build) readKernel() ([]byte, error) {
-	vmlinuz, err := os.ReadFile(b.kernel.Vmlinuz)
-	if err != nil {
-		return nil, fmt.Errorf("read the kernel: %w", err)
-	}
-	return vmlinuz, nil
 }
 
 // join makes an initramfs of its parts.

@@ -135,14 +135,11 @@ func readConfig(path string) ([]byte, error) {
 // writeMedium makes the medium of the parts of its initramfs.
 func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 	m := b.medium
-	vmlinuz, err := b.readKernel()
-	if err != nil {
-		return err
-	}
-	im := b.ukiImage(m.stub, vmlinuz, join(parts), b.cmdline())
+	im := b.ukiImage(m.stub, join(parts), b.cmdline())
 	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediumconf.Name, Data: m.conf}}}
 	im.Cmdline += fmt.Sprintf(" %s=%08x", mediumconf.Argument, c.Volume)
 	c.Cmdline, c.Graphics = im.Cmdline, b.site.Cmdline().AsksForMode()
+	var err error
 	if c.UKI, c.Sections, err = uki.Build(im); err != nil {
 		return err
 	}

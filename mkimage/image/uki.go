@@ -10,19 +10,19 @@ import (
 
 // unified joins kernel, initramfs and command line into one UEFI program. Without the stub that it takes there is none, which
 // only UEFI HTTP boot and media miss.
-func (b *build) unified(vmlinuz, initramfs []byte) ([]byte, error) {
+func (b *build) unified(initramfs []byte) ([]byte, error) {
 	stub, err := uki.ReadStub()
 	if err != nil {
 		b.Log.Warn("no image for UEFI HTTP boot is made", "because", err)
 		return nil, nil
 	}
-	image, _, err := uki.Build(b.ukiImage(stub, vmlinuz, initramfs, b.cmdline()))
+	image, _, err := uki.Build(b.ukiImage(stub, initramfs, b.cmdline()))
 	return image, err
 }
 
-func (b *build) ukiImage(stub, vmlinuz, initramfs []byte, cmdline string) uki.Image {
+func (b *build) ukiImage(stub, initramfs []byte, cmdline string) uki.Image {
 	return uki.Image{
-		Stub: stub, Kernel: vmlinuz, Initrd: initramfs, Release: b.kernel.Version, Cmdline: cmdline,
+		Stub: stub, Kernel: b.vmlinuz, Initrd: initramfs, Release: b.kernel.Version, Cmdline: cmdline,
 		OSRelease: osRelease(b.Release, b.site.Name),
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 )
@@ -26,35 +28,63 @@ type Files struct {
 	Package string
 }
 
-// Local checks a kernel given by hand. modules is the folder …/lib/modules/VERSION; if it is empty, the running system's
-// /lib/modules/VERSION is taken.
+// Local checks a kernel given by hand. modules is the folder …/lib/modules/VERSION, or one that has it in it or below lib/modules; if
+// it is empty, the folder is looked for beside the kernel, as in the root file system that the kernel is in, and then in
+// the running system's /lib/modules.
 func Local(vmlinuz, modules string) (Files, error) {
 	release, err := Release(vmlinuz)
 	if err != nil {
 		return Files{}, err
 	}
-	if modules == "" {
-		modules = filepath.Join("/lib/modules", release)
-		if !isDir(modules) {
-			return Files{}, fmt.Errorf("the modules of %s, kernel %s, are not in %s; say where they are with --modules DIR",
-				vmlinuz, release, modules)
+	f := Files{Vmlinuz: vmlinuz, Modules: modules, Version: release}
+	if modules != "" {
+		if found := modulesIn(modules, release); len(found) > 0 {
+			f.Modules = found[0]
+		}
+		return check(f)
+	}
+	path, err := filepath.Abs(vmlinuz)
+	if err != nil {
+		return Files{}, fmt.Errorf("find the kernel %s: %w", vmlinuz, err)
+	}
+	// In a root file system it is in /boot, in / or, in Fedora's and Arch's packages, in the folder of its modules.
+	beside := filepath.Dir(path)
+	for _, dir := range []string{beside, filepath.Dir(beside), "/"} {
+		if found := modulesIn(dir, release); len(found) > 0 {
+			f.Modules = found[0]
+			return check(f)
 		}
 	}
-	return check(Files{Vmlinuz: vmlinuz, Modules: modules, Version: release})
+	return Files{}, fmt.Errorf("the modules of %s, kernel %s, are neither beside it nor in /lib/modules; say where they are with --modules DIR",
+		vmlinuz, release)
+}
+
+// modulesIn are the folders of modules of kernels whose release matches a pattern: in dir, or in it as in a root file system.
+func modulesIn(dir, release string) (found []string) {
+	for _, below := range []string{"", "lib/modules", "usr/lib/modules"} {
+		// The only error is a bad pattern: a folder whose name is one has no modules.
+		kernels, _ := filepath.Glob(filepath.Join(dir, below, release, "kernel"))
+		for _, k := range kernels {
+			found = append(found, filepath.Dir(k))
+		}
+	}
+	return found
 }
 
 // check refuses modules that are not the kernel's: it would refuse to load them.
 func check(f Files) (Files, error) {
 	if !isDir(filepath.Join(f.Modules, "kernel")) {
+		if others := modulesIn(f.Modules, "*"); len(others) > 0 {
+			return Files{}, mismatch(f, others)
+		}
 		return Files{}, fmt.Errorf("%s has no folder kernel in it: give the folder …/lib/modules/%s", f.Modules, f.Version)
 	}
 	modules, err := filepath.Abs(f.Modules)
 	if err != nil {
 		return Files{}, fmt.Errorf("find the modules %s: %w", f.Modules, err)
 	}
-	if of := filepath.Base(modules); of != f.Version {
-		return Files{}, fmt.Errorf("%s is kernel %s, but %s has the modules of %s; give a kernel and modules that were built together",
-			f.Vmlinuz, f.Version, f.Modules, of)
+	if filepath.Base(modules) != f.Version {
+		return Files{}, mismatch(f, []string{modules})
 	}
 	vmlinuz, err := filepath.Abs(f.Vmlinuz)
 	if err != nil {
@@ -62,6 +92,18 @@ func check(f Files) (Files, error) {
 	}
 	f.Vmlinuz, f.Modules = vmlinuz, modules
 	return f, nil
+}
+
+// mismatch says which kernel's modules the folders are.
+func mismatch(f Files, folders []string) error {
+	var releases []string
+	for _, dir := range folders {
+		releases = append(releases, filepath.Base(dir))
+	}
+	slices.Sort(releases)
+	releases = slices.Compact(releases) // lib may be a link to usr/lib
+	return fmt.Errorf("%s is kernel %s, but %s has the modules of %s; give a kernel and modules that were built together",
+		f.Vmlinuz, f.Version, f.Modules, strings.Join(releases, ", "))
 }
 
 // unpacked finds the kernel in a folder into which a package was unpacked.

@@ -74,18 +74,36 @@ func TestLocal(t *testing.T) {
 	modules := filepath.Join(dir, "lib/modules/6.1.0")
 	write(t, filepath.Join(modules, "kernel/a.ko"), nil)
 	write(t, filepath.Join(dir, "lib/modules/6.2.0/kernel/a.ko"), nil)
-
-	got, err := Local(vmlinuz, modules)
-	if want := (Files{Vmlinuz: vmlinuz, Modules: modules, Version: "6.1.0"}); err != nil || got != want {
-		t.Errorf("%+v, %v; want %+v", got, err, want)
+	link := filepath.Join(t.TempDir(), "root")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range []struct{ name, modules, wrong string }{
-		{"another kernel's", filepath.Join(dir, "lib/modules/6.2.0"), "has the modules of 6.2.0"},
-		{"not such a folder", dir, "has no folder kernel in it"},
-		{"not given", "", "--modules DIR"},
+	for name, c := range map[string]struct{ vmlinuz, modules string }{
+		"the folder":                 {vmlinuz, modules},
+		"the folder above it":        {vmlinuz, filepath.Dir(modules)},
+		"the root file system":       {vmlinuz, dir},
+		"in the root file system":    {vmlinuz, ""},
+		"in its folder boot":         {write(t, filepath.Join(dir, "boot/vmlinuz-6.1.0"), bzImage("6.1.0")), ""},
+		"in the folder of modules":   {write(t, filepath.Join(modules, "vmlinuz"), bzImage("6.1.0")), ""},
+		"with a link to it":          {vmlinuz, link},
+		"a folder with its own name": {vmlinuz, modules + "/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Local(c.vmlinuz, c.modules)
+			if err != nil || got.Version != "6.1.0" || filepath.Base(got.Modules) != "6.1.0" || !isDir(filepath.Join(got.Modules, "kernel")) {
+				t.Errorf("%+v, %v; want those of 6.1.0", got, err)
+			}
+		})
+	}
+	elsewhere := write(t, filepath.Join(t.TempDir(), "boot/vmlinuz"), bzImage("6.1.0-nowhere"))
+	for _, c := range []struct{ name, vmlinuz, modules, wrong string }{
+		{"another kernel's", vmlinuz, filepath.Join(dir, "lib/modules/6.2.0"), "is kernel 6.1.0, but " + dir + "/lib/modules/6.2.0 has the modules of 6.2.0"},
+		{"a root with other kernels", elsewhere, dir, "is kernel 6.1.0-nowhere, but " + dir + " has the modules of 6.1.0, 6.2.0"},
+		{"not such a folder", vmlinuz, t.TempDir(), "has no folder kernel in it"},
+		{"not given", elsewhere, "", "--modules DIR"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Local(vmlinuz, c.modules)
+			_, err := Local(c.vmlinuz, c.modules)
 			checkError(t, err, c.wrong)
 		})
 	}

@@ -1,0 +1,167 @@
+// Package handoff is what phase 1 hands on to itself when it starts the kernel of a system of the method root: the same program
+// goes on under that kernel, as the same boot.
+//
+// In go the node's state and what it was given by the seeder, as it was served; [Initramfs] writes them, with the program that
+// runs, into the initramfs for the other kernel, where they lie in the folder [Dir], and [Open] reads them there. What is believed
+// of them is verified again: the catalog by its signature, everything else by what the catalog says of it.
+package handoff
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"aead.dev/minisign"
+
+	"github.com/boottorrent/boottorrent/initramfs/config"
+	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/swarm"
+)
+
+// Dir is the folder in the initramfs.
+const Dir = "/etc/boottorrent/handoff"
+
+// Names of the files in it.
+const (
+	stateFile     = "state.json"
+	catalogFile   = "catalog.json"
+	signatureFile = "catalog.json.minisig"
+	listFile      = "files.json"
+	torrentFile   = "system.torrent"
+	hostKeyFile   = "ssh_host_key"
+)
+
+// maxState is the most bytes of the files that are this package's own.
+const maxState = 1 << 20
+
+// State is what the node knows of itself.
+type State struct {
+	// System is the name of the system that it is on its way to, Seeder the base URL of the seeder.
+	System string `json:"system"`
+	Seeder string `json:"seeder"`
+	// Cmdline is what the node was started with: the system's own kernel command line says nothing to phase 1.
+	Cmdline config.Cmdline `json:"cmdline"`
+	// Lease is what the node is on the network, as it was given, and LeaseAge for how long it had been so.
+	Lease    network.Lease `json:"lease"`
+	LeaseAge time.Duration `json:"lease_age"`
+	// At is when this was written, by the machine's clock.
+	At time.Time `json:"at"`
+	// Report is the node's last one, and Logged how many lines of its log the seeder has.
+	Report report.Report `json:"report"`
+	Logged int64         `json:"logged"`
+}
+
+// Handoff is all that is handed on.
+type Handoff struct {
+	State
+	// Catalog, Signature and List (the list of the system's files) are as the seeder served them, Torrent is the metainfo file.
+	Catalog, Signature, List, Torrent []byte
+	// HostKey is the file with the private key of the SSH server; empty if there is none.
+	HostKey []byte
+}
+
+// files are those of the folder by their names.
+func (h *Handoff) files() (map[string][]byte, error) {
+	state, err := json.MarshalIndent(h.State, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("write down the node's state: %w", err)
+	}
+	files := map[string][]byte{
+		stateFile: state, catalogFile: h.Catalog, signatureFile: h.Signature, listFile: h.List, torrentFile: h.Torrent,
+	}
+	if len(h.HostKey) > 0 {
+		files[hostKeyFile] = h.HostKey
+	}
+	return files, nil
+}
+
+// Received is what was handed on, verified.
+type Received struct {
+	State
+	Catalog *catalog.Catalog
+	// Document and Signature are those of the catalog.
+	Document, Signature []byte
+	// System is the one of State.System, List its encoded FileList, Torrent its metainfo file.
+	System        catalog.System
+	List, Torrent []byte
+	HostKey       []byte
+}
+
+// Open reads the folder and verifies what is in it with the site's public key. Where there is no folder, the error is an
+// os.ErrNotExist.
+func Open(dir string, key minisign.PublicKey) (*Received, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read what was handed on: %w", err)
+	}
+	defer root.Close()
+	r, err := open(reader{root: root}, key)
+	if err != nil {
+		return nil, fmt.Errorf("what was handed on in %s: %w", dir, err)
+	}
+	return r, nil
+}
+
+func open(in reader, key minisign.PublicKey) (*Received, error) {
+	var r Received
+	state := in.read(stateFile, maxState)
+	r.Document, r.Signature = in.read(catalogFile, catalog.MaxDocument), in.read(signatureFile, catalog.MaxSignature)
+	r.List, r.Torrent = in.read(listFile, catalog.MaxFileList), in.read(torrentFile, catalog.MaxTorrent)
+	if in.err != nil {
+		return nil, in.err
+	}
+	r.HostKey = in.read(hostKeyFile, maxState) // the node makes a new one where there is none
+	if err := json.Unmarshal(state, &r.State); err != nil {
+		return nil, fmt.Errorf("%s: %w", stateFile, err)
+	}
+	return &r, r.verify(key)
+}
+
+// verify sets what the catalog says.
+func (r *Received) verify(key minisign.PublicKey) (err error) {
+	if r.Catalog, err = catalog.Open(key, r.Document, r.Signature); err != nil {
+		return err
+	}
+	var listed bool
+	if r.System, listed = r.Catalog.System(r.State.System); !listed {
+		return fmt.Errorf("the catalog has no system %q", r.State.System)
+	}
+	files, err := r.System.OpenFiles(r.List)
+	if err != nil {
+		return err
+	}
+	return swarm.CheckMetainfo(r.Torrent, r.System, files)
+}
+
+// reader reads files until one can't be.
+type reader struct {
+	root *os.Root
+	err  error
+}
+
+// read returns what is in a file of at most limit bytes.
+func (r *reader) read(name string, limit int64) []byte {
+	if r.err != nil {
+		return nil
+	}
+	f, err := r.root.Open(name)
+	if err != nil {
+		r.err = err
+		return nil
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes", name, limit)
+	}
+	r.err = err
+	return b
+}
+
+// name is the path of a file of the folder in an archive.
+func name(file string) string { return filepath.Join(Dir, file)[1:] }

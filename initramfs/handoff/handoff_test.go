@@ -1,0 +1,190 @@
+package handoff
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"aead.dev/minisign"
+
+	"github.com/boottorrent/boottorrent/initramfs/config"
+	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/sitepart"
+	"github.com/boottorrent/boottorrent/internal/swarm"
+)
+
+// example is a node on its way to a system, and the key of its site.
+func example(t *testing.T) (*Handoff, minisign.PublicKey) {
+	t.Helper()
+	public, private, err := minisign.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := []byte("an image")
+	sum := sha1.Sum(image)
+	pieceLength := swarm.PieceLength(int64(len(image)))
+	torrent, hash, err := swarm.EncodeMetainfo("debian", []swarm.FileEntry{{Path: "root.squashfs", Size: int64(len(image))}}, pieceLength, sum[:], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := &catalog.Root{Images: []catalog.RootImage{{Path: "root.squashfs", FS: "squashfs"}}, Init: "/sbin/init", Writable: catalog.WritableRAM}
+	system := catalog.System{Name: "debian", Title: "Debian", Arch: "amd64", InfoHash: hash, PieceLength: pieceLength,
+		Launch: catalog.Launch{Method: catalog.MethodRoot, Root: root}}
+	list, err := system.SetFiles(catalog.FileList{{Path: "root.squashfs", Size: int64(len(image)), SHA256: strings.Repeat("ab", 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := (&catalog.Catalog{Version: catalog.Version, Site: "test", Systems: []catalog.System{system}}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := State{
+		System: "debian", Seeder: "http://10.0.0.1:8080", LeaseAge: time.Minute, At: time.Unix(1700000000, 0).UTC(), Logged: 7,
+		Cmdline: config.Cmdline{Debug: true, Network: config.Network{VLAN: 5}},
+		Lease: network.Lease{Interface: "eth0", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, Addr: netip.MustParsePrefix("10.0.0.2/24"),
+			Server: netip.MustParseAddr("10.0.0.1"), Duration: time.Hour},
+		Report: report.Report{Boot: "b1", Durations: map[report.Step]float64{report.Choose: 3}},
+	}
+	return &Handoff{State: state, Catalog: document, Signature: catalog.Sign(private, document), List: list, Torrent: torrent,
+		HostKey: []byte("secret")}, public
+}
+
+// write puts what is handed on into a folder, as the kernel does with an initramfs.
+func write(t *testing.T, h *Handoff) string {
+	t.Helper()
+	dir := t.TempDir()
+	files, err := h.files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestOpen(t *testing.T) {
+	h, key := example(t)
+	got, err := Open(write(t, h), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got.State, h.State) {
+		t.Errorf("the state is\n%+v, want\n%+v", got.State, h.State)
+	}
+	if got.System.Name != "debian" || got.Catalog.Site != "test" || string(got.HostKey) != "secret" || !bytes.Equal(got.Torrent, h.Torrent) {
+		t.Errorf("received %+v", got)
+	}
+}
+
+// Nobody vouches for the folder: what is not by the site's key, or not what the catalog says, is refused.
+func TestOpenRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(h *Handoff)
+		want  string
+	}{
+		"a catalog by nobody":    {func(h *Handoff) { h.Catalog = bytes.Replace(h.Catalog, []byte("test"), []byte("tost"), 1) }, "changed after it was signed"},
+		"no signature":           {func(h *Handoff) { h.Signature = nil }, "not a minisign signature"},
+		"a signature by another": {func(h *Handoff) { h.Signature = other(h.Catalog) }, "this image trusts key"},
+		"another list":           {func(h *Handoff) { h.List = append(h.List, ' ') }, "its SHA-256 is"},
+		"another torrent":        {func(h *Handoff) { h.Torrent = bytes.Replace(h.Torrent, []byte("debian"), []byte("debiam"), 1) }, "not the catalog's"},
+		"no torrent":             {func(h *Handoff) { h.Torrent = nil }, "the torrent of"},
+		"a system that is gone":  {func(h *Handoff) { h.State.System = "fedora" }, `no system "fedora"`},
+		"a catalog too large":    {func(h *Handoff) { h.Catalog = make([]byte, catalog.MaxDocument+1) }, "more than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, key := example(t)
+			c.spoil(h)
+			if _, err := Open(write(t, h), key); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error is %v, want %q", err, c.want)
+			}
+		})
+	}
+	_, key := example(t)
+	if _, err := Open(filepath.Join(t.TempDir(), "none"), key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a folder: %v, want that it does not exist", err)
+	}
+}
+
+// other signs with a key that is not the site's.
+func other(document []byte) []byte {
+	_, private, err := minisign.GenerateKey(nil)
+	if err != nil {
+		panic(err)
+	}
+	return catalog.Sign(private, document)
+}
+
+// cpio, a foreign tool, unpacks the initramfs: what was running is in it, what was made since is not.
+func TestInitramfs(t *testing.T) {
+	h, key := example(t)
+	root, to := t.TempDir(), t.TempDir()
+	for name, content := range map[string]string{
+		"bbin/bb": "the program", "bin/reboot": "#!/bin/sh", "etc/passwd": "root", "etc/resolv.conf": "made since",
+		"lib/modules/6.1/a.ko": "of this kernel", "systems/image": "large", "root/notes": "a person's",
+	} {
+		path := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, target := range map[string]string{"init": "bbin/init", "bbin/init": "bb"} {
+		if err := os.Symlink(target, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var archive bytes.Buffer
+	if err := Initramfs(&archive, root, sitepart.Config{Site: "test", KernelSHA256: "beef"}, h); err != nil {
+		t.Fatal(err)
+	}
+	size, err := Size(root, int64(len(h.Catalog)+len(h.Signature)+len(h.List)+len(h.Torrent)))
+	if err != nil || int64(archive.Len()) > size || archive.Len()%4 != 0 {
+		t.Errorf("it has %d bytes, at most %d were expected (%v)", archive.Len(), size, err)
+	}
+	cmd := exec.Command(need.Command(t, "cpio", "cpio"), "-i", "--quiet", "--no-absolute-filenames")
+	cmd.Dir, cmd.Stdin = to, &archive
+	if out, err := cmd.CombinedOutput(); err != nil && os.Geteuid() == 0 { // who is not root can't make devices
+		t.Fatalf("cpio: %v: %s", err, out)
+	}
+	for name, want := range map[string]string{
+		"init": "the program", "bin/reboot": "#!/bin/sh", "etc/passwd": "root", "etc/boottorrent/site.json": `"beef"`,
+	} {
+		if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || !strings.Contains(string(got), want) {
+			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+		}
+	}
+	for _, name := range []string{"etc/resolv.conf", "lib/modules/6.1", "systems", "root/notes"} {
+		if _, err := os.Lstat(filepath.Join(to, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is in the initramfs (%v)", name, err)
+		}
+	}
+	got, err := Open(filepath.Join(to, Dir), key)
+	if err != nil || !reflect.DeepEqual(got.State, h.State) {
+		t.Errorf("received %+v, %v", got, err)
+	}
+	if info, err := os.Stat(filepath.Join(to, Dir, hostKeyFile)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the SSH server's key: %v, %v", info, err)
+	}
+}
+
+func TestInitramfsNeedsTheProgram(t *testing.T) {
+	h, _ := example(t)
+	if err := Initramfs(new(bytes.Buffer), t.TempDir(), sitepart.Config{}, h); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a program: %v", err)
+	}
+}
