@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// grub runs a GRUB script as far as it makes a menu.
-type grub struct {
+// grubReader runs a GRUB script as far as it makes a menu.
+type grubReader struct {
 	ctx       context.Context
 	files     *files
 	variables map[string]string
@@ -37,7 +37,7 @@ type item struct {
 
 // readGRUB reads the configuration of GRUB.
 func readGRUB(ctx context.Context, f *files, name string) ([]Entry, error) {
-	g := &grub{
+	g := &grubReader{
 		ctx: ctx, files: f, functions: map[string][]command{}, next: []int{0},
 		variables: map[string]string{
 			// As on a PC with BIOS, whose menus have no entries for the firmware's own settings.
@@ -51,7 +51,7 @@ func readGRUB(ctx context.Context, f *files, name string) ([]Entry, error) {
 }
 
 // entries are the items that start Linux, with the default marked.
-func (g *grub) entries() []Entry {
+func (g *grubReader) entries() []Entry {
 	def := strings.Trim(g.variables["default"], ">")
 	// A number or title of a submenu means its first entry.
 	is := func(i item) bool {
@@ -69,7 +69,7 @@ func (g *grub) entries() []Entry {
 }
 
 // source runs a file.
-func (g *grub) source(name string) error {
+func (g *grubReader) source(name string) error {
 	text, err := g.files.file(name)
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (g *grub) source(name string) error {
 }
 
 // run runs commands; ok is what the last one returned.
-func (g *grub) run(commands []command) (ok bool, err error) {
+func (g *grubReader) run(commands []command) (ok bool, err error) {
 	if g.nesting++; g.nesting > maxNesting {
 		return false, errTooMuch
 	}
@@ -112,7 +112,7 @@ func (g *grub) run(commands []command) (ok bool, err error) {
 	return ok, nil
 }
 
-func (g *grub) conditional(c command) error {
+func (g *grubReader) conditional(c command) error {
 	for _, b := range c.branches {
 		ok, err := g.run(b.condition)
 		if err != nil {
@@ -127,7 +127,7 @@ func (g *grub) conditional(c command) error {
 }
 
 // command runs one command; of those that have nothing to do with the menu nothing is done, and they succeed.
-func (g *grub) command(c command) (ok bool, err error) {
+func (g *grubReader) command(c command) (ok bool, err error) {
 	words, err := g.expand(c.words)
 	if err != nil || len(words) == 0 {
 		return true, err
@@ -169,12 +169,12 @@ func (g *grub) command(c command) (ok bool, err error) {
 }
 
 // other runs what loads a kernel, a function, or an assignment.
-func (g *grub) other(words, args []string) (bool, error) {
+func (g *grubReader) other(words, args []string) (bool, error) {
 	switch words[0] {
 	case "linux", "linux16", "linuxefi":
 		if g.current != nil && len(args) > 0 {
 			g.current.Kernel, g.current.Initrd = g.path(args[0]), nil
-			g.current.Cmdline = strings.Join(args[1:], " ")
+			g.current.Cmdline = cmdline(args[1:])
 		}
 		return true, nil
 	case "initrd", "initrd16", "initrdefi":
@@ -198,7 +198,19 @@ func (g *grub) other(words, args []string) (bool, error) {
 	return true, nil
 }
 
-func (g *grub) set(args []string) error {
+// cmdline joins words, with quotes around those that have spaces in them, as GRUB does (grub-core/lib/cmdline.c).
+func cmdline(words []string) string {
+	var out []string
+	for _, w := range words {
+		if strings.ContainsAny(w, " \t") {
+			w = `"` + w + `"`
+		}
+		out = append(out, w)
+	}
+	return strings.Join(out, " ")
+}
+
+func (g *grubReader) set(args []string) error {
 	for _, a := range args {
 		name, value, ok := strings.Cut(a, "=")
 		if !ok {
@@ -213,10 +225,10 @@ func (g *grub) set(args []string) error {
 }
 
 // path is what a script calls a file, as a path of the medium. What is relative is so to the root.
-func (g *grub) path(p string) string { return inMedium(p, "") }
+func (g *grubReader) path(p string) string { return inMedium(p, "") }
 
 // include runs another file; one that is not there is not an error, but no success.
-func (g *grub) include(args []string) (bool, error) {
+func (g *grubReader) include(args []string) (bool, error) {
 	if len(args) == 0 {
 		return false, nil
 	}
@@ -234,7 +246,7 @@ func (g *grub) include(args []string) (bool, error) {
 }
 
 // bls adds the entries of the Boot Loader Specification that are on the medium.
-func (g *grub) bls() error {
+func (g *grubReader) bls() error {
 	for _, folder := range []string{blsFolder, "boot/" + blsFolder} {
 		entries, err := readBLS(g.ctx, g.files, folder)
 		if err != nil {
@@ -248,7 +260,7 @@ func (g *grub) bls() error {
 }
 
 // menu reads a menuentry, whose block it runs to see what it would start, or a submenu.
-func (g *grub) menu(sub bool, args []string, block []command) error {
+func (g *grubReader) menu(sub bool, args []string, block []command) error {
 	title, id := menuNames(args)
 	if len(g.items) >= maxEntries {
 		return errTooMuch
@@ -274,7 +286,7 @@ func (g *grub) menu(sub bool, args []string, block []command) error {
 }
 
 // add gives an item its place in the menu that is being read.
-func (g *grub) add(i item) {
+func (g *grubReader) add(i item) {
 	level := len(g.next) - 1
 	for _, n := range g.where {
 		i.place += strconv.Itoa(n) + ">"
@@ -305,7 +317,7 @@ func menuNames(args []string) (title, id string) {
 }
 
 // each runs: for NAME in WORDS.
-func (g *grub) each(args []string, block []command) error {
+func (g *grubReader) each(args []string, block []command) error {
 	if len(args) < 2 || args[1] != "in" {
 		return nil
 	}
@@ -322,7 +334,7 @@ func (g *grub) each(args []string, block []command) error {
 }
 
 // test is [ and test: comparisons of texts and numbers, and what is on the medium. What it does not know is false.
-func (g *grub) test(a []string) bool {
+func (g *grubReader) test(a []string) bool {
 	for i, word := range a {
 		switch word {
 		case "-o", "||":
@@ -349,7 +361,7 @@ func (g *grub) test(a []string) bool {
 	return false
 }
 
-func (g *grub) testOne(op, value string) bool {
+func (g *grubReader) testOne(op, value string) bool {
 	switch op {
 	case "-n":
 		return value != ""

@@ -3,7 +3,7 @@ package bootmenu
 import "strings"
 
 // expand takes quotes and variables out of words. What a variable without quotes has in it is split at spaces, as GRUB does.
-func (g *grub) expand(words []string) ([]string, error) {
+func (g *grubReader) expand(words []string) ([]string, error) {
 	var out []string
 	total := 0
 	for _, w := range words {
@@ -19,7 +19,7 @@ func (g *grub) expand(words []string) ([]string, error) {
 }
 
 // expandWord is one word; nothing if it is only variables without a value.
-func (g *grub) expandWord(w string) []string {
+func (g *grubReader) expandWord(w string) []string {
 	var fields []string
 	var field strings.Builder
 	has := false
@@ -61,7 +61,7 @@ func (g *grub) expandWord(w string) []string {
 }
 
 // inQuotes is a text in double quotes: variables count, and a backslash before ", $ and \.
-func (g *grub) inQuotes(s string) string {
+func (g *grubReader) inQuotes(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		switch {
@@ -83,7 +83,7 @@ func (g *grub) inQuotes(s string) string {
 }
 
 // variable is the value of the variable that s begins with, and how many bytes its name takes.
-func (g *grub) variable(s string) (value string, n int) {
+func (g *grubReader) variable(s string) (value string, n int) {
 	if strings.HasPrefix(s, "${") {
 		if end := strings.IndexByte(s, '}'); end > 0 {
 			return g.variables[s[2:end]], end + 1

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// syslinux reads the configuration of isolinux and its kin (https://wiki.syslinux.org, Config). Files are relative to the folder of
+// syslinuxReader reads the configuration of isolinux and its kin (https://wiki.syslinux.org, Config). Files are relative to the folder of
 // the first one.
-type syslinux struct {
+type syslinuxReader struct {
 	files  *files
 	dir    string
 	global struct {
@@ -26,7 +26,7 @@ type syslinuxEntry struct {
 }
 
 func readSyslinux(_ context.Context, f *files, name string) ([]Entry, error) {
-	s := &syslinux{files: f, dir: path.Dir(name)}
+	s := &syslinuxReader{files: f, dir: path.Dir(name)}
 	if err := s.include(name); err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func readSyslinux(_ context.Context, f *files, name string) ([]Entry, error) {
 }
 
 // entry is a label as what it starts.
-func (s *syslinux) entry(e syslinuxEntry) Entry {
+func (s *syslinuxReader) entry(e syslinuxEntry) Entry {
 	// DEFAULT may name a label or be a command line; of the latter the first word is the kernel.
 	out := Entry{Title: e.title, Default: e.def || strings.EqualFold(e.label, s.global.def) && !s.anyMenuDefault()}
 	if out.Title == "" {
@@ -64,7 +64,7 @@ func (s *syslinux) entry(e syslinuxEntry) Entry {
 	return out
 }
 
-func (s *syslinux) anyMenuDefault() bool {
+func (s *syslinuxReader) anyMenuDefault() bool {
 	for _, e := range s.entries {
 		if e.def {
 			return true
@@ -82,7 +82,7 @@ func isModule(name string) bool {
 	return path.Base(name) == "memdisk"
 }
 
-func (s *syslinux) include(name string) error {
+func (s *syslinuxReader) include(name string) error {
 	if s.depth++; s.depth > maxNesting {
 		return errTooMuch
 	}
@@ -100,7 +100,7 @@ func (s *syslinux) include(name string) error {
 }
 
 // line reads one line; keywords are in any case.
-func (s *syslinux) line(line string) error {
+func (s *syslinuxReader) line(line string) error {
 	key, arg := cutWord(line)
 	if s.help {
 		s.help = !strings.EqualFold(key, "endtext")
@@ -127,7 +127,7 @@ func (s *syslinux) line(line string) error {
 }
 
 // included reads an INCLUDE; a file that isn't there is none, as for syslinux.
-func (s *syslinux) included(arg string) error {
+func (s *syslinuxReader) included(arg string) error {
 	name, _ := cutWord(arg)
 	if err := s.include(inMedium(name, s.dir)); err == errTooMuch {
 		return err
@@ -135,7 +135,7 @@ func (s *syslinux) included(arg string) error {
 	return nil
 }
 
-func (s *syslinux) menu(arg string) error {
+func (s *syslinuxReader) menu(arg string) error {
 	key, arg := cutWord(arg)
 	last := len(s.entries) - 1
 	switch key = strings.ToLower(key); {
@@ -150,7 +150,7 @@ func (s *syslinux) menu(arg string) error {
 }
 
 // set reads what concerns the last label, or before the first one, all that follow.
-func (s *syslinux) set(key, arg string) {
+func (s *syslinuxReader) set(key, arg string) {
 	if len(s.entries) == 0 {
 		switch key {
 		case "append":
