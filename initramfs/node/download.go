@@ -15,6 +15,8 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
@@ -37,8 +39,12 @@ type download struct {
 	engine *swarm.Engine
 	// claimed is the folder of systems, while it is this program's.
 	claimed *os.File
+	// took is how long the last fetch took.
+	took time.Duration
 	// lists are of what is fetched.
 	lists map[catalog.InfoHash]catalog.FileList
+	// handed has the list and the torrent of one system, for a seeder that is gone; nil: nothing was handed on.
+	handed *handoff.Received
 	// stopAccounting ends what startAccounting began.
 	stopAccounting func()
 }
@@ -63,12 +69,33 @@ func (d *download) files(ctx context.Context, sys catalog.System) (catalog.FileL
 	if files, ok := d.lists[sys.InfoHash]; ok {
 		return files, nil
 	}
+	if d.wasHanded(sys) {
+		return sys.OpenFiles(d.handed.List)
+	}
 	files, err := d.session.client().Files(ctx, sys)
 	if err != nil {
 		return nil, stale(err)
 	}
 	d.lists[sys.InfoHash] = files
 	return files, nil
+}
+
+// torrent is a system's metainfo file. One that was handed on is taken only where the seeder can't be asked, which may not offer that
+// version any more.
+func (d *download) torrent(ctx context.Context, sys catalog.System) ([]byte, error) {
+	if d.wasHanded(sys) && d.session.silent {
+		return d.handed.Torrent, nil
+	}
+	torrent, err := d.session.client().Torrent(ctx, sys.InfoHash)
+	if err != nil && !errors.Is(err, client.ErrGone) && d.wasHanded(sys) {
+		d.log("%v; going on with the torrent that was handed on", err)
+		return d.handed.Torrent, nil
+	}
+	return torrent, stale(err)
+}
+
+func (d *download) wasHanded(sys catalog.System) bool {
+	return d.handed != nil && d.handed.System.InfoHash == sys.InfoHash
 }
 
 // dir is the folder that holds the system's folder.

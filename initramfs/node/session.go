@@ -27,6 +27,8 @@ type session struct {
 	// catalog is the one in use, with what the kernel command line overrides; signed is as it was read.
 	catalog *catalog.Catalog
 	signed  client.Signed
+	// silent is whether the seeder did not answer when the node went on under this kernel.
+	silent bool
 }
 
 func newSession(publicKey string) (*session, error) {
