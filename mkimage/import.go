@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 	"github.com/boottorrent/boottorrent/mkimage/source/kinds"
@@ -64,8 +65,10 @@ func (c importCmd) Run(ctx context.Context, term terminal, f *flags) error {
 	if err := result.WriteTable(term.Out); err != nil {
 		return err
 	}
+	var configs []string
 	for _, s := range result.Systems {
-		fmt.Fprintf(term.Out, "\nHow it is started can be changed in %s\n", cli.Quote(filepath.Join(s.Dir, "config.yaml")))
+		configs = append(configs, cli.Quote(filepath.Join(s.Dir, site.SystemFile)))
 	}
+	fmt.Fprintf(term.Out, "\nHow it is started can be changed in %s\n", strings.Join(configs, ", "))
 	return nil
 }
