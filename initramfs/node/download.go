@@ -149,7 +149,7 @@ func (d *download) startEngine() error {
 	}
 	own := d.link.lease().Addr.Addr()
 	d.engine, err = swarm.New(swarm.Config{
-		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog,
+		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog, Local: true,
 		UploadLimit: d.session.catalog.Limits.Upload, DownloadLimit: d.session.catalog.Limits.Download,
 	})
 	if err != nil {
