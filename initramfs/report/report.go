@@ -20,6 +20,14 @@ const (
 	postTimeout  = 5 * time.Second
 )
 
+// Pace is how often a Reporter posts.
+type Pace struct {
+	// Busy is the least time between two posts, Idle the time after which an unchanged state is posted.
+	Busy, Idle time.Duration
+	// Most is the longest pause after failures: pauses double, from Busy on. It is at least Busy.
+	Most time.Duration
+}
+
 // Poster sends one report; client.Client is one.
 type Poster interface {
 	Report(ctx context.Context, r report.Report) error
@@ -44,6 +52,15 @@ func New(now func() time.Time) *Reporter {
 		current: report.Report{Boot: hex.EncodeToString(id), Durations: map[report.Step]float64{}},
 		changed: make(chan struct{}, 1),
 	}
+}
+
+// Continue returns a Reporter that goes on from a report of the same boot, by another program.
+func Continue(last report.Report, now func() time.Time) *Reporter {
+	last.Durations = maps.Clone(last.Durations)
+	if last.Durations == nil {
+		last.Durations = map[report.Step]float64{}
+	}
+	return &Reporter{now: now, current: last, began: now(), changed: make(chan struct{}, 1)}
 }
 
 // Begin says that a step has begun.
@@ -98,15 +115,25 @@ func (r *Reporter) Post(ctx context.Context, p Poster) error {
 
 // Run posts until ctx ends: soon after every change, and every 15 s without one. What can't be posted is dropped.
 func (r *Reporter) Run(ctx context.Context, p Poster) {
+	r.RunAt(ctx, p, Pace{Busy: busyInterval, Idle: idleInterval, Most: busyInterval})
+}
+
+// RunAt is Run at another pace.
+func (r *Reporter) RunAt(ctx context.Context, p Poster, pace Pace) {
+	pause := pace.Busy
 	for ctx.Err() == nil {
-		_ = r.Post(ctx, p)
-		if !wait(ctx, busyInterval) {
+		if err := r.Post(ctx, p); err == nil {
+			pause = pace.Busy
+		} else {
+			pause = min(2*pause, pace.Most)
+		}
+		if !wait(ctx, pause) {
 			return
 		}
 		select {
 		case <-ctx.Done():
 		case <-r.changed:
-		case <-time.After(idleInterval - busyInterval):
+		case <-time.After(pace.Idle - pace.Busy):
 		}
 	}
 }

@@ -101,3 +101,32 @@ func TestSnapshotIsACopy(t *testing.T) {
 		t.Errorf("snapshot changed: %+v", before)
 	}
 }
+
+// Another program of the same boot goes on from the last report, and asks a seeder that is away less and less often.
+func TestContinueAtAnotherPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := New(time.Now)
+		first.Begin(report.Launch)
+		time.Sleep(time.Second)
+		first.End(nil)
+		r := Continue(first.Snapshot(), time.Now)
+		r.Begin(report.Give)
+		if s := r.Snapshot(); s.Boot != first.Snapshot().Boot || s.Durations[report.Launch] != 1 || s.Step != report.Give || s.State != report.Running {
+			t.Errorf("it goes on with %+v", s)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		p := &posts{fail: errors.New("down")}
+		ended := make(chan struct{})
+		go func() {
+			r.RunAt(ctx, p, Pace{Busy: time.Second, Idle: time.Second, Most: 8 * time.Second})
+			close(ended)
+		}()
+		time.Sleep(15 * time.Second) // at 0, 2, 6, 14
+		synctest.Wait()
+		if n := len(p.all()); n != 4 {
+			t.Errorf("%d posts in 15 s to a seeder that is away", n)
+		}
+		cancel()
+		<-ended
+	})
+}
