@@ -13,7 +13,7 @@
 //
 // Alt+F2 shows a second console with a shell.
 //
-// Exit codes: 10 to reboot, 11 to power off, 1 if it can't even begin.
+// Exit codes: 10 to reboot, 11 to power off, 12 to become a system's init (package root), 1 if it can't even begin.
 package main
 
 import (
@@ -50,10 +50,12 @@ func run(ctx context.Context) int {
 		n.Log("bt.shell: the boot goes on when the shell ends")
 		n.Shell(ctx)
 	}
-	code := boot.ExitReboot
-	last := "rebooting"
-	if boot.Run(ctx, n, n.Report) == decision.PowerOff {
+	code, last := boot.ExitReboot, "rebooting"
+	switch boot.Run(ctx, n, n.Report) {
+	case decision.PowerOff:
 		code, last = boot.ExitPowerOff, "powering off"
+	case decision.Switch:
+		code, last = boot.ExitSwitch, "the system's init takes over"
 	}
 	n.Log("%s", last)
 	n.Flush(ctx)

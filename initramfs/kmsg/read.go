@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -37,6 +38,15 @@ func NewReader(f *os.File) *Reader { return &Reader{file: f, buf: make([]byte, 8
 // SetDeadline is when Lines gives up waiting, with os.ErrDeadlineExceeded; the zero time is never. What is there already is
 // read also after it.
 func (r *Reader) SetDeadline(t time.Time) error { return r.file.SetReadDeadline(t) }
+
+// SkipToEnd leaves out what is in the log by now.
+func (r *Reader) SkipToEnd() error {
+	if _, err := r.file.Seek(0, io.SeekEnd); err != nil {
+		return fmt.Errorf("skip what the kernel's log has: %w", err)
+	}
+	r.next = math.MaxUint64 // whatever comes next, nothing is missing before it
+	return nil
+}
 
 // Close ends reading.
 func (r *Reader) Close() error { return r.file.Close() }

@@ -68,8 +68,8 @@ type Method interface {
 	Need(sys catalog.System, files catalog.FileList) Memory
 	// Load prepares the start: everything that can fail. It may be called again after a failure, and for another system.
 	Load(ctx context.Context, job Job) error
-	// Start starts what was loaded. A method that leaves phase 1 returns only on failure; another returns the system that
-	// now runs beside this program.
+	// Start starts what was loaded. A method that leaves phase 1 returns only on failure, or ErrSwitch where process 1 does the rest;
+	// another returns the system that now runs beside this program.
 	Start(ctx context.Context, job Job) (Guest, error)
 }
 
@@ -153,6 +153,11 @@ func For(sys catalog.System, cat *catalog.Catalog) (Method, error) {
 				sys.Name, l.QEMU.Runtime)
 		}
 		return newQEMU(runtime), nil
+	case catalog.MethodRoot:
+		if l.Root == nil {
+			return nil, fmt.Errorf("system %s: the catalog says method root, but not which images", sys.Name)
+		}
+		return newRoot(), nil
 	}
 	return nil, fmt.Errorf("system %s: its method %q is not known to this node's image, which is older than the site: "+
 		"build the image again with mkimage and restart the node", sys.Name, sys.Launch.Method)

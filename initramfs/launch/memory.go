@@ -21,6 +21,14 @@ type Memory struct {
 	// Copies is what the kernel allocates at the peak, and What says for what.
 	Copies int64
 	What   string
+	// Parts is what else it takes.
+	Parts []Part
+}
+
+// Part is one term of a sum of memory.
+type Part struct {
+	What  string
+	Bytes int64
 }
 
 // MemoryError says that memory can't hold a system. All numbers are bytes.
@@ -38,7 +46,11 @@ type MemoryError struct {
 
 // Sum is what would be needed.
 func (e *MemoryError) Sum() int64 {
-	return e.Download + e.Storage + e.Need.Files + e.Need.Copies + e.Reserve
+	sum := e.Download + e.Storage + e.Need.Files + e.Need.Copies + e.Reserve
+	for _, p := range e.Need.Parts {
+		sum += p.Bytes
+	}
+	return sum
 }
 
 // Error spells the sum out.
@@ -60,6 +72,9 @@ func (e *MemoryError) Error() string {
 	}
 	if e.Need.Copies > 0 {
 		terms = append(terms, e.Need.What+" "+mib(e.Need.Copies))
+	}
+	for _, p := range e.Need.Parts {
+		terms = append(terms, p.What+" "+mib(p.Bytes))
 	}
 	terms = append(terms, mib(e.Reserve)+" that stay free")
 	return fmt.Sprintf("%s does not fit into memory: %s = %s, this machine has %s free; "+

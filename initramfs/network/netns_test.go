@@ -3,7 +3,6 @@ package network
 import (
 	"bufio"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -14,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/internal/need"
@@ -30,35 +27,6 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(m.Run())
-}
-
-// inNamespace lets a test run as a process in network namespaces of its own, so that it can do as it likes: it starts
-// the test binary again for the one test and passes on the result. It returns true in that process.
-func inNamespace(t *testing.T) bool {
-	const inside = "BOOTTORRENT_TEST_INSIDE"
-	if os.Getenv(inside) == t.Name() {
-		// sysfs shows the interfaces of the namespace it was mounted in.
-		if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
-			unix.Mount("sysfs", "/sys", "sysfs", 0, "")); err != nil {
-			t.Fatal(err)
-		}
-		return true
-	}
-	need.Namespaces(t)
-	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.v", "-test.timeout=5m", "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), inside+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS, Pdeathsig: syscall.SIGKILL,
-	}
-	out, err := cmd.CombinedOutput()
-	switch {
-	case err != nil:
-		t.Errorf("in its namespace: %v\n%s", err, out)
-	case strings.Contains(string(out), "--- SKIP"):
-		t.Skipf("in its namespace:\n%s", out)
-	}
-	return false
 }
 
 // room is the node's namespace, the one the test runs in, and a switch's, where servers run.
@@ -80,7 +48,7 @@ type room struct {
 // that has it.
 func newRoom(t *testing.T, address ...string) *room {
 	t.Helper()
-	if !inNamespace(t) {
+	if !need.OwnNamespaces(t) {
 		return nil
 	}
 	r := &room{t: t, dir: t.TempDir()}
@@ -224,7 +192,7 @@ func (r *room) upBut(deadEnds map[string]bool, cfg config.Network, within time.D
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), within)
 	defer cancel()
-	lease, err := up(ctx, cfg, deadEnds, r.event, r.host(), "4c4c4544-0042-3010-8058-b9c04f333832")
+	lease, err := newUpper(cfg, deadEnds, r.event, r.host(), "4c4c4544-0042-3010-8058-b9c04f333832").up(ctx)
 	r.t.Logf("lease %+v, error %v, events:\n%s", lease, err, strings.Join(r.events, "\n"))
 	return lease, err
 }

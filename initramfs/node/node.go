@@ -108,11 +108,12 @@ func (n *Node) Network(ctx context.Context) error { return n.link.connect(ctx, n
 func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	ctx, cancel := context.WithTimeout(ctx, catalogDeadline)
 	defer cancel()
-	cat, err := n.session.client().Catalog(ctx)
+	signed, err := n.session.client().Catalog(ctx)
 	if err != nil {
 		return nil, err
 	}
-	n.session.catalog = n.override(cat)
+	cat := signed.Catalog
+	n.session.catalog, n.session.signed = n.override(cat), signed
 	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.session.key.ID())
 	return n.session.catalog, nil
 }

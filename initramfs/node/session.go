@@ -24,7 +24,9 @@ type session struct {
 	typed string
 	// reporting is whether reports are on their way to it.
 	reporting bool
-	catalog   *catalog.Catalog
+	// catalog is the one in use, with what the kernel command line overrides; signed is as it was read.
+	catalog *catalog.Catalog
+	signed  client.Signed
 }
 
 func newSession(publicKey string) (*session, error) {

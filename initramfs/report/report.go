@@ -20,6 +20,14 @@ const (
 	postTimeout  = 5 * time.Second
 )
 
+// Pace is how often a Reporter posts.
+type Pace struct {
+	// Busy is the least time between two posts, Idle the time after which an unchanged state is posted.
+	Busy, Idle time.Duration
+	// Most is the longest pause after failures: pauses double, from Busy on. It is at least Busy.
+	Most time.Duration
+}
+
 // Poster sends one report; client.Client is one.
 type Poster interface {
 	Report(ctx context.Context, r report.Report) error
@@ -32,7 +40,10 @@ type Reporter struct {
 	mu      sync.Mutex
 	current report.Report
 	began   time.Time
-	changed chan struct{}
+	// before are the durations of a Reporter's that this one goes on from, uptimeBefore what to add to this kernel's uptime.
+	before       map[report.Step]float64
+	uptimeBefore float64
+	changed      chan struct{}
 }
 
 // New returns a Reporter for one boot. now is time.Now, or a test's clock.
@@ -44,6 +55,16 @@ func New(now func() time.Time) *Reporter {
 		current: report.Report{Boot: hex.EncodeToString(id), Durations: map[report.Step]float64{}},
 		changed: make(chan struct{}, 1),
 	}
+}
+
+// Continue returns a Reporter that goes on from the last report of the same boot, by another program or under another kernel: what
+// steps took adds up, and so does the uptime.
+func Continue(last report.Report, now func() time.Time) *Reporter {
+	r := &Reporter{now: now, current: last, began: now(), before: last.Durations, uptimeBefore: last.Uptime - Uptime(), changed: make(chan struct{}, 1)}
+	if r.current.Durations = maps.Clone(last.Durations); r.current.Durations == nil {
+		r.current.Durations = map[report.Step]float64{}
+	}
+	return r
 }
 
 // Begin says that a step has begun.
@@ -62,7 +83,7 @@ func (r *Reporter) End(err error) {
 			return
 		}
 		c.State = report.Done
-		c.Durations[c.Step] = r.now().Sub(r.began).Seconds()
+		c.Durations[c.Step] = r.before[c.Step] + r.now().Sub(r.began).Seconds()
 	})
 }
 
@@ -85,7 +106,7 @@ func (r *Reporter) Snapshot() report.Report {
 	defer r.mu.Unlock()
 	c := r.current
 	c.Durations = maps.Clone(c.Durations)
-	c.Uptime = uptime()
+	c.Uptime = r.uptimeBefore + Uptime()
 	return c
 }
 
@@ -98,15 +119,25 @@ func (r *Reporter) Post(ctx context.Context, p Poster) error {
 
 // Run posts until ctx ends: soon after every change, and every 15 s without one. What can't be posted is dropped.
 func (r *Reporter) Run(ctx context.Context, p Poster) {
+	r.RunAt(ctx, p, Pace{Busy: busyInterval, Idle: idleInterval, Most: busyInterval})
+}
+
+// RunAt is Run at another pace.
+func (r *Reporter) RunAt(ctx context.Context, p Poster, pace Pace) {
+	pause := pace.Busy
 	for ctx.Err() == nil {
-		_ = r.Post(ctx, p)
-		if !wait(ctx, busyInterval) {
+		if err := r.Post(ctx, p); err == nil {
+			pause = pace.Busy
+		} else {
+			pause = min(2*pause, pace.Most)
+		}
+		if !wait(ctx, pause) {
 			return
 		}
 		select {
 		case <-ctx.Done():
 		case <-r.changed:
-		case <-time.After(idleInterval - busyInterval):
+		case <-time.After(pace.Idle - pace.Busy):
 		}
 	}
 }

@@ -55,6 +55,30 @@ func TestDurations(t *testing.T) {
 	})
 }
 
+// Under another kernel the boot goes on: what steps took adds up, and so does the uptime.
+func TestContinue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		last := report.Report{Boot: "b00t", System: "debian", Uptime: Uptime() + 100, Durations: map[report.Step]float64{report.Network: 3, report.Choose: 7}}
+		r := Continue(last, time.Now)
+		r.Begin(report.Network)
+		time.Sleep(2 * time.Second)
+		r.End(nil)
+		s := r.Snapshot()
+		if s.Boot != "b00t" || s.System != "debian" || s.Durations[report.Network] != 5 || s.Durations[report.Choose] != 7 {
+			t.Errorf("it goes on as %+v", s)
+		}
+		if since := s.Uptime - Uptime(); since < 99 || since > 101 {
+			t.Errorf("the uptime is %.1f s more than this kernel's, want 100", since)
+		}
+		if last.Durations[report.Network] != 3 {
+			t.Error("the report that it went on from was changed")
+		}
+		if s := Continue(report.Report{}, time.Now).Snapshot(); s.Durations == nil {
+			t.Error("a report without durations is gone on from without")
+		}
+	})
+}
+
 // A change is posted within a second; without one there is still a sign of life now and then, and a seeder that fails is
 // simply asked again.
 func TestRun(t *testing.T) {
@@ -100,4 +124,33 @@ func TestSnapshotIsACopy(t *testing.T) {
 	if len(before.Durations) != 0 || before.Boot == "" {
 		t.Errorf("snapshot changed: %+v", before)
 	}
+}
+
+// Another program of the same boot goes on from the last report, and asks a seeder that is away less and less often.
+func TestContinueAtAnotherPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := New(time.Now)
+		first.Begin(report.Launch)
+		time.Sleep(time.Second)
+		first.End(nil)
+		r := Continue(first.Snapshot(), time.Now)
+		r.Begin(report.Give)
+		if s := r.Snapshot(); s.Boot != first.Snapshot().Boot || s.Durations[report.Launch] != 1 || s.Step != report.Give || s.State != report.Running {
+			t.Errorf("it goes on with %+v", s)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		p := &posts{fail: errors.New("down")}
+		ended := make(chan struct{})
+		go func() {
+			r.RunAt(ctx, p, Pace{Busy: time.Second, Idle: time.Second, Most: 8 * time.Second})
+			close(ended)
+		}()
+		time.Sleep(15 * time.Second) // at 0, 2, 6, 14
+		synctest.Wait()
+		if n := len(p.all()); n != 4 {
+			t.Errorf("%d posts in 15 s to a seeder that is away", n)
+		}
+		cancel()
+		<-ended
+	})
 }

@@ -29,7 +29,23 @@ func checkELF(folder fs.FS, r io.ReaderAt, size int64, arch string, depth int) e
 		return refuse("copy it here again", "is a damaged ELF file (%v)", err)
 	}
 	defer f.Close()
-	if err := checkMachine(f, arch); err != nil {
+	if err := checkProgram(f, size, arch, "name a program for that, or write arch:"); err != nil {
+		return err
+	}
+	const static = "link it statically (gcc -static; go build with CGO_ENABLED=0), or put loader and libraries into the system's folder " +
+		"and name the loader as bin:, with --library-path and the program in binargs:"
+	loader := interpreter(f)
+	if loader == "" {
+		return checkStatic(f)
+	}
+	return checkInterpreter(folder, loader, arch, depth, func() error {
+		return refuse(static, "needs the loader %s and shared libraries, which nodes don't have", loader)
+	})
+}
+
+// checkProgram looks at what concerns the file alone. other is what to do with one for another processor.
+func checkProgram(f *elf.File, size int64, arch, other string) error {
+	if err := checkMachine(f, arch, other); err != nil {
 		return err
 	}
 	switch f.Type {
@@ -47,22 +63,18 @@ func checkELF(folder fs.FS, r io.ReaderAt, size int64, arch string, depth int) e
 			return refuse("copy it here again", "is cut off: it has %d bytes, and needs %d", size, p.Off+p.Filesz)
 		}
 	}
-	const static = "link it statically (gcc -static; go build with CGO_ENABLED=0), or put loader and libraries into the system's folder " +
-		"and name the loader as bin:, with --library-path and the program in binargs:"
-	loader := interpreter(f)
-	if loader == "" {
-		if isLibrary(f) {
-			return refuse("name the program that uses it", "is a shared library, not a program")
-		}
-		return nil
-	}
-	return checkInterpreter(folder, loader, arch, depth, func() error {
-		return refuse(static, "needs the loader %s and shared libraries, which nodes don't have", loader)
-	})
+	return nil
 }
 
-func checkMachine(f *elf.File, arch string) error {
-	const other = "name a program for that, or write arch:"
+// checkStatic checks a program that asks for no dynamic linker.
+func checkStatic(f *elf.File) error {
+	if isLibrary(f) {
+		return refuse("name the program that uses it", "is a shared library, not a program")
+	}
+	return nil
+}
+
+func checkMachine(f *elf.File, arch, other string) error {
 	name := strings.ToLower(strings.TrimPrefix(f.Machine.String(), "EM_"))
 	bits := map[elf.Class]string{elf.ELFCLASS32: "32-bit", elf.ELFCLASS64: "64-bit"}[f.Class]
 	known := false

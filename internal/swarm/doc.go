@@ -1,7 +1,7 @@
 // Package swarm is the BitTorrent engine of seeder and nodes, and the one place that knows anacrolix/torrent.
 //
 // In goes, on the seeder, a metainfo file (made here by [EncodeMetainfo]) and a folder of complete files, which
-// [Engine.Seed] gives away without hashing or writing them; on a node a metainfo file, the catalog's entry it must
+// [Engine.Seed] gives away without hashing or writing them ([Engine.Give] does with files that are open already); on a node a metainfo file, the catalog's entry it must
 // match, and where to find peers, which [Engine.Fetch] turns into files whose every SHA-256 is the catalog's. What a
 // node has fetched it goes on giving away until [Engine.Remove] or [Engine.Close].
 //

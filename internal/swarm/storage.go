@@ -57,16 +57,24 @@ const (
 // openSeed is the store of complete files below dir/NAME, which are read.
 func openSeed(l *layout, dir string, cache *fileCache) (*store, error) {
 	s := newStore(l, dir, cache)
+	if err := s.offer(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// offer makes the store one of complete files, which are read.
+func (s *store) offer() error {
 	s.readOnly = true
 	for i := range s.files {
 		if err := s.files[i].identify(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for i := range s.pieces {
 		s.pieces[i].state.Store(complete)
 	}
-	return s, nil
+	return nil
 }
 
 // openFetch opens or makes the files below dir/NAME for reading and writing. What they hold already (an earlier Fetch
@@ -212,7 +220,7 @@ func (p *piece) ReadAt(b []byte, at int64) (n int, err error) {
 		n = int(max(size, 0))
 	} else {
 		err = p.store.each(p.offset+at, size, func(f *storedFile, at, size int64) error {
-			return p.store.cache.use(f, func(file *os.File) error {
+			return f.use(func(file *os.File) error {
 				m, err := file.ReadAt(b[n:n+int(size)], at)
 				n += m
 				return err
@@ -236,7 +244,7 @@ func (p *piece) WriteAt(b []byte, at int64) (n int, err error) {
 	}
 	err = p.store.each(p.offset+at, int64(len(b)), func(f *storedFile, at, size int64) error {
 		part := b[n : n+int(size)]
-		return p.store.cache.use(f, func(file *os.File) error {
+		return f.use(func(file *os.File) error {
 			if isZero(part) && punch(file, at, size) {
 				n += len(part)
 				return nil

@@ -16,6 +16,8 @@ type storedFile struct {
 	// index is its place in the torrent's list, offset where it begins in the torrent, size its length, both in bytes.
 	index        int
 	offset, size int64
+	// held is the file if somebody else opened it and keeps it open; else it is opened by its path when it is used.
+	held *os.File
 	// identity is what a complete file was when it was seeded.
 	identity identity
 }
@@ -29,6 +31,14 @@ type identity struct {
 func (f *storedFile) path() string {
 	l := f.store.layout
 	return filepath.Join(f.store.dir, l.name, filepath.FromSlash(l.files[f.index].Path))
+}
+
+// use calls do with the file, which is opened if it is not.
+func (f *storedFile) use(do func(*os.File) error) error {
+	if f.held != nil {
+		return do(f.held)
+	}
+	return f.store.cache.use(f, do)
 }
 
 // open opens the file: to read if all of it is here, else to read and write.
@@ -56,7 +66,13 @@ func (f *storedFile) open() (*os.File, error) {
 // identify notes what a complete file is. It is an error if it isn't what the torrent says.
 func (f *storedFile) identify() error {
 	var st unix.Stat_t
-	if err := unix.Stat(f.path(), &st); err != nil {
+	var err error
+	if f.held != nil {
+		err = unix.Fstat(int(f.held.Fd()), &st)
+	} else {
+		err = unix.Stat(f.path(), &st)
+	}
+	if err != nil {
 		return &os.PathError{Op: "stat", Path: f.path(), Err: err}
 	}
 	f.identity = identityOf(&st)

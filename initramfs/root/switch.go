@@ -1,0 +1,124 @@
+package root
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+
+	"github.com/boottorrent/boottorrent/internal/atomicfile"
+)
+
+// Switch says what process 1 has to do to become the system's init.
+type Switch struct {
+	// System is its name, for messages.
+	System string `json:"system"`
+	// Stage is where it is mounted; see the package's comment.
+	Stage string `json:"stage"`
+	// Systems is the mount with the images, Folder the folder in it, relative to it, that holds System/PATH.
+	Systems string `json:"systems"`
+	Folder  string `json:"folder"`
+	// Init is the absolute path of its init, Args are its arguments beside its name.
+	Init string   `json:"init"`
+	Args []string `json:"args,omitempty"`
+	// Cmdline says that a file is to be laid over /proc/cmdline: what the kernel has there is not the system's.
+	Cmdline bool `json:"cmdline"`
+	// Hostname is the kernel's until the system sets its own.
+	Hostname string `json:"hostname"`
+}
+
+// noHostname is what the kernel's host name is before anybody sets it (UTS_NODENAME in Linux's include/linux/uts.h).
+const noHostname = "(none)"
+
+func newSwitch(c Config, f found) (Switch, error) {
+	s := Switch{System: c.Name, Stage: c.Stage, Init: c.Root.Init, Args: initArguments(c.Cmdline), Hostname: noHostname}
+	if !f.hostname && c.Hostname != "" {
+		s.Hostname = c.Hostname
+	}
+	var err error
+	if s.Systems, s.Folder, err = imagesMount(c.Dir); err != nil {
+		return s, err
+	}
+	kernel, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return s, fmt.Errorf("read the kernel's command line: %w", err)
+	}
+	if strings.TrimSpace(string(kernel)) == strings.TrimSpace(c.Cmdline) {
+		return s, nil
+	}
+	s.Cmdline = true
+	if err := os.WriteFile(own(c.Stage, "cmdline"), []byte(strings.TrimSpace(c.Cmdline)+"\n"), 0o444); err != nil {
+		return s, fmt.Errorf("write its command line: %w", err)
+	}
+	return s, nil
+}
+
+// imagesMount finds the mount that a system's folder is on, and the folder that holds that in it.
+func imagesMount(dir string) (mount, folder string, err error) {
+	found, err := mountinfo.GetMounts(mountinfo.ParentsFilter(dir))
+	if err != nil {
+		return "", "", fmt.Errorf("find the file system that %s is on: %w", dir, err)
+	}
+	for _, m := range found {
+		if len(m.Mountpoint) > len(mount) {
+			mount = m.Mountpoint
+		}
+	}
+	if mount == "" || mount == "/" {
+		return "", "", fmt.Errorf("%s is not on a file system of its own, which could go with the system", dir)
+	}
+	folder, err = filepath.Rel(mount, filepath.Dir(dir))
+	return mount, folder, err
+}
+
+// initArguments are the words of a kernel command line that are for init: those behind "--", and what chooses a runlevel (init(8) of
+// sysvinit, systemd(1), bootparam(7)). The kernel would pass on everything that it does not know, and no init looks at the rest.
+func initArguments(cmdline string) []string {
+	words, rest, _ := strings.Cut(" "+cmdline+" ", " -- ")
+	var args []string
+	for _, word := range strings.Fields(words) {
+		switch word {
+		case "single", "s", "S", "-s", "-b", "emergency", "rescue", "auto", "0", "1", "2", "3", "4", "5", "6":
+			args = append(args, word)
+		}
+	}
+	return append(args, strings.Fields(rest)...)
+}
+
+func (s Switch) write(path string) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := atomicfile.Write(path, data, 0o600); err != nil {
+		return fmt.Errorf("write down that %s is to be started: %w", s.System, err)
+	}
+	return nil
+}
+
+// ErrNone says that no system is to be started.
+var ErrNone = errors.New("boot has prepared no system")
+
+// ReadSwitch reads what boot wishes from a file.
+func ReadSwitch(path string) (Switch, error) {
+	var s Switch
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, ErrNone
+	}
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, fmt.Errorf("read %s: %w", path, err)
+	}
+	return s, nil
+}

@@ -1,0 +1,213 @@
+package stay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/initramfs/report"
+	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/swarm"
+)
+
+const (
+	// maxPeers is how many connections there are at most. Each takes some 200 KiB of memory while it is busy.
+	maxPeers = 32
+	// accountTime is how often the numbers are looked at, retryTime how soon a start that failed is tried again.
+	accountTime = 2 * time.Second
+	retryTime   = 10 * time.Second
+)
+
+// pace is of the reports: nobody watches the screen of this node.
+var pace = report.Pace{Busy: 5 * time.Second, Idle: 30 * time.Second, Most: 2 * time.Minute}
+
+// Config is what gives away.
+type Config struct {
+	Plan Plan
+	// Dir has the system's folder: its files are Dir/NAME/PATH.
+	Dir string
+	// Status is the folder that Status is written into.
+	Status *os.File
+	// Log writes a line for a person.
+	Log func(format string, args ...any)
+}
+
+// Giver gives the images of a running system away. It holds their files open and copies nothing.
+type Giver struct {
+	Config
+	seeder netip.Addr
+	client *client.Client
+	files  []*os.File
+	status statusFile
+	report *report.Reporter
+
+	// address is this machine's now, and what follows exists while there is one that can be listened on.
+	address netip.Addr
+	engine  *swarm.Engine
+	// stopReports ends the reports.
+	stopReports context.CancelFunc
+	// before is what engines gave away that are gone, in bytes. failed says why there is none, failedAt since when.
+	before   int64
+	failed   error
+	failedAt time.Time
+}
+
+// New opens the files. They are trusted: whoever started the system has verified them.
+func New(cfg Config) (*Giver, error) {
+	g := &Giver{
+		Config: cfg, client: &client.Client{Base: cfg.Plan.Seeder}, status: statusFile{dir: cfg.Status, now: time.Now},
+		report: report.Continue(cfg.Plan.Report, time.Now), stopReports: func() {},
+	}
+	if err := swarm.CheckMetainfo(cfg.Plan.Torrent, cfg.Plan.System, cfg.Plan.Files); err != nil {
+		return nil, err
+	}
+	if u, err := url.Parse(cfg.Plan.Seeder); err == nil {
+		g.seeder, _ = netip.ParseAddr(u.Hostname()) // by a name, which nobody here can look up: it leads nowhere
+	}
+	for _, f := range cfg.Plan.Files {
+		file, err := os.Open(filepath.Join(cfg.Dir, cfg.Plan.System.Name, filepath.FromSlash(f.Path)))
+		if err != nil {
+			return nil, errors.Join(err, g.Close())
+		}
+		g.files = append(g.files, file)
+	}
+	return g, nil
+}
+
+// Close closes the files.
+func (g *Giver) Close() error {
+	var errs []error
+	for _, f := range g.files {
+		errs = append(errs, f.Close())
+	}
+	g.files = nil
+	return errors.Join(errs...)
+}
+
+// Run gives away until ctx ends, from whatever address the machine has.
+func (g *Giver) Run(ctx context.Context) {
+	defer g.stop()
+	addresses := watchAddress(ctx, g.seeder, g.Log)
+	tick := time.NewTicker(accountTime)
+	defer tick.Stop()
+	g.report.Begin(wire.Give)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case a := <-addresses:
+			if g.stop(); g.address.IsValid() && !a.IsValid() {
+				g.Log("%s has gone from this machine: nothing is given away until there is an address again", g.address)
+			}
+			g.address = a
+			g.start(ctx)
+		case now := <-tick.C:
+			if g.failed != nil && now.Sub(g.failedAt) >= retryTime {
+				g.start(ctx)
+			}
+		}
+		g.account()
+	}
+}
+
+// start gives away from the address, if there is one.
+func (g *Giver) start(ctx context.Context) {
+	if !g.address.IsValid() {
+		g.failed = nil
+		return
+	}
+	g.engine, g.failed = g.listen()
+	if g.failed == nil {
+		if _, g.failed = g.engine.Give(g.Plan.Torrent, g.files, g.Plan.Trackers); g.failed != nil {
+			_ = g.engine.Close()
+			g.engine = nil
+		}
+	}
+	if g.failed != nil {
+		g.failedAt = time.Now()
+		g.Log("%s is not given away: %v", g.Plan.System.Title, g.failed)
+		return
+	}
+	g.Log("%s is given away from %s", g.Plan.System.Title, text(g.address, g.engine.Port()))
+	ctx, g.stopReports = context.WithCancel(ctx)
+	g.report.Set(func(r *wire.Report) { r.IP = g.address.String() })
+	go g.report.RunAt(ctx, g.client, pace)
+}
+
+// listen starts BitTorrent on the port that nodes use, or where the system has something there on any other.
+func (g *Giver) listen() (*swarm.Engine, error) {
+	cfg := swarm.Config{
+		Listen: netip.AddrPortFrom(g.address, g.Plan.Port), UploadLimit: g.Plan.Limits.Upload, MaxPeers: maxPeers, MaxInbound: 2 * maxPeers,
+		Log: slog.New(slog.NewTextHandler(lineWriter(g.Log), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	if g.seeder.IsValid() {
+		cfg.Seeders = []netip.Addr{g.seeder}
+	}
+	engine, err := swarm.New(cfg)
+	if err == nil || g.Plan.Port == 0 {
+		return engine, err
+	}
+	cfg.Listen = netip.AddrPortFrom(g.address, 0)
+	if engine, anyErr := swarm.New(cfg); anyErr == nil {
+		return engine, nil
+	}
+	return nil, err
+}
+
+// stop ends giving away, if that goes on.
+func (g *Giver) stop() {
+	g.stopReports()
+	if g.engine == nil {
+		return
+	}
+	if s, ok := g.engine.Stats(g.Plan.System.InfoHash); ok {
+		g.before += s.Uploaded
+	}
+	if err := g.engine.Close(); err != nil {
+		g.Log("BitTorrent did not stop cleanly: %v", err)
+	}
+	g.engine = nil
+}
+
+// account puts how it goes into the status and the report.
+func (g *Giver) account() {
+	s := Status{
+		System: g.Plan.System.Name, Title: g.Plan.System.Title, InfoHash: g.Plan.System.InfoHash, State: Waiting, Seeder: g.Plan.Seeder,
+		Given: g.before, PID: os.Getpid(),
+	}
+	if g.failed != nil {
+		s.Error = g.failed.Error()
+	}
+	last := g.report.Snapshot().Transfer
+	t := last
+	t.Down, t.Up, t.Peers = 0, 0, 0
+	if g.engine != nil {
+		stats, _ := g.engine.Stats(g.Plan.System.InfoHash)
+		s.State, s.Address, s.Peers = Giving, text(g.address, g.engine.Port()), stats.Peers
+		s.Given += stats.Uploaded
+		t.Up, t.Peers, t.Complete, t.Size, t.Done = stats.Up, stats.Peers, stats.Complete, stats.Size, stats.Done
+	}
+	t.Uploaded = g.Plan.Report.Uploaded + s.Given
+	if !reflect.DeepEqual(t, last) {
+		g.report.Set(func(r *wire.Report) { r.Transfer = t })
+	}
+	if err := g.status.set(s); err != nil {
+		g.Log("%v", err)
+	}
+}
+
+// lineWriter is a log as an io.Writer.
+type lineWriter func(format string, args ...any)
+
+// Write implements io.Writer.
+func (w lineWriter) Write(p []byte) (int, error) {
+	w("%s", p)
+	return len(p), nil
+}
