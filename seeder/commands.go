@@ -139,7 +139,7 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 		fmt.Fprintf(t, "  %s\t%s\t%.1f MiB\t%s\t%s\n", sys.Name, sys.Title, float64(sys.Size)/(1<<20), sys.Launch.Method, mark)
 	}
 	for _, r := range sum.Catalog.Runtimes {
-		fmt.Fprintf(t, "  %s\t%s\t%.1f MiB\truntime\t\n", r.Name, r.Title, float64(r.Size)/(1<<20))
+		fmt.Fprintf(t, "  %s\t%s\t%.1f MiB\t%s\t\n", r.Name, r.Title, float64(r.Size)/(1<<20), r.Kind())
 	}
 	t.Flush()
 }

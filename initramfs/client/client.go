@@ -42,8 +42,15 @@ type Client struct {
 	HTTP *http.Client
 }
 
+// Signed is a verified catalog with what it was verified by.
+type Signed struct {
+	*catalog.Catalog
+	// Document and Signature are as the seeder served them.
+	Document, Signature []byte
+}
+
 // Catalog fetches the catalog and its signature and verifies the one with the other.
-func (c *Client) Catalog(ctx context.Context) (*catalog.Catalog, error) {
+func (c *Client) Catalog(ctx context.Context) (Signed, error) {
 	// The document and its signature are two requests; a seeder that publishes in between them makes a pair that does
 	// not match. A second try tells that from a wrong key.
 	cat, err := c.catalog(ctx)
@@ -53,16 +60,15 @@ func (c *Client) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	return cat, err
 }
 
-func (c *Client) catalog(ctx context.Context) (*catalog.Catalog, error) {
-	document, err := c.get(ctx, catalog.PathCatalog, catalog.MaxDocument)
-	if err != nil {
-		return nil, err
+func (c *Client) catalog(ctx context.Context) (s Signed, err error) {
+	if s.Document, err = c.get(ctx, catalog.PathCatalog, catalog.MaxDocument); err != nil {
+		return s, err
 	}
-	signature, err := c.get(ctx, catalog.PathSignature, catalog.MaxSignature)
-	if err != nil {
-		return nil, err
+	if s.Signature, err = c.get(ctx, catalog.PathSignature, catalog.MaxSignature); err != nil {
+		return s, err
 	}
-	return catalog.Open(c.Key, document, signature)
+	s.Catalog, err = catalog.Open(c.Key, s.Document, s.Signature)
+	return s, err
 }
 
 // Torrent fetches the metainfo of a system. It is not checked here: swarm.CheckMetainfo does, against the catalog.

@@ -48,13 +48,7 @@ type param struct {
 // double quotes; quotes around the whole word or around the value are taken off, others stay.
 func split(s string) []param {
 	var params []param
-	for {
-		s = strings.TrimLeft(s, " \t\r\n\v\f\x00")
-		if s == "" {
-			return params
-		}
-		var word string
-		word, s = cutWord(s)
+	for _, word := range Words(s) {
 		quoted := strings.HasPrefix(word, `"`)
 		if quoted {
 			word = strings.TrimSuffix(word[1:], `"`)
@@ -64,6 +58,19 @@ func split(s string) []param {
 			value = strings.TrimSuffix(value[1:], `"`)
 		}
 		params = append(params, param{name, value, hasValue})
+	}
+	return params
+}
+
+// Words cuts a command line into words as the kernel does: at white space outside double quotes, which stay.
+func Words(s string) (words []string) {
+	for {
+		if s = strings.TrimLeft(s, " \t\r\n\v\f\x00"); s == "" {
+			return words
+		}
+		var word string
+		word, s = cutWord(s)
+		words = append(words, word)
 	}
 }
 

@@ -44,3 +44,14 @@ type Network struct {
 	// VLAN is vlan=ID or vlan=NAME.ID:NAME or bt.vlan=ID; 0 for none.
 	VLAN int
 }
+
+// Continue returns c, the command line of a system's own kernel, as that of a node that goes on under that kernel: what concerns the
+// network and the medium is as it was before, when the node had the address mac.
+func (c Cmdline) Continue(before Cmdline, mac string) Cmdline {
+	c.Network, c.Medium, c.Again, c.ConfSeeder = before.Network, before.Medium, before.Again, before.ConfSeeder
+	c.Network.MAC = mac
+	if c.Network.Interface != "" {
+		c.Network.Interface = mac // another kernel may call it otherwise
+	}
+	return c
+}

@@ -189,3 +189,15 @@ func TestReadImage(t *testing.T) {
 		t.Errorf("missing file: %v", err)
 	}
 }
+
+// Under a system's own kernel the node keeps to what it was started with: ip= there is the system's.
+func TestContinue(t *testing.T) {
+	before, _ := ParseCmdline("ip=10.1.2.3::10.1.2.1:24::eth1:none vlan=5 bt.medium=b0071234 bt.seeder=http://old bt.shell")
+	now, _ := ParseCmdline("ip=dhcp vlan=9 console=hvc0 bt.system=debian bt.timeout=0 bt.seeder=http://10.0.0.1")
+	got := now.Continue(before, "aa:bb:cc:dd:ee:ff")
+	want := Cmdline{Seeder: "http://10.0.0.1", System: "debian", Timeout: seconds(0), Consoles: []string{"hvc0"}, Medium: 0xb0071234,
+		Network: Network{Static: prefix("10.1.2.3/24"), Gateway: addr("10.1.2.1"), VLAN: 5, Interface: "aa:bb:cc:dd:ee:ff", MAC: "aa:bb:cc:dd:ee:ff"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}

@@ -56,6 +56,17 @@ type State struct {
 	Logged int64         `json:"logged"`
 }
 
+// maxGap bounds the time between the two kernels: a machine without a clock that runs on begins anywhere.
+const maxGap = 5 * time.Minute
+
+// Elapsed is how long ago this was written, for a kernel that has been running for uptime: by the machine's clock, where that can be.
+func (s *State) Elapsed(now time.Time, uptime time.Duration) time.Duration {
+	if d := now.Sub(s.At); d >= uptime && d <= uptime+maxGap {
+		return d
+	}
+	return uptime
+}
+
 // Handoff is all that is handed on.
 type Handoff struct {
 	State

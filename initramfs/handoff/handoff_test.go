@@ -92,6 +92,17 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+func TestElapsed(t *testing.T) {
+	s := State{At: time.Unix(1700000000, 0)}
+	for _, c := range []struct{ wall, want time.Duration }{
+		{12 * time.Second, 12 * time.Second}, {5 * time.Second, 10 * time.Second}, {-time.Hour, 10 * time.Second}, {time.Hour, 10 * time.Second},
+	} {
+		if got := s.Elapsed(s.At.Add(c.wall), 10*time.Second); got != c.want {
+			t.Errorf("%s by the clock, with a kernel that runs for 10 s: %s, want %s", c.wall, got, c.want)
+		}
+	}
+}
+
 // Nobody vouches for the folder: what is not by the site's key, or not what the catalog says, is refused.
 func TestOpenRefuses(t *testing.T) {
 	for name, c := range map[string]struct {

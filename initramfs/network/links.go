@@ -3,6 +3,7 @@ package network
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -11,7 +12,9 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/config"
 )
 
-// Down takes every NIC down, so that its hardware stops. Addresses and routes go with it.
+// Down takes every NIC down, so that its hardware stops, and leaves it as it is after power-on: without addresses, and without
+// interfaces of VLANs on it. Whoever comes next, another kernel or a system's network manager, begins anew. No lease is
+// released: the machine goes on with it.
 func Down() error {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -19,14 +22,22 @@ func Down() error {
 	}
 	var errs []error
 	for _, l := range links {
-		if !isNIC(l) {
-			continue
-		}
-		if err := netlink.LinkSetDown(l); err != nil {
+		if err := undo(l); err != nil {
 			errs = append(errs, fmt.Errorf("take %s down: %w", l.Attrs().Name, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// undo takes a NIC down, and a VLAN's interface away.
+func undo(l netlink.Link) error {
+	switch {
+	case l.Type() == "vlan":
+		return netlink.LinkDel(l)
+	case isNIC(l):
+		return errors.Join(clearAddresses(l, netip.Prefix{}), netlink.LinkSetDown(l))
+	}
+	return nil
 }
 
 // isNIC says whether a link is one to ask for an address: Ethernet with hardware behind it. A veth, the cable of a

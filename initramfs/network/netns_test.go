@@ -192,7 +192,7 @@ func (r *room) upBut(deadEnds map[string]bool, cfg config.Network, within time.D
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), within)
 	defer cancel()
-	lease, err := up(ctx, cfg, deadEnds, r.event, r.host(), "4c4c4544-0042-3010-8058-b9c04f333832")
+	lease, err := newUpper(cfg, deadEnds, r.event, r.host(), "4c4c4544-0042-3010-8058-b9c04f333832").up(ctx)
 	r.t.Logf("lease %+v, error %v, events:\n%s", lease, err, strings.Join(r.events, "\n"))
 	return lease, err
 }

@@ -38,12 +38,15 @@ const (
 // It goes on until ctx ends: set a deadline. The error then wraps ctx's cause and says for each NIC what was seen and what
 // to try.
 func Up(ctx context.Context, cfg config.Network, deadEnds map[string]bool, ev func(string)) (Lease, error) {
-	return up(ctx, cfg, deadEnds, ev, thisHost(), hardware.ReadFacts().UUID)
+	return newUpper(cfg, deadEnds, ev, thisHost(), hardware.ReadFacts().UUID).up(ctx)
 }
 
-func up(ctx context.Context, cfg config.Network, deadEnds map[string]bool, ev func(string), h host, uuid string) (Lease, error) {
+func newUpper(cfg config.Network, deadEnds map[string]bool, ev func(string), h host, uuid string) *upper {
+	return &upper{cfg: cfg, deadEnds: deadEnds, ev: oneByOne(ev), host: h, uuid: uuid, nics: map[int]*nic{}, ready: make(chan *answer)}
+}
+
+func (u *upper) up(ctx context.Context) (Lease, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	u := &upper{cfg: cfg, deadEnds: deadEnds, ev: oneByOne(ev), host: h, uuid: uuid, nics: map[int]*nic{}, ready: make(chan *answer)}
 	lease, err := u.run(ctx)
 	// Whoever asks writes to interfaces; all of it must have ended before the caller goes on.
 	cancel()
@@ -96,15 +99,19 @@ func (u *upper) run(ctx context.Context) (Lease, error) {
 
 // take makes a lease of an answer and configures its interface.
 func (u *upper) take(ctx context.Context, a *answer) (Lease, error) {
-	if !u.cfg.Static.IsValid() {
-		lease, err := takeOffer(ctx, u.host, a.talk, a.ifname, a.offers, u.cfg.MTU, u.ev)
-		if err == nil {
-			u.ev(describe(lease))
-		}
-		return lease, err
+	var lease Lease
+	var err error
+	switch {
+	case a.reclaimed != nil:
+		lease = *a.reclaimed
+		err = u.host.configure(lease, u.ev)
+	case u.cfg.Static.IsValid():
+		lease = staticLease(u.cfg, a)
+		err = u.host.configure(lease, u.ev)
+	default:
+		lease, err = takeOffer(ctx, u.host, a.talk, a.ifname, a.offers, u.cfg.MTU, u.ev)
 	}
-	lease := staticLease(u.cfg, a)
-	if err := u.host.configure(lease, u.ev); err != nil {
+	if err != nil {
 		return Lease{}, err
 	}
 	u.ev(describe(lease))

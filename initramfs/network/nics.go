@@ -22,9 +22,11 @@ type upper struct {
 	cfg config.Network
 	// deadEnds are the MAC addresses of NICs by which no seeder was found.
 	deadEnds map[string]bool
-	ev       func(string)
-	host     host
-	uuid     string
+	// known is the lease that one of them had; nil: none.
+	known *reclaim
+	ev    func(string)
+	host  host
+	uuid  string
 	// nics are by the index of their link; only run's goroutine touches the map.
 	nics map[int]*nic
 	// ready gets an answer for each NIC that has one.
@@ -94,6 +96,8 @@ type answer struct {
 	// ifname is the NIC's, or its VLAN's.
 	ifname string
 	offers offers
+	// reclaimed is the lease that the NIC had before and has again; nil: there are offers instead.
+	reclaimed *Lease
 	// at is when it came.
 	at time.Time
 	// talk is nil for a static address; it is closed when ctx ends.
@@ -199,14 +203,7 @@ func (u *upper) ask(ctx context.Context, n *nic) error {
 			return err
 		}
 		defer a.talk.Close()
-		a.offers, err = a.talk.discover(ctx, func(try int) {
-			n.tries.Store(int32(try))
-			n.problem.Store(nil)
-			if worthALine(try) {
-				u.ev(fmt.Sprintf("%s: asking for an address (try %d)", a.ifname, try))
-			}
-		})
-		if err != nil {
+		if err := u.askFor(ctx, a); err != nil {
 			return err
 		}
 	}
@@ -216,6 +213,21 @@ func (u *upper) ask(ctx context.Context, n *nic) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// askFor asks for the address that the NIC had, or any.
+func (u *upper) askFor(ctx context.Context, a *answer) (err error) {
+	if a.reclaimed, err = u.reclaim(ctx, a); a.reclaimed != nil || err != nil {
+		return err
+	}
+	a.offers, err = a.talk.discover(ctx, func(try int) {
+		a.nic.tries.Store(int32(try))
+		a.nic.problem.Store(nil)
+		if worthALine(try) {
+			u.ev(fmt.Sprintf("%s: asking for an address (try %d)", a.ifname, try))
+		}
+	})
+	return err
 }
 
 // worthALine picks the tries 1, 2, 4, 8 …: a switch that takes a minute is not to fill the screen.

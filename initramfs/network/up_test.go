@@ -437,8 +437,12 @@ func TestDownTakesAllDown(t *testing.T) {
 		return
 	}
 	r.run("ip", "link", "set", "eth0", "up")
+	r.run("ip", "address", "add", "10.77.0.5/24", "dev", "eth0")
 	if err := Down(); err != nil {
 		t.Fatal(err)
 	}
 	r.shows("state DOWN", "link", "show", "eth0")
+	if out, err := exec.Command("ip", "-4", "address", "show", "eth0").CombinedOutput(); err != nil || strings.Contains(string(out), "inet") {
+		t.Errorf("it has an address still: %v\n%s", err, out)
+	}
 }

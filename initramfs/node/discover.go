@@ -70,7 +70,7 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 		// Nobody vouches for who answers DHCP: only a seeder of this site counts.
 		cat, err := n.session.at(base).Catalog(ctx)
 		if err == nil {
-			offers.set(base, cat)
+			offers.set(base, cat.Catalog)
 		}
 		return err
 	})

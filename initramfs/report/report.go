@@ -40,7 +40,10 @@ type Reporter struct {
 	mu      sync.Mutex
 	current report.Report
 	began   time.Time
-	changed chan struct{}
+	// before are the durations of a Reporter's that this one goes on from, uptimeBefore what to add to this kernel's uptime.
+	before       map[report.Step]float64
+	uptimeBefore float64
+	changed      chan struct{}
 }
 
 // New returns a Reporter for one boot. now is time.Now, or a test's clock.
@@ -54,13 +57,14 @@ func New(now func() time.Time) *Reporter {
 	}
 }
 
-// Continue returns a Reporter that goes on from a report of the same boot, by another program.
+// Continue returns a Reporter that goes on from the last report of the same boot, by another program or under another kernel: what
+// steps took adds up, and so does the uptime.
 func Continue(last report.Report, now func() time.Time) *Reporter {
-	last.Durations = maps.Clone(last.Durations)
-	if last.Durations == nil {
-		last.Durations = map[report.Step]float64{}
+	r := &Reporter{now: now, current: last, began: now(), before: last.Durations, uptimeBefore: last.Uptime - Uptime(), changed: make(chan struct{}, 1)}
+	if r.current.Durations = maps.Clone(last.Durations); r.current.Durations == nil {
+		r.current.Durations = map[report.Step]float64{}
 	}
-	return &Reporter{now: now, current: last, began: now(), changed: make(chan struct{}, 1)}
+	return r
 }
 
 // Begin says that a step has begun.
@@ -79,7 +83,7 @@ func (r *Reporter) End(err error) {
 			return
 		}
 		c.State = report.Done
-		c.Durations[c.Step] = r.now().Sub(r.began).Seconds()
+		c.Durations[c.Step] = r.before[c.Step] + r.now().Sub(r.began).Seconds()
 	})
 }
 
@@ -102,7 +106,7 @@ func (r *Reporter) Snapshot() report.Report {
 	defer r.mu.Unlock()
 	c := r.current
 	c.Durations = maps.Clone(c.Durations)
-	c.Uptime = uptime()
+	c.Uptime = r.uptimeBefore + Uptime()
 	return c
 }
 

@@ -55,6 +55,30 @@ func TestDurations(t *testing.T) {
 	})
 }
 
+// Under another kernel the boot goes on: what steps took adds up, and so does the uptime.
+func TestContinue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		last := report.Report{Boot: "b00t", System: "debian", Uptime: Uptime() + 100, Durations: map[report.Step]float64{report.Network: 3, report.Choose: 7}}
+		r := Continue(last, time.Now)
+		r.Begin(report.Network)
+		time.Sleep(2 * time.Second)
+		r.End(nil)
+		s := r.Snapshot()
+		if s.Boot != "b00t" || s.System != "debian" || s.Durations[report.Network] != 5 || s.Durations[report.Choose] != 7 {
+			t.Errorf("it goes on as %+v", s)
+		}
+		if since := s.Uptime - Uptime(); since < 99 || since > 101 {
+			t.Errorf("the uptime is %.1f s more than this kernel's, want 100", since)
+		}
+		if last.Durations[report.Network] != 3 {
+			t.Error("the report that it went on from was changed")
+		}
+		if s := Continue(report.Report{}, time.Now).Snapshot(); s.Durations == nil {
+			t.Error("a report without durations is gone on from without")
+		}
+	})
+}
+
 // A change is posted within a second; without one there is still a sign of life now and then, and a seeder that fails is
 // simply asked again.
 func TestRun(t *testing.T) {

@@ -2,8 +2,8 @@ package report
 
 import "golang.org/x/sys/unix"
 
-// uptime returns the seconds since the kernel started, or 0 if it can't be told.
-func uptime() float64 {
+// Uptime returns the seconds since the kernel started, or 0 if it can't be told.
+func Uptime() float64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
 		return 0

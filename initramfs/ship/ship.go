@@ -60,6 +60,19 @@ func New(source Source, identity func() (boot, mac string)) *Shipper {
 	return &Shipper{source: source, identity: identity, working: make(chan struct{}, 1)}
 }
 
+// Continue makes the lines follow the first n of the same boot, which another program, or this one under another kernel, has sent. It
+// is called before Run.
+func (s *Shipper) Continue(n int64) { s.sent = n }
+
+// Sent is how many lines of the boot the seeder has.
+func (s *Shipper) Sent(ctx context.Context) int64 {
+	if !s.work(ctx) {
+		return 0
+	}
+	defer s.rest()
+	return s.sent
+}
+
 // Run sends what there is and what comes, until ctx ends or the log can't be read.
 func (s *Shipper) Run(ctx context.Context, to Poster) {
 	s.mu.Lock()

@@ -116,6 +116,24 @@ func (s *seeder) count() int {
 
 func identity() (string, string) { return "b00t", "52:54:00:00:00:01" }
 
+// Under another kernel the lines follow those that the seeder has.
+func TestContinue(t *testing.T) {
+	t.Parallel()
+	l, s := newLog(), &seeder{lines: make([]string, 5), got: make(chan struct{}, 1)}
+	shipper := New(l, identity)
+	shipper.Continue(5)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { shipper.Run(ctx, s); close(ended) }()
+	l.put("one")
+	<-s.got
+	cancel()
+	<-ended
+	if sent := shipper.Sent(t.Context()); sent != 6 || s.count() != 6 {
+		t.Errorf("%d lines were sent, the seeder has %d; want 6", sent, s.count())
+	}
+}
+
 func TestShip(t *testing.T) {
 	t.Parallel()
 	source, to := newLog(), &seeder{fails: 1, got: make(chan struct{}, 100)}

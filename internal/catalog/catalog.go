@@ -150,10 +150,11 @@ const (
 	DisplayVNC = "vnc"
 )
 
-// Runtime is a torrent of programs that a method needs on the node. Its System has no launch; its title says what it is.
+// Runtime is a torrent of what a method needs on the node beside the system: programs, or a system's boot part (see [RootBoot]). Its
+// System has no launch; its title says what it is.
 type Runtime struct {
 	System
-	// Unpacked is the size in bytes of what is in it.
+	// Unpacked is the size in bytes of what is in it; of a boot part, which is no archive, that of its files.
 	Unpacked int64 `json:"unpacked"`
 }
 

@@ -84,3 +84,45 @@ func TestFitWithoutWhatFollows(t *testing.T) {
 	}
 	mustEncode(t, c)
 }
+
+// A system of the method root takes its boot part with it: neither is in without the other, and both count.
+func TestFitBootParts(t *testing.T) {
+	var c *Catalog
+	withSystems := func(n int, description string) {
+		c = &Catalog{Version: Version, Site: "s"}
+		for i := range n {
+			s, part := rootSystem(fmt.Sprint("system-", i))
+			part.Description = description
+			c.Systems, c.Runtimes = append(c.Systems, s), append(c.Runtimes, part)
+		}
+	}
+	withSystems(MaxSystems, strings.Repeat("d", MaxDescription))
+	excluded := fitting(c)
+	c.Runtimes = slices.DeleteFunc(c.Runtimes, func(r Runtime) bool { return excluded[strings.TrimSuffix(r.Name, bootPart)] != nil })
+	if document := mustEncode(t, c); len(excluded) == 0 || len(document) < MaxDocument-2*MaxEntry {
+		t.Errorf("%d systems with boot parts fit, and %d bytes are left", len(c.Systems), MaxDocument-len(document))
+	}
+	withSystems(300, "")
+	c.Runtimes[7].List.Files = MaxFiles
+	c.Systems[6].List.Files = MaxSiteFiles - MaxFiles
+	if excluded := c.Fit(); len(excluded) != 1 || excluded["system-7"] == nil {
+		t.Errorf("the files of boot parts count: %v", excluded)
+	}
+	left := amount{bytes: MaxDocument, systems: 2, files: 2, runtimes: 0}
+	if err := (amount{1, 1, 1, 1}).exceeds(left); err == nil || !strings.Contains(err.Error(), "its kernel") {
+		t.Errorf("a boot part too many: %v", err)
+	}
+}
+
+// rootSystem is a system of the method root with its boot part.
+func rootSystem(name string) (System, Runtime) {
+	s := example().Systems[0]
+	s.Name = name
+	s.Launch = Launch{Method: MethodRoot, Root: &Root{
+		Images: []RootImage{{Path: "root.squashfs", FS: "squashfs"}}, Init: "/sbin/init", Writable: WritableRAM,
+		Boot: &RootBoot{Part: BootPartName(name), Kernel: "vmlinuz", Modules: "modules", KernelSHA256: strings.Repeat("0", 64), Release: "6.1.0"},
+	}}
+	part := s
+	part.Name, part.Launch = BootPartName(name), Launch{}
+	return s, Runtime{System: part}
+}

@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 )
 
 // MethodRoot starts Linux from read-only images of its root file system: the node mounts them where it fetched them, and its
@@ -77,8 +79,42 @@ func (s Share) Of(memory int64) int64 {
 // into a page of mount options.
 const MaxLayers = 64
 
-// BootPartName is the name of the boot part of a system: no system's name has an @.
-func BootPartName(system string) string { return system + "@boot" }
+// bootPart ends the names of boot parts: no system's name has an @.
+const bootPart = "@boot"
+
+// BootPartName is the name of the boot part of a system.
+func BootPartName(system string) string { return system + bootPart }
+
+// IsBootPart reports whether a runtime of that name is the boot part of a system.
+func IsBootPart(name string) bool { return strings.HasSuffix(name, bootPart) }
+
+// Kind says what a torrent of a catalog is: a system's method, or runtimeKind or bootPartKind.
+func (s *System) Kind() string {
+	switch {
+	case s.Launch.Method != "":
+		return s.Launch.Method
+	case IsBootPart(s.Name):
+		return bootPartKind
+	}
+	return runtimeKind
+}
+
+// What people read where a system's method stands.
+const (
+	runtimeKind  = "runtime"
+	bootPartKind = "boot part"
+)
+
+// WithKernel is the launch with the SHA-256 of its boot part's kernel; any other is as it was.
+func (l Launch) WithKernel(sha256 string) Launch {
+	if l.Root == nil || l.Root.Boot == nil {
+		return l
+	}
+	root, boot := *l.Root, *l.Root.Boot
+	boot.KernelSHA256 = sha256
+	root.Boot, l.Root = &boot, &root
+	return l
+}
 
 func (r *Root) validate() error {
 	if n := len(r.Images); n == 0 || n > MaxLayers {
@@ -105,14 +141,12 @@ func (r *Root) validate() error {
 	if err := checkText("init", r.Init, MaxPath, ""); err != nil {
 		return err
 	}
-	return checkText("the command line", r.Cmdline, MaxCmdline, "\t")
+	return checkText("the command line", r.Cmdline, MaxRootCmdline, "\t")
 }
 
 func (i RootImage) validate() error {
-	for _, fs := range ImageFileSystems {
-		if i.FS == fs {
-			return CheckPath(i.Path)
-		}
+	if slices.Contains(ImageFileSystems, i.FS) {
+		return CheckPath(i.Path)
 	}
 	return fmt.Errorf("the image %s has the file system %q, and nodes mount %v", i.Path, i.FS, ImageFileSystems)
 }

@@ -25,6 +25,9 @@ type Cmdline struct {
 // levels, as from there kexec_file_load(2) refuses kernels that don't know them (XLF_5LEVEL; before Linux 4.20).
 var always = []string{"loglevel=5", "panic=30", "no5lvl"}
 
+// Always is what every kernel is told that phase 1 runs under.
+func Always() []string { return slices.Clone(always) }
+
 // String is the command line, but for what the boot loader adds for this one machine, such as the seeder's address.
 func (c Cmdline) String() string {
 	words := slices.Clone(always)

@@ -25,8 +25,9 @@ func (f *folder) checkLimits(c *checker, s System) {
 			c.problem(at, what, do)
 		}
 	}
-	entry := s.entry()
-	bad(entry.Validate())
+	for _, entry := range s.entries() {
+		bad(entry.Validate())
+	}
 	sizes, list := map[string]int64{}, 0
 	for _, name := range s.Files {
 		list += len(name) + listed
@@ -41,11 +42,23 @@ func (f *folder) checkLimits(c *checker, s System) {
 	}
 }
 
-// entry is what the catalog will say of a system, but for what is known only when its files are hashed.
+// entries are what the catalog will say of a system and, if it has one, of its boot part, but for what is known only when their
+// files are hashed.
+func (s *System) entries() []catalog.System {
+	entries := []catalog.System{s.entry()}
+	if part, ok := s.BootPart(); ok {
+		entries = append(entries, part.entry())
+	}
+	return entries
+}
+
+// unknownSum stands for a SHA-256 that is not known yet.
+var unknownSum = strings.Repeat("0", 64)
+
 func (s *System) entry() catalog.System {
 	return catalog.System{
-		Name: s.Name, Title: s.Title, Description: s.Description, Hidden: s.Hidden, Arch: s.Arch, Launch: s.Launch,
-		List: catalog.List{SHA256: strings.Repeat("0", 64), Files: max(1, len(s.Files))}, PieceLength: 1,
+		Name: s.Name, Title: s.Title, Description: s.Description, Hidden: s.Hidden, Arch: s.Arch, Launch: s.Launch.WithKernel(unknownSum),
+		List: catalog.List{SHA256: unknownSum, Files: max(1, len(s.Files))}, PieceLength: 1,
 	}
 }
 
@@ -54,7 +67,11 @@ func (s *System) entry() catalog.System {
 func (s *Site) CheckRoom(dir string) (problems Problems) {
 	c := catalog.Catalog{Version: catalog.Version, Site: s.Name, Defaults: s.Defaults, Limits: s.Limits.Node}
 	for _, sys := range s.Systems {
-		c.Systems = append(c.Systems, sys.entry())
+		entries := sys.entries()
+		c.Systems = append(c.Systems, entries[0])
+		for _, part := range entries[1:] {
+			c.Runtimes = append(c.Runtimes, catalog.Runtime{System: part})
+		}
 	}
 	check := checker{}
 	for name, err := range c.Fit() {

@@ -83,7 +83,7 @@ func TestLimitsOfNodes(t *testing.T) {
 			}
 			one := filepath.Join(dir, SystemsDir, "one")
 			write(t, filepath.Join(one, "run"), script)
-			write(t, filepath.Join(one, "vmlinuz"), kernelHeader("amd64"))
+			write(t, filepath.Join(one, "vmlinuz"), kernelHeader("amd64", ""))
 			c.make(t, one)
 			write(t, filepath.Join(dir, SystemsDir, "two", "run"), script)
 			write(t, filepath.Join(dir, SystemsDir, "two", "config.yaml"), bytes.Replace(bin(""), []byte("One"), []byte("Two"), 1))

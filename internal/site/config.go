@@ -45,7 +45,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	s.Defaults.System = defaultSystem.value
 	s.Defaults.Timeout = m.integer("timeout", 10, math.MinInt32, math.MaxInt32)
 	s.Defaults.SeedTime = m.integer("seed_time", 30, 0, math.MaxInt32)
-	s.Defaults.Seed = readSeeding(m.mapping("seed"))
+	s.Defaults.Seed, s.Defaults.LeaveAtStart = readSeeding(m.mapping("seed"))
 	if s.Defaults.Timeout == 0 && s.Defaults.System == "" {
 		m.check.warning(m.place("timeout"), "timeout is 0 but there is no default system, so nodes show the chooser and wait",
 			"name a system with default, or remove timeout")

@@ -33,7 +33,7 @@ func FuzzYAML(f *testing.F) {
 			readOriginal(m, &Site{Name: "site"}) // see FuzzOriginal for more
 		}
 		if m := parseDocument(c, "config.yaml", body); m != nil {
-			readSystemConfig(m, &folder{root, "oss/fuzz", map[string]bool{}})
+			readSystemConfig(m, &folder{root, "fuzz", "oss/fuzz", map[string]bool{}})
 		}
 		for _, p := range append(c.problems, c.warnings...) {
 			if p.File == "" || p.Line < 1 || p.Col < 1 || p.What == "" || p.Do == "" {

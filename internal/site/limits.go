@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -18,21 +19,22 @@ const (
 	minRate = 64 << 10
 )
 
-// readSeeding reads the section seed. It is zero for the rule time, which catalogs have always had.
-func readSeeding(m *mapping) catalog.Seeding {
-	s := catalog.Seeding{
+// readSeeding reads the section seed. What it returns of the rule time is zero, which catalogs have always had.
+func readSeeding(m *mapping) (s catalog.Seeding, leaveAtStart bool) {
+	s = catalog.Seeding{
 		Until: m.oneOf("until", catalog.UntilTime, catalog.UntilTime, catalog.UntilSwarm, catalog.UntilRatio),
 		Ratio: m.ratio("ratio", 1),
 		Limit: m.integer("limit", defaultSeedLimit, 0, math.MaxInt32),
 	}
+	leaveAtStart = !m.boolean("after_start", true)
 	m.done()
 	switch s.Until {
 	case catalog.UntilTime:
-		return catalog.Seeding{}
+		return catalog.Seeding{}, leaveAtStart
 	case catalog.UntilSwarm:
 		s.Ratio = 0
 	}
-	return s
+	return s, leaveAtStart
 }
 
 // ratio reads a number above zero, with or without decimals.
@@ -99,22 +101,33 @@ func (m *mapping) rate(key string) int64 {
 	return rate
 }
 
-var rateForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)(?:/s)?$`)
+var quantityForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([a-zA-Z]+)$`)
 
-// rateUnits are in bytes per second. A letter's case tells bits from bytes nowhere: bits are written out.
-var rateUnits = map[string]float64{
-	"kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8,
+// sizeUnits are in bytes.
+var sizeUnits = map[string]float64{
 	"kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9,
 	"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
 }
 
+// bitUnits are in bytes, too. A letter's case tells bits from bytes nowhere: bits are written out.
+var bitUnits = map[string]float64{"kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8}
+
 // parseRate returns the bytes per second that a text such as "100 Mbit/s" speaks of.
 func parseRate(s string) (int64, bool) {
-	m := rateForm.FindStringSubmatch(s)
+	s = strings.TrimSuffix(s, "/s")
+	if n, ok := parseQuantity(s, sizeUnits); ok {
+		return n, true
+	}
+	return parseQuantity(s, bitUnits)
+}
+
+// parseQuantity returns the bytes that a number with one of the units speaks of.
+func parseQuantity(s string, units map[string]float64) (int64, bool) {
+	m := quantityForm.FindStringSubmatch(s)
 	if m == nil {
 		return 0, false
 	}
-	unit, known := rateUnits[m[2]]
+	unit, known := units[m[2]]
 	v, err := strconv.ParseFloat(m[1], 64)
 	if v *= unit; !known || err != nil || v >= math.MaxInt64 {
 		return 0, false

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/roottest"
 )
 
 var update = flag.Bool("update", false, "write golden results into testdata")
@@ -27,7 +29,10 @@ var update = flag.Bool("update", false, "write golden results into testdata")
 // TestLoad loads the sites in testdata. Each file is a site in txtar form, with what Load must say of it in the sections
 // "problems" and "warnings", and in "systems" what becomes of each folder where not all are whole; none if there is no site. Lines of the comment that begin with a $ make what text can't hold:
 //
-//	$ kernel PATH amd64|arm64    a kernel's header, and nothing else
+//	$ kernel PATH amd64|arm64 [RELEASE]    a kernel's header, and nothing else
+//	$ modules PATH RELEASE MODULE...       an archive of modules
+//	$ squashfs PATH COMPRESSION            an image's superblock, and zeros; ext4 PATH likewise
+//	$ truncate PATH BYTES
 //	$ elf PATH KIND              a program's header; see elfHeader
 //	$ poke PATH OFFSET HEX       bytes changed in a file
 //	$ symlink TARGET PATH
@@ -164,7 +169,19 @@ func run(t testing.TB, dir string, args []string) error {
 	in := func(i int) string { return filepath.Join(dir, args[i]) }
 	switch args[0] {
 	case "kernel":
-		write(t, in(1), kernelHeader(args[2]))
+		write(t, in(1), kernelHeader(args[2], strings.Join(args[3:], "")))
+	case "modules":
+		write(t, in(1), roottest.Modules(t, args[2], args[3:]...))
+	case "squashfs":
+		write(t, in(1), roottest.Squashfs(args[2]))
+	case "ext4":
+		write(t, in(1), roottest.Ext4())
+	case "truncate":
+		size, err := strconv.ParseInt(args[2], 10, 64)
+		if err != nil {
+			return err
+		}
+		return os.Truncate(in(1), size)
 	case "elf":
 		write(t, in(1), elfHeader(args[2]))
 	case "poke":
@@ -246,18 +263,13 @@ func elfHeader(kind string) []byte {
 }
 
 // kernelHeader is the beginning of a kernel, as little as makes it one.
-func kernelHeader(arch string) []byte {
-	b := make([]byte, 4096)
-	if arch == "arm64" {
-		copy(b, "MZ")
-		copy(b[0x38:], "ARM\x64")
-		return b
+func kernelHeader(arch, release string) []byte {
+	if arch != "arm64" {
+		return roottest.Kernel(release)
 	}
-	copy(b[0x1fe:], "\x55\xaa")
-	copy(b[0x202:], "HdrS\x0f\x02")
-	b[0x211] = 1 // loadflags
-	b[0x236] = 3 // xloadflags
-	copy(b[0x238:], "\xff\x07\x00\x00")
+	b := make([]byte, 4096)
+	copy(b, "MZ")
+	copy(b[0x38:], "ARM\x64")
 	return b
 }
 

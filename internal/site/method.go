@@ -18,6 +18,8 @@ func methodNamed(name string) (method, bool) {
 		return bin{}, true
 	case catalog.MethodQEMU, originalQEMU:
 		return qemu{}, true
+	case catalog.MethodRoot:
+		return root{}, true
 	}
 	return nil, false
 }
@@ -26,4 +28,4 @@ func methodNamed(name string) (method, bool) {
 const originalQEMU = "bin-qemu-x86_64"
 
 // methodNames are the methods a config.yaml may name, for messages.
-const methodNames = catalog.MethodKexec + ", " + catalog.MethodBin + ", " + catalog.MethodQEMU + " (or " + originalQEMU + ")"
+const methodNames = catalog.MethodKexec + ", " + catalog.MethodRoot + ", " + catalog.MethodBin + ", " + catalog.MethodQEMU + " (or " + originalQEMU + ")"

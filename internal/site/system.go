@@ -29,6 +29,8 @@ var arches = []string{"amd64", "arm64"}
 // folder is a system's folder, which nothing read through it leaves.
 type folder struct {
 	root *os.Root
+	// name is the system's.
+	name string
 	// shown is the folder's name in messages.
 	shown string
 	// named are the files that config.yaml names.
@@ -84,7 +86,7 @@ func readSystem(c *checker, dir, shown string) (s System, title text, is systemI
 	if c.original {
 		v0.System(group{m})
 	}
-	f := &folder{root, shown, map[string]bool{}}
+	f := &folder{root, name, shown, map[string]bool{}}
 	s, title = readSystemConfig(m, f)
 	s.Name, s.Dir = name, dir
 	f.checkLimits(c, s)
@@ -184,6 +186,20 @@ func (f *folder) leadsNowhere(name string) bool {
 func (f *folder) exists(name string) bool {
 	_, err := os.Stat(filepath.Join(f.root.Name(), filepath.FromSlash(name)))
 	return err == nil
+}
+
+// inspect reads a file with read, which is given its size in bytes too.
+func (f *folder) inspect(file systemFile, read func(r io.ReaderAt, size int64) error) error {
+	opened, err := f.root.OpenFile(file.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	info, err := opened.Stat()
+	if err != nil {
+		return err
+	}
+	return read(opened, info.Size())
 }
 
 func (f *folder) head(name string) ([]byte, error) {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/boottorrent/boottorrent/internal/text"
+	"github.com/boottorrent/boottorrent/mkimage/archive"
+	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
 )
 
@@ -18,8 +21,8 @@ const (
 // Kernel is a kernel with its modules, as files of this machine.
 type Kernel struct {
 	kernel.Files
-	// Firmware are folders such as …/lib/firmware in which firmware is looked for that its drivers ask for; the first that has it counts.
-	Firmware []string
+	// Firmware is a folder such as …/lib/firmware in which the firmware is that its drivers ask for; empty: none.
+	Firmware string
 	// From says where it comes from, for the table.
 	From string
 }
@@ -36,7 +39,7 @@ func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Kernel{Files: files, Firmware: []string{hostFirmware}, From: j.Options.Kernel}, nil
+		return &Kernel{Files: files, Firmware: hostFirmware, From: j.Options.Kernel}, nil
 	case j.Modules != "":
 		return nil, fmt.Errorf("--kernel %s brings its own modules; leave --modules out", DistributionKernel)
 	}
@@ -46,7 +49,7 @@ func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Kernel{Files: files, Firmware: []string{hostFirmware}, From: files.Package}, nil
+	return &Kernel{Files: files, Firmware: hostFirmware, From: files.Package}, nil
 }
 
 // hostFirmware is where this machine's firmware is.
@@ -74,7 +77,31 @@ func (j *Job) AddKernel(ctx context.Context, s *System, k *Kernel) error {
 	return nil
 }
 
-// packModules packs the modules of a kernel.
+// packModules packs the modules of a kernel for network cards, and those that a root file system is mounted by.
 func (j *Job) packModules(ctx context.Context, s *System, k *Kernel) error {
-	return fmt.Errorf("the modules of %s can't be packed by this version", k.Version)
+	compressor, err := archive.New(ctx, "xz", 9)
+	if err != nil {
+		return err
+	}
+	if lacks := compressor.Lacks(); lacks != "" {
+		j.Log.Warn("the tool xz is not here; the archive of modules gets a tenth or more larger than with it", "remedy", "apt-get install "+lacks)
+	}
+	selection, err := drivers.ParseSelection("common")
+	if err != nil {
+		return err
+	}
+	step := j.Step("pack the modules", 0)
+	defer step.End()
+	b, set, err := drivers.Archive(ctx, k.Vmlinuz, k.Modules, selection, k.Firmware, compressor)
+	if err != nil {
+		return err
+	}
+	if err := j.NeedSpace(int64(len(b))); err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.Path(ModulesFile), b, 0o644); err != nil {
+		return err
+	}
+	s.Made(ModulesFile, fmt.Sprintf("%s of %s, %s", text.Count(len(set.Modules), "module"), k.Version, k.From))
+	return nil
 }

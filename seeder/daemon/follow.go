@@ -220,12 +220,12 @@ func (f *follower) considerSystem(sys site.System) {
 	case sys.Manual && !f.ordered(sys.Name) && !(stored && f.isLast(sys, v)):
 		f.listings.set(sys.Name, status.Manual)
 	case stored:
-		f.list(store.Last{System: sys, InfoHash: v.System.InfoHash}, v)
+		f.list(store.LastOf(sys, v), v)
 	default:
 		f.listings.set(sys.Name, status.Storing)
 		f.enqueue(sys.Name, func(ctx context.Context) (store.Last, store.Version, error) {
 			v, err := f.store.Import(ctx, sys, f.progress)
-			return store.Last{System: sys, InfoHash: v.System.InfoHash}, v, err
+			return store.LastOf(sys, v), v, err
 		})
 	}
 }
@@ -233,7 +233,7 @@ func (f *follower) considerSystem(sys site.System) {
 // isLast reports whether a system is what nodes get already.
 func (f *follower) isLast(sys site.System, v store.Version) bool {
 	l := f.listings.get(sys.Name)
-	return l.version != nil && reflect.DeepEqual(l.version.System, v.System)
+	return l.version != nil && l.version.Same(v)
 }
 
 // list makes a version the one that nodes get.
@@ -241,7 +241,7 @@ func (f *follower) list(last store.Last, v store.Version) {
 	name := last.System.Name
 	l := f.listings.get(name)
 	f.listings.mu.Lock()
-	if l.version == nil || !reflect.DeepEqual(l.version.System, v.System) || l.last.Unpacked != last.Unpacked {
+	if l.version == nil || !l.version.Same(v) || l.last.Unpacked != last.Unpacked {
 		l.remembered = false
 	}
 	l.last, l.version, l.excluded, l.retry = last, &v, "", time.Time{}

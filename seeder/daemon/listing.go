@@ -169,6 +169,9 @@ func (l *listings) status(dir string, restless map[string]time.Time) status.Site
 			sys.State, sys.Problems = status.LeftOut, append(sys.Problems, s.excluded)
 		} else if s.version != nil {
 			sys.InfoHash = &s.last.InfoHash
+			if s.version.Boot != nil {
+				sys.Boot = &s.last.Boot
+			}
 		}
 		out.Systems = append(out.Systems, sys)
 	}

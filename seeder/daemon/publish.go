@@ -68,10 +68,10 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 	}
 	var versions []store.Version
 	for _, sys := range cat.Systems {
-		versions = append(versions, *p.listings.get(sys.Name).version)
+		versions = append(versions, p.listings.get(sys.Name).version.Parts()...)
 	}
-	for _, r := range cat.Runtimes {
-		versions = append(versions, *p.listings.get(r.Name).version)
+	if _, ok := cat.Runtime(qemuruntime.Name); ok {
+		versions = append(versions, *p.listings.get(qemuruntime.Name).version)
 	}
 	p.swap(release, versions)
 	p.published = cat
@@ -122,16 +122,18 @@ func (p *publisher) exclude(l *listing, err error) {
 	l.excluded = why
 }
 
-// seed starts the seeding of a version that is not seeded yet.
+// seed starts the seeding of a version that is not seeded yet, and of its boot part.
 func (p *publisher) seed(v store.Version) error {
-	h := v.System.InfoHash
-	if p.seeding[h] != nil {
-		return nil
+	for _, part := range v.Parts() {
+		h := part.System.InfoHash
+		if p.seeding[h] != nil {
+			continue
+		}
+		if _, err := p.engine.Seed(part.Torrent, part.Dir); err != nil {
+			return fmt.Errorf("seed system %s: %w", part.System.Name, err)
+		}
+		p.seeding[h] = &version{Version: part, unlisted: p.now()}
 	}
-	if _, err := p.engine.Seed(v.Torrent, v.Dir); err != nil {
-		return fmt.Errorf("seed system %s: %w", v.System.Name, err)
-	}
-	p.seeding[h] = &version{Version: v, unlisted: p.now()}
 	return nil
 }
 
@@ -157,9 +159,12 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 		if excluded[name] != nil {
 			continue
 		}
-		sys := p.listings.get(name).version.System
-		cat.Systems = append(cat.Systems, sys)
-		needsQEMU = needsQEMU || sys.Launch.QEMU != nil
+		v := p.listings.get(name).version
+		cat.Systems = append(cat.Systems, v.System)
+		if v.Boot != nil {
+			cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: v.Boot.System, Unpacked: v.Boot.System.Size})
+		}
+		needsQEMU = needsQEMU || v.System.Launch.QEMU != nil
 	}
 	if r := p.listings.find(qemuruntime.Name); needsQEMU {
 		cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: r.version.System, Unpacked: r.last.Unpacked})

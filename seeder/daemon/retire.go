@@ -19,7 +19,9 @@ func (p *publisher) prune() {
 	keep := p.infohashes()
 	for _, name := range p.listings.names() {
 		if v := p.listings.get(name).version; v != nil {
-			keep = append(keep, v.System.InfoHash)
+			for _, part := range v.Parts() {
+				keep = append(keep, part.System.InfoHash)
+			}
 		}
 	}
 	if err := p.store.Prune(keep); err != nil {

@@ -34,5 +34,7 @@ func (f *follower) packRuntime(ctx context.Context, s *site.Site) (l store.Last,
 	}
 	packed.System.Title = packed.Version
 	v, err = f.store.Import(ctx, packed.System, f.progress)
-	return store.Last{System: packed.System, InfoHash: v.System.InfoHash, Unpacked: packed.Unpacked}, v, err
+	l = store.LastOf(packed.System, v)
+	l.Unpacked = packed.Unpacked
+	return l, v, err
 }

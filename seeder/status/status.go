@@ -56,6 +56,8 @@ type System struct {
 	Since time.Time `json:"since"`
 	// InfoHash is that of the version nodes get; nil: none.
 	InfoHash *catalog.InfoHash `json:"infohash,omitempty"`
+	// Boot is that of its boot part; nil: it has none.
+	Boot *catalog.InfoHash `json:"boot_infohash,omitempty"`
 	// Problems say what is wrong and what to do, each as file:line:col: what; do, or as the words of a failed import.
 	Problems []string `json:"problems,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
@@ -19,8 +20,9 @@ import (
 // attempts is how often a system that changes while it is read is tried.
 const attempts = 3
 
-// Import stores a system, unless its files are those that were stored last, and returns it. A system whose files are written at the same time is tried a few times; then it is an error.
-// progress may be nil; it is not called for a system that needs no reading. Imports run one after the other.
+// Import stores a system with its boot part, unless their files are those that were stored last, and returns it. A system whose
+// files are written at the same time is tried a few times; then it is an error. progress may be nil; it is not called for a system
+// that needs no reading. Imports run one after the other.
 func (s *Store) Import(ctx context.Context, sys site.System, progress Progress) (Version, error) {
 	select {
 	case s.importing <- struct{}{}:
@@ -31,6 +33,33 @@ func (s *Store) Import(ctx context.Context, sys site.System, progress Progress) 
 	if progress == nil {
 		progress = func(string, int64, int64) {}
 	}
+	return withBoot(sys, func(sys site.System) (Version, error) { return s.importPart(ctx, sys, progress) })
+}
+
+// withBoot gets a system and the boot part that belongs to it, each with get.
+func withBoot(sys site.System, get func(site.System) (Version, error)) (v Version, err error) {
+	part, ok := sys.BootPart()
+	if !ok {
+		return get(sys)
+	}
+	boot, err := get(part)
+	if err != nil {
+		return v, err
+	}
+	kernel := sys.Launch.Root.Boot.Kernel
+	i := slices.IndexFunc(boot.Files, func(f catalog.File) bool { return f.Path == kernel })
+	if i < 0 {
+		return v, fmt.Errorf("store system %s: its boot part has no %s", sys.Name, kernel)
+	}
+	sys.Launch = sys.Launch.WithKernel(boot.Files[i].SHA256)
+	if v, err = get(sys); err == nil {
+		v.Boot = &boot
+	}
+	return v, err
+}
+
+// importPart stores the files of a system or of a boot part.
+func (s *Store) importPart(ctx context.Context, sys site.System, progress Progress) (Version, error) {
 	for attempt := 1; ; attempt++ {
 		h, r, err := s.importOnce(ctx, sys, progress)
 		if err == nil {

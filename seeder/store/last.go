@@ -19,6 +19,8 @@ type Last struct {
 	// System is what its configuration said; where its files were is left out.
 	System   site.System      `json:"system"`
 	InfoHash catalog.InfoHash `json:"infohash"`
+	// Boot is the infohash of its boot part; zero: it has none.
+	Boot catalog.InfoHash `json:"boot,omitzero"`
 	// Unpacked is of a runtime alone: how large it is when it is unpacked.
 	Unpacked int64 `json:"unpacked,omitempty"`
 }
@@ -52,7 +54,12 @@ func (s *Store) Lasts() (lasts []Last, versions []Version, err error) {
 		return nil, nil, fmt.Errorf("read index: %w", err)
 	}
 	for _, l := range all {
-		v, err := s.stored(l)
+		v, err := withBoot(l.System, func(part site.System) (Version, error) {
+			if part.Name == l.System.Name {
+				return s.stored(part, l.InfoHash)
+			}
+			return s.stored(part, l.Boot)
+		})
 		if err != nil {
 			s.log.Warn("a version from before can't be offered any more", "system", l.System.Name, "err", err)
 			continue
@@ -63,36 +70,59 @@ func (s *Store) Lasts() (lasts []Last, versions []Version, err error) {
 }
 
 // stored is a version that was published, if it is as it was. The caller holds s.files.
-func (s *Store) stored(l Last) (Version, error) {
-	r, ok, err := s.index.version(l.InfoHash)
+func (s *Store) stored(sys site.System, h catalog.InfoHash) (Version, error) {
+	r, ok, err := s.index.version(h)
 	if err != nil {
 		return Version{}, err
 	}
 	if !ok {
-		return Version{}, errors.New("it is not stored")
+		return Version{}, errNotStored
 	}
-	if err := s.intact(l.InfoHash, l.System.Name, r); err != nil {
+	if err := s.intact(h, sys.Name, r); err != nil {
 		return Version{}, err
 	}
-	if _, now, err := metainfo(l.System.Name, r); err != nil || now != l.InfoHash {
+	if _, now, err := metainfo(sys.Name, r); err != nil || now != h {
 		return Version{}, errors.Join(errors.New("another release made its torrent"), err)
 	}
-	return s.version(l.System, l.InfoHash, r)
+	return s.version(sys, h, r)
 }
 
-// Find returns the stored version of a system whose files have not been touched since; ok is false if it has to be imported.
+// LastOf is what [Store.Remember] takes of a system and its version.
+func LastOf(sys site.System, v Version) Last {
+	l := Last{System: sys, InfoHash: v.System.InfoHash}
+	if v.Boot != nil {
+		l.Boot = v.Boot.System.InfoHash
+	}
+	return l
+}
+
+// errNotStored says that a system, or its boot part, has to be imported.
+var errNotStored = errors.New("it is not stored")
+
+// Find returns the stored version of a system whose files, and those of whose boot part, have not been touched since; ok is false if
+// it has to be imported.
 func (s *Store) Find(sys site.System) (v Version, ok bool, err error) {
+	v, err = withBoot(sys, s.findPart)
+	if errors.Is(err, errNotStored) {
+		return Version{}, false, nil
+	}
+	return v, err == nil, err
+}
+
+func (s *Store) findPart(sys site.System) (Version, error) {
 	src, err := openSource(sys)
 	if err != nil {
-		return v, false, err
+		return Version{}, err
 	}
 	defer src.close()
 	h, r, ok, err := s.cached(src)
-	if err != nil || !ok {
-		return v, false, err
+	if err == nil && !ok {
+		err = errNotStored
 	}
-	v, err = s.version(sys, h, r)
-	return v, err == nil, err
+	if err != nil {
+		return Version{}, err
+	}
+	return s.version(sys, h, r)
 }
 
 func (x *index) update(what string, f func(tx *bbolt.Tx) error) error {

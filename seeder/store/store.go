@@ -20,6 +20,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,6 +59,21 @@ type Version struct {
 	Torrent []byte
 	// Dir is the folder in which the version's folder System.Name is.
 	Dir string
+	// Boot is the boot part that the system is started with; nil: it needs none.
+	Boot *Version
+}
+
+// Parts are the version itself and, if it has one, its boot part: all that has to be there for nodes to start it.
+func (v Version) Parts() []Version {
+	if v.Boot == nil {
+		return []Version{v}
+	}
+	return []Version{v, *v.Boot}
+}
+
+// Same reports whether nodes would get the same of both.
+func (v Version) Same(other Version) bool {
+	return slices.EqualFunc(v.Parts(), other.Parts(), func(a, b Version) bool { return reflect.DeepEqual(a.System, b.System) })
 }
 
 // Progress is told how many bytes of a system have been stored and hashed. It is called from one goroutine, often.

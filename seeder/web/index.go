@@ -112,7 +112,7 @@ func systemRows(release *Release) (rows []page.System) {
 	})
 	for _, t := range torrents {
 		row := page.System{
-			Title: t.System.Title, Description: t.System.Description, Method: cmp.Or(t.System.Launch.Method, runtimeKind), Arch: t.System.Arch,
+			Title: t.System.Title, Description: t.System.Description, Method: t.System.Kind(), Arch: t.System.Arch,
 			Default: t.System.Name == release.Default, Hidden: t.System.Hidden, Size: t.System.Size, Torrent: catalog.TorrentPath(t.System.InfoHash),
 		}
 		if n := len(t.Files); n > maxListed {
@@ -128,13 +128,10 @@ func systemRows(release *Release) (rows []page.System) {
 	return rows
 }
 
-// runtimeKind stands where systems have their method.
-const runtimeKind = "runtime"
-
-// kind is what comes first in the order of rows: systems, which are not started without a method, come before runtimes.
+// kind is what comes first in the order of rows: systems, which are not started without a method, come before boot parts and runtimes.
 func kind(t Torrent) string {
 	if t.System.Launch.Method == "" {
-		return runtimeKind
+		return t.System.Kind()
 	}
 	return ""
 }
