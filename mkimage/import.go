@@ -51,7 +51,7 @@ func (c importCmd) Run(ctx context.Context, term terminal, f *flags) error {
 	}
 	steps := newSteps(term.Err)
 	result, err := source.Import(ctx, source.Options{
-		Source: c.Source, Target: c.Target, Replace: c.Replace, Title: c.Title, Entries: c.Entry, Kernel: f.Kernel, Modules: f.Modules, Cache: cache,
+		Source: c.Source, Target: c.Target, Replace: c.Replace, Title: c.Title, Entries: c.Entry, Kernel: f.Kernel, Modules: f.Modules, Firmware: f.Firmware, Cache: cache,
 		Watch: source.Watch{Began: steps.began, Took: steps.took, Counted: steps.countedBytes},
 		Log:   slog.New(slog.NewTextHandler(steps, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, kinds.All())

@@ -26,6 +26,8 @@ type Found struct {
 	Title string
 	// Kernels are those that have modules in the root, newest first.
 	Kernels []Kernel
+	// ModulesOnly are modules of kernels that are not in the root, newest first. They have no File.
+	ModulesOnly []Kernel
 	// Notes are sentences on what looks as if it were meant otherwise: kernels without modules, modules without a kernel.
 	Notes []string
 }
@@ -82,6 +84,12 @@ func (r *Root) Look(ctx context.Context, init string) (Found, error) {
 		return Found{}, err
 	}
 	f.Kernels, f.Notes, err = r.kernels(ctx)
+	for release, dir := range r.moduleFolders() {
+		if !slices.ContainsFunc(f.Kernels, func(k Kernel) bool { return k.Release == release }) {
+			f.ModulesOnly = append(f.ModulesOnly, Kernel{Release: release, Modules: dir})
+		}
+	}
+	slices.SortFunc(f.ModulesOnly, func(a, b Kernel) int { return CompareReleases(b.Release, a.Release) })
 	return f, err
 }
 
@@ -291,14 +299,18 @@ func releaseOf(file string) (string, error) {
 }
 
 // Extract copies a kernel to the file dir/vmlinuz, and its modules to dir/lib/modules/RELEASE, and returns both paths. Symbolic links to
-// files are copied as what they lead to within the root; others are left out, so that nothing leads to files of this machine.
+// files are copied as what they lead to within the root; others are left out, so that nothing leads to files of this machine. Without
+// k.File only the modules are copied.
 func (r *Root) Extract(ctx context.Context, k Kernel, dir string) (kernel, modules string, err error) {
 	folder := r.find(k.Modules)
 	if folder == nil {
 		return "", "", fmt.Errorf("%s is not in the root", k.Modules)
 	}
 	kernel, modules = filepath.Join(dir, "vmlinuz"), filepath.Join(dir, "lib", "modules", k.Release)
-	to := map[string]*Node{kernel: r.file(k.File)}
+	to := map[string]*Node{}
+	if k.File != "" {
+		to[kernel] = r.file(k.File)
+	}
 	err = folder.each(".", func(name string, n *Node) error {
 		if n.Mode.Type() == fs.ModeSymlink {
 			n = r.file(path.Join(k.Modules, name))
