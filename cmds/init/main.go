@@ -1,5 +1,5 @@
 // Init is PID 1 of a node: it mounts what a node needs and runs the command boot, again whenever that ends without a
-// decision, and reboots or powers off when boot says so.
+// decision, reboots or powers off when boot says so, and becomes the init of a system that boot has mounted.
 //
 // Description:
 //
@@ -41,7 +41,7 @@ func main() {
 		// By the kernel it gets to every console, whatever boot had them do.
 		kernel.Print(kmsg.Error, fmt.Sprintf("init: "+format, args...))
 	}
-	power(supervise(context.Background(), runBoot, say), say)
+	power(supervise(context.Background(), runBoot, func() error { return takeOver(say) }, say), say)
 }
 
 // mount makes the file systems. What fails is written to the kernel ring and the rest goes on: boot says later what it

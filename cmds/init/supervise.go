@@ -14,9 +14,9 @@ const (
 	restartMost  = time.Minute
 )
 
-// supervise runs a program until it exits with one of boot's exit codes, which it returns; when ctx ends it returns
-// ExitReboot.
-func supervise(ctx context.Context, run func() (code int, err error), say func(format string, args ...any)) int {
+// supervise runs a program until it exits with ExitReboot or ExitPowerOff, which it returns; when ctx ends it returns ExitReboot. At
+// ExitSwitch it calls takeOver, which returns only when that was of no use.
+func supervise(ctx context.Context, run func() (code int, err error), takeOver func() error, say func(format string, args ...any)) int {
 	pause := restartFirst
 	for {
 		began := time.Now()
@@ -26,6 +26,8 @@ func supervise(ctx context.Context, run func() (code int, err error), say func(f
 			say("%v", err)
 		case code == boot.ExitReboot || code == boot.ExitPowerOff:
 			return code
+		case code == boot.ExitSwitch:
+			say("%v", takeOver())
 		default:
 			say("%s ended with exit code %d", program, code)
 		}

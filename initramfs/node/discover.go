@@ -31,7 +31,8 @@ func (n *Node) Discover(ctx context.Context) error {
 	base, err := n.findSeeder(ctx)
 	if err != nil && n.handed != nil && ctx.Err() == nil {
 		n.Log("%v\nGoing on with what this node has.", err)
-		base, err, n.session.silent = n.handed.Seeder, nil, true
+		base, err = n.handed.Seeder, nil
+		n.session.away.Store(true)
 	}
 	if err != nil {
 		n.link.seederFound(false)
@@ -57,7 +58,6 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	if n.handed.first(wire.Discover) {
 		return n.sameSeeder(ctx), nil
 	}
-	n.session.silent = false
 	limited, cancel := context.WithTimeout(ctx, discoverDeadline)
 	defer cancel()
 	probe := func(ctx context.Context, base string) error {

@@ -15,8 +15,6 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
-	"github.com/boottorrent/boottorrent/initramfs/client"
-	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
@@ -43,8 +41,8 @@ type download struct {
 	took time.Duration
 	// lists are of what is fetched.
 	lists map[catalog.InfoHash]catalog.FileList
-	// handed has the list and the torrent of one system, for a seeder that is gone; nil: nothing was handed on.
-	handed *handoff.Received
+	// ahead has what the seeder was asked for before it was needed.
+	ahead ahead
 	// stopAccounting ends what startAccounting began.
 	stopAccounting func()
 }
@@ -69,33 +67,21 @@ func (d *download) files(ctx context.Context, sys catalog.System) (catalog.FileL
 	if files, ok := d.lists[sys.InfoHash]; ok {
 		return files, nil
 	}
-	if d.wasHanded(sys) {
-		return sys.OpenFiles(d.handed.List)
-	}
-	files, err := d.session.client().Files(ctx, sys)
+	files, err := served(ctx, d, sys, func(ctx context.Context) (catalog.FileList, error) {
+		return d.session.client().Files(ctx, sys)
+	}, func(p papers) catalog.FileList { return p.files })
 	if err != nil {
-		return nil, stale(err)
+		return nil, err
 	}
 	d.lists[sys.InfoHash] = files
 	return files, nil
 }
 
-// torrent is a system's metainfo file. One that was handed on is taken only where the seeder can't be asked, which may not offer that
-// version any more.
+// torrent is a system's metainfo file.
 func (d *download) torrent(ctx context.Context, sys catalog.System) ([]byte, error) {
-	if d.wasHanded(sys) && d.session.silent {
-		return d.handed.Torrent, nil
-	}
-	torrent, err := d.session.client().Torrent(ctx, sys.InfoHash)
-	if err != nil && !errors.Is(err, client.ErrGone) && d.wasHanded(sys) {
-		d.log("%v; going on with the torrent that was handed on", err)
-		return d.handed.Torrent, nil
-	}
-	return torrent, stale(err)
-}
-
-func (d *download) wasHanded(sys catalog.System) bool {
-	return d.handed != nil && d.handed.System.InfoHash == sys.InfoHash
+	return served(ctx, d, sys, func(ctx context.Context) ([]byte, error) {
+		return d.session.client().Torrent(ctx, sys.InfoHash)
+	}, func(p papers) []byte { return p.torrent })
 }
 
 // dir is the folder that holds the system's folder.
@@ -176,7 +162,7 @@ func (d *download) startEngine() error {
 	}
 	own := d.link.lease().Addr.Addr()
 	d.engine, err = swarm.New(swarm.Config{
-		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog,
+		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog, Local: true,
 		UploadLimit: d.session.catalog.Limits.Upload, DownloadLimit: d.session.catalog.Limits.Download,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"aead.dev/minisign"
 
+	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/remote"
@@ -80,7 +81,8 @@ func (n *Node) sameSeeder(ctx context.Context) string {
 	limited, cancel := context.WithTimeout(ctx, sameDeadline)
 	defer cancel()
 	err := n.session.at(base).Probe(limited)
-	if n.session.silent = err != nil; n.session.silent {
+	n.session.away.Store(err != nil)
+	if err != nil {
 		n.Log("seeder: %s does not answer (%v); going on with the catalog that it gave before", base, err)
 	} else {
 		n.Log("seeder: %s answers", base)
@@ -88,22 +90,18 @@ func (n *Node) sameSeeder(ctx context.Context) string {
 	return base
 }
 
-// readCatalog returns the catalog that was handed on, and later the seeder's, or if that can't be had, the last one there was.
+// readCatalog returns the catalog that was handed on, and later the seeder's.
 func (n *Node) readCatalog(ctx context.Context) (*catalog.Catalog, error) {
 	if n.handed.first(wire.Catalog) {
-		n.session.signed.Catalog, n.session.signed.Document, n.session.signed.Signature = n.handed.Catalog, n.handed.Document, n.handed.Signature
+		n.session.signed = client.Signed{Catalog: n.handed.Catalog, Document: n.handed.Document, Signature: n.handed.Signature}
 		return n.handed.Catalog, nil
 	}
 	signed, err := n.session.client().Catalog(ctx)
-	switch {
-	case err == nil:
-		n.session.signed = signed
-	case n.handed == nil || ctx.Err() != nil:
+	if err != nil {
 		return nil, err
-	default:
-		n.Log("catalog: %v; going on with the one there is", err)
 	}
-	return n.session.signed.Catalog, nil
+	n.session.signed = signed
+	return signed.Catalog, nil
 }
 
 // handOn is what another kernel is handed, for a system.

@@ -101,7 +101,7 @@ func New(cfg Config) (*Node, error) {
 	if r := cfg.Handoff; r != nil {
 		n.handed, n.mediumRead = &handed{r, map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
-		n.download.handed = r
+		n.download.ahead.keep(r.System, papers{r.Files, r.Torrent})
 	}
 	n.Report.Set(func(r *wire.Report) {
 		r.UUID, r.MemoryMiB, r.Arch = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch
@@ -133,11 +133,11 @@ func (n *Node) Network(ctx context.Context) error { return n.link.connect(ctx, n
 
 // Catalog reads and verifies the catalog, and applies what the kernel command line overrides.
 func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
-	ctx, cancel := context.WithTimeout(ctx, catalogDeadline)
+	limited, cancel := context.WithTimeout(ctx, catalogDeadline)
 	defer cancel()
-	cat, err := n.readCatalog(ctx)
+	cat, err := n.readCatalog(limited)
 	if err != nil {
-		return nil, err
+		return n.withoutSeeder(ctx, err)
 	}
 	n.session.catalog = n.override(cat)
 	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.session.key.ID())

@@ -81,9 +81,7 @@ func (n *Node) bootKernel(ctx context.Context, sys catalog.System) error {
 		return err
 	}
 	n.download.stopEngine()
-	if err := n.Report.Post(ctx, poster{session: n.session}); err != nil {
-		n.Log("the seeder did not take the report: %v", err)
-	}
+	n.lastReport(ctx)
 	n.Log("---- BootTorrent goes on under the kernel of %s, %s: %s ----", sys.Title, sys.Launch.Root.Boot.Release, cmdline)
 	n.Flush(ctx)
 	n.stopShipping() // what is logged from here on, only this machine shows
@@ -207,9 +205,7 @@ func (n *Node) commit(ctx context.Context, method launch.Method, job launch.Job)
 		return err
 	}
 	n.download.stopEngine()
-	if err := n.Report.Post(ctx, poster{session: n.session}); err != nil {
-		n.Log("the seeder did not take the last report: %v", err)
-	}
+	n.lastReport(ctx)
 	plan.Report = n.Report.Snapshot()
 	text, err := json.Marshal(plan)
 	if err != nil {

@@ -122,8 +122,8 @@ func unmount(target string) error {
 	return nil
 }
 
-// clear unmounts everything that is mounted below a stage.
-func clear(stage string) error {
+// clearStage unmounts everything that is mounted below a stage.
+func clearStage(stage string) error {
 	found, err := mountinfo.GetMounts(mountinfo.PrefixFilter(stage))
 	if err != nil {
 		return fmt.Errorf("look for earlier mounts: %w", err)

@@ -29,8 +29,12 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// Stage is the folder below which a node mounts the system.
-const Stage = "/sysroot"
+const (
+	// Stage is the folder below which a node mounts the system.
+	Stage = "/sysroot"
+	// Wish is the file in which the command boot tells process 1 what to do, on phase 1's own /run.
+	Wish = "/run/boottorrent/switch.json"
+)
 
 // Config is what is to be prepared.
 type Config struct {
@@ -49,8 +53,8 @@ type Config struct {
 	// Kernel is the folder that holds lib/modules/RELEASE and lib/firmware of the running kernel: the root folder of phase 1.
 	// Empty: there are none.
 	Kernel string
-	// Stage is the folder to mount below; empty: [Stage].
-	Stage string
+	// Stage is the folder to mount below; empty: [Stage]. Wish is the file for process 1; empty: [Wish].
+	Stage, Wish string
 	// Probe loads a kernel module by its name; nil: hardware.Probe.
 	Probe func(module string) error
 	// Log takes messages; nil for none.
@@ -60,6 +64,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Stage == "" {
 		c.Stage = Stage
+	}
+	if c.Wish == "" {
+		c.Wish = Wish
 	}
 	if c.Probe == nil {
 		c.Probe = hardware.Probe
@@ -86,7 +93,7 @@ func Prepare(ctx context.Context, c Config) (p *Prepared, err error) {
 			err = fmt.Errorf("mount %s: %w", c.Name, err)
 		}
 	}()
-	if err := clear(c.Stage); err != nil {
+	if err := clearStage(c.Stage); err != nil {
 		return nil, err
 	}
 	p = &Prepared{config: c, mounts: &mounts{probe: c.Probe}}
@@ -155,11 +162,11 @@ func (p *Prepared) mountRoot(f found) error {
 }
 
 // Commit writes down what process 1 is to do. After it the program has to end with boot.ExitSwitch; until then Close undoes it.
-func (p *Prepared) Commit() error { return p.wish.write(switchFile) }
+func (p *Prepared) Commit() error { return p.wish.write(p.config.Wish) }
 
 // Close unmounts everything and frees the loop devices. It can be repeated.
 func (p *Prepared) Close() error {
-	if err := os.Remove(switchFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(p.config.Wish); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("take back that %s is to be started: %w", p.config.Name, err)
 	}
 	return p.mounts.undo()

@@ -14,9 +14,6 @@ import (
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 )
 
-// switchFile is where the command boot writes its wish for process 1, on phase 1's own /run.
-const switchFile = "/run/boottorrent/switch.json"
-
 // Switch says what process 1 has to do to become the system's init.
 type Switch struct {
 	// System is its name, for messages.
@@ -110,10 +107,10 @@ func (s Switch) write(path string) error {
 // ErrNone says that no system is to be started.
 var ErrNone = errors.New("boot has prepared no system")
 
-// ReadSwitch reads what boot wishes.
-func ReadSwitch() (Switch, error) {
+// ReadSwitch reads what boot wishes from a file.
+func ReadSwitch(path string) (Switch, error) {
 	var s Switch
-	data, err := os.ReadFile(switchFile)
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, ErrNone
 	}
@@ -121,7 +118,7 @@ func ReadSwitch() (Switch, error) {
 		return s, err
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
-		return s, fmt.Errorf("read %s: %w", switchFile, err)
+		return s, fmt.Errorf("read %s: %w", path, err)
 	}
 	return s, nil
 }
