@@ -13,24 +13,13 @@ var always = []string{"usbhid", "hid_generic"}
 
 // Load loads the modules of the devices present, with their dependencies, and returns when no device asks for anything
 // more. Devices that appear later (a USB adapter, a slow bus) are served in the background until ctx ends. A module that
-// doesn't load is logged with the reason and is no error; neither is an image without modules, whose kernel then has to
-// have everything built in.
+// doesn't load is logged with the reason and is no error; neither is an image without modules, or with some that can't be read:
+// its kernel then has to have everything built in, which only shows when something is missing. The error is of ctx.
 func Load(ctx context.Context, log Log) error {
-	rel, err := release()
+	l, err := runningLoader(log)
 	if err != nil {
-		return err
-	}
-	probe, err := newProber(running, rel)
-	if errors.Is(err, fs.ErrNotExist) {
-		log("hardware: this image has no modules for kernel %s; only drivers built into the kernel work", rel)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	l, err := newLoader(running, rel, log, probe)
-	if err != nil {
-		return fmt.Errorf("%w: build the image again with mkimage", err)
+		log("hardware: %v; only drivers built into the kernel work", err)
+		return ctx.Err()
 	}
 	// Listening begins before looking, so that no device falls between.
 	events, err := listen(ctx)
@@ -41,6 +30,22 @@ func Load(ctx context.Context, log Log) error {
 	l.settle(always...)
 	go l.watch(ctx, events)
 	return ctx.Err()
+}
+
+// runningLoader loads the modules of the running kernel.
+func runningLoader(log Log) (*loader, error) {
+	rel, err := release()
+	if err != nil {
+		return nil, err
+	}
+	probe, err := newProber(running, rel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("this image has no modules for kernel %s", rel)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newLoader(running, rel, log, probe)
 }
 
 // watch serves late devices. An event is a modalias, or empty for "look everywhere".

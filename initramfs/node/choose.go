@@ -32,6 +32,7 @@ func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (dec
 	m := menu.NewChooser(menu.ChooserConfig{
 		Place: n.place(), Items: items, Default: d.System, Timeout: timeout, Notices: n.notices(cat),
 	})
+	defer n.fetchAhead(ctx, cat)()
 	chosen, err := ask(ctx, n, m, nil)
 	if err != nil {
 		return decision.Decision{}, fmt.Errorf("the chooser: %w", err)

@@ -41,7 +41,7 @@ func newShipper(r *report.Reporter, log func(format string, args ...any)) *ship.
 
 // Flush sends the last lines of the log: after a jump into another kernel, or the end of the program, nothing is sent.
 func (n *Node) Flush(ctx context.Context) {
-	if n.Shipper == nil {
+	if n.Shipper == nil || n.session.away.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushTime)

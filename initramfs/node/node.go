@@ -106,11 +106,11 @@ func (n *Node) Network(ctx context.Context) error { return n.link.connect(ctx, n
 
 // Catalog reads and verifies the catalog, and applies what the kernel command line overrides.
 func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
-	ctx, cancel := context.WithTimeout(ctx, catalogDeadline)
+	limited, cancel := context.WithTimeout(ctx, catalogDeadline)
 	defer cancel()
-	signed, err := n.session.client().Catalog(ctx)
+	signed, err := n.session.client().Catalog(limited)
 	if err != nil {
-		return nil, err
+		return n.withoutSeeder(ctx, err)
 	}
 	cat := signed.Catalog
 	n.session.catalog, n.session.signed = n.override(cat), signed

@@ -71,9 +71,9 @@ func (n *Node) fetch(ctx context.Context, sys catalog.System) error {
 	if err != nil {
 		return err
 	}
-	torrent, err := n.session.client().Torrent(ctx, sys.InfoHash)
+	torrent, err := n.download.torrent(ctx, sys)
 	if err != nil {
-		return stale(err)
+		return err
 	}
 	n.download.account(swarm.Stats{})
 	n.Report.Set(func(r *wire.Report) { r.System, r.InfoHash = sys.Name, sys.InfoHash.String() })

@@ -92,6 +92,9 @@ func TestFromSeeder(t *testing.T) {
 type seeder struct {
 	system catalog.System
 	url    string
+	// server is its HTTP side, torrent what that serves.
+	server  *httptest.Server
+	torrent []byte
 }
 
 func newSeeder(t *testing.T) *seeder {
@@ -134,7 +137,7 @@ func newSeeder(t *testing.T) *seeder {
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return &seeder{sys, server.URL}
+	return &seeder{sys, server.URL, server, torrent}
 }
 
 // A system is fetched from the swarm, given away until somebody presses a key, and all of it is reported.

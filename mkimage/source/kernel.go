@@ -39,7 +39,7 @@ func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Kernel{Files: files, Firmware: hostFirmware, From: j.Options.Kernel}, nil
+		return &Kernel{Files: files, Firmware: j.Firmware, From: j.Options.Kernel}, nil
 	case j.Modules != "":
 		return nil, fmt.Errorf("--kernel %s brings its own modules; leave --modules out", DistributionKernel)
 	}
@@ -49,11 +49,8 @@ func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Kernel{Files: files, Firmware: hostFirmware, From: files.Package}, nil
+	return &Kernel{Files: files, Firmware: j.Firmware, From: files.Package}, nil
 }
-
-// hostFirmware is where this machine's firmware is.
-const hostFirmware = "/lib/firmware"
 
 // AddKernel gives a system of the method root a kernel: it copies that into the system's folder, packs its modules beside it, and
 // sets Root.Kernel and Root.Modules.
