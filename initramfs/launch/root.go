@@ -84,7 +84,7 @@ func writable(r catalog.Root, total, free int64) int64 {
 
 // Load implements [Method].
 func (m *rootMethod) Load(ctx context.Context, job Job) error {
-	if err := m.unload(); err != nil {
+	if err := m.Unload(); err != nil {
 		return err
 	}
 	r := *job.System.Launch.Root
@@ -103,7 +103,8 @@ func (m *rootMethod) Load(ctx context.Context, job Job) error {
 	return err
 }
 
-func (m *rootMethod) unload() error {
+// Unload unmounts what Load mounted.
+func (m *rootMethod) Unload() error {
 	if m.prepared == nil {
 		return nil
 	}
@@ -118,7 +119,7 @@ func (m *rootMethod) Start(_ context.Context, job Job) (Guest, error) {
 		return nil, fmt.Errorf("start %s: it is not mounted; load it first", job.System.Name)
 	}
 	if err := m.prepared.Commit(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", job.System.Name, err), m.unload())
+		return nil, errors.Join(fmt.Errorf("start %s: %w", job.System.Name, err), m.Unload())
 	}
 	return nil, ErrSwitch
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -39,6 +40,7 @@ func (s *System) config() ([]byte, error) {
 	default:
 		return nil, errors.New("nothing is known of how to start it")
 	}
+	c.Keys = slices.DeleteFunc(c.Keys, func(k systemfile.Key) bool { return k.Name == "" })
 	return systemfile.Config(c)
 }
 

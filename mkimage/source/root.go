@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
@@ -72,7 +73,7 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 	case given != nil:
 		return given, nil
 	case len(found.Kernels) > 0:
-		k := found.Kernels[0]
+		k := newest(found.Kernels)
 		vmlinuz, modules, err := root.Extract(ctx, k, dir)
 		if err != nil {
 			return nil, err
@@ -100,6 +101,24 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 	}
 	return nil, nil
 }
+
+// newest is the first of some kernels, which are sorted, unless the same version is there for more than some kinds of machines.
+func newest(kernels []tree.Kernel) tree.Kernel {
+	for _, k := range kernels {
+		if sameVersion(k.Release, kernels[0].Release) && !special.MatchString(k.Release) {
+			return k
+		}
+	}
+	return kernels[0]
+}
+
+// special marks kernels that are made for a few kinds of machines, or to look for faults.
+var special = regexp.MustCompile(`[-+.](cloud|rt|debug|kvm|azure|aws|gcp|oracle|virt|virtual)(-|$)`)
+
+// digits are what a release begins with: version, patch level and the distribution's number.
+var digits = regexp.MustCompile(`^[0-9.-]*`)
+
+func sameVersion(a, b string) bool { return digits.FindString(a) == digits.FindString(b) }
 
 // kernelOf is a kernel and its modules as files of this machine.
 func (j *Job) kernelOf(vmlinuz, modules, from string) (*Kernel, error) {
