@@ -22,7 +22,7 @@ func TestCheckRoot(t *testing.T) {
 	}
 	for name, body := range map[string][]byte{
 		"root.squashfs": roottest.Squashfs("zstd"), "vmlinuz": roottest.Kernel("6.1.0-1"),
-		"modules.img": roottest.Modules(t, "6.1.0-1", "loop", "overlay", "squashfs"),
+		"modules.img":   roottest.Modules(t, "6.1.0-1", "loop", "overlay", "squashfs"),
 		site.SystemFile: []byte("dispname: Desktop\nmethod: root\nroot: root.squashfs\nkernel: vmlinuz\nmodules: modules.img\nwritable_limit: 1 GiB\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), body, 0o644); err != nil {
