@@ -78,7 +78,7 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 		if err != nil {
 			return nil, err
 		}
-		return j.kernelOf(vmlinuz, modules, k.File+" in the root")
+		return j.kernelOf(vmlinuz, modules, k.File+" in the root", k.Modules+" in the root")
 	}
 	for _, o := range outside {
 		release, err := kernel.Release(o.Path)
@@ -94,7 +94,7 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 		if err != nil {
 			return nil, err
 		}
-		return j.kernelOf(o.Path, modules, o.From)
+		return j.kernelOf(o.Path, modules, o.From, found.ModulesOnly[at].Modules+" in the root")
 	}
 	for _, n := range found.Notes {
 		j.Log.Warn(n)
@@ -121,10 +121,10 @@ var digits = regexp.MustCompile(`^[0-9.-]*`)
 func sameVersion(a, b string) bool { return digits.FindString(a) == digits.FindString(b) }
 
 // kernelOf is a kernel and its modules as files of this machine.
-func (j *Job) kernelOf(vmlinuz, modules, from string) (*Kernel, error) {
+func (j *Job) kernelOf(vmlinuz, modules, from, modulesFrom string) (*Kernel, error) {
 	files, err := kernel.Local(vmlinuz, modules)
 	if err != nil {
 		return nil, err
 	}
-	return &Kernel{Files: files, Firmware: j.Firmware, From: from}, nil
+	return &Kernel{Files: files, Firmware: j.Firmware, From: from, ModulesFrom: modulesFrom}, nil
 }

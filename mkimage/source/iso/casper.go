@@ -34,8 +34,8 @@ func (i *image) casper(ctx context.Context, all []entry) (*layout, error) {
 	}
 	l := &layout{
 		name: "Ubuntu", entries: entries, kernels: []string{dir + "/vmlinuz*"}, needs: []string{"boot=casper"},
-		why: "Of the ISO's command line, what is not for the ISO's own initramfs. That initramfs also makes the user of the live system; without it, " +
-			"make one in a layer of your own, or say which in the image.",
+		why: "Of the ISO's command line, what is not for the ISO's own initramfs. That would also make the live system's user and log it in, which nothing " +
+			"does here: log in as a user that the images have, or put a layer with yours above them, last in root.",
 	}
 	top, err := i.casperTop(ctx, entries, dir, found)
 	if err != nil {

@@ -93,8 +93,9 @@ func (t *Tree) Pack(ctx context.Context, image string, done func(int64)) (err er
 		}
 	}()
 	cmd := exec.CommandContext(ctx, "mksquashfs", append([]string{"-", image}, t.arguments()...)...)
-	// SOURCE_DATE_EPOCH would contradict -mkfs-time. mksquashfs keeps no file elsewhere.
-	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH")}
+	// Of a tar stream mksquashfs 4.5 gives the root folder the time of day, whatever -root-time says; SOURCE_DATE_EPOCH is the latest that
+	// any file may have, and the image's own. mksquashfs keeps no file elsewhere.
+	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH"), "SOURCE_DATE_EPOCH=" + strconv.FormatInt(t.latest(), 10)}
 	var messages bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &messages, &messages
 	in, err := cmd.StdinPipe()
@@ -128,10 +129,18 @@ func (t *Tree) arguments() []string {
 	root := t.root.node
 	return []string{
 		"-tar", "-quiet", "-no-progress", "-exit-on-error", "-noappend", "-no-recovery",
-		"-comp", compression, "-Xcompression-level", strconv.Itoa(level), "-b", strconv.Itoa(blockSize), "-mkfs-time", "0",
+		"-comp", compression, "-Xcompression-level", strconv.Itoa(level), "-b", strconv.Itoa(blockSize),
 		"-root-mode", strconv.FormatUint(uint64(linuxMode(root.Mode)), 8), "-root-uid", strconv.Itoa(root.UID), "-root-gid", strconv.Itoa(root.GID),
-		"-root-time", strconv.FormatInt(root.Modified.Unix(), 10),
 	}
+}
+
+// latest is when the last change of any file was, in seconds since 1970.
+func (t *Tree) latest() (seconds int64) {
+	_ = t.each(func(_ string, n *Node) error { // which has no errors of its own
+		seconds = max(seconds, n.Modified.Unix())
+		return nil
+	})
+	return seconds
 }
 
 // packError is a failure of mksquashfs. A full disk is found by errors.Is.
