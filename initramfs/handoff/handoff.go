@@ -8,6 +8,7 @@ package handoff
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -128,7 +129,7 @@ func open(in reader, key minisign.PublicKey) (*Received, error) {
 	if in.err != nil {
 		return nil, in.err
 	}
-	r.HostKey = in.read(hostKeyFile, maxState) // the node makes a new one where there is none
+	r.HostKey = in.read(hostKeyFile, maxState) // where there is none, the node makes a new one
 	if err := json.Unmarshal(state, &r.State); err != nil {
 		return nil, fmt.Errorf("%s: %w", stateFile, err)
 	}
@@ -162,6 +163,9 @@ func (r *reader) read(name string, limit int64) []byte {
 		return nil
 	}
 	f, err := r.root.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%s is missing", name) // which is not the same as that nothing was handed on
+	}
 	if err != nil {
 		r.err = err
 		return nil

@@ -22,6 +22,8 @@ type link struct {
 	report *report.Reporter
 	// renewed is called after each renewal, from another goroutine.
 	renewed func()
+	// down is network.Down but in tests.
+	down func() error
 
 	// leased is read by the goroutines that report and that renew the lease as well.
 	leased atomic.Pointer[leased]
@@ -41,7 +43,7 @@ type leased struct {
 }
 
 func newLink(log func(format string, args ...any), r *report.Reporter, renewed func()) *link {
-	return &link{log: log, report: r, renewed: renewed, stopKeeping: func() {}, deadEnds: map[string]bool{}}
+	return &link{log: log, report: r, renewed: renewed, down: network.Down, stopKeeping: func() {}, deadEnds: map[string]bool{}}
 }
 
 // connect brings up the network and keeps the lease. Where the present one still holds it does nothing, unless no seeder was found
@@ -113,7 +115,7 @@ func (l *link) leaseAge() (network.Lease, time.Duration) {
 func (l *link) leave() error {
 	l.stopKeeping()
 	l.stopKeeping = func() {}
-	return network.Down()
+	return l.down()
 }
 
 func (l *link) setLease(lease network.Lease) {

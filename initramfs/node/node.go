@@ -75,12 +75,12 @@ type Node struct {
 	// askDHCP is network.Seeders but in tests.
 	askDHCP func(context.Context, network.Lease) ([]string, error)
 	saving  sync.Mutex
-	// kernel starts a system's kernel, once one is loaded. The others are launch.NewBootKernel, hardware.Mounts and hardware.CheckNIC
-	// but in tests.
+	// kernel starts a system's kernel, once one is loaded. The others are launch.NewBootKernel, hardware.Mounts and checkNIC but
+	// in tests.
 	kernel    launch.Method
 	newKernel func(composed int64) launch.Method
 	mounts    func(fs string) bool
-	checkNIC  func(x *modarchive.Index, name string) error
+	checkNIC  func(x *modarchive.Index, mac string) error
 	// stopShipping ends what ship began.
 	stopShipping func()
 }
@@ -94,7 +94,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Config: cfg, session: session, askDHCP: network.Seeders, stopShipping: func() {}, mounts: hardware.Mounts, checkNIC: hardware.CheckNIC}
+	n := &Node{Config: cfg, session: session, askDHCP: network.Seeders, stopShipping: func() {}, mounts: hardware.Mounts, checkNIC: checkNIC}
 	n.newKernel = func(composed int64) launch.Method { return launch.NewBootKernel(composed) }
 	n.link = newLink(cfg.Log, cfg.Report, n.saveOrSay)
 	n.download = newDownload(cfg, n.link, session)

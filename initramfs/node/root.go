@@ -152,13 +152,17 @@ func (n *Node) checkCard(sys catalog.System, part catalog.Runtime) error {
 	if err != nil {
 		return fmt.Errorf("the kernel modules of %s: %w", sys.Name, err)
 	}
-	mac := n.link.lease().MAC.String()
+	return n.checkNIC(index, n.link.lease().MAC.String())
+}
+
+// checkNIC finds out whether a kernel drives the network card with a MAC address. The interface in use may be a VLAN's.
+func checkNIC(index *modarchive.Index, mac string) error {
 	for _, nic := range hardware.NICs() {
-		if nic.MAC == mac { // the interface may be a VLAN's
-			return n.checkNIC(index, nic.Name)
+		if nic.MAC == mac {
+			return hardware.CheckNIC(index, nic.Name)
 		}
 	}
-	return nil // it is gone, which the next step finds out
+	return fmt.Errorf("the network card %s is gone", mac)
 }
 
 // kernelCmdline is the command line of a system's own kernel.

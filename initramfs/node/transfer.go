@@ -40,7 +40,7 @@ func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
 	if err != nil {
 		return err
 	}
-	if err := n.download.forget(wanted...); err != nil {
+	if err := n.download.forget(append(wanted, sys)...); err != nil {
 		return err
 	}
 	if err := n.preflight(ctx, sys); err != nil {
