@@ -24,6 +24,8 @@ type Options struct {
 	// Kernel is for a root file system that has none: DistributionKernel, or a file whose modules are in the folder Modules,
 	// …/lib/modules/RELEASE. Empty: none.
 	Kernel, Modules string
+	// Firmware is the folder such as /lib/firmware in which the firmware is that drivers of network cards ask for.
+	Firmware string
 	// Entries are numbers of boot entries, from 1, for sources that have such; empty: the default one.
 	Entries []int
 	// Cache is where kernels are kept that were downloaded.
