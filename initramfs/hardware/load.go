@@ -27,7 +27,7 @@ func Load(ctx context.Context, log Log) error {
 		log("hardware: %v; devices are looked for every second instead", err)
 		events = poll(ctx)
 	}
-	l.settle(always...)
+	l.settle(l.present(always)...)
 	go l.watch(ctx, events)
 	return ctx.Err()
 }

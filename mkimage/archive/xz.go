@@ -73,11 +73,8 @@ func (x XZ) Compress(ctx context.Context, b []byte) ([]byte, error) {
 	if x.Level == MaxLevel {
 		preset += "e"
 	}
-	options := fmt.Sprintf("--lzma2=preset=%s,dict=%d", preset, dictionary(len(b)))
-	if x.X86 {
-		options += ",lc=4" // of eight variants tried the smallest, by a quarter of a percent
-	}
-	args = append(args, options)
+	// Of some ten variants tried lc=4 makes both the commands and the modules smallest, by a quarter of a percent.
+	args = append(args, fmt.Sprintf("--lzma2=preset=%s,dict=%d,lc=4", preset, dictionary(len(b))))
 
 	return filter(ctx, b, x.tool, args...)
 }
