@@ -101,12 +101,7 @@ func (a *ahead) fetchOne(ctx context.Context, from *client.Client, sys catalog.S
 		p, err := papersFrom(ctx, from, sys)
 		switch {
 		case err == nil:
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			if a.got == nil {
-				a.got = map[catalog.InfoHash]papers{}
-			}
-			a.got[sys.InfoHash] = p
+			a.keep(sys, p)
 			return true
 		case ctx.Err() != nil:
 			return false
@@ -115,6 +110,15 @@ func (a *ahead) fetchOne(ctx context.Context, from *client.Client, sys catalog.S
 		}
 	}
 	return false
+}
+
+func (a *ahead) keep(sys catalog.System, p papers) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.got == nil {
+		a.got = map[catalog.InfoHash]papers{}
+	}
+	a.got[sys.InfoHash] = p
 }
 
 // papersFrom are verified by the catalog's entry.

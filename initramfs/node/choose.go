@@ -70,6 +70,8 @@ func (n *Node) items(cat *catalog.Catalog) []menu.Item {
 			item.Unavailable = err.Error()
 		} else if s.Arch != n.Facts.Arch {
 			item.Unavailable = fmt.Sprintf("it is for %s machines, this one is %s", s.Arch, n.Facts.Arch)
+		} else if _, err := n.otherKernel(s); err != nil {
+			item.Unavailable = err.Error()
 		}
 		items = append(items, item)
 	}

@@ -37,6 +37,8 @@ type download struct {
 	engine *swarm.Engine
 	// claimed is the folder of systems, while it is this program's.
 	claimed *os.File
+	// took is how long the last fetch took.
+	took time.Duration
 	// lists are of what is fetched.
 	lists map[catalog.InfoHash]catalog.FileList
 	// ahead has what the seeder was asked for before it was needed.

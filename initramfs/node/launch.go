@@ -18,7 +18,17 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decisio
 	if err != nil {
 		return decision.Decision{}, err
 	}
+	other, err := n.otherKernel(sys)
+	if err != nil {
+		return decision.Decision{}, err
+	}
 	n.Log("loading %s", sys.Title)
+	switch {
+	case other:
+		return decision.Decision{}, n.bootKernel(ctx, sys)
+	case sys.Launch.Method == catalog.MethodRoot:
+		return n.switchTo(ctx, method, sys)
+	}
 	if !method.Leaves() {
 		return n.host(ctx, method, sys)
 	}

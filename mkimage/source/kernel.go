@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,8 +24,8 @@ type Kernel struct {
 	kernel.Files
 	// Firmware is a folder such as …/lib/firmware in which the firmware is that its drivers ask for; empty: none.
 	Firmware string
-	// From says where it comes from, for the table.
-	From string
+	// From says where it comes from, for the table, and ModulesFrom where its modules do; empty: from there too.
+	From, ModulesFrom string
 }
 
 // GivenKernel is the kernel that the person asked for with --kernel; nil: none.
@@ -99,6 +100,6 @@ func (j *Job) packModules(ctx context.Context, s *System, k *Kernel) error {
 	if err := os.WriteFile(s.Path(ModulesFile), b, 0o644); err != nil {
 		return err
 	}
-	s.Made(ModulesFile, fmt.Sprintf("%s of %s, %s", text.Count(len(set.Modules), "module"), k.Version, k.From))
+	s.Made(ModulesFile, fmt.Sprintf("%s of %s, %s", text.Count(len(set.Modules), "module"), k.Version, cmp.Or(k.ModulesFrom, k.From)))
 	return nil
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
@@ -46,6 +48,7 @@ func (j *Job) FinishRoot(ctx context.Context, s *System, outside ...OutsideKerne
 	if found.Init != usualInit {
 		s.Root.Init = found.Init
 	}
+	s.withoutMounts(found.Mounts)
 	given, err := j.GivenKernel(ctx)
 	if err != nil {
 		return err
@@ -63,6 +66,15 @@ func (j *Job) FinishRoot(ctx context.Context, s *System, outside ...OutsideKerne
 	return nil
 }
 
+// withoutMounts keeps systemd from waiting for the disks of the machine that a root file system is from (systemd-fstab-generator(8)).
+func (s *System) withoutMounts(mounts []string) {
+	if len(mounts) == 0 || strings.Contains(s.Root.Cmdline, "fstab=") {
+		return
+	}
+	s.Root.Cmdline = strings.TrimSpace(s.Root.Cmdline + " fstab=no")
+	s.Comments["cmdline"] = strings.TrimSpace(s.Comments["cmdline"] + "\nfstab=no has systemd leave out /etc/fstab, which names disks that nodes don't have: " + strings.Join(mounts, ", ") + ".")
+}
+
 // usualInit is what init: is where config.yaml doesn't say it.
 const usualInit = "/sbin/init"
 
@@ -72,12 +84,12 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 	case given != nil:
 		return given, nil
 	case len(found.Kernels) > 0:
-		k := found.Kernels[0]
+		k := newest(found.Kernels)
 		vmlinuz, modules, err := root.Extract(ctx, k, dir)
 		if err != nil {
 			return nil, err
 		}
-		return j.kernelOf(vmlinuz, modules, k.File+" in the root")
+		return j.kernelOf(vmlinuz, modules, k.File+" in the root", k.Modules+" in the root")
 	}
 	for _, o := range outside {
 		release, err := kernel.Release(o.Path)
@@ -93,7 +105,7 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 		if err != nil {
 			return nil, err
 		}
-		return j.kernelOf(o.Path, modules, o.From)
+		return j.kernelOf(o.Path, modules, o.From, found.ModulesOnly[at].Modules+" in the root")
 	}
 	for _, n := range found.Notes {
 		j.Log.Warn(n)
@@ -101,11 +113,29 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 	return nil, nil
 }
 
+// newest is the first of some kernels, which are sorted, unless the same version is there for more than some kinds of machines.
+func newest(kernels []tree.Kernel) tree.Kernel {
+	for _, k := range kernels {
+		if sameVersion(k.Release, kernels[0].Release) && !special.MatchString(k.Release) {
+			return k
+		}
+	}
+	return kernels[0]
+}
+
+// special marks kernels that are made for a few kinds of machines, or to look for faults.
+var special = regexp.MustCompile(`[-+.](cloud|rt|debug|kvm|azure|aws|gcp|oracle|virt|virtual)(-|$)`)
+
+// digits are what a release begins with: version, patch level and the distribution's number.
+var digits = regexp.MustCompile(`^[0-9.-]*`)
+
+func sameVersion(a, b string) bool { return digits.FindString(a) == digits.FindString(b) }
+
 // kernelOf is a kernel and its modules as files of this machine.
-func (j *Job) kernelOf(vmlinuz, modules, from string) (*Kernel, error) {
+func (j *Job) kernelOf(vmlinuz, modules, from, modulesFrom string) (*Kernel, error) {
 	files, err := kernel.Local(vmlinuz, modules)
 	if err != nil {
 		return nil, err
 	}
-	return &Kernel{Files: files, Firmware: j.Firmware, From: from}, nil
+	return &Kernel{Files: files, Firmware: j.Firmware, From: from, ModulesFrom: modulesFrom}, nil
 }

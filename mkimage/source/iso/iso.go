@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/text"
@@ -46,12 +47,16 @@ func open(s *source.Source) (*image, error) {
 
 func (i *image) close() { i.file.Close() }
 
+// date is when an image was built, behind its name.
+var date = regexp.MustCompile(`\s+\d{4}-\d\d-\d\dT\S+$`)
+
 // title is what the image calls itself.
 func (i *image) title() string {
 	for _, name := range []string{".disk/info", ".disk/casper-uuid-info"} {
 		if b, err := i.small(name); err == nil {
 			line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
-			line, _, _ = strings.Cut(line, " - ") // what follows is how it was built, or its date
+			line, _, _ = strings.Cut(line, " - ") // what follows is how it was built
+			line = date.ReplaceAllString(line, "")
 			if line != "" {
 				return strings.NewReplacer(`"`, "", "_", " ").Replace(line)
 			}
