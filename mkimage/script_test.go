@@ -26,6 +26,16 @@ func TestMain(m *testing.M) {
 			}
 			os.Exit(0)
 		},
+		// A disk image with a boot sector.
+		"make-disk": func() {
+			sector := make([]byte, 512)
+			sector[510], sector[511] = 0x55, 0xaa
+			if err := os.WriteFile(os.Args[1], sector, 0o644); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		},
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
@@ -25,6 +27,7 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return err
 	}
+	showMemory(s, term)
 	room := s.CheckRoom(c.Dir)
 	for _, p := range room {
 		fmt.Fprintln(term.Err, p)
@@ -46,6 +49,24 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 	}
 	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, text.Count(len(s.Systems), "system"))
 	return err
+}
+
+// showMemory says of each root file system what memory machines need for it: of others that depends on the machine.
+func showMemory(s *site.Site, term terminal) {
+	for _, sys := range s.Systems {
+		root := sys.Launch.Root
+		if root == nil {
+			continue
+		}
+		var images int64
+		for _, name := range sys.Files {
+			if info, err := os.Stat(filepath.Join(sys.Dir, filepath.FromSlash(name))); err == nil {
+				images += info.Size()
+			}
+		}
+		fmt.Fprintf(term.Out, "%s: nodes need %s of memory for it beside what they use themselves; %s of that for its images\n",
+			sys.Name, text.Size(root.Memory(images)), text.Size(images))
+	}
 }
 
 // showStatus prints what the running seeder says of systems that are not published, and returns the number of its problems that can't be

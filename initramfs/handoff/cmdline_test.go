@@ -26,6 +26,13 @@ func TestCmdline(t *testing.T) {
 	if got, err := Cmdline("", w); err != nil || !strings.HasPrefix(got, `bt.system="Debian 12" `) || !strings.Contains(got, " bt.debug ") {
 		t.Errorf("%s, %v", got, err)
 	}
+	long := Words{System: strings.Repeat("n", 64), Seeder: "http://255.255.255.255:65535", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 0xa}, Debug: true}
+	for range 10 {
+		long.Consoles = append(long.Consoles, "ttyS0,115200n8")
+	}
+	if got, err := Cmdline(strings.Repeat("x", catalog.MaxRootCmdline), long); err != nil {
+		t.Errorf("a line as long as a site may have: %s, %v", got, err)
+	}
 	if _, err := Cmdline(strings.Repeat("x", catalog.MaxCmdline-100), w); err == nil || !strings.Contains(err.Error(), "shorten cmdline:") {
 		t.Errorf("a line that is too long: %v", err)
 	}

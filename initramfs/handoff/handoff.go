@@ -8,6 +8,7 @@ package handoff
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -97,10 +98,11 @@ type Received struct {
 	Catalog *catalog.Catalog
 	// Document and Signature are those of the catalog.
 	Document, Signature []byte
-	// System is the one of State.System, List its encoded FileList, Torrent its metainfo file.
-	System        catalog.System
-	List, Torrent []byte
-	HostKey       []byte
+	// System is the one of State.System, Files its files, Torrent its metainfo file.
+	System  catalog.System
+	Files   catalog.FileList
+	Torrent []byte
+	HostKey []byte
 }
 
 // Open reads the folder and verifies what is in it with the site's public key. Where there is no folder, the error is an
@@ -122,19 +124,20 @@ func open(in reader, key minisign.PublicKey) (*Received, error) {
 	var r Received
 	state := in.read(stateFile, maxState)
 	r.Document, r.Signature = in.read(catalogFile, catalog.MaxDocument), in.read(signatureFile, catalog.MaxSignature)
-	r.List, r.Torrent = in.read(listFile, catalog.MaxFileList), in.read(torrentFile, catalog.MaxTorrent)
+	list := in.read(listFile, catalog.MaxFileList)
+	r.Torrent = in.read(torrentFile, catalog.MaxTorrent)
 	if in.err != nil {
 		return nil, in.err
 	}
-	r.HostKey = in.read(hostKeyFile, maxState) // the node makes a new one where there is none
+	r.HostKey = in.read(hostKeyFile, maxState) // where there is none, the node makes a new one
 	if err := json.Unmarshal(state, &r.State); err != nil {
 		return nil, fmt.Errorf("%s: %w", stateFile, err)
 	}
-	return &r, r.verify(key)
+	return &r, r.verify(key, list)
 }
 
 // verify sets what the catalog says.
-func (r *Received) verify(key minisign.PublicKey) (err error) {
+func (r *Received) verify(key minisign.PublicKey, list []byte) (err error) {
 	if r.Catalog, err = catalog.Open(key, r.Document, r.Signature); err != nil {
 		return err
 	}
@@ -142,11 +145,10 @@ func (r *Received) verify(key minisign.PublicKey) (err error) {
 	if r.System, listed = r.Catalog.System(r.State.System); !listed {
 		return fmt.Errorf("the catalog has no system %q", r.State.System)
 	}
-	files, err := r.System.OpenFiles(r.List)
-	if err != nil {
+	if r.Files, err = r.System.OpenFiles(list); err != nil {
 		return err
 	}
-	return swarm.CheckMetainfo(r.Torrent, r.System, files)
+	return swarm.CheckMetainfo(r.Torrent, r.System, r.Files)
 }
 
 // reader reads files until one can't be.
@@ -161,6 +163,9 @@ func (r *reader) read(name string, limit int64) []byte {
 		return nil
 	}
 	f, err := r.root.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%s is missing", name) // which is not the same as that nothing was handed on
+	}
 	if err != nil {
 		r.err = err
 		return nil

@@ -14,16 +14,6 @@ import (
 // ErrSwitch is returned by Start of a system that process 1 has to go on with: the program has to end with boot.ExitSwitch.
 var ErrSwitch = errors.New("the system is ready, and process 1 has to become its init")
 
-// What a system of the method root takes beside its images, in bytes.
-const (
-	// RootSystem is what a running system needs for its programs and for the kernel's structures.
-	RootSystem = 160 << 20
-	// RootStay is what the process that stays needs at most (package stay).
-	RootStay = 40 << 20
-	// RootWritable is the least that a system without a limit of its own must have to write into: a system's journal, caches and state.
-	RootWritable = 64 << 20
-)
-
 // rootMethod mounts the system's images and lets its init become process 1.
 type rootMethod struct {
 	prepare  func(context.Context, root.Config) (*root.Prepared, error)
@@ -62,13 +52,13 @@ func (m *rootMethod) total() int64 {
 
 // rootParts is the sum of what a system takes beside its images. A limit for what is written counts whole.
 func rootParts(r catalog.Root, total int64) []Part {
-	parts := []Part{{"the running system", RootSystem}, {"giving it away", RootStay}}
+	parts := []Part{{"the running system", catalog.RootSystem}, {"giving it away", catalog.RootStay}}
 	if r.Writable == catalog.WritableNone {
 		return parts
 	}
 	limit := r.WritableLimit.Of(total)
 	if limit == 0 {
-		limit = RootWritable
+		limit = catalog.RootWritable
 	}
 	return append([]Part{{"what it writes", limit}}, parts...)
 }
@@ -79,12 +69,12 @@ func writable(r catalog.Root, total, free int64) int64 {
 	if limit := r.WritableLimit.Of(total); limit > 0 {
 		return limit
 	}
-	return max(RootWritable, min(free-RootSystem-RootStay, total/2))
+	return max(catalog.RootWritable, min(free-catalog.RootSystem-catalog.RootStay, total/2))
 }
 
 // Load implements [Method].
 func (m *rootMethod) Load(ctx context.Context, job Job) error {
-	if err := m.unload(); err != nil {
+	if err := m.Unload(); err != nil {
 		return err
 	}
 	r := *job.System.Launch.Root
@@ -103,7 +93,8 @@ func (m *rootMethod) Load(ctx context.Context, job Job) error {
 	return err
 }
 
-func (m *rootMethod) unload() error {
+// Unload unmounts what Load mounted.
+func (m *rootMethod) Unload() error {
 	if m.prepared == nil {
 		return nil
 	}
@@ -118,7 +109,7 @@ func (m *rootMethod) Start(_ context.Context, job Job) (Guest, error) {
 		return nil, fmt.Errorf("start %s: it is not mounted; load it first", job.System.Name)
 	}
 	if err := m.prepared.Commit(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", job.System.Name, err), m.unload())
+		return nil, errors.Join(fmt.Errorf("start %s: %w", job.System.Name, err), m.Unload())
 	}
 	return nil, ErrSwitch
 }

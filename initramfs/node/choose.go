@@ -32,6 +32,7 @@ func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (dec
 	m := menu.NewChooser(menu.ChooserConfig{
 		Place: n.place(), Items: items, Default: d.System, Timeout: timeout, Notices: n.notices(cat),
 	})
+	defer n.fetchAhead(ctx, cat)()
 	chosen, err := ask(ctx, n, m, nil)
 	if err != nil {
 		return decision.Decision{}, fmt.Errorf("the chooser: %w", err)
@@ -69,6 +70,8 @@ func (n *Node) items(cat *catalog.Catalog) []menu.Item {
 			item.Unavailable = err.Error()
 		} else if s.Arch != n.Facts.Arch {
 			item.Unavailable = fmt.Sprintf("it is for %s machines, this one is %s", s.Arch, n.Facts.Arch)
+		} else if _, err := n.otherKernel(s); err != nil {
+			item.Unavailable = err.Error()
 		}
 		items = append(items, item)
 	}

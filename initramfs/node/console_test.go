@@ -142,11 +142,13 @@ func newNode(t *testing.T, base string) (*Node, *person) {
 		Facts:   hardware.Facts{Arch: "amd64", UUID: "4c4c4544-0042-3010-8058-b9c04f333832", MemoryMiB: 997},
 		Report:  report.New(time.Now),
 		Systems: filepath.Join(dir, "systems"), State: filepath.Join(dir, "run", "state.json"),
+		RootDir: filepath.Join(dir, "root"), PlanFile: filepath.Join(dir, "run", "stay.json"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	n.session.catalog = &catalog.Catalog{}
+	n.link.down = func() error { t.Error("the network was taken down"); return nil }
 	if base != "" {
 		n.session.found.Store(&client.Client{Base: base, Key: n.session.key})
 	}

@@ -20,6 +20,8 @@ import (
 const (
 	// seederTime is how long the choice between several seeders waits for a person, in seconds.
 	seederTime = 10
+	// sameDeadline is how long the seeder that the node had under another kernel may take to answer.
+	sameDeadline = 4 * time.Second
 	// nameDeadline is how long a seeder's name may take to be resolved. It was resolved just before, to ask it.
 	nameDeadline = 10 * time.Second
 )
@@ -27,6 +29,11 @@ const (
 // Discover finds the seeder.
 func (n *Node) Discover(ctx context.Context) error {
 	base, err := n.findSeeder(ctx)
+	if err != nil && n.handed != nil && ctx.Err() == nil {
+		n.Log("%v\nGoing on with what this node has.", err)
+		base, err = n.handed.Seeder, nil
+		n.session.away.Store(true)
+	}
 	if err != nil {
 		n.link.seederFound(false)
 		return err // which lists what was tried
@@ -41,15 +48,16 @@ func (n *Node) Discover(ctx context.Context) error {
 	if !n.session.reporting && !n.ByHand { // of this boot, boot reports
 		n.session.reporting = true
 		go n.Report.Run(ctx, poster{session: n.session})
-		if n.Shipper != nil {
-			go n.Shipper.Run(ctx, poster{session: n.session})
-		}
+		n.ship(ctx)
 	}
 	return n.save()
 }
 
 // findSeeder tries where people say that the seeder is, one after the other, and if none answers there, what DHCP tells.
 func (n *Node) findSeeder(ctx context.Context) (string, error) {
+	if n.handed.first(wire.Discover) {
+		return n.sameSeeder(ctx), nil
+	}
 	limited, cancel := context.WithTimeout(ctx, discoverDeadline)
 	defer cancel()
 	probe := func(ctx context.Context, base string) error {

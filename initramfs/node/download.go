@@ -37,8 +37,12 @@ type download struct {
 	engine *swarm.Engine
 	// claimed is the folder of systems, while it is this program's.
 	claimed *os.File
+	// took is how long the last fetch took.
+	took time.Duration
 	// lists are of what is fetched.
 	lists map[catalog.InfoHash]catalog.FileList
+	// ahead has what the seeder was asked for before it was needed.
+	ahead ahead
 	// stopAccounting ends what startAccounting began.
 	stopAccounting func()
 }
@@ -63,12 +67,21 @@ func (d *download) files(ctx context.Context, sys catalog.System) (catalog.FileL
 	if files, ok := d.lists[sys.InfoHash]; ok {
 		return files, nil
 	}
-	files, err := d.session.client().Files(ctx, sys)
+	files, err := served(ctx, d, sys, func(ctx context.Context) (catalog.FileList, error) {
+		return d.session.client().Files(ctx, sys)
+	}, func(p papers) catalog.FileList { return p.files })
 	if err != nil {
-		return nil, stale(err)
+		return nil, err
 	}
 	d.lists[sys.InfoHash] = files
 	return files, nil
+}
+
+// torrent is a system's metainfo file.
+func (d *download) torrent(ctx context.Context, sys catalog.System) ([]byte, error) {
+	return served(ctx, d, sys, func(ctx context.Context) ([]byte, error) {
+		return d.session.client().Torrent(ctx, sys.InfoHash)
+	}, func(p papers) []byte { return p.torrent })
 }
 
 // dir is the folder that holds the system's folder.
@@ -149,7 +162,7 @@ func (d *download) startEngine() error {
 	}
 	own := d.link.lease().Addr.Addr()
 	d.engine, err = swarm.New(swarm.Config{
-		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog,
+		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog, Local: true,
 		UploadLimit: d.session.catalog.Limits.Upload, DownloadLimit: d.session.catalog.Limits.Download,
 	})
 	if err != nil {

@@ -39,9 +39,26 @@ func newShipper(r *report.Reporter, log func(format string, args ...any)) *ship.
 	})
 }
 
+// ship sends the log to the seeder until ctx ends or stopShipping is called.
+func (n *Node) ship(ctx context.Context) {
+	if n.Shipper == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		n.Shipper.Run(ctx, poster{session: n.session})
+	}()
+	n.stopShipping = func() {
+		cancel()
+		<-ended
+	}
+}
+
 // Flush sends the last lines of the log: after a jump into another kernel, or the end of the program, nothing is sent.
 func (n *Node) Flush(ctx context.Context) {
-	if n.Shipper == nil {
+	if n.Shipper == nil || n.session.away.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushTime)

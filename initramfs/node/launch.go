@@ -18,7 +18,17 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decisio
 	if err != nil {
 		return decision.Decision{}, err
 	}
+	other, err := n.otherKernel(sys)
+	if err != nil {
+		return decision.Decision{}, err
+	}
 	n.Log("loading %s", sys.Title)
+	switch {
+	case other:
+		return decision.Decision{}, n.bootKernel(ctx, sys)
+	case sys.Launch.Method == catalog.MethodRoot:
+		return n.switchTo(ctx, method, sys)
+	}
 	if !method.Leaves() {
 		return n.host(ctx, method, sys)
 	}
@@ -39,9 +49,7 @@ func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.S
 		return err
 	}
 	n.Report.End(nil)
-	if err := n.Report.Post(ctx, poster{session: n.session}); err != nil {
-		n.Log("the seeder did not take the last report: %v", err)
-	}
+	n.lastReport(ctx)
 	n.Log("---- BootTorrent hands over to %s ----", sys.Title)
 	n.Flush(ctx)
 	n.Drain(ctx)
@@ -49,6 +57,16 @@ func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.S
 	defer n.quiet(true) // if it returns
 	_, err = method.Start(ctx, job)
 	return err
+}
+
+// lastReport posts the report before a hand-over, unless the seeder is away: nobody waits for it then.
+func (n *Node) lastReport(ctx context.Context) {
+	if n.session.away.Load() {
+		return
+	}
+	if err := n.Report.Post(ctx, poster{session: n.session}); err != nil {
+		n.Log("the seeder did not take the last report: %v", err)
+	}
 }
 
 // host runs a system beside this program until it ends, and returns what follows.

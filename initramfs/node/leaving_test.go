@@ -63,6 +63,31 @@ func TestLeaving(t *testing.T) {
 	}
 }
 
+// A boot part is given away for as long as somebody takes it, but never for long.
+func TestLeavingOfABootPart(t *testing.T) {
+	for name, c := range map[string]struct {
+		took   time.Duration
+		demand func(tenth int) demand
+		want   time.Duration
+	}{
+		"alone":                       {time.Second, func(int) demand { return demand{} }, 500 * time.Millisecond},
+		"a room, done at once":        {time.Second, func(i int) demand { return demand{Uploaded: int64(min(i, 14)), Leechers: max(0, 14-i)} }, 1800 * time.Millisecond},
+		"a room on slow links":        {time.Minute, func(i int) demand { return demand{Uploaded: int64(i), Leechers: 9} }, 10 * time.Second},
+		"one that comes much later":   {5 * time.Second, func(i int) demand { return demand{Uploaded: int64(i), Leechers: 1} }, 5 * time.Second},
+		"one that takes nothing here": {time.Minute, func(int) demand { return demand{Leechers: 1} }, 2 * time.Second},
+	} {
+		began := time.Unix(1e9, 0)
+		l := newPartLeaving(c.took, 1000, began)
+		now := began
+		for i := 0; !l.over(now, c.demand(i)); i++ {
+			now = now.Add(time.Second / 10)
+		}
+		if got := now.Sub(began); got != c.want {
+			t.Errorf("%s: it leaves after %s (%s), want %s", name, got, l.why, c.want)
+		}
+	}
+}
+
 func TestLeavingSaysWhatItWaitsFor(t *testing.T) {
 	began := time.Unix(1e9, 0)
 	for want, c := range map[string]struct {

@@ -22,17 +22,28 @@ type link struct {
 	report *report.Reporter
 	// renewed is called after each renewal, from another goroutine.
 	renewed func()
+	// down is network.Down but in tests.
+	down func() error
 
 	// leased is read by the goroutines that report and that renew the lease as well.
-	leased atomic.Pointer[network.Lease]
+	leased atomic.Pointer[leased]
+	// known is the lease that the node had under the kernel before, until it has one; age is how old that is.
+	known *network.Lease
+	age   func() time.Duration
 	// stopKeeping ends the lease's renewal.
 	stopKeeping func()
 	// deadEnds are the MAC addresses of the network cards by which no seeder was found.
 	deadEnds map[string]bool
 }
 
+// leased is a lease and when it was given.
+type leased struct {
+	network.Lease
+	since time.Time
+}
+
 func newLink(log func(format string, args ...any), r *report.Reporter, renewed func()) *link {
-	return &link{log: log, report: r, renewed: renewed, stopKeeping: func() {}, deadEnds: map[string]bool{}}
+	return &link{log: log, report: r, renewed: renewed, down: network.Down, stopKeeping: func() {}, deadEnds: map[string]bool{}}
 }
 
 // connect brings up the network and keeps the lease. Where the present one still holds it does nothing, unless no seeder was found
@@ -46,16 +57,25 @@ func (l *link) connect(ctx context.Context, cfg config.Network) error {
 	l.stopKeeping()
 	limited, cancel := context.WithTimeoutCause(ctx, networkDeadline, errors.New("gave up after two minutes"))
 	defer cancel()
-	lease, err := network.Up(limited, cfg, l.deadEnds, l.say)
+	lease, err := l.up(limited, cfg)
 	if err != nil {
 		return err
 	}
+	l.known = nil
 	if l.deadEnds[lease.MAC.String()] { // all others are, or have no answer: begin anew
 		clear(l.deadEnds)
 	}
 	l.setLease(lease)
 	l.stopKeeping = l.keep(ctx, lease)
 	return nil
+}
+
+// up gets a lease: the one that the node had, or any.
+func (l *link) up(ctx context.Context, cfg config.Network) (network.Lease, error) {
+	if l.known != nil {
+		return network.Resume(ctx, cfg, *l.known, l.age(), l.say)
+	}
+	return network.Up(ctx, cfg, l.deadEnds, l.say)
 }
 
 // keep renews a lease until ctx ends or the function that it returns is called.
@@ -79,14 +99,27 @@ func (l *link) say(line string) { l.log("%s", line) }
 
 // lease is what the node is on the network now; zero before it is there.
 func (l *link) lease() network.Lease {
-	if lease := l.leased.Load(); lease != nil {
-		return *lease
+	lease, _ := l.leaseAge()
+	return lease
+}
+
+// leaseAge is the lease, and for how long the node has had it.
+func (l *link) leaseAge() (network.Lease, time.Duration) {
+	if leased := l.leased.Load(); leased != nil {
+		return leased.Lease, time.Since(leased.since)
 	}
-	return network.Lease{}
+	return network.Lease{}, 0
+}
+
+// leave ends the renewal and takes the network down, as it is after power-on. The lease is not released.
+func (l *link) leave() error {
+	l.stopKeeping()
+	l.stopKeeping = func() {}
+	return l.down()
 }
 
 func (l *link) setLease(lease network.Lease) {
-	l.leased.Store(&lease)
+	l.leased.Store(&leased{lease, time.Now()})
 	l.report.Set(func(r *wire.Report) {
 		r.MAC, r.IP, r.Name = lease.MAC.String(), lease.Addr.Addr().String(), lease.Hostname
 	})

@@ -12,12 +12,15 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
+	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/initramfs/ship"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
+	"github.com/boottorrent/boottorrent/internal/modarchive"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
@@ -47,6 +50,11 @@ type Config struct {
 	Port uint16
 	// State is the file in which the network and the seeder are written down, for the commands that take single steps.
 	State string
+	// Handoff is what this node was handed on by itself under another kernel; nil: nothing.
+	Handoff *handoff.Received
+	// RootDir is the root folder of the running program, which goes into the initramfs of a system's kernel, and PlanFile the plan of
+	// the process that stays when a system is mounted.
+	RootDir, PlanFile string
 	// ByHand says that this is a single step in a shell, and not a boot.
 	ByHand bool
 }
@@ -58,6 +66,8 @@ type Node struct {
 	link     *link
 	session  *session
 	download *download
+	// handed is nil under the kernel that the node was booted with.
+	handed *handed
 
 	// console is the one somebody last chose on.
 	console    string
@@ -65,6 +75,14 @@ type Node struct {
 	// askDHCP is network.Seeders but in tests.
 	askDHCP func(context.Context, network.Lease) ([]string, error)
 	saving  sync.Mutex
+	// kernel starts a system's kernel, once one is loaded. The others are launch.NewBootKernel, hardware.Mounts and checkNIC but
+	// in tests.
+	kernel    launch.Method
+	newKernel func(composed int64) launch.Method
+	mounts    func(fs string) bool
+	checkNIC  func(x *modarchive.Index, mac string) error
+	// stopShipping ends what ship began.
+	stopShipping func()
 }
 
 var _ boot.Steps = (*Node)(nil)
@@ -76,9 +94,15 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Config: cfg, session: session, askDHCP: network.Seeders}
+	n := &Node{Config: cfg, session: session, askDHCP: network.Seeders, stopShipping: func() {}, mounts: hardware.Mounts, checkNIC: checkNIC}
+	n.newKernel = func(composed int64) launch.Method { return launch.NewBootKernel(composed) }
 	n.link = newLink(cfg.Log, cfg.Report, n.saveOrSay)
 	n.download = newDownload(cfg, n.link, session)
+	if r := cfg.Handoff; r != nil {
+		n.handed, n.mediumRead = &handed{r, map[wire.Step]bool{}}, true
+		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
+		n.download.ahead.keep(r.System, papers{r.Files, r.Torrent})
+	}
 	n.Report.Set(func(r *wire.Report) {
 		r.UUID, r.MemoryMiB, r.Arch = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch
 	})
@@ -91,6 +115,9 @@ func (n *Node) Hardware(ctx context.Context) error {
 		return err
 	}
 	n.Log("this machine: %s", n.Facts)
+	if n.handed != nil {
+		n.Log("going on under the kernel of %s, as the same boot", n.handed.System.Title)
+	}
 	for _, nic := range hardware.NICs() {
 		n.Log("network card: %s", nic)
 	}
@@ -106,28 +133,29 @@ func (n *Node) Network(ctx context.Context) error { return n.link.connect(ctx, n
 
 // Catalog reads and verifies the catalog, and applies what the kernel command line overrides.
 func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
-	ctx, cancel := context.WithTimeout(ctx, catalogDeadline)
+	limited, cancel := context.WithTimeout(ctx, catalogDeadline)
 	defer cancel()
-	signed, err := n.session.client().Catalog(ctx)
+	cat, err := n.readCatalog(limited)
 	if err != nil {
-		return nil, err
+		return n.withoutSeeder(ctx, err)
 	}
-	cat := signed.Catalog
-	n.session.catalog, n.session.signed = n.override(cat), signed
+	n.session.catalog = n.override(cat)
 	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.session.key.ID())
 	return n.session.catalog, nil
 }
 
 func (n *Node) override(cat *catalog.Catalog) *catalog.Catalog {
 	c := *cat
+	missing := false
 	if name := n.Cmdline.System; name != "" {
 		if _, ok := c.System(name); ok {
 			c.Defaults.System = name
 		} else {
+			missing = true
 			n.Log("%s", n.missing())
 		}
 	}
-	if n.Cmdline.Timeout != nil {
+	if n.Cmdline.Timeout != nil && !(missing && n.handed != nil) { // at once is for the system that was handed on
 		c.Defaults.Timeout = *n.Cmdline.Timeout
 	}
 	return &c

@@ -67,7 +67,7 @@ func message(phase menu.Phase, sys catalog.System, s swarm.Stats) menu.TransferM
 		// As long as something comes, it need not worry anybody.
 		m.Note = s.Trouble
 		if s.Unreachable {
-			m.Note = "The seeder doesn't answer; still trying. Is it switched on, and its cable plugged in?"
+			m.Note = "The seeder doesn't answer: looking for other nodes that have this. Is it switched on, and its cable plugged in?"
 		}
 	}
 	if m.Note == "" && len(s.Banned) > 0 {

@@ -139,7 +139,7 @@ func TestMessage(t *testing.T) {
 		{"checked", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 9}}, menu.Verify, ""},
 		{"checked, of zeros alone", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Complete: true}}, menu.Verify, ""},
 		{"nobody there", menu.Fetch, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 3}, Trouble: "tracker: refused", Unreachable: true}, menu.Fetch,
-			"The seeder doesn't answer; still trying. Is it switched on, and its cable plugged in?"},
+			"The seeder doesn't answer: looking for other nodes that have this. Is it switched on, and its cable plugged in?"},
 		{"seeding", menu.Seed, swarm.Stats{Transfer: wire.Transfer{Size: 9, Done: 9}, Trouble: "tracker"}, menu.Seed, ""},
 	} {
 		got := message(c.phase, sys, c.stats)

@@ -11,14 +11,33 @@ import (
 // forEver is a number of seconds that nobody waits for.
 const forEver = 100 * 365 * 24 * 3600
 
-// Seed gives the system to others for as long as the rule says, or until somebody presses a key.
+// Seed gives the system to others for as long as the rule says, or until somebody presses a key. A system of the method root goes on
+// giving itself away when it runs, unless the site says otherwise; of one that needs another kernel it is the boot part that is here.
 func (n *Node) Seed(ctx context.Context, sys catalog.System, rule catalog.Seeding) error {
-	if rule.Limit <= 0 || n.download.engine == nil {
+	if n.download.engine == nil {
 		return nil
 	}
-	leave := newLeaving(rule, sys.ToFetch(), time.Now())
+	other, err := n.otherKernel(sys)
+	if err != nil {
+		return err
+	}
+	switch {
+	case other:
+		part, err := n.bootPart(sys)
+		if err != nil {
+			return err
+		}
+		return n.giveAway(ctx, part.System, newPartLeaving(n.download.took, part.ToFetch(), time.Now()))
+	case rule.Limit <= 0, sys.Launch.Method == catalog.MethodRoot && !n.session.catalog.Defaults.LeaveAtStart:
+		return nil
+	}
+	return n.giveAway(ctx, sys, newLeaving(rule, sys.ToFetch(), time.Now()))
+}
+
+// giveAway gives to others until it is time to leave.
+func (n *Node) giveAway(ctx context.Context, sys catalog.System, leave *leaving) error {
 	return n.withScreen(ctx, sys, func(ctx context.Context, show func(menu.TransferMsg)) error {
-		tick := time.NewTicker(time.Second / 2)
+		tick := time.NewTicker(time.Second / 4)
 		defer tick.Stop()
 		for {
 			now := time.Now()
@@ -32,7 +51,7 @@ func (n *Node) Seed(ctx context.Context, sys catalog.System, rule catalog.Seedin
 				n.download.account(s)
 				m := message(menu.Seed, sys, s)
 				m.SeedLeft, m.SeedUntil = leave.left(now), leave.until(now, given)
-				if rule.Limit == forEver {
+				if leave.rule.Limit == forEver {
 					m.SeedLeft, m.Note = 0, "Until somebody presses a key."
 				}
 				show(m)

@@ -22,6 +22,8 @@ type session struct {
 	found atomic.Pointer[client.Client]
 	// typed is the seeder's address, by a person.
 	typed string
+	// away is whether the seeder was silent when it was last asked something.
+	away atomic.Bool
 	// reporting is whether reports are on their way to it.
 	reporting bool
 	// catalog is the one in use, with what the kernel command line overrides; signed is as it was read.
@@ -75,7 +77,11 @@ type poster struct{ session *session }
 
 // Report implements report.Poster.
 func (p poster) Report(ctx context.Context, r wire.Report) error {
-	return p.session.client().Report(ctx, r)
+	err := p.session.client().Report(ctx, r)
+	if ctx.Err() != context.Canceled {
+		p.session.away.Store(unanswered(err))
+	}
+	return err
 }
 
 // Log implements ship.Poster.

@@ -8,9 +8,11 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 	"github.com/boottorrent/boottorrent/initramfs/report"
+	"github.com/boottorrent/boottorrent/initramfs/stay"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
@@ -29,6 +31,9 @@ func Setup() (*Node, error) {
 	if err == nil {
 		n.Shipper = newShipper(n.Report, n.Log)
 	}
+	if err == nil && n.Shipper != nil && n.handed != nil {
+		n.Shipper.Continue(n.handed.Logged)
+	}
 	return n, err
 }
 
@@ -36,7 +41,7 @@ func Setup() (*Node, error) {
 func SetupByHand(open func() (*console.Set, error)) (*Node, error) {
 	n, err := setup(open)
 	if err == nil {
-		n.ByHand = true
+		n.ByHand, n.handed, n.link.known = true, nil, nil
 	}
 	return n, err
 }
@@ -63,10 +68,19 @@ func setup(open func() (*console.Set, error)) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(Config{
+	cfg := Config{
 		Consoles: consoles, Log: logTo(consoles), Cmdline: cmdline, Warnings: warnings, Image: image, Facts: hardware.ReadFacts(),
 		Report: report.New(time.Now), Systems: systemsDir, Port: torrentPort, State: statePath,
-	})
+		RootDir: "/", PlanFile: stay.PlanFile,
+	}
+	received, problems := readHandoff(handoff.Dir, image)
+	cfg.Warnings = append(cfg.Warnings, problems...)
+	if received != nil {
+		if cfg, err = takeUp(cfg, received); err != nil {
+			cfg.Log("the SSH server will have another host key: %v", err)
+		}
+	}
+	return New(cfg)
 }
 
 // logTo returns a log that writes lines to every console and to the kernel's log, where dmesg finds them. They go there as

@@ -31,16 +31,23 @@ func (n *Node) Fetch(ctx context.Context, sys catalog.System) error {
 	return err
 }
 
-// Folder is where the files of a fetched system are.
-func (n *Node) Folder(sys catalog.System) string { return n.download.folder(sys) }
+// Folder is where the files of a fetched system are, or of its boot part if that comes first.
+func (n *Node) Folder(sys catalog.System) string {
+	if other, err := n.otherKernel(sys); err == nil && other {
+		if part, err := n.bootPart(sys); err == nil {
+			return n.download.folder(part.System)
+		}
+	}
+	return n.download.folder(sys)
+}
 
 // fetchAll is Fetch once the folder of systems is this program's.
 func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
-	wanted := []catalog.System{sys}
-	if r, ok := n.download.runtime(sys); ok {
-		wanted = []catalog.System{r.System, sys}
+	wanted, err := n.wanted(sys)
+	if err != nil {
+		return err
 	}
-	if err := n.download.forget(wanted...); err != nil {
+	if err := n.download.forget(append(wanted, sys)...); err != nil {
 		return err
 	}
 	if err := n.preflight(ctx, sys); err != nil {
@@ -50,11 +57,27 @@ func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
 		return err
 	}
 	for _, w := range wanted {
-		if err := n.fetch(ctx, w); err != nil {
+		if err := n.fetch(ctx, sys.Name, w); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// wanted is what a system needs next: it and its runtime, or its boot part, to start its kernel with.
+func (n *Node) wanted(sys catalog.System) ([]catalog.System, error) {
+	other, err := n.otherKernel(sys)
+	if err != nil {
+		return nil, err
+	}
+	if other {
+		part, err := n.bootPart(sys)
+		return []catalog.System{part.System}, err
+	}
+	if r, ok := n.download.runtime(sys); ok {
+		return []catalog.System{r.System, sys}, nil
+	}
+	return []catalog.System{sys}, nil
 }
 
 // stale makes of an answer that a version is gone that the catalog is an old one.
@@ -65,18 +88,18 @@ func stale(err error) error {
 	return err
 }
 
-// fetch downloads a system or a runtime.
-func (n *Node) fetch(ctx context.Context, sys catalog.System) error {
+// fetch downloads a system, or a runtime or boot part for one, whose name the report has.
+func (n *Node) fetch(ctx context.Context, name string, sys catalog.System) error {
 	files, err := n.download.files(ctx, sys)
 	if err != nil {
 		return err
 	}
-	torrent, err := n.session.client().Torrent(ctx, sys.InfoHash)
+	torrent, err := n.download.torrent(ctx, sys)
 	if err != nil {
-		return stale(err)
+		return err
 	}
 	n.download.account(swarm.Stats{})
-	n.Report.Set(func(r *wire.Report) { r.System, r.InfoHash = sys.Name, sys.InfoHash.String() })
+	n.Report.Set(func(r *wire.Report) { r.System, r.InfoHash = name, sys.InfoHash.String() })
 	return n.receive(ctx, sys, files, torrent)
 }
 
@@ -99,12 +122,14 @@ func (n *Node) receive(ctx context.Context, sys catalog.System, files catalog.Fi
 			show(m)
 		})
 	})
+	n.download.took = time.Since(began)
 	if err == nil {
-		n.Log("fetched %s: %s", sys.Title, summary(last, time.Since(began)))
+		n.Log("fetched %s: %s", sys.Title, summary(last, n.download.took))
 	}
 	return err
 }
 
+// preflight says before anything is downloaded whether there is room for a system, and for starting its kernel first, if it needs that.
 func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 	method, err := launch.For(sys, n.session.catalog)
 	if err != nil {
@@ -114,20 +139,40 @@ func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 	if err != nil {
 		return err
 	}
-	room, err := launch.RoomAt(n.Systems)
+	here := []catalog.System{sys}
+	if r, ok := n.download.runtime(sys); ok {
+		here = append(here, r.System)
+	}
+	room, err := n.room(here...)
 	if err != nil {
 		return err
 	}
-	dirs := []string{n.download.dir(sys)}
-	if r, ok := n.download.runtime(sys); ok {
-		dirs = append(dirs, n.download.dir(r.System))
+	if err := launch.Preflight(sys, files, method, room); err != nil {
+		return err
 	}
-	for _, dir := range dirs {
-		bytes, inodes := onDisk(dir)
+	other, err := n.otherKernel(sys)
+	if err != nil || !other {
+		return err
+	}
+	part, err := n.bootPart(sys)
+	if err != nil {
+		return err
+	}
+	return n.preflightKernel(ctx, sys, part)
+}
+
+// room is what the node has for systems, parts of which may be here already.
+func (n *Node) room(systems ...catalog.System) (launch.Room, error) {
+	room, err := launch.RoomAt(n.Systems)
+	if err != nil {
+		return room, err
+	}
+	for _, s := range systems {
+		bytes, inodes := onDisk(n.download.dir(s))
 		room.Memory += bytes + inodes*launch.InodeMemory
 		if room.Inodes >= 0 {
 			room.Inodes += inodes
 		}
 	}
-	return launch.Preflight(sys, files, method, room)
+	return room, nil
 }

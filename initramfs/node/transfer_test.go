@@ -90,51 +90,81 @@ func TestFromSeeder(t *testing.T) {
 
 // seeder offers one system: its torrent and a tracker over HTTP, the pieces by BitTorrent, all at 127.0.0.1.
 type seeder struct {
+	t      *testing.T
+	mux    *http.ServeMux
+	engine *swarm.Engine
 	system catalog.System
 	url    string
+	// server is its HTTP side, torrent what that serves.
+	server  *httptest.Server
+	torrent []byte
 }
 
 func newSeeder(t *testing.T) *seeder {
 	t.Helper()
-	const pieceLength = 16 << 10
-	content := []byte(strings.Repeat("a kernel, for all the swarm knows\n", 5000))
-	sha := sha256.Sum256(content)
-	sys := kexec("tiny")
-	sys.PieceLength = pieceLength
-	list, err := sys.SetFiles(catalog.FileList{{Path: "vmlinuz", Size: int64(len(content)), SHA256: hex.EncodeToString(sha[:])}})
-	if err != nil {
+	s := bareSeeder(t)
+	s.system, s.torrent = s.offer(kexec("tiny"), offered{"vmlinuz", []byte(strings.Repeat("a kernel, for all the swarm knows\n", 5000))})
+	return s
+}
+
+// offered is a file of a system.
+type offered struct {
+	path    string
+	content []byte
+}
+
+// bareSeeder offers nothing yet.
+func bareSeeder(t *testing.T) *seeder {
+	t.Helper()
+	s := &seeder{t: t, mux: http.NewServeMux()}
+	var err error
+	if s.engine, err = swarm.New(swarm.Config{Listen: netip.MustParseAddrPort("127.0.0.1:0")}); err != nil {
 		t.Fatal(err)
 	}
-	var pieces []byte
-	for piece := range slices.Chunk(content, pieceLength) {
+	t.Cleanup(func() { s.engine.Close() })
+	s.mux.HandleFunc(catalog.PathAnnounce, func(w http.ResponseWriter, _ *http.Request) {
+		port := s.engine.Port()
+		fmt.Fprintf(w, "d8:intervali60e5:peers6:%se", []byte{127, 0, 0, 1, byte(port >> 8), byte(port)}) // BEP 23
+	})
+	s.server = httptest.NewServer(s.mux)
+	t.Cleanup(s.server.Close)
+	s.url = s.server.URL
+	return s
+}
+
+// offer adds a system of these files, and returns it with its torrent.
+func (s *seeder) offer(sys catalog.System, files ...offered) (catalog.System, []byte) {
+	s.t.Helper()
+	sys.PieceLength = 16 << 10
+	var all, pieces []byte
+	var list catalog.FileList
+	var entries []swarm.FileEntry
+	dir := s.t.TempDir()
+	for _, f := range files {
+		sum := sha256.Sum256(f.content)
+		all, list = append(all, f.content...), append(list, catalog.File{Path: f.path, Size: int64(len(f.content)), SHA256: hex.EncodeToString(sum[:])})
+		entries = append(entries, swarm.FileEntry{Path: f.path, Size: int64(len(f.content))})
+		write(s.t, filepath.Join(dir, sys.Name, f.path), f.content)
+	}
+	document, err := sys.SetFiles(list)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for piece := range slices.Chunk(all, int(sys.PieceLength)) {
 		sum := sha1.Sum(piece)
 		pieces = append(pieces, sum[:]...)
 	}
-	torrent, hash, err := swarm.EncodeMetainfo(sys.Name, []swarm.FileEntry{{Path: "vmlinuz", Size: sys.Size}}, pieceLength, pieces, nil)
+	torrent, hash, err := swarm.EncodeMetainfo(sys.Name, entries, sys.PieceLength, pieces, nil)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
+	if _, err := s.engine.Seed(torrent, dir); err != nil {
+		s.t.Fatal(err)
+	}
+	s.mux.HandleFunc(catalog.TorrentPath(hash), func(w http.ResponseWriter, _ *http.Request) { w.Write(torrent) })
+	s.mux.HandleFunc(catalog.FileListPath(hash), func(w http.ResponseWriter, _ *http.Request) { w.Write(document) })
 	sys.InfoHash = hash
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, sys.Name, "vmlinuz"), content)
-	engine, err := swarm.New(swarm.Config{Listen: netip.MustParseAddrPort("127.0.0.1:0")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { engine.Close() })
-	if _, err := engine.Seed(torrent, dir); err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc(catalog.TorrentPath(hash), func(w http.ResponseWriter, _ *http.Request) { w.Write(torrent) })
-	mux.HandleFunc(catalog.FileListPath(hash), func(w http.ResponseWriter, _ *http.Request) { w.Write(list) })
-	mux.HandleFunc(catalog.PathAnnounce, func(w http.ResponseWriter, _ *http.Request) {
-		port := engine.Port()
-		fmt.Fprintf(w, "d8:intervali60e5:peers6:%se", []byte{127, 0, 0, 1, byte(port >> 8), byte(port)}) // BEP 23
-	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return &seeder{sys, server.URL}
+	return sys, torrent
 }
 
 // A system is fetched from the swarm, given away until somebody presses a key, and all of it is reported.

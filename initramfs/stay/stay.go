@@ -144,7 +144,7 @@ func (g *Giver) start(ctx context.Context) {
 // listen starts BitTorrent on the port that nodes use, or where the system has something there on any other.
 func (g *Giver) listen() (*swarm.Engine, error) {
 	cfg := swarm.Config{
-		Listen: netip.AddrPortFrom(g.address, g.Plan.Port), UploadLimit: g.Plan.Limits.Upload, MaxPeers: maxPeers, MaxInbound: 2 * maxPeers,
+		Listen: netip.AddrPortFrom(g.address, g.Plan.Port), UploadLimit: g.Plan.Limits.Upload, MaxPeers: maxPeers, MaxInbound: 2 * maxPeers, Local: true,
 		Log: slog.New(slog.NewTextHandler(lineWriter(g.Log), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if g.seeder.IsValid() {

@@ -54,9 +54,8 @@ const (
 	// (bzImage64_load in arch/x86/kernel/kexec-bzimage64.c).
 	KexecCmdline = 31
 	// RootWords is how many bytes of the command line nodes keep for words of their own when they start the kernel of a system of
-	// MethodRoot: bt.system with a name (75), bt.seeder (39), ip with two name servers and a host name (170), BOOTIF (28),
-	// bt.interface (31), bt.timeout, vlan, bt.medium and rootfstype (65), which are 408 with the spaces, and 104 for consoles.
-	// MaxRootCmdline is what is left for the system's own.
+	// MethodRoot (package handoff): with the longest name and address 191, and the rest for some ten consoles. MaxRootCmdline is what
+	// is left for the system's own.
 	RootWords      = 512
 	MaxRootCmdline = MaxCmdline - RootWords
 	// MaxInitrds is how many initrds a system joins, and MaxInitrd the most bytes of them together: a file that

@@ -62,3 +62,23 @@ func TestShare(t *testing.T) {
 		}
 	}
 }
+
+// What a machine must have is enough for images, system and what may be written, and not more than that.
+func TestRootMemory(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct {
+		root Root
+		want int64
+	}{
+		{Root{Writable: WritableNone}, 400 * mib},
+		{Root{Writable: WritableRAM}, 464 * mib},
+		{Root{Writable: WritableRAM, WritableLimit: Share{Bytes: 1024 * mib}}, 1424 * mib},
+		{Root{Writable: WritableRAM, WritableLimit: Share{Percent: 50}}, 800 * mib},
+		{Root{Writable: WritableRAM, WritableLimit: Share{Percent: 90}}, 4000 * mib},
+	} {
+		got := c.root.Memory(200 * mib)
+		if got != c.want {
+			t.Errorf("%+v needs %d MiB, want %d", c.root, got/mib, c.want/mib)
+		}
+	}
+}

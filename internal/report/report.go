@@ -111,5 +111,13 @@ type Node struct {
 	Previous *Report `json:"previous,omitempty"`
 }
 
+// Silence is after how long without a report a node whose system runs counts as switched off. Such nodes report twice a minute, and
+// after failures every two minutes.
+const Silence = 3 * time.Minute
+
+// SwitchedOff reports whether a node whose system ran until it reported last has been switched off, as far as can be told: systems are
+// shut down without a word. Of a node that is still booting silence says something else.
+func (n *Node) SwitchedOff(now time.Time) bool { return n.Step == Give && now.Sub(n.Seen) > Silence }
+
 // Index returns a step's place in Steps, or -1.
 func Index(s Step) int { return slices.Index(Steps, s) }

@@ -39,6 +39,11 @@ func TestSeedingAndLimits(t *testing.T) {
 			Limits{Seeder: 112_500_000, Node: catalog.Limits{Upload: 10_000_000, Download: 20_000_000}}},
 		"ratio": {"seed_time: 7\nseed: {until: ratio, ratio: 1.5, limit: 60}\n",
 			catalog.Defaults{Timeout: 10, SeedTime: 7, Seed: catalog.Seeding{Until: "ratio", Ratio: 1.5, Limit: 60}}, Limits{}},
+		"after the start":  {"seed: {after_start: true}\n", catalog.Defaults{Timeout: 10, SeedTime: 30}, Limits{}},
+		"not after":        {"seed: {after_start: false}\n", catalog.Defaults{Timeout: 10, SeedTime: 30, LeaveAtStart: true}, Limits{}},
+		"time, not after":  {"seed: {after_start: false, until: time}\n", catalog.Defaults{Timeout: 10, SeedTime: 30, LeaveAtStart: true}, Limits{}},
+		"swarm, not after": {"seed: {until: swarm, after_start: false}\n", catalog.Defaults{Timeout: 10, SeedTime: 30, Seed: catalog.Seeding{Until: "swarm", Limit: 300}, LeaveAtStart: true}, Limits{}},
+		"ratio, not after": {"seed: {until: ratio, limit: 9, after_start: false}\n", catalog.Defaults{Timeout: 10, SeedTime: 30, Seed: catalog.Seeding{Until: "ratio", Ratio: 1, Limit: 9}, LeaveAtStart: true}, Limits{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := initSite(t, "")
@@ -53,5 +58,20 @@ func TestSeedingAndLimits(t *testing.T) {
 				t.Errorf("%+v, %+v; want %+v, %+v", s.Defaults, s.Limits, c.want, c.limits)
 			}
 		})
+	}
+}
+
+// A share of the memory is a percentage, or a size with its unit; what is none of both is a problem.
+func TestShare(t *testing.T) {
+	for text, want := range map[string]catalog.Share{
+		`50%`: {Percent: 50}, `"1 %"`: {Percent: 1}, `90%`: {Percent: 90}, `2 GiB`: {Bytes: 2 << 30}, `1.5GB`: {Bytes: 1_500_000_000}, `""`: {}, ``: {},
+		`0%`: {}, `-5%`: {}, `91%`: {}, `5.5%`: {}, `2 gib`: {}, `GiB`: {}, `1 kB`: {}, `9999999999 GB`: {}, `5 Mbit`: {}, `[1]`: {}, `true`: {},
+	} {
+		c := &checker{}
+		m := parseDocument(c, "config.yaml", []byte("limit: "+text+"\n"))
+		wrong := want == catalog.Share{} && text != "" && text != `""`
+		if got := m.share("limit"); got != want || wrong != (len(c.problems) == 1) {
+			t.Errorf("%s is %+v, want %+v; problems: %v", text, got, want, c.problems)
+		}
 	}
 }

@@ -8,8 +8,12 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// minShare is what a system may write at least, in bytes: with less none starts.
-const minShare = 1 << 20
+const (
+	// minShare is what a system may write at least, in bytes: with less none starts.
+	minShare = 1 << 20
+	// maxPercent leaves something for the images and the system itself: nodes add all three up before they fetch anything.
+	maxPercent = 90
+)
 
 // share reads a part of a node's memory: a percentage, or a size with its unit; the zero Share if it is absent or empty.
 func (m *mapping) share(key string) (s catalog.Share) {
@@ -27,8 +31,9 @@ func (m *mapping) share(key string) (s catalog.Share) {
 		return s
 	}
 	if percent, ok := strings.CutSuffix(t.value, "%"); ok {
-		if s.Percent, _ = strconv.Atoi(strings.TrimSpace(percent)); s.Percent < 1 || s.Percent > 100 {
-			m.check.problem(t.place, fmt.Sprintf("%s%s: %q is no share of the memory", m.path, key, t.value), `write one from "1%" to "100%"`)
+		if s.Percent, _ = strconv.Atoi(strings.TrimSpace(percent)); s.Percent < 1 || s.Percent > maxPercent {
+			m.check.problem(t.place, fmt.Sprintf("%s%s: %q is no share of the memory that a system can have to write into", m.path, key, t.value),
+				fmt.Sprintf(`write one from "1%%" to "%d%%"; the images and the system itself need the rest`, maxPercent))
 			return catalog.Share{}
 		}
 		return s

@@ -25,11 +25,12 @@ type unknownKey struct {
 	key string
 }
 
-// misnomers are keys that people write and that never were any, by their whole name, and what to do instead.
+// misnomers are keys that people write and that are none there, by their whole name, and what to do instead.
 var misnomers = map[string]string{
 	"nodes": noMachines, "groups": noMachines, "machines": noMachines, "hosts": noMachines, "clients": noMachines,
 	"systems": "each system is a folder in " + SystemsDir + " with a " + SystemFile, "oss": "each system is a folder in " + SystemsDir + " with a " + SystemFile,
 	"title": "the title is dispname", "gateway": "it is dhcp: router", "dhcp.gateway": "it is router",
+	"initrd": "remove it; only the method kexec has one: with the method root, nodes make their own",
 	"append": "a kernel's command line is cmdline", "params": "a kernel's command line is cmdline",
 }
 

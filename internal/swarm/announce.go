@@ -51,6 +51,7 @@ func (e *Engine) announce(f *entry, trackerURL string) {
 		f.trouble.set("tracker "+trackerURL, err)
 		pause := answer.interval
 		if err != nil {
+			f.told.fail(trackerURL)
 			e.log.Debug("announce failed", "tracker", trackerURL, "system", f.layout.name, "err", err)
 			pause, retry = retry, min(2*retry, maxRetry)
 		} else {
@@ -160,6 +161,11 @@ func (e *Engine) dial(f *entry, peers []netip.AddrPort) {
 	if f.torrent.Complete().Bool() {
 		return
 	}
+	e.connect(f, peers)
+}
+
+// connect connects to those peers which are not connected yet.
+func (e *Engine) connect(f *entry, peers []netip.AddrPort) {
 	var infos []torrent.PeerInfo
 	for _, p := range peers {
 		self := p.Addr() == e.cfg.Listen.Addr() && int(p.Port()) == e.Port()

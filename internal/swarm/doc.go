@@ -6,10 +6,11 @@
 // node has fetched it goes on giving away until [Engine.Remove] or [Engine.Close].
 //
 // Everything on the wire is plain BitTorrent, so aria2, transmission and libtorrent take part: BEP 3 (protocol, v1
-// metainfo, tracker), BEP 6 (fast extension), BEP 10 (extended handshake), BEP 12 (several trackers), BEP 19 (web
+// metainfo, tracker), BEP 6 (fast extension), BEP 10 (extended handshake), BEP 12 (several trackers), BEP 14 (local service
+// discovery, where no tracker answers), BEP 19 (web
 // seed URLs), BEP 23 (compact peers). Connections are plain TCP over IPv4; encrypted ones are accepted.
 //
 // What is not the library's default, and why, stands where it is: the choice of pieces and the length of the
-// request queues in the package pick, finding each other in announce.go, which peers are snubbed in snubbed.go, what goes
+// request queues in the package pick, finding each other in announce.go and local.go, which peers are snubbed in snubbed.go, what goes
 // together in wire.go, the fallback to HTTP in fallback.go.
 package swarm

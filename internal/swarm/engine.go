@@ -43,6 +43,8 @@ type Config struct {
 	MaxInbound int
 	// MaxPeers is the number of connections per torrent; 0 is 500 on the seeder and 80 on a node.
 	MaxPeers int
+	// Local has peers in the same subnet found by multicast (BEP 14) where no tracker answers. It needs an address in Listen.
+	Local bool
 	// Log takes this package's and the library's messages; nil drops them.
 	Log *slog.Logger
 
@@ -62,6 +64,8 @@ type Engine struct {
 	limits   limits
 	banned   banned
 	snubs    snubs
+	// local is nil if peers in the same subnet are not searched for.
+	local *local
 
 	// ctx ends with Close; group waits for what runs until then.
 	ctx    context.Context
@@ -88,6 +92,8 @@ type entry struct {
 	// connections is how many there are; connections.mu guards it.
 	connections int
 
+	// began is when it was added.
+	began time.Time
 	// ctx ends when the torrent is removed.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -147,6 +153,7 @@ func New(cfg Config) (*Engine, error) {
 	e.client.AddListener(batchingListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound))})
 	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: batchingDialer{dialer}})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.listenLocal()
 	e.group.Go(e.sample)
 	e.group.Go(e.supervise)
 	return e, nil
@@ -167,9 +174,8 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 	c.Slogger = slog.New(libraryHandler{e.log.Handler()})
 	c.DefaultStorage = noStorage{}
 
-	// TCP over IPv4, no way out of the LAN, trackers and web seeds by ourselves (announce.go, fallback.go). Local peer
-	// discovery (BEP 14) stays off: the library's announces only every 10 s, on the interface of the default route,
-	// writes to standard error past its loggers, and adds every peer it hears of to every torrent.
+	// TCP over IPv4, no way out of the LAN, trackers and web seeds by ourselves (announce.go, fallback.go), and
+	// local service discovery (BEP 14) too (local.go).
 	c.NoDHT, c.DisableUTP, c.DisableIPv6, c.DisableWebtorrent = true, true, true, true
 	c.DisableTrackers, c.DisableWebseeds, c.NoDefaultPortForwarding = true, true, true
 	// The tracker names enough peers, and those that it should (racks). What peers tell each other of (BEP 11) would be dialled
@@ -226,6 +232,7 @@ func (e *Engine) Close() error {
 	for _, h := range all {
 		e.group.Go(func() { e.Remove(h) })
 	}
+	e.closeLocal()
 	e.group.Wait()
 	e.http.CloseIdleConnections()
 	// The listener comes last: the library takes errors of a listener as passing until the client is closed.
@@ -262,7 +269,7 @@ func (e *Engine) Seed(torrent []byte, dir string) (catalog.InfoHash, error) {
 
 // add gives a torrent to the library. It owns the store from here on.
 func (e *Engine) add(l *layout, dir string, s *store, fetching bool) (*entry, error) {
-	f := &entry{layout: l, dir: dir, store: s, fetching: fetching, completed: make(chan struct{})}
+	f := &entry{layout: l, dir: dir, store: s, fetching: fetching, began: time.Now(), completed: make(chan struct{})}
 	f.ctx, f.cancel = context.WithCancel(e.ctx)
 	e.mu.Lock()
 	if e.ctx.Err() != nil || e.torrents[l.hash] != nil {

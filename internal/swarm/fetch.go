@@ -184,6 +184,7 @@ func (d *download) start(ctx context.Context) {
 	for _, url := range d.src.Trackers {
 		f.background.Go(func() { e.announce(f, url) })
 	}
+	f.background.Go(func() { e.search(f, len(d.src.Trackers)) })
 	f.background.Go(func() { chooser.run(ctx) })
 	d.heardAt = time.Now()
 }

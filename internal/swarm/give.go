@@ -34,6 +34,7 @@ func (e *Engine) Give(torrent []byte, files []*os.File, trackers []string) (cata
 	for _, url := range trackers {
 		f.background.Go(func() { e.announce(f, url) })
 	}
+	f.background.Go(func() { e.search(f, len(trackers)) })
 	e.log.Info("giving away", "system", l.name, "infohash", l.hash, "bytes", l.size(), "pieces", len(s.pieces))
 	return l.hash, nil
 }

@@ -7,10 +7,12 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// told is what each tracker last said of the number of incomplete peers.
+// told is what each tracker last said of the number of incomplete peers, and whether it says anything.
 type told struct {
 	mu   sync.Mutex
 	last map[string]count
+	// failing are the trackers of which the last answer did not come, by URL.
+	failing map[string]bool
 }
 
 // count holds until a time.
@@ -27,6 +29,30 @@ func (t *told) set(tracker string, a answer, now time.Time) {
 		t.last = map[string]count{}
 	}
 	t.last[tracker] = count{a.incomplete, now.Add(3 * a.interval)}
+	delete(t.failing, tracker)
+}
+
+// fail notes that a tracker gave no answer.
+func (t *told) fail(tracker string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failing == nil {
+		t.failing = map[string]bool{}
+	}
+	t.failing[tracker] = true
+}
+
+// silent reports whether none of so many trackers answers: each failed the last time that it was asked, or none has answered since
+// began for so long that none is waited for.
+func (t *told) silent(trackers int, now, began time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for tracker := range t.last {
+		if !t.failing[tracker] {
+			return false
+		}
+	}
+	return trackers > 0 && len(t.failing) >= trackers || now.Sub(began) >= trackerTime
 }
 
 // incomplete is the highest number that is still good: trackers may know different parts of a swarm.

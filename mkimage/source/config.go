@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -39,11 +40,12 @@ func (s *System) config() ([]byte, error) {
 	default:
 		return nil, errors.New("nothing is known of how to start it")
 	}
+	c.Keys = slices.DeleteFunc(c.Keys, func(k systemfile.Key) bool { return k.Name == "" })
 	return systemfile.Config(c)
 }
 
 func (s *System) rootKeys() []systemfile.Key {
-	const suggested = "What the system writes goes into memory: at most half of what the images leave, unless you write another share or size."
+	const suggested = "What the system writes goes into memory: what the images leave, at most half of it all, or what stands here: a share (\"30%\") or a size (\"2 GiB\")."
 	return []systemfile.Key{
 		s.key("root", s.Root.Images...),
 		s.key("kernel", s.Root.Kernel), s.key("modules", s.Root.Modules), s.key("cmdline", s.Root.Cmdline), s.key("init", s.Root.Init),

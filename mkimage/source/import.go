@@ -52,10 +52,25 @@ func Import(ctx context.Context, o Options, kinds []Kind) (r *Result, err error)
 	if err := kind.Import(ctx, j); err != nil {
 		return nil, j.explain(err)
 	}
+	if err := j.unused(kind); err != nil {
+		return nil, err
+	}
 	if err := j.finish(ctx, t); err != nil {
 		return nil, j.explain(err)
 	}
 	return &Result{kind.Name(), j.systems}, nil
+}
+
+// unused refuses options that had no effect.
+func (j *Job) unused(kind Kind) error {
+	has := func(which func(*System) bool) bool { return slices.ContainsFunc(j.systems, which) }
+	switch {
+	case len(j.Entries) > 0 && !has(func(s *System) bool { return s.Kexec != nil }):
+		return fmt.Errorf("%s (%s) has no boot menu; leave --entry out", j.Text, kind.Name())
+	case j.Options.Kernel != "" && !has(func(s *System) bool { return s.Root != nil }):
+		return fmt.Errorf("%s (%s) becomes no system of a root file system, which alone could have another kernel; leave --kernel out", j.Text, kind.Name())
+	}
+	return nil
 }
 
 // explain says where there was no room.

@@ -19,11 +19,15 @@ type Options struct {
 	Source, Target string
 	// Replace lets the target be a system already.
 	Replace bool
+	// Init is the program of a root file system that becomes process 1; empty: it is looked for.
+	Init string
 	// Title is shown in the chooser; empty: one that the source has.
 	Title string
 	// Kernel is for a root file system that has none: DistributionKernel, or a file whose modules are in the folder Modules,
 	// …/lib/modules/RELEASE. Empty: none.
 	Kernel, Modules string
+	// Firmware is the folder such as /lib/firmware in which the firmware is that drivers of network cards ask for.
+	Firmware string
 	// Entries are numbers of boot entries, from 1, for sources that have such; empty: the default one.
 	Entries []int
 	// Cache is where kernels are kept that were downloaded.

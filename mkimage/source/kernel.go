@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,8 +24,8 @@ type Kernel struct {
 	kernel.Files
 	// Firmware is a folder such as …/lib/firmware in which the firmware is that its drivers ask for; empty: none.
 	Firmware string
-	// From says where it comes from, for the table.
-	From string
+	// From says where it comes from, for the table, and ModulesFrom where its modules do; empty: from there too.
+	From, ModulesFrom string
 }
 
 // GivenKernel is the kernel that the person asked for with --kernel; nil: none.
@@ -39,7 +40,7 @@ func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Kernel{Files: files, Firmware: hostFirmware, From: j.Options.Kernel}, nil
+		return &Kernel{Files: files, Firmware: j.Firmware, From: j.Options.Kernel}, nil
 	case j.Modules != "":
 		return nil, fmt.Errorf("--kernel %s brings its own modules; leave --modules out", DistributionKernel)
 	}
@@ -49,11 +50,8 @@ func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Kernel{Files: files, Firmware: hostFirmware, From: files.Package}, nil
+	return &Kernel{Files: files, Firmware: j.Firmware, From: files.Package}, nil
 }
-
-// hostFirmware is where this machine's firmware is.
-const hostFirmware = "/lib/firmware"
 
 // AddKernel gives a system of the method root a kernel: it copies that into the system's folder, packs its modules beside it, and
 // sets Root.Kernel and Root.Modules.
@@ -102,6 +100,6 @@ func (j *Job) packModules(ctx context.Context, s *System, k *Kernel) error {
 	if err := os.WriteFile(s.Path(ModulesFile), b, 0o644); err != nil {
 		return err
 	}
-	s.Made(ModulesFile, fmt.Sprintf("%s of %s, %s", text.Count(len(set.Modules), "module"), k.Version, k.From))
+	s.Made(ModulesFile, fmt.Sprintf("%s of %s, %s", text.Count(len(set.Modules), "module"), k.Version, cmp.Or(k.ModulesFrom, k.From)))
 	return nil
 }

@@ -15,7 +15,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s: %s, from a %s\n", s.Dir, s.Title, r.Kind)
+		fmt.Fprintf(w, "%s: %s (%s)\n", s.Dir, s.Title, r.Kind)
 		if err := s.writeTable(w); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -41,20 +42,81 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// timed is a line with the time of day before it, where that is known, and with the date where another day begins. day is that of the
-// line before.
-func timed(line string, started time.Time, day *string) string {
+// clock gives the lines of one log their time of day.
+type clock struct {
+	// started is when the kernel whose lines come now began to count; zero: not known.
+	started time.Time
+	// tookOver says that it is not the first kernel of the boot.
+	tookOver bool
+	// day is that of the line before.
+	day string
+}
+
+// timed is a line with the time of day before it, where that is known, and with the date where another day begins.
+func (c *clock) timed(line string) string {
+	if at, ok := takenOver(line); ok {
+		c.started, c.tookOver = at, true
+		return "==== " + at.Local().Format(time.DateTime) + ": the boot goes on under another kernel ===="
+	}
 	at, ok := uptime(line)
-	if !ok || started.IsZero() {
+	if !ok || c.started.IsZero() {
 		return line
 	}
-	t := started.Add(at).Local()
+	t := c.started.Add(at).Local()
 	date := ""
-	if today := t.Format(time.DateOnly); *day != "" && *day != today {
+	if today := t.Format(time.DateOnly); c.day != "" && c.day != today {
 		date = today + " "
-		*day = today
+		c.day = today
 	} else {
-		*day = today
+		c.day = today
 	}
 	return date + t.Format(time.TimeOnly) + " " + line
+}
+
+// A node whose system has a kernel of its own goes on under that, as the same boot: the times of its lines begin anew. A line of the
+// seeder's stands where they do, with the time at which that kernel began to count.
+const (
+	takeoverBegin = "==== another kernel since "
+	takeoverEnd   = " ===="
+	// backwards is by how much the times of lines go back where another kernel runs: processors write them in almost the same order.
+	backwards = time.Second
+)
+
+func takeoverLine(started time.Time) string {
+	return takeoverBegin + started.UTC().Format(time.RFC3339Nano) + takeoverEnd
+}
+
+// takenOver is the time in a line of takeoverLine's.
+func takenOver(line string) (started time.Time, ok bool) {
+	line, begins := strings.CutPrefix(line, takeoverBegin)
+	line, ends := strings.CutSuffix(line, takeoverEnd)
+	if !begins || !ends {
+		return started, false
+	}
+	started, err := time.Parse(time.RFC3339Nano, line)
+	return started, err == nil
+}
+
+// lastTakeover is the time in the last such line of a text; zero if there is none.
+func lastTakeover(text string) (last time.Time) {
+	for line := range strings.Lines(text) {
+		if at, ok := takenOver(strings.TrimSuffix(line, "\n")); ok {
+			last = at
+		}
+	}
+	return last
+}
+
+// span is the time of the first and of the last of some lines that have one, since their kernel started.
+func span(lines []string) (first, last time.Duration, ok bool) {
+	for _, line := range lines {
+		at, timed := uptime(line)
+		if timed && !ok {
+			first, ok = at, true
+		}
+		if timed {
+			last = at
+		}
+	}
+	return first, last, ok
 }

@@ -18,19 +18,19 @@ func TestTimed(t *testing.T) {
 	if !began.Equal(noon) || !earliest(began, time.Time{}).Equal(noon) {
 		t.Errorf("of %v and %v it takes %v", late, soon, began)
 	}
-	var day string
-	for _, c := range []struct{ line, want string }{
+	c := clock{started: began}
+	for _, l := range []struct{ line, want string }{
 		{"[    1.250000] one", "12:00:01 [    1.250000] one"},
 		{"[43199.000000] before midnight", "23:59:59 [43199.000000] before midnight"},
 		{"[43201.000000] after it", "2026-03-05 00:00:01 [43201.000000] after it"},
 		{"[43202.000000] and on", "00:00:02 [43202.000000] and on"},
 		{"no time", "no time"}, {"[x] no time", "[x] no time"},
 	} {
-		if got := timed(c.line, began, &day); got != c.want {
-			t.Errorf("%q becomes %q, want %q", c.line, got, c.want)
+		if got := c.timed(l.line); got != l.want {
+			t.Errorf("%q becomes %q, want %q", l.line, got, l.want)
 		}
 	}
-	if got := timed("[    1.250000] one", time.Time{}, &day); got != "[    1.250000] one" {
+	if got := (&clock{}).timed("[    1.250000] one"); got != "[    1.250000] one" {
 		t.Errorf("without a start it becomes %q", got)
 	}
 }

@@ -21,8 +21,10 @@ type Facts struct {
 	Began time.Time `json:"began"`
 	// Next is the number of the line that comes next.
 	Next int64 `json:"next"`
+	// Clock is the time of the last line, since its kernel started.
+	Clock time.Duration `json:"clock,omitempty"`
 	// Started is when the node's kernel began to count, by the seeder's clock, and StartedBefore when that of the boot before did; zero:
-	// not known.
+	// not known. Where a boot went on under another kernel, it is of the one that the first line in the file is of.
 	Started       time.Time `json:"started,omitzero"`
 	StartedBefore time.Time `json:"started_before,omitzero"`
 }
@@ -59,15 +61,16 @@ func appendWhole(file, text string, size int64) error {
 	return f.Close()
 }
 
-// halve drops the older half of a log, and returns how many bytes are left.
-func halve(file string) (int64, error) {
+// halve drops the older half of a log, and returns how many bytes are left, and when the kernel that they begin with started if that
+// was in what is dropped.
+func halve(file string) (size int64, started time.Time, err error) {
 	body, err := os.ReadFile(file)
 	if err != nil {
-		return 0, err
+		return 0, started, err
 	}
 	_, rest, _ := strings.Cut(string(body[len(body)/2:]), "\n")
 	text := "... older lines were dropped: the log had become longer than 4 MiB ...\n" + rest
-	return int64(len(text)), replace(file, text)
+	return int64(len(text)), lastTakeover(string(body[:len(body)-len(rest)])), replace(file, text)
 }
 
 // replace writes a file that is whole under its name at any time. It does not wait for the disk, as package atomicfile would: a file

@@ -145,11 +145,11 @@ func PrintPrevious(out io.Writer, dir string, f Facts) error {
 		return err
 	}
 	defer file.Close()
-	var day string
+	clock := clock{started: f.StartedBefore}
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		if _, err := fmt.Fprintln(out, timed(lines.Text(), f.StartedBefore, &day)); err != nil {
+		if _, err := fmt.Fprintln(out, clock.timed(lines.Text())); err != nil {
 			return err
 		}
 	}
@@ -163,7 +163,7 @@ type followed struct {
 	at    int64       // how far
 	rest  string      // of a line that has no end yet
 	last  string      // the line that was printed last
-	day   string      // the date of the time that was printed last
+	clock clock
 }
 
 // Print prints what was added since the last call.
@@ -230,6 +230,9 @@ func (w *Follower) print(f Facts) error {
 		}
 	}
 	seen.facts, seen.file = f, info
+	if !seen.clock.tookOver {
+		seen.clock.started = f.Started
+	}
 	text, err := io.ReadAll(io.NewSectionReader(file, seen.at, maxFile+report.MaxLogBody))
 	seen.at += int64(len(text))
 	seen.rest += string(text)
@@ -239,7 +242,7 @@ func (w *Follower) print(f Facts) error {
 			break
 		}
 		seen.rest, seen.last = rest, line
-		err = w.line(f, timed(line, f.Started, &seen.day))
+		err = w.line(f, seen.clock.timed(line))
 	}
 	return err
 }

@@ -112,7 +112,14 @@ func (s *logs) add(l report.Log, from netip.Addr, name string, now time.Time) er
 	if l.First > n.Next {
 		fmt.Fprintf(text, "... %d lines are missing here ...\n", l.First-n.Next)
 	}
-	for _, line := range l.Lines[min(max(n.Next-l.First, 0), int64(len(l.Lines))):] { // what has not come before
+	lines := l.Lines[min(max(n.Next-l.First, 0), int64(len(l.Lines))):] // what has not come before
+	if first, last, ok := span(lines); ok {
+		if first < n.Clock-backwards {
+			text.WriteString(takeoverLine(started(lines, now)) + "\n")
+		}
+		n.Clock = last
+	}
+	for _, line := range lines {
 		text.WriteString(printable(line, report.MaxLine) + "\n")
 	}
 	n.Next = max(n.Next, l.First+int64(len(l.Lines)))
@@ -163,11 +170,14 @@ func (s *logs) write(n *nodeLog, text string, begun bool) error {
 		return err
 	}
 	if n.size += int64(len(text)); n.size > maxFile {
-		size, err := halve(file)
+		size, took, err := halve(file)
 		if err != nil {
 			return err
 		}
 		n.size = size
+		if !took.IsZero() {
+			n.Started = took
+		}
 	}
 	return writeFacts(s.dir, n.Facts)
 }

@@ -218,3 +218,57 @@ func FuzzLog(f *testing.F) {
 		}
 	})
 }
+
+// After a kexec the boot goes on under another kernel, whose clock begins anew: its lines have their own time of day, before and after a
+// restart of the seeder, and also when the older half of the log is gone.
+func TestAnotherKernel(t *testing.T) {
+	t.Setenv("TZ", "")
+	noon := time.Date(2026, 3, 4, 12, 0, 0, 0, time.Local)
+	now := noon
+	dir := t.TempDir()
+	open := func() *Fleet { return New(Config{Dir: dir, Now: func() time.Time { return now }}) }
+	s := open()
+	shown := func() string {
+		t.Helper()
+		var out bytes.Buffer
+		if err := (&Follower{Dir: dir, MAC: macA, Out: &out}).Print(); err != nil {
+			t.Fatal(err)
+		}
+		_, lines, _ := strings.Cut(out.String(), "\n")
+		return lines
+	}
+	send := func(at time.Duration, first int64, lines ...string) {
+		t.Helper()
+		now = noon.Add(at)
+		if code := postLines(t, s, macA, "b00t", first, lines...); code != 204 {
+			t.Fatalf("%q: %d", lines, code)
+		}
+	}
+	send(100*time.Second, 0, "[    0.000000] Linux", "[  100.000000] kexec")
+	s = open()
+	send(130*time.Second, 2, "[    0.000000] another Linux", "[   20.000000] network")
+	send(140*time.Second, 3, "[   20.000000] network", "[   29.900000] fetch", "[   29.500000] of another processor")
+	want := `12:00:00 [    0.000000] Linux
+12:01:40 [  100.000000] kexec
+==== 2026-03-04 12:01:50: the boot goes on under another kernel ====
+12:01:50 [    0.000000] another Linux
+12:02:10 [   20.000000] network
+12:02:19 [   29.900000] fetch
+12:02:19 [   29.500000] of another processor
+`
+	if got := shown(); got != want {
+		t.Errorf("shown is\n%swant\n%s", got, want)
+	}
+	long := make([]string, 900)
+	for i := range long {
+		long[i] = fmt.Sprintf("[   30.%06d] %s", i, strings.Repeat("x", report.MaxLine/2))
+	}
+	next := int64(5)
+	for range maxFile / (len(long) * report.MaxLine / 2) * 2 {
+		send(141*time.Second, next, long...)
+		next += int64(len(long))
+	}
+	if got := shown(); !strings.Contains(got, "\n12:02:20 [   30.000899] x") || strings.Contains(got, "under another kernel") {
+		t.Errorf("of a log whose older half is gone, shown is\n%.200s", got)
+	}
+}

@@ -27,6 +27,8 @@ func logSteps(log *slog.Logger, old, rep report.Report) {
 		return
 	}
 	switch _, timed := rep.Durations[rep.Step]; {
+	case rep.Step == report.Give && old.Step != report.Give:
+		logStep(log, slog.LevelInfo, "node: its system runs, and it gives that away", rep, rep.Step)
 	case rep.State == report.Failed:
 		logStep(log, slog.LevelWarn, "node: step failed", rep, rep.Step, slog.String("err", rep.Error))
 	case rep.State == report.Done && !timed:

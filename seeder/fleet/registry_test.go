@@ -281,3 +281,35 @@ func FuzzReport(f *testing.F) {
 		}
 	})
 }
+
+// A node that goes on under its system's own kernel is in the same boot, whatever steps it goes through again; when the system runs, it
+// is logged once that it gives that away.
+func TestGoesOnUnderAnotherKernel(t *testing.T) {
+	r := newRegistry()
+	start := r.now
+	rep := report.Report{Boot: "1", MAC: "52:54:00:00:00:01", IP: "10.0.0.5", System: "debian", Step: report.Launch, State: report.Done,
+		Durations: map[report.Step]float64{report.Network: 3, report.Fetch: 1}, Uptime: 40}
+	r.report(t, rep)
+	for i, step := range []report.Step{report.Hardware, report.Network, report.Catalog, report.Fetch, report.Seed, report.Launch} {
+		r.now = start.Add(time.Duration(i+1) * time.Second)
+		rep.Step, rep.State = step, report.Running
+		rep.Uptime++
+		r.report(t, rep)
+	}
+	rep.Durations[report.Fetch] = 21
+	rep.Step, rep.State = report.Give, report.Running
+	rep.Uploaded = 5 << 20
+	r.now = start.Add(time.Minute)
+	r.report(t, rep)
+	r.report(t, rep)
+	n := r.list(t)[0]
+	if n.Previous != nil || n.Step != report.Give || n.Durations[report.Network] != 3 || n.Durations[report.Fetch] != 21 || !n.Since.Equal(r.now) {
+		t.Errorf("listed is %+v", n)
+	}
+	if n.SwitchedOff(r.now.Add(report.Silence)) || !n.SwitchedOff(r.now.Add(report.Silence+time.Second)) {
+		t.Error("a node whose system runs is switched off when it has been silent for too long, and not before")
+	}
+	if got := r.log.String(); strings.Contains(got, "WARN") || strings.Count(got, "gives that away") != 1 {
+		t.Errorf("log:\n%s", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -110,7 +111,11 @@ func reflinks(kind int64) bool { return kind == unix.BTRFS_SUPER_MAGIC || kind =
 // systems is how many bytes the files of all systems have on the disk.
 func (in Input) systems() (sum int64) {
 	for _, s := range in.Site.Systems {
-		for _, name := range s.Files {
+		files := slices.Clone(s.Files)
+		if boot, ok := s.BootPart(); ok {
+			files = append(files, boot.Files...)
+		}
+		for _, name := range files {
 			if info, err := os.Stat(filepath.Join(s.Dir, filepath.FromSlash(name))); err == nil {
 				sum += blocks(info)
 			}

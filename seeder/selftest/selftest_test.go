@@ -308,4 +308,12 @@ func TestDisk(t *testing.T) {
 	}
 	s.Systems = []site.System{{Name: "big", Dir: s.Dir, Files: []string{"big"}, Launch: catalog.Launch{}}}
 	expect(t, "a sparse file takes nothing", in.disk())
+	write(t, filepath.Join(s.Dir, "root"), "root")
+	write(t, filepath.Join(s.Dir, "vmlinuz"), "kernel")
+	s.Systems[0].Files = []string{"root"}
+	without := in.systems()
+	s.Systems[0].Launch.Root = &catalog.Root{Boot: &catalog.RootBoot{Kernel: "vmlinuz", Modules: "gone"}}
+	if with := in.systems(); with <= without {
+		t.Errorf("a system takes %d bytes, with its boot part %d", without, with)
+	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	page "github.com/boottorrent/boottorrent/templates/web"
 )
@@ -80,7 +81,7 @@ func (s *Server) makeIndex(current *published) ([]byte, error) {
 	if s.cfg.NodeList != nil {
 		nodes := s.cfg.NodeList()
 		shown := mostTelling(nodes)
-		p.Nodes, p.MoreNodes = nodeRows(shown), len(nodes)-len(shown)
+		p.Nodes, p.MoreNodes = nodeRows(shown, p.Now), len(nodes)-len(shown)
 	}
 	var b bytes.Buffer
 	err := page.Index(&b, p)
@@ -136,15 +137,27 @@ func kind(t Torrent) string {
 	return ""
 }
 
-func nodeRows(nodes []report.Node) (rows []page.Node) {
+func nodeRows(nodes []report.Node, now time.Time) (rows []page.Node) {
 	for _, n := range nodes {
+		step, state := stepWords(n, now)
 		rows = append(rows, page.Node{
-			IP: n.IP, MAC: n.MAC, Name: n.Name, System: n.System, Step: string(n.Step), State: string(n.State), Error: n.Error,
+			IP: n.IP, MAC: n.MAC, Name: n.Name, System: n.System, Step: step, State: state, Error: n.Error,
 			Percent: n.Percent(), FromSeeder: n.FromSeeder, FromNodes: n.FromNodes, ByHTTP: n.FromHTTP, Uploaded: n.Uploaded,
 			Notes: notes(n), HostKey: n.HostKey, Seen: n.Seen,
 		})
 	}
 	return rows
+}
+
+// stepWords say what a node does. One whose system runs gives it away; when it falls silent, somebody has switched it off.
+func stepWords(n report.Node, now time.Time) (step, state string) {
+	switch {
+	case n.SwitchedOff(now):
+		return "silent since " + n.Seen.Local().Format(time.DateTime) + ":", "switched off, it seems"
+	case n.Step == report.Give && n.State == report.Running:
+		return "running,", "gives away"
+	}
+	return string(n.Step), string(n.State)
 }
 
 // notes is what there is to say of a node beside its step.
@@ -154,6 +167,9 @@ func notes(n report.Node) (notes []string) {
 	}
 	if len(n.Banned) > 0 {
 		notes = append(notes, "wrong data came from "+strings.Trim(strings.ReplaceAll(fmt.Sprint(n.Banned), " ", ", "), "[]")+": no longer asked")
+	}
+	if n.Step == report.Give && n.Peers > 0 {
+		notes = append(notes, fmt.Sprintf("connected to %s, gives %s/s", text.Count(n.Peers, "peer"), text.Size(n.Up)))
 	}
 	if text := ended(n.Exit); text != "" {
 		notes = append(notes, text)

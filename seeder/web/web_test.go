@@ -318,3 +318,38 @@ func TestIndex(t *testing.T) {
 		t.Errorf("%d %s", w.Code, got)
 	}
 }
+
+// Nodes whose system runs are shown as that for as long as they report, and later as switched off, which is no failure. A boot part stands
+// behind the systems.
+func TestRunningNodes(t *testing.T) {
+	now := time.Now()
+	node := func(mac string, seen time.Time) report.Node {
+		return report.Node{Report: report.Report{MAC: mac, Step: report.Give, State: report.Running, System: "tiny", Transfer: report.Transfer{Peers: 2, Up: 3 << 20, Uploaded: 7 << 20}}, Seen: seen}
+	}
+	s := newSite(t, func(c *Config) {
+		c.NodeList = func() []report.Node {
+			return []report.Node{node("52:54:00:00:00:01", now.Add(-report.Silence+time.Minute)), node("52:54:00:00:00:02", now.Add(-time.Hour))}
+		}
+	})
+	release := s.release(hash1)
+	system := release.Torrents[hash1]
+	system.System.Launch.Method = catalog.MethodRoot
+	release.Torrents[hash1] = system
+	part := system
+	part.System.Name, part.System.Title, part.System.InfoHash, part.System.Launch = catalog.BootPartName("tiny"), "tiny: kernel and modules", hash2, catalog.Launch{}
+	release.Torrents[hash2] = part
+	s.Publish(release)
+	page := s.do("GET", "/").Body.String()
+	for mac, want := range map[string]string{
+		"52:54:00:00:00:01": "running, gives away<br><small>connected to 2 peers, gives 3.0 MiB/s</small>",
+		"52:54:00:00:00:02": "silent since " + now.Add(-time.Hour).Format(time.DateTime) + ": switched off, it seems",
+	} {
+		_, row, _ := strings.Cut(page, mac)
+		if row, _, _ = strings.Cut(row, "</tr>"); !strings.Contains(row, want) || strings.Contains(row, "failed") || !strings.Contains(row, "7.0 MiB") {
+			t.Errorf("the row of %s lacks %q: %s", mac, want, row)
+		}
+	}
+	if first, boot := strings.Index(page, "Tiny &amp; small"), strings.Index(page, "tiny: kernel and modules"); first < 0 || boot < first || !strings.Contains(page[boot:], "<td>boot part, ") {
+		t.Errorf("the page has the system at %d, its boot part at %d", first, boot)
+	}
+}

@@ -19,8 +19,9 @@ type grubReader struct {
 	functions map[string][]command
 	items     []item
 	current   *Entry
-	// where are the numbers of the submenus that are being read, from 0.
+	// where are the numbers of the submenus that are being read, from 0, and above their titles.
 	where []int
+	above []string
 	// next is the number of the next item of each menu that is being read.
 	next           []int
 	nesting, steps int
@@ -269,14 +270,14 @@ func (g *grubReader) menu(sub bool, args []string, block []command) error {
 	defer func() { g.variables = saved }()
 	if sub {
 		level := len(g.next) - 1
-		g.where = append(g.where, g.next[level])
+		g.where, g.above = append(g.where, g.next[level]), append(g.above, title)
 		g.next[level]++
 		g.next = append(g.next, 0)
 		_, err := g.run(block)
-		g.next, g.where = g.next[:level+1], g.where[:level]
+		g.next, g.where, g.above = g.next[:level+1], g.where[:level], g.above[:level]
 		return err
 	}
-	e := Entry{Title: title}
+	e := Entry{Title: strings.Join(append(slices.Clone(g.above), title), " > ")}
 	outer := g.current
 	g.current = &e
 	_, err := g.run(block)

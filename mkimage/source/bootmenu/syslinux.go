@@ -16,13 +16,16 @@ type syslinuxReader struct {
 		initrd      string
 	}
 	entries []syslinuxEntry
-	help    bool
-	depth   int
+	// above are the titles of the submenus that are being read.
+	above []string
+	help  bool
+	depth int
 }
 
 type syslinuxEntry struct {
-	label, title, kernel, initrd, append string
-	def                                  bool
+	// above has the submenus' titles, each with something behind it.
+	above, label, title, kernel, initrd, append string
+	def                                         bool
 }
 
 func readSyslinux(_ context.Context, f *files, name string) ([]Entry, error) {
@@ -44,6 +47,7 @@ func (s *syslinuxReader) entry(e syslinuxEntry) Entry {
 	if out.Title == "" {
 		out.Title = e.label
 	}
+	out.Title = e.above + out.Title
 	kernel, rest, _ := strings.Cut(e.kernel, " ")
 	if kernel == "" || isModule(kernel) {
 		return out
@@ -117,7 +121,11 @@ func (s *syslinuxReader) line(line string) error {
 		if len(s.entries) >= maxEntries {
 			return errTooMuch
 		}
-		s.entries = append(s.entries, syslinuxEntry{label: arg, append: s.global.append, initrd: s.global.initrd})
+		above := ""
+		for _, title := range s.above {
+			above += title + " > "
+		}
+		s.entries = append(s.entries, syslinuxEntry{above: above, label: arg, append: s.global.append, initrd: s.global.initrd})
 	case "menu":
 		return s.menu(arg)
 	default:
@@ -141,9 +149,17 @@ func (s *syslinuxReader) menu(arg string) error {
 	switch key = strings.ToLower(key); {
 	case key == "include":
 		return s.included(arg)
+	case key == "begin":
+		if s.above = append(s.above, strings.ReplaceAll(arg, "^", "")); len(s.above) > maxNesting {
+			return errTooMuch
+		}
+	case key == "title" && len(s.above) > 0:
+		s.above[len(s.above)-1] = arg
+	case key == "end" && len(s.above) > 0:
+		s.above = s.above[:len(s.above)-1]
 	case key == "label" && last >= 0 && s.entries[last].title == "":
 		s.entries[last].title = strings.ReplaceAll(arg, "^", "")
-	case key == "default" && last >= 0:
+	case key == "default" && last >= 0 && len(s.above) == 0: // in a submenu it is that one's
 		s.entries[last].def = true
 	}
 	return nil

@@ -40,8 +40,9 @@ type FS struct {
 	// joliet says that names are UCS-2; skip is how many bytes stand before the fields of Rock Ridge (SUSP 5.3).
 	joliet, rockRidge bool
 	skip              int
-	// Label is the volume's name.
+	// Label is the volume's name, and Size its size in bytes; the image may have more behind it, such as a partition table.
 	Label string
+	Size  int64
 }
 
 // Is reports whether something that begins with head is an image; head has at least 34 KiB.
@@ -78,6 +79,7 @@ func New(r io.ReaderAt, size int64) (*FS, error) {
 		return nil, fmt.Errorf("it has blocks of %d bytes, not %d", n, sector)
 	}
 	f.Label = strings.TrimRight(string(primary[40:72]), " \x00")
+	f.Size = int64(binary.LittleEndian.Uint32(primary[80:])) * sector
 	if err := f.open(primary, joliet); err != nil {
 		return nil, err
 	}

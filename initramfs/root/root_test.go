@@ -1,0 +1,471 @@
+package root
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/need"
+)
+
+// inNamespace runs a test a second time in a mount namespace of its own, where it returns true and the test may mount what it likes.
+func inNamespace(t *testing.T) bool {
+	const inside = "BOOTTORRENT_TEST_INSIDE"
+	if os.Getenv(inside) == t.Name() {
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}
+	need.LoopDevices(t)
+	need.Overlay(t, "TestRoots")
+	for _, fs := range catalog.ImageFileSystems {
+		need.FileSystem(t, fs)
+	}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.v", "-test.timeout=5m", "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), inside+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err != nil:
+		t.Errorf("in its namespace: %v\n%s", err, out)
+	case strings.Contains(string(out), "--- SKIP"):
+		t.Skipf("in its namespace:\n%s", out)
+	}
+	return false
+}
+
+// machine is a node's file systems: a tmpfs on /mnt with systems (a tmpfs), stage, and kernel (with modules of the running kernel).
+type machine struct{ t *testing.T }
+
+const (
+	systems = "/mnt/systems"
+	folder  = systems + "/0123/debian"
+)
+
+func newMachine(t *testing.T) machine {
+	t.Helper()
+	m := machine{t}
+	m.must(unix.Mount("tmpfs", "/mnt", "tmpfs", 0, ""))
+	m.must(os.MkdirAll(systems, 0o755))
+	m.must(unix.Mount("tmpfs", systems, "tmpfs", 0, ""))
+	m.must(os.MkdirAll(folder, 0o755))
+	release, err := release()
+	m.must(err)
+	m.file("/mnt/kernel/lib/modules/"+release+"/modules.dep", "kernel/a.ko:\n", 0o644)
+	m.file("/mnt/kernel/lib/modules/"+release+"/kernel/a.ko", "a module", 0o644)
+	m.file("/mnt/kernel/lib/firmware/a.bin", "firmware", 0o644)
+	return m
+}
+
+func (m machine) must(err error) {
+	m.t.Helper()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m machine) file(path, content string, mode fs.FileMode) {
+	m.t.Helper()
+	m.must(os.MkdirAll(filepath.Dir(path), 0o755))
+	m.must(os.WriteFile(path, []byte(content), mode))
+	m.must(os.Chmod(path, mode))
+}
+
+// tree is what is in an image: contents by path. "-> TARGET" is a link, "white-out" what hides a file of a lower layer, a path that ends
+// with a slash a folder. Everything below sbin and bin is executable.
+type tree map[string]string
+
+// image makes an image of a tree.
+func (m machine) image(name, kind string, content tree) {
+	m.t.Helper()
+	dir := m.t.TempDir()
+	m.must(os.Chmod(dir, 0o751))
+	for path, text := range content {
+		full := filepath.Join(dir, path)
+		m.must(os.MkdirAll(filepath.Dir(full), 0o755))
+		link, isLink := strings.CutPrefix(text, "-> ")
+		switch {
+		case strings.HasSuffix(path, "/"):
+			m.must(os.MkdirAll(full, 0o755))
+		case isLink:
+			m.must(os.Symlink(link, full))
+		case text == "white-out": // Documentation/filesystems/overlayfs.rst
+			m.must(unix.Mknod(full, unix.S_IFCHR, 0))
+		default:
+			mode := fs.FileMode(0o644)
+			if strings.Contains(filepath.Dir(path), "bin") {
+				mode = 0o755
+			}
+			m.file(full, text, mode)
+		}
+	}
+	out := filepath.Join(folder, name)
+	m.must(os.MkdirAll(filepath.Dir(out), 0o755))
+	commands := map[string][]string{
+		"squashfs": {need.Command(m.t, "mksquashfs", "squashfs-tools"), dir, out, "-noappend", "-quiet", "-no-progress"},
+		"erofs":    {need.Command(m.t, "mkfs.erofs", "erofs-utils"), "--quiet", out, dir},
+		"ext4":     {need.Command(m.t, "mkfs.ext4", "e2fsprogs"), "-q", "-d", dir, out, "8M"},
+	}
+	if said, err := exec.Command(commands[kind][0], commands[kind][1:]...).CombinedOutput(); err != nil {
+		m.t.Fatalf("%s: %v\n%s", commands[kind][0], err, said)
+	}
+}
+
+func (m machine) config(r catalog.Root) Config {
+	return Config{
+		Name: "debian", Root: r, Dir: folder, Cmdline: "quiet 3", Hostname: "dhcp", Writable: 1 << 20, Kernel: "/mnt/kernel",
+		Stage: "/mnt/stage", Wish: "/mnt/switch.json", Log: m.t.Logf,
+	}
+}
+
+// nothingLeft fails if something is mounted below the stage, or if a loop device has one of the images.
+func (m machine) nothingLeft() {
+	m.t.Helper()
+	found, err := mountinfo.GetMounts(mountinfo.PrefixFilter("/mnt/stage"))
+	m.must(err)
+	for _, f := range found {
+		m.t.Errorf("left: %s", f.Mountpoint)
+	}
+	// The kernel frees a loop device a moment after its last user has gone.
+	for end := time.Now().Add(need.Patience); ; time.Sleep(10 * time.Millisecond) {
+		busy := m.loops()
+		if len(busy) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			m.t.Fatalf("loop devices in use: %v", busy)
+		}
+	}
+}
+
+// loops are the loop devices with files of this test's systems. Those are on a mount that nobody sees, so only their inodes tell.
+func (m machine) loops() []string {
+	m.t.Helper()
+	var st unix.Stat_t
+	m.must(unix.Stat(systems, &st))
+	devices, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	m.must(err)
+	var found []string
+	for _, d := range devices {
+		device := "/dev/" + strings.Split(d, "/")[3]
+		f, err := os.Open(device)
+		if err != nil {
+			continue
+		}
+		info, err := unix.IoctlLoopGetStatus64(int(f.Fd()))
+		f.Close()
+		if err == nil && info.Device == unixDevice(st.Dev) {
+			found = append(found, device)
+		}
+	}
+	return found
+}
+
+// unixDevice is a device's number as LOOP_GET_STATUS64 has it (huge_encode_dev in include/linux/kdev_t.h).
+func unixDevice(dev uint64) uint64 {
+	major, minor := uint64(unix.Major(dev)), uint64(unix.Minor(dev))
+	return minor&0xff | major<<8 | (minor&^0xff)<<12
+}
+
+// elfProgram is an ELF program, which asks for a dynamic linker if that has a name.
+func elfProgram(machine elf.Machine, linker string) string {
+	h := elf.Header64{
+		Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT),
+		Ehsize: 64, Phoff: 64, Phentsize: 56, Phnum: 1, Shentsize: 64,
+	}
+	copy(h.Ident[:], elf.ELFMAG+"\x02\x01\x01")
+	p := elf.Prog64{Type: uint32(elf.PT_LOAD)}
+	if linker != "" {
+		p = elf.Prog64{Type: uint32(elf.PT_INTERP), Off: 64 + 56, Filesz: uint64(len(linker)) + 1}
+	}
+	var b bytes.Buffer
+	for _, part := range []any{h, p, []byte(linker + "\x00")} {
+		_ = binary.Write(&b, binary.LittleEndian, part)
+	}
+	return b.String()
+}
+
+// static is a program that needs nothing.
+var static = elfProgram(elf.EM_X86_64, "")
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(b)
+}
+
+func TestLayers(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	m := newMachine(t)
+	m.image("base.img", "ext4", tree{
+		"usr/lib/": "", "lib": "-> usr/lib", "usr/bin/": "", "usr/sbin/init": static, "sbin": "-> usr/sbin",
+		"etc/who": "base", "etc/only": "base", "gone": "base", "dev/": "", "proc/": "",
+	})
+	m.image("sub/a:b,c.squashfs", "squashfs", tree{"etc/who": "middle", "gone": "white-out"})
+	m.image("top", "erofs", tree{"etc/who": "top", "etc/hostname": "top\n"})
+	c := m.config(images("base.img=ext4", "sub/a:b,c.squashfs=squashfs", "top=erofs"))
+	p, err := Prepare(t.Context(), c)
+	m.must(err)
+	root := rootDir(c.Stage)
+	for path, want := range map[string]string{"etc/who": "top", "etc/only": "base", "etc/hostname": "top\n"} {
+		if got := read(t, filepath.Join(root, path)); got != want {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(root, "gone")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a layer removes is there: %v", err)
+	}
+	release, err := release()
+	m.must(err)
+	if got := read(t, filepath.Join(root, "usr/lib/modules", release, "kernel/a.ko")); got != "a module" {
+		t.Errorf("the kernel's module: %q", got)
+	}
+	if target, err := os.Readlink(filepath.Join(root, "lib")); err != nil || target != "usr/lib" {
+		t.Errorf("/lib: %q, %v", target, err)
+	}
+	for _, dir := range needed {
+		if info, err := os.Lstat(filepath.Join(root, dir)); err != nil || !info.IsDir() {
+			t.Errorf("/%s: %v, %v", dir, info, err)
+		}
+	}
+	if info, err := os.Stat(root); err != nil || info.Mode().Perm() != 0o751 {
+		t.Errorf("the root folder is %v, not as in the images (%v)", info.Mode(), err)
+	}
+	m.must(os.WriteFile(filepath.Join(root, "etc/who"), []byte("system"), 0o644))
+	if got := read(t, filepath.Join(layerDir(c.Stage, 2), "etc/who")); got != "top" {
+		t.Errorf("writing went into the image: %q", got)
+	}
+	if err := os.WriteFile(filepath.Join(root, "large"), make([]byte, 2<<20), 0o644); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("more than it may write: %v", err)
+	}
+	m.must(p.Commit())
+	s, err := ReadSwitch(c.Wish)
+	m.must(err)
+	want := Switch{System: "debian", Stage: c.Stage, Systems: systems, Folder: "0123", Init: "/sbin/init", Args: []string{"3"}, Cmdline: true, Hostname: "(none)"}
+	want.Loops = p.mounts.loops
+	if n := len(s.Loops); n != 3 {
+		t.Errorf("%d loop devices", n)
+	}
+	if fmt.Sprint(s) != fmt.Sprint(want) {
+		t.Errorf("the wish: %+v, want %+v", s, want)
+	}
+	if got := read(t, own(c.Stage, "cmdline")); got != "quiet 3\n" {
+		t.Errorf("the command line: %q", got)
+	}
+	m.must(p.Close())
+	m.must(p.Close())
+	m.nothingLeft()
+	if _, err := ReadSwitch(c.Wish); !errors.Is(err, ErrNone) {
+		t.Errorf("the wish of what was taken back: %v", err)
+	}
+}
+
+// The images can be unmounted by name while a system runs on them, as systemd does at its end; and the next Prepare, of another process,
+// clears what a dead one has left.
+func TestRunningSystemUnmountsEverything(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	m := newMachine(t)
+	m.image("a", "squashfs", tree{"sbin/init": static, "x": "x"})
+	m.image("b", "squashfs", tree{"y": "y"})
+	c := m.config(images("a=squashfs", "b=squashfs"))
+	_, err := Prepare(t.Context(), c)
+	m.must(err)
+	open, err := os.Open(filepath.Join(rootDir(c.Stage), "x"))
+	m.must(err)
+	defer open.Close()
+	s, err := newSwitch(c, found{}, nil)
+	m.must(err)
+	dir, err := s.OpenFolder()
+	m.must(err)
+	m.must(os.MkdirAll(own(c.Stage, "img"), 0o755))
+	m.must(unix.Mount(systems, own(c.Stage, "img"), "", unix.MS_MOVE, ""))
+	for _, name := range []string{"layers/0", "layers/1", "rw", "modules", "img"} {
+		if err := unix.Unmount(own(c.Stage, name), 0); err != nil {
+			t.Errorf("unmount %s: %v", name, err)
+		}
+	}
+	if got := read(t, filepath.Join(rootDir(c.Stage), "y")); got != "y" {
+		t.Errorf("read from the running system: %q", got)
+	}
+	if got := read(t, fmt.Sprintf("/proc/self/fd/%d/debian/b", dir.Fd())); !strings.HasPrefix(got, "hsqs") {
+		t.Error("the image can't be given away any more")
+	}
+	m.must(dir.Close())
+	m.must(os.MkdirAll(systems, 0o755))
+	m.must(unix.Mount("tmpfs", systems, "tmpfs", 0, ""))
+	m.image("a", "squashfs", tree{"sbin/init": static, "x": "new"})
+	m.image("b", "squashfs", tree{"y": "y"})
+	p, err := Prepare(t.Context(), c)
+	m.must(err)
+	if got := read(t, filepath.Join(rootDir(c.Stage), "x")); got != "new" {
+		t.Errorf("after the second Prepare: %q", got)
+	}
+	m.must(open.Close())
+	m.must(p.Close())
+	m.nothingLeft()
+}
+
+func TestReadOnly(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	m := newMachine(t)
+	m.image("a", "erofs", tree{"sbin/init": static, "dev/": "", "proc/": "", "sys/": "", "run/": "", "lib/": ""})
+	m.image("b", "squashfs", tree{"b": "b"})
+	m.image("less", "erofs", tree{"sbin/init": static, "dev/": "", "proc/": "", "sys/": ""})
+	for _, tt := range []struct {
+		images  []string
+		kernel  string
+		problem string
+	}{
+		{images: []string{"a=erofs"}},
+		{images: []string{"a=erofs"}, kernel: "/mnt/kernel"},
+		{images: []string{"a=erofs", "b=squashfs"}},
+		{images: []string{"less=erofs"}, problem: "no folder /run"},
+	} {
+		r := images(tt.images...)
+		r.Writable = catalog.WritableNone
+		c := m.config(r)
+		c.Kernel = tt.kernel
+		p, err := Prepare(t.Context(), c)
+		if tt.problem != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.problem) || !strings.Contains(err.Error(), "writable: ram") {
+				t.Errorf("%v: %v", tt.images, err)
+			}
+			m.nothingLeft()
+			continue
+		}
+		m.must(err)
+		if err := os.WriteFile(filepath.Join(rootDir(c.Stage), "x"), nil, 0o644); !errors.Is(err, unix.EROFS) {
+			t.Errorf("%v: writing: %v", tt.images, err)
+		}
+		var st unix.Statfs_t
+		m.must(unix.Statfs(rootDir(c.Stage), &st))
+		if st.Flags&(unix.ST_NOSUID|unix.ST_NODEV) != 0 {
+			t.Errorf("%v: neither device nodes nor set-user-ID programs work: flags %#x", tt.images, st.Flags)
+		}
+		release, err := release()
+		m.must(err)
+		if _, err := os.Stat(filepath.Join(rootDir(c.Stage), "lib/modules", release, "modules.dep")); (err == nil) != (tt.kernel != "") {
+			t.Errorf("%v, modules of %q: %v", tt.images, tt.kernel, err)
+		}
+		m.must(p.Close())
+		m.nothingLeft()
+	}
+}
+
+func TestManyLayers(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	m := newMachine(t)
+	m.image("first", "squashfs", tree{"sbin/init": static, "first": "1", "who": "first"})
+	m.image("other", "squashfs", tree{"who": "other"})
+	m.image("last", "squashfs", tree{"who": "last"})
+	names := slices.Concat([]string{"first=squashfs"}, slices.Repeat([]string{"other=squashfs"}, catalog.MaxLayers-2), []string{"last=squashfs"})
+	c := m.config(images(names...))
+	p, err := Prepare(t.Context(), c)
+	m.must(err)
+	for name, want := range map[string]string{"first": "1", "who": "last"} {
+		if got := read(t, filepath.Join(rootDir(c.Stage), name)); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if n := len(m.loops()); n != catalog.MaxLayers {
+		t.Errorf("%d loop devices", n)
+	}
+	m.must(p.Close())
+	m.nothingLeft()
+}
+
+// What can't be started is said with its path and what to do, and nothing stays behind.
+func TestRefused(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	m := newMachine(t)
+	other := elfProgram(elf.EM_AARCH64, "")
+	for i, tt := range []struct {
+		name    string
+		content tree
+		damage  func(path string) error
+		fs      string
+		want    []string
+	}{
+		{name: "no init", content: tree{"etc/": ""}, want: []string{"/sbin/init is not in the root file system", "write init:"}},
+		{name: "a link out", content: tree{"sbin/init": "-> ../../../../../mnt/kernel/lib/firmware/a.bin"}, want: []string{"/sbin/init is not in"}},
+		{name: "a link to nothing", content: tree{"sbin/init": "-> /lib/systemd/systemd"}, want: []string{"/sbin/init is not in"}},
+		{name: "a folder", content: tree{"sbin/init/": ""}, want: []string{"/sbin/init is not a file"}},
+		{name: "of another machine", content: tree{"sbin/init": other}, want: []string{"/sbin/init is for aarch64", "for amd64", "image"}},
+		{name: "no dynamic linker", content: tree{"sbin/init": elfProgram(elf.EM_X86_64, "/lib64/ld-linux-x86-64.so.2")},
+			want: []string{"/sbin/init asks to be run by /lib64/ld-linux-x86-64.so.2, which is not in the root", "install it"}},
+		{name: "a script without its shell", content: tree{"sbin/init": "#!/bin/bash\n"}, want: []string{"/sbin/init asks to be run by /bin/bash, which is not in"}},
+		{name: "not executable", content: tree{"sbin/init": "-> /etc/init", "etc/init": static}, want: []string{"/sbin/init is not executable", "chmod"}},
+		{name: "cut off", content: tree{"sbin/init": static, "large": strings.Repeat("x", 1<<20)}, damage: func(p string) error { return os.Truncate(p, 200) },
+			want: []string{"truncated squashfs", "the system's folder"}},
+		{name: "damaged", content: tree{"sbin/init": static}, damage: scratch, want: []string{"the kernel can't mount the image", "as squashfs", "make it again"}},
+		{name: "another file system", content: tree{"sbin/init": static}, fs: "erofs", want: []string{"is squashfs, and the catalog says erofs"}},
+		{name: "something else", content: tree{"sbin/init": static}, damage: func(p string) error { return os.WriteFile(p, make([]byte, 4096), 0o644) },
+			want: []string{"no squashfs, erofs or ext4"}},
+		{name: "gone", content: tree{"sbin/init": static}, damage: os.Remove, want: []string{"no such file"}},
+		{name: "/proc is a file", content: tree{"sbin/init": static, "proc": "x"}, want: []string{"/proc in its root file system is not a folder"}},
+		{name: "/lib/modules leads elsewhere", content: tree{"sbin/init": static, "lib/modules": "-> /srv", "srv/": ""}, want: []string{"/lib/modules is a link to /srv"}},
+	} {
+		name := fmt.Sprintf("image%d", i)
+		m.image(name, "squashfs", tt.content)
+		if tt.damage != nil {
+			m.must(tt.damage(filepath.Join(folder, name)))
+		}
+		kind := tt.fs
+		if kind == "" {
+			kind = "squashfs"
+		}
+		p, err := Prepare(t.Context(), m.config(images(name+"="+kind)))
+		if err == nil {
+			t.Errorf("%s: is taken", tt.name)
+			m.must(p.Close())
+			continue
+		}
+		for _, want := range append(tt.want, "debian") {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q lacks %q", tt.name, err, want)
+			}
+		}
+		m.nothingLeft()
+	}
+}
+
+// scratch damages what is behind the superblock of a squashfs, where its tables are.
+func scratch(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for i := 96; i < len(b); i++ {
+		b[i] = 0xff
+	}
+	return os.WriteFile(path, b, 0o644)
+}
