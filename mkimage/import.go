@@ -20,6 +20,7 @@ type importCmd struct {
 	Target  string `arg:"" placeholder:"DIR/oss/NAME" help:"The new system's folder in a site, DIR/oss/NAME."`
 	Replace bool   `help:"Replace the system that is there. It stays as it is until the new one is whole."`
 	Title   string `placeholder:"TEXT" help:"The name in the chooser. Default: what the source calls itself."`
+	Init    string `placeholder:"PATH" help:"The program in a root file system that becomes process 1. Default: /sbin/init, or where else distributions have it."`
 	Entry   []int  `placeholder:"N" help:"Of an ISO with a boot menu, its N-th entry, to be started as the ISO does; can be repeated, for a system each."`
 }
 
@@ -51,7 +52,7 @@ func (c importCmd) Run(ctx context.Context, term terminal, f *flags) error {
 	}
 	steps := newSteps(term.Err)
 	result, err := source.Import(ctx, source.Options{
-		Source: c.Source, Target: c.Target, Replace: c.Replace, Title: c.Title, Entries: c.Entry, Kernel: f.Kernel, Modules: f.Modules, Firmware: f.Firmware, Cache: cache,
+		Source: c.Source, Target: c.Target, Replace: c.Replace, Title: c.Title, Init: c.Init, Entries: c.Entry, Kernel: f.Kernel, Modules: f.Modules, Firmware: f.Firmware, Cache: cache,
 		Watch: source.Watch{Began: steps.began, Took: steps.took, Counted: steps.countedBytes},
 		Log:   slog.New(slog.NewTextHandler(steps, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, kinds.All())

@@ -38,6 +38,8 @@ func OwnNamespaces(t *testing.T) bool {
 		t.Errorf("in its namespace: %v\n%s", err, out)
 	case strings.Contains(string(out), "--- SKIP"):
 		t.Skipf("in its namespace:\n%s", out)
+	case testing.Verbose():
+		t.Logf("in its namespace:\n%s", out)
 	}
 	return false
 }

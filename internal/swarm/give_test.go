@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -58,6 +59,34 @@ func TestGiveOpenFiles(t *testing.T) {
 	defer tracker.mu.Unlock()
 	if !slices.Contains(tracker.events, "stopped") {
 		t.Errorf("the tracker was told %q, but not that the giver has stopped", tracker.events)
+	}
+}
+
+// Where the seeder is switched off and one node has everything, the others divide what comes of it, as they do with the seeder.
+func TestOneGiverStandsInForTheSeeder(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 64<<10, 6_000_000)
+	tracker := newTracker(t)
+	giver := newEngine(t, "127.0.0.23", Config{Seeders: seederAddrs(), UploadLimit: 2_000_000})
+	if _, err := giver.Give(s.torrent, s.openFiles(t), []string{tracker.url()}); err != nil {
+		t.Fatal(err)
+	}
+	var fetches sync.WaitGroup
+	for _, addr := range []string{"127.0.0.24", "127.0.0.25", "127.0.0.26", "127.0.0.27", "127.0.0.28", "127.0.0.29"} {
+		node, src := newNode(t, addr), s.source(t.TempDir())
+		src.Trackers = []string{tracker.url()}
+		fetches.Go(func() {
+			if err := node.Fetch(t.Context(), src, nil); err != nil {
+				t.Errorf("%s: %v", addr, err)
+			}
+		})
+	}
+	fetches.Wait()
+	stats, _ := giver.Stats(s.system.InfoHash)
+	copies := float64(stats.Uploaded) / float64(s.system.Size)
+	t.Logf("it gave %.2f copies to 6 nodes", copies)
+	if copies > 1.5 {
+		t.Errorf("it gave %.2f copies to 6 nodes: they do not share", copies)
 	}
 }
 

@@ -19,6 +19,8 @@ type Options struct {
 	Source, Target string
 	// Replace lets the target be a system already.
 	Replace bool
+	// Init is the program of a root file system that becomes process 1; empty: it is looked for.
+	Init string
 	// Title is shown in the chooser; empty: one that the source has.
 	Title string
 	// Kernel is for a root file system that has none: DistributionKernel, or a file whose modules are in the folder Modules,

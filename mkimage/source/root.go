@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
@@ -47,6 +48,7 @@ func (j *Job) FinishRoot(ctx context.Context, s *System, outside ...OutsideKerne
 	if found.Init != usualInit {
 		s.Root.Init = found.Init
 	}
+	s.withoutMounts(found.Mounts)
 	given, err := j.GivenKernel(ctx)
 	if err != nil {
 		return err
@@ -62,6 +64,15 @@ func (j *Job) FinishRoot(ctx context.Context, s *System, outside ...OutsideKerne
 	s.Comments["kernel"] = "There is no kernel in the root file system, so it runs under that of phase 1, and its own /lib/modules has none of that kernel's modules. " +
 		"To give it one: mkimage import … --replace --kernel debian"
 	return nil
+}
+
+// withoutMounts keeps systemd from waiting for the disks of the machine that a root file system is from (systemd-fstab-generator(8)).
+func (s *System) withoutMounts(mounts []string) {
+	if len(mounts) == 0 || strings.Contains(s.Root.Cmdline, "fstab=") {
+		return
+	}
+	s.Root.Cmdline = strings.TrimSpace(s.Root.Cmdline + " fstab=no")
+	s.Comments["cmdline"] = strings.TrimSpace(s.Comments["cmdline"] + "\nfstab=no has systemd leave out /etc/fstab, which names disks that nodes don't have: " + strings.Join(mounts, ", ") + ".")
 }
 
 // usualInit is what init: is where config.yaml doesn't say it.

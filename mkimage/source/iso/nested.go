@@ -67,7 +67,7 @@ func repack(ctx context.Context, j *source.Job, s *source.System, inner, from st
 	}
 	const packed = "root.squashfs"
 	step := j.Step("read "+from, 0)
-	t, err := tree.ReadImage(ctx, inner, is.FS, tree.Limits{})
+	t, err := tree.ReadPart(ctx, inner, is.FS, 0, 0, tree.Limits{})
 	step.End()
 	switch {
 	case err == nil:

@@ -165,17 +165,26 @@ func (r *Root) ReadFile(ctx context.Context, name string, limit int64) ([]byte, 
 	return os.ReadFile(paths[n])
 }
 
-// ExtractFile moves a file out of the images to a new path on the file system of scratch.
-func (r *Root) ExtractFile(ctx context.Context, name, to string) error {
+// Take copies a file out of the images, and returns the path of the copy, which is in the folder for what is taken out. It is sparse
+// where the file is. A name that isn't there is fs.ErrNotExist.
+func (r *Root) Take(ctx context.Context, name string) (string, error) {
 	n := r.file(name)
 	if n == nil {
-		return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		return "", &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	paths, err := r.take(ctx, n)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return os.Rename(paths[n], to)
+	return paths[n], nil
+}
+
+// Size is the size of a file in bytes; less than 0: it is not there.
+func (r *Root) Size(name string) int64 {
+	if n := r.file(name); n != nil {
+		return n.Size
+	}
+	return -1
 }
 
 // openView recognises an image.

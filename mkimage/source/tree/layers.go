@@ -3,6 +3,8 @@ package tree
 import (
 	"archive/tar"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +20,8 @@ type Layer struct {
 	Name string
 	Size int64
 	Open func() (io.ReadCloser, error)
+	// SHA256 is of the stream when it is not compressed, in hexadecimal digits; empty: not known.
+	SHA256 string
 }
 
 // Whiteouts says whether layers take away what those below them have.
@@ -83,13 +87,17 @@ func eachHeader(ctx context.Context, l Layer, most int64, read func(int), f func
 		return err
 	}
 	defer stream.Close()
-	r := tar.NewReader(stream)
+	sum := sha256.New()
+	whole := io.TeeReader(stream, sum)
+	r := tar.NewReader(whole)
 	for {
 		h, err := r.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			// What follows the end has to be read too: whoever gave the stream compares its sum there.
-			_, err := io.Copy(io.Discard, stream)
+			_, err := io.Copy(io.Discard, whole) // what follows the end counts for the sum
+			if got := hex.EncodeToString(sum.Sum(nil)); err == nil && l.SHA256 != "" && got != l.SHA256 {
+				err = fmt.Errorf("its SHA-256 is %s and should be %s: it is damaged, or was changed; get it again", got, l.SHA256)
+			}
 			return errors.Join(err, stream.Close())
 		case err != nil:
 			return broken(err)

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"debug/elf"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 )
@@ -28,6 +30,8 @@ type Found struct {
 	Kernels []Kernel
 	// ModulesOnly are modules of kernels that are not in the root, newest first. They have no File.
 	ModulesOnly []Kernel
+	// Mounts are what /etc/fstab mounts from other devices than the root's, which nodes don't have: "UUID=… at /boot".
+	Mounts []string
 	// Notes are sentences on what looks as if it were meant otherwise: kernels without modules, modules without a kernel.
 	Notes []string
 }
@@ -82,6 +86,9 @@ func (r *Root) Look(ctx context.Context, init string) (Found, error) {
 	}
 	if f.Title, err = r.title(ctx); err != nil {
 		return Found{}, err
+	}
+	if fstab, err := r.ReadFile(ctx, "/etc/fstab", 1<<20); err == nil {
+		f.Mounts = deviceMounts(fstab)
 	}
 	f.Kernels, f.Notes, err = r.kernels(ctx)
 	for release, dir := range r.moduleFolders() {
@@ -225,8 +232,24 @@ func (r *Root) kernels(ctx context.Context) ([]Kernel, []string, error) {
 		}
 	}
 	kernels := slices.Collect(maps.Values(found))
-	slices.SortFunc(kernels, func(a, b Kernel) int { return CompareReleases(b.Release, a.Release) })
+	slices.SortFunc(kernels, r.preferred)
 	return kernels, notes, nil
+}
+
+// preferred orders kernels: the newest first and, of one version, the one with the most modules. A distribution's kernel for clouds has
+// few drivers.
+func (r *Root) preferred(a, b Kernel) int {
+	version := func(k Kernel) string {
+		if letters := strings.IndexFunc(k.Release, unicode.IsLetter); letters > 0 {
+			return k.Release[:letters]
+		}
+		return k.Release
+	}
+	modules := func(k Kernel) (n int) {
+		_ = r.find(k.Modules).each(".", func(string, *Node) error { n++; return nil }) // the function never fails
+		return n
+	}
+	return cmp.Or(CompareReleases(version(b), version(a)), modules(b)-modules(a), CompareReleases(b.Release, a.Release))
 }
 
 // moduleFolders are the folders with modules by their kernel's release. One without an index has none: packages that were removed

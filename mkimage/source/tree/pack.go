@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -92,17 +94,18 @@ func (t *Tree) Pack(ctx context.Context, image string, done func(int64)) (err er
 			}
 		}
 	}()
-	cmd := exec.CommandContext(ctx, "mksquashfs", append([]string{"-", image}, t.arguments()...)...)
-	// Of a tar stream mksquashfs 4.5 gives the root folder the time of day, whatever -root-time says; SOURCE_DATE_EPOCH is the latest that
-	// any file may have, and the image's own. mksquashfs keeps no file elsewhere.
-	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH"), "SOURCE_DATE_EPOCH=" + strconv.FormatInt(t.latest(), 10)}
 	var messages bytes.Buffer
+	cmd := t.mksquashfs(ctx, image)
 	cmd.Stdout, cmd.Stderr = &messages, &messages
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
 	}
 	if err := start(cmd, "squashfs-tools"); err != nil {
+		if cmd.SysProcAttr != nil && !errors.Is(err, exec.ErrNotFound) {
+			err = fmt.Errorf("mksquashfs is started as the owner of the root folder (user %d, group %d) in a user namespace, and this machine refuses that to you: %w; run this as that user",
+				t.root.node.UID, t.root.node.GID, err)
+		}
 		return err
 	}
 	written := t.write(ctx, in, counter(done))
@@ -125,19 +128,34 @@ func (t *Tree) Pack(ctx context.Context, image string, done func(int64)) (err er
 	return verify(image)
 }
 
-func (t *Tree) arguments() []string {
+// mksquashfs is the command, which reads a tar. Of that mksquashfs 4.5 takes nothing for the root folder: it gives it to the user who runs
+// it, and the time of day, whatever -root-uid and -root-time say. So it runs as the owner, in a user namespace where this user is another,
+// and SOURCE_DATE_EPOCH, the latest time that any file may have and the image's own, is that of the tree.
+func (t *Tree) mksquashfs(ctx context.Context, image string) *exec.Cmd {
 	root := t.root.node
-	return []string{
+	cmd := exec.CommandContext(ctx, "mksquashfs", "-", image,
 		"-tar", "-quiet", "-no-progress", "-exit-on-error", "-noappend", "-no-recovery",
 		"-comp", compression, "-Xcompression-level", strconv.Itoa(level), "-b", strconv.Itoa(blockSize),
-		"-root-mode", strconv.FormatUint(uint64(linuxMode(root.Mode)), 8), "-root-uid", strconv.Itoa(root.UID), "-root-gid", strconv.Itoa(root.GID),
+		"-root-mode", strconv.FormatUint(uint64(linuxMode(root.Mode)), 8))
+	// mksquashfs keeps no file elsewhere.
+	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH"), "SOURCE_DATE_EPOCH=" + strconv.FormatInt(t.latest(), 10)}
+	if root.UID != os.Getuid() || root.GID != os.Getgid() {
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  unix.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: root.UID, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: root.GID, HostID: os.Getgid(), Size: 1}},
+		}
 	}
+	return cmd
 }
 
-// latest is when the last change of any file was, in seconds since 1970.
+// latest is when the last change of any file was, in seconds since 1970. What claims to be of the future doesn't count.
 func (t *Tree) latest() (seconds int64) {
+	now := time.Now().Unix()
 	_ = t.each(func(_ string, n *Node) error { // which has no errors of its own
-		seconds = max(seconds, n.Modified.Unix())
+		if at := n.Modified.Unix(); at <= now {
+			seconds = max(seconds, at)
+		}
 		return nil
 	})
 	return seconds

@@ -346,3 +346,13 @@ func typeName(m fs.FileMode) string {
 	}
 	return "device"
 }
+
+// Has reports whether there is something of that name; symbolic links are followed within the tree.
+func (t *Tree) Has(name string) bool {
+	parts, err := clean(name)
+	if err != nil {
+		return false
+	}
+	_, err = t.walk(parts, nil)
+	return err == nil
+}
