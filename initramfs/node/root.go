@@ -172,7 +172,7 @@ func (n *Node) kernelCmdline(sys catalog.System) (string, error) {
 		return "", fmt.Errorf("start %s: its command line: %w", sys.Name, err)
 	}
 	return handoff.Cmdline(own, handoff.Words{
-		System: sys.Name, Seeder: n.session.client().Base, MAC: n.link.lease().MAC, Consoles: n.Cmdline.Consoles, Debug: n.Cmdline.Debug,
+		System: sys.Name, Seeder: n.session.client().Base, MAC: n.link.lease().MAC, Consoles: n.keptCmdline().Consoles, Debug: n.Cmdline.Debug,
 	})
 }
 

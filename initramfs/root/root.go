@@ -116,7 +116,7 @@ func Prepare(ctx context.Context, c Config) (p *Prepared, err error) {
 	if err := p.mounts.folders(c); err != nil {
 		return p, err
 	}
-	p.wish, err = newSwitch(c, found)
+	p.wish, err = newSwitch(c, found, p.mounts.loops)
 	return p, err
 }
 

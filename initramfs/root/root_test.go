@@ -263,6 +263,10 @@ func TestLayers(t *testing.T) {
 	s, err := ReadSwitch(c.Wish)
 	m.must(err)
 	want := Switch{System: "debian", Stage: c.Stage, Systems: systems, Folder: "0123", Init: "/sbin/init", Args: []string{"3"}, Cmdline: true, Hostname: "(none)"}
+	want.Loops = p.mounts.loops
+	if n := len(s.Loops); n != 3 {
+		t.Errorf("%d loop devices", n)
+	}
 	if fmt.Sprint(s) != fmt.Sprint(want) {
 		t.Errorf("the wish: %+v, want %+v", s, want)
 	}
@@ -292,7 +296,7 @@ func TestRunningSystemUnmountsEverything(t *testing.T) {
 	open, err := os.Open(filepath.Join(rootDir(c.Stage), "x"))
 	m.must(err)
 	defer open.Close()
-	s, err := newSwitch(c, found{})
+	s, err := newSwitch(c, found{}, nil)
 	m.must(err)
 	dir, err := s.OpenFolder()
 	m.must(err)
