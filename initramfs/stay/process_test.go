@@ -23,11 +23,21 @@ import (
 // The real process, in a machine of namespaces: its root is a file system in memory, as an initramfs, its working directory a tmpfs
 // with the images, and its card is plugged into a bridge with the nodes. There is no seeder.
 
-// What may be set for a measurement: the program, which may be all of phase 1's in one, and the size of the image.
+// What may be set for a measurement: the program, which may be all of phase 1's in one, the size of the image in MiB, and the number of
+// nodes.
 const (
 	programEnv = "BOOTTORRENT_STAY_PROGRAM"
 	sizeEnv    = "BOOTTORRENT_STAY_MIB"
+	nodesEnv   = "BOOTTORRENT_STAY_NODES"
 )
+
+// setting is a number of the environment.
+func setting(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return otherwise
+}
 
 // machine is where the process runs.
 type machine struct {
@@ -193,10 +203,7 @@ func TestProcess(t *testing.T) {
 	if !need.OwnNamespaces(t) {
 		return
 	}
-	size := 32
-	if s := os.Getenv(sizeEnv); s != "" {
-		size, _ = strconv.Atoi(s)
-	}
+	size, count := setting(sizeEnv, 32), setting(nodesEnv, 8)
 	m := newMachine(t, size<<20)
 	ip(t, "link set lo up")
 	ip(t, "link add br0 type bridge")
@@ -215,7 +222,7 @@ func TestProcess(t *testing.T) {
 	await(t, "giving away", func() bool { return readStatus(m.side.run).Address == "10.9.0.100:6881" })
 	began, before, stop := time.Now(), m.cpu(), m.peak()
 	var nodes []string
-	for i := range 8 {
+	for i := range count {
 		nodes = append(nodes, fmt.Sprintf("10.9.0.%d", i+1))
 	}
 	got := m.fetchAll(nodes...)
@@ -226,9 +233,9 @@ func TestProcess(t *testing.T) {
 	}
 	await(t, "the status says what was given", func() bool { return readStatus(m.side.run).Given >= m.plan.System.Size })
 	status, _ := json.Marshal(readStatus(m.side.run))
-	t.Logf("%d MiB to 8 nodes in %.1f s: anonymous memory %d KiB at the start, %d KiB at most (its program's pages: %d KiB), %d open files, "+
+	t.Logf("%d MiB to %d nodes in %.1f s: anonymous memory %d KiB at the start, %d KiB at most (its program's pages: %d KiB), %d open files, "+
 		"%.2f s of processor time; the nodes have %d MiB of each other and of it; %s",
-		size, took, idle, most, m.kib("RssFile")+m.kib("RssShmem"), len(entries), cpu, got>>20, status)
+		size, count, took, idle, most, m.kib("RssFile")+m.kib("RssShmem"), len(entries), cpu, got>>20, status)
 	// Phase 1's programs in one take 18 MiB of the 40 MiB that it may take in all.
 	if most > 22<<10 {
 		t.Errorf("it takes %d KiB beside its program", most)
