@@ -1,6 +1,7 @@
 package iso
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (Live) Import(ctx context.Context, j *source.Job) error {
 	if err != nil {
 		return err
 	}
-	s.Title = i.title()
+	s.Title = i.ownTitle()
 	s.Comments[""] = "Made by mkimage import of a live ISO (" + l.name + ")."
 	s.Root = &source.Root{Cmdline: l.cmdline()}
 	s.Comments["cmdline"] = l.comment()
@@ -69,7 +70,11 @@ func (Live) Import(ctx context.Context, j *source.Job) error {
 	if err != nil {
 		return err
 	}
-	return j.FinishRoot(ctx, s, outside...)
+	if err := j.FinishRoot(ctx, s, outside...); err != nil {
+		return err
+	}
+	s.Title = cmp.Or(s.Title, i.title()) // an image that is named by nothing but its volume
+	return nil
 }
 
 // copyImages fills a system's folder with the images of the root file system.
