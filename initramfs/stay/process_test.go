@@ -104,11 +104,27 @@ func (m *machine) start() {
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	m.t.Cleanup(func() { _ = m.cmd.Process.Kill(); _, _ = m.cmd.Process.Wait() })
+	m.t.Cleanup(func() {
+		_ = m.cmd.Process.Kill()
+		_, _ = m.cmd.Process.Wait()
+		if err := removeGroup(); err != nil {
+			m.t.Error(err)
+		}
+	})
 	m.side.d.Ready.Close()
 	if n, err := m.side.ready.Read(make([]byte, 1)); n != 0 || err == nil {
 		m.t.Fatalf("the sign that it is ready is %d bytes, %v", n, err)
 	}
+}
+
+// removeGroup removes the control group, which no process is in any more.
+func removeGroup() error {
+	root, err := mountGroups()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	return unix.Unlinkat(root, groupName, unix.AT_REMOVEDIR)
 }
 
 // plug gives the process a card with an address on the bridge.
@@ -266,6 +282,9 @@ func (m *machine) checkManners() {
 		if attr, err := unix.SchedGetAttr(id, 0); err != nil || attr.Policy != unix.SCHED_IDLE {
 			m.t.Errorf("thread %d: %+v, %v", id, attr, err)
 		}
+	}
+	if got := m.proc("cgroup"); !strings.Contains(got, "0::/"+groupName+"\n") {
+		m.t.Errorf("it is in the control groups %s", got)
 	}
 	for fd, want := range []string{"/dev/null", "/dev/kmsg", "/dev/kmsg"} {
 		if got, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", m.cmd.Process.Pid, fd)); err != nil || !strings.HasSuffix(got, want) {
