@@ -137,18 +137,6 @@ func TestSettleLoadsOthersAsWell(t *testing.T) {
 	}
 }
 
-// A kernel that has a keyboard's driver built in, or none, is no reason to complain.
-func TestPresent(t *testing.T) {
-	_, l := newWorld(t, map[string]string{
-		"lib/modules/6.1.0/modules.alias":   someAliases,
-		"lib/modules/6.1.0/modules.builtin": "kernel/drivers/hid/usbhid/usbhid.ko\n",
-		"lib/modules/6.1.0/modules.dep":     "kernel/drivers/hid/hid-generic.ko: kernel/drivers/hid/hid.ko\nkernel/drivers/hid/hid.ko:\n",
-	})
-	if got, want := l.present([]string{"usbhid", "hid_generic", "absent"}), []string{"hid_generic"}; !slices.Equal(got, want) {
-		t.Errorf("present %q, want %q", got, want)
-	}
-}
-
 func TestWatchServesLateDevices(t *testing.T) {
 	w, l := newWorld(t, map[string]string{"lib/modules/6.1.0/modules.alias": someAliases})
 	w.changed = make(chan string)

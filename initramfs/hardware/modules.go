@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,9 +20,7 @@ import (
 
 // loader loads the modules that devices ask for, each once.
 type loader struct {
-	tree tree
-	// dir is the folder of the kernel's modules.
-	dir     string
+	tree    tree
 	log     Log
 	aliases kmod.Aliases
 	soft    map[string]softdep
@@ -46,7 +43,7 @@ func newLoader(t tree, release string, log Log, probe func(string) error) (*load
 		return nil, fmt.Errorf("read which module drives which device: %w", err)
 	}
 	defer f.Close()
-	l := &loader{tree: t, dir: dir, log: log, probe: probe, seen: map[string]bool{}, tried: map[string]bool{}}
+	l := &loader{tree: t, log: log, probe: probe, seen: map[string]bool{}, tried: map[string]bool{}}
 	if l.aliases, err = kmod.ParseAliases(f); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
@@ -146,20 +143,6 @@ func (l *loader) settle(others ...string) {
 		}
 		others = nil
 	}
-}
-
-// present are those of some modules that the image has as files. What the kernel has built in, or lacks, isn't loaded.
-func (l *loader) present(names []string) []string {
-	b, err := os.ReadFile(filepath.Join(l.dir, "modules.dep"))
-	if err != nil {
-		return nil
-	}
-	files := map[string]bool{}
-	for line := range strings.Lines(string(b)) {
-		file, _, _ := strings.Cut(line, ":")
-		files[kmod.Name(file)] = true
-	}
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !files[name] })
 }
 
 // modaliases reads what all devices in sysfs say of themselves.

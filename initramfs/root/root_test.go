@@ -33,7 +33,7 @@ func inNamespace(t *testing.T) bool {
 		return true
 	}
 	need.LoopDevices(t)
-	need.Overlay(t, "TestRoots")
+	need.Overlay(t, "TestDebianWithoutKexec")
 	for _, fs := range catalog.ImageFileSystems {
 		need.FileSystem(t, fs)
 	}
@@ -240,6 +240,9 @@ func TestLayers(t *testing.T) {
 	m.must(err)
 	if got := read(t, filepath.Join(root, "usr/lib/modules", release, "kernel/a.ko")); got != "a module" {
 		t.Errorf("the kernel's module: %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(root, "lib/modules", release, "modules.dep.bin")); err != nil {
+		t.Errorf("the index for modprobe: %v", err)
 	}
 	if target, err := os.Readlink(filepath.Join(root, "lib")); err != nil || target != "usr/lib" {
 		t.Errorf("/lib: %q, %v", target, err)

@@ -43,12 +43,14 @@ func Import(ctx context.Context, o Options, kinds []Kind) (r *Result, err error)
 	if err != nil {
 		return nil, err
 	}
+	j := &Job{Source: src, Options: o, Temp: filepath.Join(st.dir, tempDir), name: t.name, staging: st}
 	defer func() {
+		step := j.Step("remove what was needed meanwhile", 0)
+		defer step.End()
 		if e := st.remove(); e != nil && err == nil {
 			o.Log.Warn("something is left of what was needed meanwhile; remove it", "folder", st.dir, "err", e)
 		}
 	}()
-	j := &Job{Source: src, Options: o, Temp: filepath.Join(st.dir, tempDir), name: t.name, staging: st}
 	if err := kind.Import(ctx, j); err != nil {
 		return nil, j.explain(err)
 	}

@@ -453,7 +453,8 @@ func TestSteps(t *testing.T) {
 	if _, err := Import(t.Context(), o, []Kind{fake{}}); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"began copy disk.raw", "copy disk.raw 4/4", "took copy disk.raw", "began check the system", "took check the system"}
+	want := []string{"began copy disk.raw", "copy disk.raw 4/4", "took copy disk.raw", "began check the system", "took check the system",
+		"began remove what was needed meanwhile", "took remove what was needed meanwhile"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
