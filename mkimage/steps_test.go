@@ -50,3 +50,21 @@ func TestStepsMove(t *testing.T) {
 		}
 	})
 }
+
+// What is counted in bytes has a bar.
+func TestStepsOfBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := &steps{out: &out, terminal: true, ticker: time.NewTicker(time.Hour), ended: make(chan struct{})}
+		s.began("copy")
+		for _, done := range []int64{0, 1 << 29, 1 << 30} {
+			s.countedBytes("copy", done, 1<<30)
+			s.show(time.Now())
+		}
+		s.close()
+		want := "<copy [--------------------] 0 % of 1.0 GiB, 0 s<copy [##########----------] 50 % of 1.0 GiB, 0 s<copy [####################] 100 % of 1.0 GiB, 0 s<"
+		if got := strings.ReplaceAll(out.String(), "\r\x1b[K", "<"); got != want {
+			t.Errorf("the terminal gets %q, want %q", got, want)
+		}
+	})
+}

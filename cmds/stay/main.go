@@ -35,6 +35,9 @@ func main() {
 	if settled != nil {
 		log("the process that stays: %v", settled)
 	}
+	if inherited.Group, err = stay.JoinGroup(); err != nil {
+		log("the process that stays: %v", err)
+	}
 	if err := stay.Run(context.Background(), inherited, ".", "/", log); err != nil {
 		kernel.Print(kmsg.Error, "nothing is given away: "+err.Error())
 		os.Exit(1)

@@ -35,8 +35,8 @@ func loadRuntimeModules(runtime, release string, load func(path string) error) e
 	dir := filepath.Join(runtime, qemuruntime.Modules, release)
 	order, err := os.ReadFile(filepath.Join(dir, qemuruntime.Order))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the runtime has no modules for this node's kernel %s: build the image again with mkimage, which puts "+
-			"them aside, and restart the seeder", release)
+		return fmt.Errorf("the runtime has no modules for this node's kernel %s: if that is another system's, restart this machine and choose again; "+
+			"if it is phase 1's, build the image again with mkimage, which puts them aside, and restart the seeder", release)
 	}
 	if err != nil {
 		return fmt.Errorf("read which modules the runtime has: %w", err)

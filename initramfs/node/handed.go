@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -56,8 +57,13 @@ func takeUp(cfg Config, r *handoff.Received) (Config, error) {
 	cfg.Handoff, cfg.Warnings = r, nil // the command line is the system's
 	cfg.Cmdline = cfg.Cmdline.Continue(r.Cmdline, r.Lease.MAC.String())
 	cfg.Cmdline.System, cfg.Cmdline.ConfSystem, cfg.Cmdline.Timeout = r.State.System, false, &now
-	last := r.Report
-	last.Uptime += elapsed(r).Seconds()
+	last, jump := r.Report, elapsed(r).Seconds()
+	last.Uptime += jump
+	last.Durations = maps.Clone(last.Durations)
+	if last.Durations == nil {
+		last.Durations = map[wire.Step]float64{}
+	}
+	last.Durations[wire.Launch] += jump
 	cfg.Report = report.Continue(last, time.Now)
 	if len(r.HostKey) == 0 {
 		return cfg, nil
@@ -135,9 +141,12 @@ func (n *Node) handOn(ctx context.Context, sys catalog.System) (*handoff.Handoff
 	}, nil
 }
 
-// keptCmdline is what the node was started with, for the next kernel.
+// keptCmdline is what phase 1 was started with, for the next kernel.
 func (n *Node) keptCmdline() config.Cmdline {
 	c := n.Cmdline
 	c.Shell = false // there was one
+	if n.handed != nil {
+		c.Consoles = n.handed.Cmdline.Consoles // those now are the ones of a system
+	}
 	return c
 }

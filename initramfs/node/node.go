@@ -75,9 +75,7 @@ type Node struct {
 	// askDHCP is network.Seeders but in tests.
 	askDHCP func(context.Context, network.Lease) ([]string, error)
 	saving  sync.Mutex
-	// kernel starts a system's kernel, once one is loaded. The others are launch.NewBootKernel, hardware.Mounts and checkNIC but
-	// in tests.
-	kernel    launch.Method
+	// These are launch.NewBootKernel, hardware.Mounts and checkNIC but in tests.
 	newKernel func(composed int64) launch.Method
 	mounts    func(fs string) bool
 	checkNIC  func(x *modarchive.Index, mac string) error

@@ -86,25 +86,26 @@ func (n *Node) bootKernel(ctx context.Context, sys catalog.System) error {
 	n.Flush(ctx)
 	n.stopShipping() // what is logged from here on, only this machine shows
 	defer n.ship(ctx)
-	if err := n.loadKernel(ctx, sys, part, cmdline); err != nil {
+	kernel, err := n.loadKernel(ctx, sys, part, cmdline)
+	if err != nil {
 		return err
 	}
 	n.Drain(ctx)
 	n.quiet(false)
 	defer n.quiet(true)
-	_, err = n.kernel.Start(ctx, launch.Job{System: sys, Log: n.Log})
+	_, err = kernel.Start(ctx, launch.Job{System: sys, Log: n.Log})
 	return err
 }
 
-// loadKernel composes the initramfs and loads both.
-func (n *Node) loadKernel(ctx context.Context, sys catalog.System, part catalog.Runtime, cmdline string) error {
+// loadKernel composes the initramfs, and loads it with the kernel and its modules.
+func (n *Node) loadKernel(ctx context.Context, sys catalog.System, part catalog.Runtime, cmdline string) (launch.Method, error) {
 	files, err := n.download.files(ctx, part.System)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	handOn, err := n.handOn(ctx, sys)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	site := n.Image
 	site.KernelSHA256 = sys.Launch.Root.Boot.KernelSHA256
@@ -112,12 +113,12 @@ func (n *Node) loadKernel(ctx context.Context, sys catalog.System, part catalog.
 	defer os.RemoveAll(filepath.Dir(path)) // kexec has copied it
 	size, err := writeFile(path, func(f *os.File) error { return handoff.Initramfs(f, n.RootDir, site, handOn) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	n.kernel = n.newKernel(size)
 	job := launch.NewBootKernel(size).Job(sys, part, files, n.Systems, cmdline)
 	job.Log = n.Log
-	return n.kernel.Load(ctx, job)
+	kernel := n.newKernel(size)
+	return kernel, kernel.Load(ctx, job)
 }
 
 // writeFile writes a file, readable for its owner only, by a function, and returns its size.
@@ -172,7 +173,7 @@ func (n *Node) kernelCmdline(sys catalog.System) (string, error) {
 		return "", fmt.Errorf("start %s: its command line: %w", sys.Name, err)
 	}
 	return handoff.Cmdline(own, handoff.Words{
-		System: sys.Name, Seeder: n.session.client().Base, MAC: n.link.lease().MAC, Consoles: n.Cmdline.Consoles, Debug: n.Cmdline.Debug,
+		System: sys.Name, Seeder: n.session.client().Base, MAC: n.link.lease().MAC, Consoles: n.keptCmdline().Consoles, Debug: n.Cmdline.Debug,
 	})
 }
 

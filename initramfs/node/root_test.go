@@ -180,8 +180,9 @@ func TestBootPartGoesFirst(t *testing.T) {
 	if rep := received.Report; rep.System != "debian" || rep.Boot != r.node.Report.Snapshot().Boot || rep.Step == report.Give || rep.State == report.Done && rep.Step == report.Launch {
 		t.Errorf("the report says %+v", rep)
 	}
-	if entries, err := os.ReadDir(r.node.Systems); err != nil || len(entries) != 1 || entries[0].Name() != r.part.InfoHash.String() {
-		t.Errorf("fetched is %v, %v; want the boot part alone", entries, err)
+	entries, err := os.ReadDir(r.node.Systems)
+	if err != nil || len(entries) != 1 || entries[0].Name() != r.part.InfoHash.String() || !strings.Contains(r.node.Folder(r.system), entries[0].Name()) {
+		t.Errorf("fetched is %v, %v, in %s; want the boot part alone", entries, err, r.node.Folder(r.system))
 	}
 }
 
@@ -245,8 +246,11 @@ func TestGoesOnWithoutSeeder(t *testing.T) {
 	if err != nil || err2 != nil || len(files) != 1 || len(torrent) != len(r.torrent) {
 		t.Errorf("%d files (%v), a torrent of %d bytes (%v)", len(files), err, len(torrent), err2)
 	}
-	if rep := n.Report.Snapshot(); rep.Boot != r.node.Report.Snapshot().Boot {
-		t.Errorf("the boot %s is another", rep.Boot)
+	if rep := n.Report.Snapshot(); rep.Boot != r.node.Report.Snapshot().Boot || rep.Durations[report.Launch] <= 0 {
+		t.Errorf("the report goes on as %+v", rep)
+	}
+	if c := n.keptCmdline(); c.Consoles[0] != "ttyS0" {
+		t.Errorf("a third kernel without consoles of its own gets those of the second: %q", c.Consoles)
 	}
 	// Asked again, as after a failure, it would like to have the seeder, and goes on none the less.
 	n.tell()

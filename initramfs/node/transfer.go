@@ -31,8 +31,15 @@ func (n *Node) Fetch(ctx context.Context, sys catalog.System) error {
 	return err
 }
 
-// Folder is where the files of a fetched system are.
-func (n *Node) Folder(sys catalog.System) string { return n.download.folder(sys) }
+// Folder is where the files of a fetched system are, or of its boot part if that comes first.
+func (n *Node) Folder(sys catalog.System) string {
+	if other, err := n.otherKernel(sys); err == nil && other {
+		if part, err := n.bootPart(sys); err == nil {
+			return n.download.folder(part.System)
+		}
+	}
+	return n.download.folder(sys)
+}
 
 // fetchAll is Fetch once the folder of systems is this program's.
 func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {

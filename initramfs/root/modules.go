@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/internal/kmod"
 )
 
 // hasModules tells whether a folder has the modules of a kernel.
@@ -13,7 +15,8 @@ func hasModules(dir, release string) bool {
 	return err == nil
 }
 
-// copyModules copies the modules of a kernel, and the firmware that their drivers may want, from below the folder from to the folder lib.
+// copyModules copies the modules of a kernel, and the firmware that their drivers may want, from below the folder from to the folder lib, where
+// udev and modprobe find them.
 // What phase 1 has of them goes when the system has started, so that they are in memory once.
 func copyModules(from, release, lib string) error {
 	modules := filepath.Join("modules", release)
@@ -25,6 +28,9 @@ func copyModules(from, release, lib string) error {
 		if err := copyTree(filepath.Join(lib, tree), source); err != nil {
 			return fmt.Errorf("copy the kernel's %s for it: %w", tree, err)
 		}
+	}
+	if err := kmod.WriteIndexes(filepath.Join(lib, modules)); err != nil {
+		return fmt.Errorf("list the kernel's modules for its udev: %w", err)
 	}
 	return nil
 }

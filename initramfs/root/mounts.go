@@ -19,8 +19,8 @@ import (
 // mounts carries plans out, and undoes them.
 type mounts struct {
 	probe func(module string) error
-	// done are the folders, in order.
-	done []string
+	// done are the folders, in order; loops are the loop devices.
+	done, loops []string
 }
 
 // mount makes one mount. Where the kernel lacks the file system, its module is loaded.
@@ -47,7 +47,7 @@ func (s *mounts) mount(m mount) error {
 	defer log.close()
 	err := unix.Mount(source, m.target, m.fs, m.flags, m.options)
 	if errors.Is(err, unix.ENODEV) && m.fs != "" {
-		if probeErr := s.probe(m.fs); probeErr != nil {
+		if probeErr := s.load(m.fs); probeErr != nil {
 			return fmt.Errorf("this kernel mounts no %s: %w", m.fs, probeErr)
 		}
 		err = unix.Mount(source, m.target, m.fs, m.flags, m.options)
@@ -56,6 +56,25 @@ func (s *mounts) mount(m mount) error {
 		return explain(m, err, log.lines())
 	}
 	s.done = append(s.done, m.target)
+	if m.loop {
+		s.loops = append(s.loops, source)
+	}
+	return nil
+}
+
+// algorithms are modules that file systems ask the kernel's crypto API for. It would have modprobe(8) load them, which phase 1 has none
+// of that it could use. Newer kernels have them built in.
+var algorithms = map[string]string{"erofs": "crc32c_generic", "ext4": "crc32c_generic"}
+
+// load loads the module of a file system.
+func (s *mounts) load(fs string) error {
+	missing := error(nil)
+	if module, ok := algorithms[fs]; ok {
+		missing = s.probe(module)
+	}
+	if err := s.probe(fs); err != nil {
+		return errors.Join(err, missing)
+	}
 	return nil
 }
 

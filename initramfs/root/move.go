@@ -56,6 +56,7 @@ func (s Switch) moves() []move {
 		{"mount /dev/pts", func() error {
 			return unix.Mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "gid=5,mode=620,ptmxmode=000")
 		}},
+		{"take the loop devices' names away", func() error { return s.forgetLoops() }},
 		{"make a folder for its images", func() error { return os.MkdirAll(img, 0o755) }},
 		moving(s.Systems, img),
 		// What the loop devices read must not be written by the system.
@@ -74,6 +75,17 @@ func (s Switch) moves() []move {
 		move{"set the host name", func() error { return unix.Sethostname([]byte(s.Hostname)) }},
 		move{"go into its root file system", func() error { return enter(root) }},
 	)
+}
+
+// forgetLoops removes the device nodes of the images. systemd detaches at its end every loop device that it can open, and of these it would
+// say that it can't (detach_loopback in src/shutdown/detach-loopback.c); nobody else has a use for them either.
+func (s Switch) forgetLoops() error {
+	for _, device := range s.Loops {
+		if err := os.Remove(device); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func moving(from, to string) move {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/inroot"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
 
@@ -33,7 +34,7 @@ func inNamespace(t *testing.T) bool {
 		return true
 	}
 	need.LoopDevices(t)
-	need.Overlay(t, "TestRoots")
+	need.Overlay(t, "TestDebianWithoutKexec")
 	for _, fs := range catalog.ImageFileSystems {
 		need.FileSystem(t, fs)
 	}
@@ -241,6 +242,9 @@ func TestLayers(t *testing.T) {
 	if got := read(t, filepath.Join(root, "usr/lib/modules", release, "kernel/a.ko")); got != "a module" {
 		t.Errorf("the kernel's module: %q", got)
 	}
+	if _, err := os.Stat(filepath.Join(root, "lib/modules", release, "modules.dep.bin")); err != nil {
+		t.Errorf("the index for modprobe: %v", err)
+	}
 	if target, err := os.Readlink(filepath.Join(root, "lib")); err != nil || target != "usr/lib" {
 		t.Errorf("/lib: %q, %v", target, err)
 	}
@@ -263,6 +267,10 @@ func TestLayers(t *testing.T) {
 	s, err := ReadSwitch(c.Wish)
 	m.must(err)
 	want := Switch{System: "debian", Stage: c.Stage, Systems: systems, Folder: "0123", Init: "/sbin/init", Args: []string{"3"}, Cmdline: true, Hostname: "(none)"}
+	want.Loops = p.mounts.loops
+	if n := len(s.Loops); n != 3 {
+		t.Errorf("%d loop devices", n)
+	}
 	if fmt.Sprint(s) != fmt.Sprint(want) {
 		t.Errorf("the wish: %+v, want %+v", s, want)
 	}
@@ -292,7 +300,7 @@ func TestRunningSystemUnmountsEverything(t *testing.T) {
 	open, err := os.Open(filepath.Join(rootDir(c.Stage), "x"))
 	m.must(err)
 	defer open.Close()
-	s, err := newSwitch(c, found{})
+	s, err := newSwitch(c, found{}, nil)
 	m.must(err)
 	dir, err := s.OpenFolder()
 	m.must(err)
@@ -464,4 +472,54 @@ func scratch(path string) error {
 		b[i] = 0xff
 	}
 	return os.WriteFile(path, b, 0o644)
+}
+
+// Every machine has an identity of its own, whatever the image brings along, and the same at each boot.
+func TestMachineID(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	m := newMachine(t)
+	const golden = "0123456789abcdef0123456789abcdef\n"
+	m.file("/mnt/outside", golden, 0o644)
+	for i, tt := range []struct {
+		content tree
+		kept    string
+	}{
+		{content: tree{"etc/machine-id": golden}},
+		{content: tree{"etc/machine-id": ""}},
+		{content: tree{"etc/machine-id": "-> ../var/id", "var/id": golden}},
+		{content: tree{"etc/machine-id": "-> ../../../../outside"}, kept: "none"},
+		{content: tree{"etc/machine-id": "uninitialized\n"}, kept: "uninitialized\n"},
+		{content: tree{"etc/": ""}, kept: "none"},
+	} {
+		name := fmt.Sprintf("image%d", i)
+		tt.content["sbin/init"] = static
+		m.image(name, "squashfs", tt.content)
+		ids := map[string]bool{}
+		for _, identity := range []string{"one", "one", "other"} {
+			c := m.config(images(name + "=squashfs"))
+			c.Identity = identity
+			p, err := Prepare(t.Context(), c)
+			m.must(err)
+			in, err := inroot.Open(rootDir(c.Stage))
+			m.must(err)
+			id, err := fs.ReadFile(in, machineIDFile)
+			if errors.Is(err, fs.ErrNotExist) {
+				id, err = []byte("none"), nil
+			}
+			m.must(errors.Join(err, in.Close(), p.Close()))
+			ids[string(id)] = true
+			if tt.kept == "" && (!isMachineID(strings.TrimSpace(string(id))) || string(id) == golden) {
+				t.Errorf("%v: %q", tt.content, id)
+			}
+		}
+		if want := 2; tt.kept == "" && len(ids) != want || tt.kept != "" && (len(ids) != 1 || !ids[tt.kept]) {
+			t.Errorf("%v: %v", tt.content, ids)
+		}
+	}
+	if got := read(t, "/mnt/outside"); got != golden {
+		t.Errorf("a file outside was written: %q", got)
+	}
+	m.nothingLeft()
 }

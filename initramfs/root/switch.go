@@ -23,6 +23,8 @@ type Switch struct {
 	// Systems is the mount with the images, Folder the folder in it, relative to it, that holds System/PATH.
 	Systems string `json:"systems"`
 	Folder  string `json:"folder"`
+	// Loops are the loop devices with the images.
+	Loops []string `json:"loops"`
 	// Init is the absolute path of its init, Args are its arguments beside its name.
 	Init string   `json:"init"`
 	Args []string `json:"args,omitempty"`
@@ -35,8 +37,8 @@ type Switch struct {
 // noHostname is what the kernel's host name is before anybody sets it (UTS_NODENAME in Linux's include/linux/uts.h).
 const noHostname = "(none)"
 
-func newSwitch(c Config, f found) (Switch, error) {
-	s := Switch{System: c.Name, Stage: c.Stage, Init: c.Root.Init, Args: initArguments(c.Cmdline), Hostname: noHostname}
+func newSwitch(c Config, f found, loops []string) (Switch, error) {
+	s := Switch{System: c.Name, Stage: c.Stage, Loops: loops, Init: c.Root.Init, Args: initArguments(c.Cmdline), Hostname: noHostname}
 	if !f.hostname && c.Hostname != "" {
 		s.Hostname = c.Hostname
 	}

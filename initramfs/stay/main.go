@@ -20,10 +20,12 @@ import (
 // maxPlan is the most bytes of a plan as JSON, in which a torrent takes four bytes for three.
 const maxPlan = catalog.MaxFileList + 2*catalog.MaxTorrent + 1<<20
 
-// Descriptors are those that init hands over.
+// Descriptors are what the process has from its start on: what init hands over.
 type Descriptors struct {
 	// Started, Status and Ready are StartedFD, StatusFD and ReadyFD.
 	Started, Status, Ready *os.File
+	// Group is not init's, but the process's own; it may be nil.
+	Group *Group
 }
 
 // Inherited are the descriptors of this process; an error says that it was not init that started it.
@@ -32,7 +34,9 @@ func Inherited() (Descriptors, error) {
 	if err := unix.Fstat(StatusFD, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return Descriptors{}, errors.New("init starts this when a system takes the machine over, and nobody else")
 	}
-	return Descriptors{os.NewFile(StartedFD, "started"), os.NewFile(StatusFD, "status"), os.NewFile(ReadyFD, "ready")}, nil
+	return Descriptors{
+		Started: os.NewFile(StartedFD, "started"), Status: os.NewFile(StatusFD, "status"), Ready: os.NewFile(ReadyFD, "ready"),
+	}, nil
 }
 
 // Run is the life of the process that stays: it opens what it needs, tells init, waits until the system's init runs, empties the
@@ -44,7 +48,7 @@ func Run(ctx context.Context, d Descriptors, dir, root string, log func(format s
 	plan, err := readPlan(d.Status)
 	var giver *Giver
 	if err == nil && plan.Give {
-		if giver, err = New(Config{Plan: plan, Dir: dir, Status: d.Status, Log: log}); giver != nil {
+		if giver, err = New(Config{Plan: plan, Dir: dir, Status: d.Status, Group: d.Group, Log: log}); giver != nil {
 			defer giver.Close()
 		}
 	}

@@ -23,11 +23,21 @@ import (
 // The real process, in a machine of namespaces: its root is a file system in memory, as an initramfs, its working directory a tmpfs
 // with the images, and its card is plugged into a bridge with the nodes. There is no seeder.
 
-// What may be set for a measurement: the program, which may be all of phase 1's in one, and the size of the image.
+// What may be set for a measurement: the program, which may be all of phase 1's in one, the size of the image in MiB, and the number of
+// nodes.
 const (
 	programEnv = "BOOTTORRENT_STAY_PROGRAM"
 	sizeEnv    = "BOOTTORRENT_STAY_MIB"
+	nodesEnv   = "BOOTTORRENT_STAY_NODES"
 )
+
+// setting is a number of the environment.
+func setting(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return otherwise
+}
 
 // machine is where the process runs.
 type machine struct {
@@ -94,11 +104,27 @@ func (m *machine) start() {
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	m.t.Cleanup(func() { _ = m.cmd.Process.Kill(); _, _ = m.cmd.Process.Wait() })
+	m.t.Cleanup(func() {
+		_ = m.cmd.Process.Kill()
+		_, _ = m.cmd.Process.Wait()
+		if err := removeGroup(); err != nil {
+			m.t.Error(err)
+		}
+	})
 	m.side.d.Ready.Close()
 	if n, err := m.side.ready.Read(make([]byte, 1)); n != 0 || err == nil {
 		m.t.Fatalf("the sign that it is ready is %d bytes, %v", n, err)
 	}
+}
+
+// removeGroup removes the control group, which no process is in any more.
+func removeGroup() error {
+	root, err := mountGroups()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	return unix.Unlinkat(root, groupName, unix.AT_REMOVEDIR)
 }
 
 // plug gives the process a card with an address on the bridge.
@@ -193,10 +219,7 @@ func TestProcess(t *testing.T) {
 	if !need.OwnNamespaces(t) {
 		return
 	}
-	size := 32
-	if s := os.Getenv(sizeEnv); s != "" {
-		size, _ = strconv.Atoi(s)
-	}
+	size, count := setting(sizeEnv, 32), setting(nodesEnv, 8)
 	m := newMachine(t, size<<20)
 	ip(t, "link set lo up")
 	ip(t, "link add br0 type bridge")
@@ -215,7 +238,7 @@ func TestProcess(t *testing.T) {
 	await(t, "giving away", func() bool { return readStatus(m.side.run).Address == "10.9.0.100:6881" })
 	began, before, stop := time.Now(), m.cpu(), m.peak()
 	var nodes []string
-	for i := range 8 {
+	for i := range count {
 		nodes = append(nodes, fmt.Sprintf("10.9.0.%d", i+1))
 	}
 	got := m.fetchAll(nodes...)
@@ -226,9 +249,9 @@ func TestProcess(t *testing.T) {
 	}
 	await(t, "the status says what was given", func() bool { return readStatus(m.side.run).Given >= m.plan.System.Size })
 	status, _ := json.Marshal(readStatus(m.side.run))
-	t.Logf("%d MiB to 8 nodes in %.1f s: anonymous memory %d KiB at the start, %d KiB at most (its program's pages: %d KiB), %d open files, "+
+	t.Logf("%d MiB to %d nodes in %.1f s: anonymous memory %d KiB at the start, %d KiB at most (its program's pages: %d KiB), %d open files, "+
 		"%.2f s of processor time; the nodes have %d MiB of each other and of it; %s",
-		size, took, idle, most, m.kib("RssFile")+m.kib("RssShmem"), len(entries), cpu, got>>20, status)
+		size, count, took, idle, most, m.kib("RssFile")+m.kib("RssShmem"), len(entries), cpu, got>>20, status)
 	// Phase 1's programs in one take 18 MiB of the 40 MiB that it may take in all.
 	if most > 22<<10 {
 		t.Errorf("it takes %d KiB beside its program", most)
@@ -259,6 +282,9 @@ func (m *machine) checkManners() {
 		if attr, err := unix.SchedGetAttr(id, 0); err != nil || attr.Policy != unix.SCHED_IDLE {
 			m.t.Errorf("thread %d: %+v, %v", id, attr, err)
 		}
+	}
+	if got := m.proc("cgroup"); !strings.Contains(got, "0::/"+groupName+"\n") {
+		m.t.Errorf("it is in the control groups %s", got)
 	}
 	for fd, want := range []string{"/dev/null", "/dev/kmsg", "/dev/kmsg"} {
 		if got, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", m.cmd.Process.Pid, fd)); err != nil || !strings.HasSuffix(got, want) {

@@ -11,7 +11,7 @@ import (
 
 // What the Go runtime is told by its environment. The process needs some MiB; the limit has the garbage collector work harder before
 // it needs more (https://pkg.go.dev/runtime, GOMEMLIMIT), and more threads than two would need memory each.
-var environment = []string{"GOMEMLIMIT=16MiB", "GOGC=50", "GOMAXPROCS=2", settled + "=1"}
+var environment = []string{"GOMEMLIMIT=16MiB", "GOMAXPROCS=2", settled + "=1"}
 
 // settled is in the environment of the process once Settle is done.
 const settled = "BOOTTORRENT_STAY"

@@ -35,6 +35,8 @@ type Config struct {
 	Dir string
 	// Status is the folder that Status is written into.
 	Status *os.File
+	// Group is the process's own control group; it may be nil.
+	Group *Group
 	// Log writes a line for a person.
 	Log func(format string, args ...any)
 }
@@ -114,6 +116,7 @@ func (g *Giver) Run(ctx context.Context) {
 			}
 		}
 		g.account()
+		g.Group.BeIdle()
 	}
 }
 

@@ -3,7 +3,9 @@ package catalog
 // What a system of MethodRoot takes of a node's memory beside its images, in bytes: nodes add it up before they fetch anything, and
 // 'seeder check' says it.
 const (
-	// RootSystem is what a running system needs for its programs and for the kernel's structures.
+	// RootSystem is what a running system needs for its programs, for the kernel's structures and for what it reads again and again.
+	// Debian 12 (minbase, systemd, udev, dbus; Linux 6.1, a machine of 1.5 GiB) at its login prompt: MemTotal less MemFree and Shmem of
+	// /proc/meminfo are 134 MiB, of which 87 MiB are left when all caches are dropped. It writes 8 MiB while it boots.
 	RootSystem = 160 << 20
 	// RootStay is what the process that stays needs at most (package stay).
 	RootStay = 40 << 20

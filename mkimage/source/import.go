@@ -43,12 +43,14 @@ func Import(ctx context.Context, o Options, kinds []Kind) (r *Result, err error)
 	if err != nil {
 		return nil, err
 	}
+	j := &Job{Source: src, Options: o, Temp: filepath.Join(st.dir, tempDir), name: t.name, staging: st}
 	defer func() {
+		step := j.Step("remove what was needed meanwhile", 0)
+		defer step.End()
 		if e := st.remove(); e != nil && err == nil {
 			o.Log.Warn("something is left of what was needed meanwhile; remove it", "folder", st.dir, "err", e)
 		}
 	}()
-	j := &Job{Source: src, Options: o, Temp: filepath.Join(st.dir, tempDir), name: t.name, staging: st}
 	if err := kind.Import(ctx, j); err != nil {
 		return nil, j.explain(err)
 	}
@@ -69,6 +71,8 @@ func (j *Job) unused(kind Kind) error {
 		return fmt.Errorf("%s (%s) has no boot menu; leave --entry out", j.Text, kind.Name())
 	case j.Options.Kernel != "" && !has(func(s *System) bool { return s.Root != nil }):
 		return fmt.Errorf("%s (%s) becomes no system of a root file system, which alone could have another kernel; leave --kernel out", j.Text, kind.Name())
+	case j.Init != "" && !has(func(s *System) bool { return s.Root != nil }):
+		return fmt.Errorf("%s (%s) becomes no system of a root file system, of which --init would name a program; leave it out", j.Text, kind.Name())
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -84,12 +83,12 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 	case given != nil:
 		return given, nil
 	case len(found.Kernels) > 0:
-		k := newest(found.Kernels)
+		k := found.Kernels[0]
 		vmlinuz, modules, err := root.Extract(ctx, k, dir)
 		if err != nil {
 			return nil, err
 		}
-		return j.kernelOf(vmlinuz, modules, k.File+" in the root", k.Modules+" in the root")
+		return j.kernelOf(ctx, root, vmlinuz, modules, k.File+" in the root", k.Modules+" in the root")
 	}
 	for _, o := range outside {
 		release, err := kernel.Release(o.Path)
@@ -105,7 +104,7 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 		if err != nil {
 			return nil, err
 		}
-		return j.kernelOf(o.Path, modules, o.From, found.ModulesOnly[at].Modules+" in the root")
+		return j.kernelOf(ctx, root, o.Path, modules, o.From, found.ModulesOnly[at].Modules+" in the root")
 	}
 	for _, n := range found.Notes {
 		j.Log.Warn(n)
@@ -113,29 +112,15 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 	return nil, nil
 }
 
-// newest is the first of some kernels, which are sorted, unless the same version is there for more than some kinds of machines.
-func newest(kernels []tree.Kernel) tree.Kernel {
-	for _, k := range kernels {
-		if sameVersion(k.Release, kernels[0].Release) && !special.MatchString(k.Release) {
-			return k
-		}
-	}
-	return kernels[0]
-}
-
-// special marks kernels that are made for a few kinds of machines, or to look for faults.
-var special = regexp.MustCompile(`[-+.](cloud|rt|debug|kvm|azure|aws|gcp|oracle|virt|virtual)(-|$)`)
-
-// digits are what a release begins with: version, patch level and the distribution's number.
-var digits = regexp.MustCompile(`^[0-9.-]*`)
-
-func sameVersion(a, b string) bool { return digits.FindString(a) == digits.FindString(b) }
-
 // kernelOf is a kernel and its modules as files of this machine.
-func (j *Job) kernelOf(vmlinuz, modules, from, modulesFrom string) (*Kernel, error) {
+func (j *Job) kernelOf(ctx context.Context, root *tree.Root, vmlinuz, modules, from, modulesFrom string) (*Kernel, error) {
 	files, err := kernel.Local(vmlinuz, modules)
 	if err != nil {
 		return nil, err
 	}
-	return &Kernel{Files: files, Firmware: j.Firmware, From: from, ModulesFrom: modulesFrom}, nil
+	firmware, err := j.rootFirmware(ctx, root, files)
+	if err != nil {
+		return nil, err
+	}
+	return &Kernel{Files: files, Firmware: firmware, From: from, ModulesFrom: modulesFrom}, nil
 }

@@ -168,9 +168,10 @@ func (l *listings) status(dir string, restless map[string]time.Time) status.Site
 		if s.excluded != "" {
 			sys.State, sys.Problems = status.LeftOut, append(sys.Problems, s.excluded)
 		} else if s.version != nil {
-			sys.InfoHash = &s.last.InfoHash
+			last := s.last // whoever reads the status does so while this changes
+			sys.InfoHash = &last.InfoHash
 			if s.version.Boot != nil {
-				sys.Boot = &s.last.Boot
+				sys.Boot = &last.Boot
 			}
 		}
 		out.Systems = append(out.Systems, sys)

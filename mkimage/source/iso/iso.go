@@ -4,6 +4,7 @@ package iso
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
@@ -50,8 +51,13 @@ func (i *image) close() { i.file.Close() }
 // date is when an image was built, behind its name.
 var date = regexp.MustCompile(`\s+\d{4}-\d\d-\d\dT\S+$`)
 
-// title is what the image calls itself.
+// title is what the image calls itself, or the volume's name.
 func (i *image) title() string {
+	return cmp.Or(i.ownTitle(), strings.ReplaceAll(i.Label, "_", " "))
+}
+
+// ownTitle is what the image calls itself; empty: it doesn't.
+func (i *image) ownTitle() string {
 	for _, name := range []string{".disk/info", ".disk/casper-uuid-info"} {
 		if b, err := i.small(name); err == nil {
 			line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
@@ -67,7 +73,7 @@ func (i *image) title() string {
 			return name
 		}
 	}
-	return strings.ReplaceAll(i.Label, "_", " ")
+	return ""
 }
 
 // treeinfoName is the name in the section [general] of .treeinfo, which Fedora and its kin have.

@@ -180,3 +180,22 @@ func cpio(f files) []byte {
 func grub(kernel, initrd, cmdline string) []byte {
 	return []byte(fmt.Sprintf("menuentry 'Start' {\n linux /%s %s\n initrd /%s\n}\n", kernel, cmdline, initrd))
 }
+
+// module is a kernel module by what it says of itself.
+func module(modinfo ...string) []byte {
+	info, names := []byte(strings.Join(modinfo, "\x00")+"\x00"), []byte("\x00.modinfo\x00.shstrtab\x00")
+	const headerSize, sectionSize = 64, 64
+	h := elf.Header64{
+		Type: uint16(elf.ET_REL), Machine: uint16(elf.EM_X86_64), Version: 1, Ehsize: headerSize, Shentsize: sectionSize, Shnum: 3, Shstrndx: 2,
+		Shoff: uint64(headerSize + len(info) + len(names)),
+	}
+	copy(h.Ident[:], elf.ELFMAG+"\x02\x01\x01")
+	var b bytes.Buffer
+	for _, part := range []any{h, info, names, elf.Section64{},
+		elf.Section64{Name: 1, Type: uint32(elf.SHT_PROGBITS), Off: headerSize, Size: uint64(len(info))},
+		elf.Section64{Name: 10, Type: uint32(elf.SHT_STRTAB), Off: uint64(headerSize + len(info)), Size: uint64(len(names))},
+	} {
+		_ = binary.Write(&b, binary.LittleEndian, part) // a buffer takes everything
+	}
+	return b.Bytes()
+}

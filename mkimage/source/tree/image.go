@@ -168,15 +168,29 @@ func (r *Root) ReadFile(ctx context.Context, name string, limit int64) ([]byte, 
 // Take copies a file out of the images, and returns the path of the copy, which is in the folder for what is taken out. It is sparse
 // where the file is. A name that isn't there is fs.ErrNotExist.
 func (r *Root) Take(ctx context.Context, name string) (string, error) {
-	n := r.file(name)
-	if n == nil {
-		return "", &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	paths, err := r.TakeAll(ctx, []string{name})
+	return paths[name], err
+}
+
+// TakeAll is Take for several files at once; the paths of the copies are by the names.
+func (r *Root) TakeAll(ctx context.Context, names []string) (map[string]string, error) {
+	var nodes []*Node
+	for _, name := range names {
+		n := r.file(name)
+		if n == nil {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		}
+		nodes = append(nodes, n)
 	}
-	paths, err := r.take(ctx, n)
+	paths, err := r.take(ctx, nodes...)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return paths[n], nil
+	copies := map[string]string{}
+	for i, name := range names {
+		copies[name] = paths[nodes[i]]
+	}
+	return copies, nil
 }
 
 // Size is the size of a file in bytes; less than 0: it is not there.
