@@ -34,11 +34,9 @@ func (Live) Recognise(ctx context.Context, s *source.Source) (bool, error) {
 		return false, err
 	}
 	defer i.close()
-	l, err := i.layout(ctx)
-	if errors.Is(err, errNotLive) {
-		return false, nil
-	}
-	return l != nil, err
+	// A live system with something wrong is one; Import says what, unless it is asked for an entry of the boot menu.
+	_, err = i.layout(ctx)
+	return !errors.Is(err, errNotLive), ctx.Err()
 }
 
 // Import implements source.Kind.

@@ -1,6 +1,7 @@
 package iso
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"debug/elf"
 	"flag"
@@ -291,4 +292,20 @@ func TestInitrd(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
+}
+
+// FuzzInitrd reads what is no initrd, or a damaged one; nothing may panic, hang or take much memory.
+func FuzzInitrd(f *testing.F) {
+	f.Add(cpio(files{layerConf: []byte("LAYERFS_PATH=x\n"), "other": []byte("content")}))
+	f.Add([]byte("\x00\x00\x00070701"))
+	f.Add([]byte("\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if bytes.HasPrefix(bytes.TrimLeft(b, "\x00"), []byte("\xfd7zXZ")) {
+			return // a program decompresses that
+		}
+		got, err := fileOfInitrd(t.Context(), bytes.NewReader(b), layerConf)
+		if (got == nil) == (err == nil) && len(got) > 0 {
+			t.Errorf("%q and %v", got, err)
+		}
+	})
 }
