@@ -15,6 +15,7 @@ replace (
 	github.com/anacrolix/envpprof => ./internal/noenvpprof
 	github.com/anacrolix/upnp => ./internal/noupnp
 	github.com/coder/websocket => ./internal/nowebsocket
+	github.com/davecgh/go-spew => ./internal/nospew
 	github.com/google/go-cmp => ./internal/nocmp
 	github.com/multiformats/go-multihash => ./internal/nomultihash
 	go.opentelemetry.io/otel => ./internal/nootel

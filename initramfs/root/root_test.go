@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/inroot"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
 
@@ -471,4 +472,54 @@ func scratch(path string) error {
 		b[i] = 0xff
 	}
 	return os.WriteFile(path, b, 0o644)
+}
+
+// Every machine has an identity of its own, whatever the image brings along, and the same at each boot.
+func TestMachineID(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	m := newMachine(t)
+	const golden = "0123456789abcdef0123456789abcdef\n"
+	m.file("/mnt/outside", golden, 0o644)
+	for i, tt := range []struct {
+		content tree
+		kept    string
+	}{
+		{content: tree{"etc/machine-id": golden}},
+		{content: tree{"etc/machine-id": ""}},
+		{content: tree{"etc/machine-id": "-> ../var/id", "var/id": golden}},
+		{content: tree{"etc/machine-id": "-> ../../../../outside"}, kept: "none"},
+		{content: tree{"etc/machine-id": "uninitialized\n"}, kept: "uninitialized\n"},
+		{content: tree{"etc/": ""}, kept: "none"},
+	} {
+		name := fmt.Sprintf("image%d", i)
+		tt.content["sbin/init"] = static
+		m.image(name, "squashfs", tt.content)
+		ids := map[string]bool{}
+		for _, identity := range []string{"one", "one", "other"} {
+			c := m.config(images(name + "=squashfs"))
+			c.Identity = identity
+			p, err := Prepare(t.Context(), c)
+			m.must(err)
+			in, err := inroot.Open(rootDir(c.Stage))
+			m.must(err)
+			id, err := fs.ReadFile(in, machineIDFile)
+			if errors.Is(err, fs.ErrNotExist) {
+				id, err = []byte("none"), nil
+			}
+			m.must(errors.Join(err, in.Close(), p.Close()))
+			ids[string(id)] = true
+			if tt.kept == "" && (!isMachineID(strings.TrimSpace(string(id))) || string(id) == golden) {
+				t.Errorf("%v: %q", tt.content, id)
+			}
+		}
+		if want := 2; tt.kept == "" && len(ids) != want || tt.kept != "" && (len(ids) != 1 || !ids[tt.kept]) {
+			t.Errorf("%v: %v", tt.content, ids)
+		}
+	}
+	if got := read(t, "/mnt/outside"); got != golden {
+		t.Errorf("a file outside was written: %q", got)
+	}
+	m.nothingLeft()
 }

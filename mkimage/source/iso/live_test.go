@@ -260,6 +260,24 @@ func TestLinksLeadNowhere(t *testing.T) {
 	}
 }
 
+// The init that a person names is looked for in the live system too, and has no meaning for others.
+func TestLiveInit(t *testing.T) {
+	path := files{"live/filesystem.squashfs": root("", "").with(files{"bin/other": program(elf.EM_X86_64)}).squashfs(t)}.iso(t)
+	dir, r, err := run(t, path, func(o *source.Options) { o.Init = "/bin/other" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := resultText(t, dir, r); !strings.Contains(got, "init: \"/bin/other\"\n") {
+		t.Error(got)
+	}
+	if _, _, err := run(t, path, func(o *source.Options) { o.Init = "/bin/absent" }); err == nil || !strings.Contains(err.Error(), "/bin/absent") {
+		t.Error(err)
+	}
+	if _, _, err := run(t, files{"a": nil}.iso(t), func(o *source.Options) { o.Init = "/bin/other" }); err == nil || !strings.Contains(err.Error(), "--init") {
+		t.Error(err)
+	}
+}
+
 // A live ISO's menu can be used as that of an installer.
 func TestLiveEntry(t *testing.T) {
 	path := files{
