@@ -7,8 +7,8 @@ import (
 	"io/fs"
 )
 
-// always are loaded whether or not a device asks for them, so that a keyboard plugged in to type at the chooser is
-// heard at once.
+// always are loaded, where the kernel has them, whether or not a device asks for them, so that a keyboard plugged in to type at the
+// chooser is heard at once.
 var always = []string{"usbhid", "hid_generic"}
 
 // Load loads the modules of the devices present, with their dependencies, and returns when no device asks for anything
@@ -27,7 +27,7 @@ func Load(ctx context.Context, log Log) error {
 		log("hardware: %v; devices are looked for every second instead", err)
 		events = poll(ctx)
 	}
-	l.settle(always...)
+	l.settle(running.those(always)...)
 	go l.watch(ctx, events)
 	return ctx.Err()
 }

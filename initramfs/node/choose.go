@@ -21,7 +21,11 @@ func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (dec
 	items, d := n.items(cat), cat.Defaults
 	startable := func(i menu.Item) bool { return i.Name == d.System && i.Unavailable == "" }
 	if d.Timeout == 0 && !wait && slices.ContainsFunc(items, startable) {
-		n.Log("starting %s at once, as the site says", d.System)
+		if n.handed != nil {
+			n.Log("starting %s, as it was chosen", d.System)
+		} else {
+			n.Log("starting %s at once, as the site says", d.System)
+		}
 		n.chosen(d.System)
 		return decision.Decision{Action: decision.Start, System: d.System}, nil
 	}

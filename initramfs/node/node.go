@@ -75,9 +75,7 @@ type Node struct {
 	// askDHCP is network.Seeders but in tests.
 	askDHCP func(context.Context, network.Lease) ([]string, error)
 	saving  sync.Mutex
-	// kernel starts a system's kernel, once one is loaded. The others are launch.NewBootKernel, hardware.Mounts and checkNIC but
-	// in tests.
-	kernel    launch.Method
+	// These are launch.NewBootKernel, hardware.Mounts and checkNIC but in tests.
 	newKernel func(composed int64) launch.Method
 	mounts    func(fs string) bool
 	checkNIC  func(x *modarchive.Index, mac string) error
@@ -99,7 +97,7 @@ func New(cfg Config) (*Node, error) {
 	n.link = newLink(cfg.Log, cfg.Report, n.saveOrSay)
 	n.download = newDownload(cfg, n.link, session)
 	if r := cfg.Handoff; r != nil {
-		n.handed, n.mediumRead = &handed{r, map[wire.Step]bool{}}, true
+		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
 		n.download.ahead.keep(r.System, papers{r.Files, r.Torrent})
 	}

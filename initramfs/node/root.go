@@ -41,10 +41,10 @@ func (n *Node) bootPart(sys catalog.System) (catalog.Runtime, error) {
 }
 
 // composedSize is how many bytes the initramfs has at most that a system's kernel is started with.
-func (n *Node) composedSize(sys catalog.System) (int64, error) {
+func (n *Node) composedSize(sys, part catalog.System) (int64, error) {
 	list := int64(sys.List.Files) * (catalog.MaxPath / 8) // a path has some hundred bytes
 	torrent := sys.Size/max(sys.PieceLength, 1)*20 + list
-	return handoff.Size(n.RootDir, int64(len(n.session.signed.Document))+list+torrent)
+	return handoff.Size(n.RootDir, int64(len(n.session.signed.Document))+list+torrent+part.Size)
 }
 
 // preflightKernel checks the memory that starting the boot part takes.
@@ -53,7 +53,7 @@ func (n *Node) preflightKernel(ctx context.Context, sys catalog.System, part cat
 	if err != nil {
 		return err
 	}
-	composed, err := n.composedSize(sys)
+	composed, err := n.composedSize(sys, part.System)
 	if err != nil {
 		return err
 	}
@@ -86,25 +86,26 @@ func (n *Node) bootKernel(ctx context.Context, sys catalog.System) error {
 	n.Flush(ctx)
 	n.stopShipping() // what is logged from here on, only this machine shows
 	defer n.ship(ctx)
-	if err := n.loadKernel(ctx, sys, part, cmdline); err != nil {
+	kernel, err := n.loadKernel(ctx, sys, part, cmdline)
+	if err != nil {
 		return err
 	}
 	n.Drain(ctx)
 	n.quiet(false)
 	defer n.quiet(true)
-	_, err = n.kernel.Start(ctx, launch.Job{System: sys, Log: n.Log})
+	_, err = kernel.Start(ctx, launch.Job{System: sys, Log: n.Log})
 	return err
 }
 
-// loadKernel composes the initramfs and loads both.
-func (n *Node) loadKernel(ctx context.Context, sys catalog.System, part catalog.Runtime, cmdline string) error {
+// loadKernel composes the initramfs, and loads it with the kernel and its modules.
+func (n *Node) loadKernel(ctx context.Context, sys catalog.System, part catalog.Runtime, cmdline string) (launch.Method, error) {
 	files, err := n.download.files(ctx, part.System)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	handOn, err := n.handOn(ctx, sys)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	site := n.Image
 	site.KernelSHA256 = sys.Launch.Root.Boot.KernelSHA256
@@ -112,12 +113,12 @@ func (n *Node) loadKernel(ctx context.Context, sys catalog.System, part catalog.
 	defer os.RemoveAll(filepath.Dir(path)) // kexec has copied it
 	size, err := writeFile(path, func(f *os.File) error { return handoff.Initramfs(f, n.RootDir, site, handOn) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	n.kernel = n.newKernel(size)
 	job := launch.NewBootKernel(size).Job(sys, part, files, n.Systems, cmdline)
 	job.Log = n.Log
-	return n.kernel.Load(ctx, job)
+	kernel := n.newKernel(size)
+	return kernel, kernel.Load(ctx, job)
 }
 
 // writeFile writes a file, readable for its owner only, by a function, and returns its size.
@@ -231,7 +232,7 @@ func (n *Node) commit(ctx context.Context, method launch.Method, job launch.Job)
 func (n *Node) plan(ctx context.Context, sys catalog.System) (p stay.Plan, err error) {
 	p = stay.Plan{
 		System: sys, Seeder: n.session.client().Base, Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
-		Limits: n.session.catalog.Limits, Port: n.Port, Give: !n.session.catalog.Defaults.LeaveAtStart,
+		Limits: n.session.catalog.Limits, Port: n.Port, Give: !n.session.catalog.Defaults.LeaveAtStart, Part: n.stayPart(sys),
 	}
 	if p.Files, err = n.download.files(ctx, sys); err != nil {
 		return p, err

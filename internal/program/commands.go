@@ -1,8 +1,9 @@
 package program
 
-// URoot are the commands that nodes have from u-root, below its folder cmds: looking at the machine (dmesg, lsmod, pci, ip, ps,
-// free), trying the network (ping, wget), and what no shell is usable without. Each costs 2 to 20 KB of the image, as
-// what they stand on is there anyway. strace, sshd and dhclient would be ten times that.
+// URoot are the commands that nodes have from u-root, below its folder cmds: looking at the machine (dmesg, lsmod, pci, ps,
+// free), trying the network (ping), and what no shell is usable without. Each costs 2 to 20 KB of the image, as
+// what they stand on is there anyway. strace, sshd and dhclient would be ten times that, and ip and wget are so large there that
+// nodes have some of their own.
 var URoot = []string{
 	"core/cat",
 	"core/chmod",
@@ -20,7 +21,6 @@ var URoot = []string{
 	"core/hostname",
 	"core/id",
 	"core/insmod",
-	"core/ip",
 	"core/kill",
 	"core/ln",
 	"core/ls",
@@ -48,7 +48,6 @@ var URoot = []string{
 	"core/uname",
 	"core/uptime",
 	"core/wc",
-	"core/wget",
 	"core/which",
 	"exp/modprobe",
 }

@@ -160,7 +160,7 @@ func InImage(name string) bool {
 }
 
 // Commands are the programs in /bbin of nodes: BootTorrent's own, and those of u-root.
-var Commands = append([]string{"boot", "choose", "fetch", "gosh", "init", "launch", "netup", "screen", "sshd"}, names(URoot)...)
+var Commands = append([]string{"boot", "choose", "fetch", "gosh", "init", "ip", "launch", "netup", "screen", "sshd", "stay", "wget"}, names(URoot)...)
 
 func names(paths []string) []string {
 	out := make([]string, len(paths))

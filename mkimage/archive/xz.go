@@ -16,6 +16,10 @@ const (
 	maxDictionary = 1 << 26
 )
 
+// literalContext is the option of LZMA2 that makes both commands and modules smallest of some ten variants tried, by a quarter of a
+// percent.
+const literalContext = "lc=4"
+
 // XZ compresses for the kernel.
 type XZ struct {
 	// Level is MinLevel to MaxLevel. At MaxLevel xz is also told to spare no effort (its "extreme" presets).
@@ -56,7 +60,7 @@ func (x XZ) String() string {
 	if x.tool == "" {
 		program = "github.com/ulikunitz/xz"
 	}
-	return fmt.Sprintf("%s level %d x86 %t", program, x.Level, x.X86)
+	return fmt.Sprintf("%s level %d %s x86 %t", program, x.Level, literalContext, x.X86)
 }
 
 // Compress returns b as one xz stream. Its integrity check is CRC32, the only one beside none that the kernel knows.
@@ -73,11 +77,7 @@ func (x XZ) Compress(ctx context.Context, b []byte) ([]byte, error) {
 	if x.Level == MaxLevel {
 		preset += "e"
 	}
-	options := fmt.Sprintf("--lzma2=preset=%s,dict=%d", preset, dictionary(len(b)))
-	if x.X86 {
-		options += ",lc=4" // of eight variants tried the smallest, by a quarter of a percent
-	}
-	args = append(args, options)
+	args = append(args, fmt.Sprintf("--lzma2=preset=%s,dict=%d,%s", preset, dictionary(len(b)), literalContext))
 
 	return filter(ctx, b, x.tool, args...)
 }

@@ -37,8 +37,9 @@ func packages(commands []string) []string {
 // (reflect.Type.Method, MethodByName): then all exported ones of all types stay, which is a fifth of the program. So a module that
 // does such a thing is replaced in go.mod, or not used; -ldflags=-dumpdep shows what does, as "<ReflectMethod>".
 
-// tags are Go build tags. noboltdb leaves out a database of the torrent library, which internal/swarm has no use for.
-var tags = []string{"noboltdb"}
+// tags are Go build tags. noboltdb leaves out a database of the torrent library, which internal/swarm has no use for;
+// nethttpomithttp2 leaves HTTP/2 out of net/http, which it only speaks over TLS, and nodes speak HTTP/1.1 without: 53 KB.
+var tags = []string{"noboltdb", "nethttpomithttp2"}
 
 // goFlags are the settings of the compiler and linker. Functions are not inlined, which makes the compressed program 17 %
 // smaller; what costs time in a node is SHA-1, SHA-256 and copying, which are assembly.

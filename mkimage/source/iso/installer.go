@@ -3,6 +3,7 @@ package iso
 import (
 	"context"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -129,20 +130,39 @@ func (i *image) installerCmdline(e entry) (cmdline, comment string) {
 	cmdline = keepWords(e.Cmdline, func(key, value string, has bool) bool {
 		return !(has && value == "" && (key == "findiso" || key == "iso-scan/filename")) && !strings.Contains(key+value, "{{")
 	})
-	switch {
-	case strings.Contains(cmdline, "inst.stage2=hd:") || strings.Contains(cmdline, "inst.repo=hd:"):
-		comment = "This installer looks for the rest of itself on a disc called as after LABEL=, which machines don't have that start from the network. " +
-			"Put the files of the ISO on a web server, and write instead of inst.stage2=…: inst.repo=http://SERVER/FOLDER/"
-	case i.isFolder("casper"):
-		comment = "This initrd looks for the rest of the installer on a disc, which machines don't have that start from the network. " +
-			"Put the ISO on a web server, and write before ---: ip=dhcp url=http://SERVER/NAME.iso (machines need memory for all of it)"
-	case i.isFolder("dists") && i.isFolder("pool"):
-		comment = "The initrd of this ISO looks for packages on a disc, which machines don't have that start from the network. " +
-			"Debian's netboot.tar.gz (package debian-installer-12-netboot-amd64) has one that asks a mirror: replace initrd and kernel by those."
-	case i.isFolder("boot/x86_64/loader") && !strings.Contains(cmdline, "install="):
-		comment = "This installer asks for its repository; to give it one, add: install=http://SERVER/FOLDER/ (the files of the ISO on a web server)."
+	return cmdline, i.wants(cmdline)
+}
+
+// wants says what an installer needs beside its kernel and initrd, and what to write for that.
+func (i *image) wants(cmdline string) string {
+	const disc = ", which machines don't have that start from the network. "
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(" "+cmdline, p) })
 	}
-	return cmdline, comment
+	switch {
+	case has("inst.stage2=hd:", "inst.repo=hd:"):
+		return "This installer looks for the rest of itself on a disc called as after LABEL=" + disc +
+			"Put the files of the ISO on a web server, and write instead of inst.stage2=…: inst.repo=http://SERVER/FOLDER/"
+	case has(" fetch=", " httpfs=", " url=", " netboot=", " archiso_http_srv=", " modloop=http", " install=", " inst.repo=", " root=live:http"):
+		return ""
+	case i.isFolder("casper"):
+		return "This initrd looks for the rest of the system on a disc" + disc +
+			"Put the ISO on a web server, and write before ---: ip=dhcp url=http://SERVER/NAME.iso (machines need memory for all of it)"
+	case has(" boot=live"):
+		return "This initrd looks for the root file system on a disc" + disc +
+			"Put that on a web server, and add: fetch=http://SERVER/filesystem.squashfs; or import the ISO without --entry"
+	case i.isFolder("dists") && i.isFolder("pool"):
+		return "The initrd of this ISO looks for packages on a disc" + disc +
+			"Debian's netboot.tar.gz (package debian-installer-12-netboot-amd64) has one that asks a mirror: replace initrd and kernel by those."
+	case i.isFolder("boot/x86_64/loader"):
+		return "This installer asks for its repository; to give it one, add: install=http://SERVER/FOLDER/ (the files of the ISO on a web server)."
+	case i.isFolder("apks"):
+		return "This initrd looks for its packages on a disc" + disc +
+			"Put the files of the ISO on a web server, and add: ip=dhcp alpine_repo=http://SERVER/FOLDER/apks modloop=http://SERVER/FOLDER/boot/modloop-lts"
+	case has("CDLABEL=", " root=LABEL=", " root=/dev/disk/by-", " archiso"):
+		return "This initrd looks for the ISO as a disc" + disc + "See its documentation for how it starts from the network."
+	}
+	return ""
 }
 
 // keepWords is a command line with the words that keep says yes to. A word in quotes is one word.

@@ -77,6 +77,30 @@ func TestInstaller(t *testing.T) {
 	}
 }
 
+// What the initrds of other ISOs look for.
+func TestWants(t *testing.T) {
+	for _, c := range []struct{ folder, cmdline, says string }{
+		{"apks", "modules=loop,squashfs quiet", "alpine_repo=http://SERVER/FOLDER/apks"},
+		{"live", "boot=live components", "add: fetch=http://SERVER/filesystem.squashfs"},
+		{"live", "boot=live fetch=http://192.0.2.1/x.squashfs", ""},
+		{"boot/x86_64/loader", "splash=silent", "add: install=http://SERVER/FOLDER/"},
+		{"boot/x86_64/loader", "install=http://192.0.2.1/", ""},
+		{"nix", "root=LABEL=nixos-24 init=/nix/store/init", "looks for the ISO as a disc"},
+		{"x", "quiet", ""},
+	} {
+		path := files{c.folder + "/x": nil, "boot/grub/grub.cfg": grub("k", "i", c.cmdline), "k": bzImage(release), "i": cpio(nil)}.iso(t)
+		dir, r, err := run(t, path, func(o *source.Options) { o.Entries = []int{1} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := resultText(t, dir, r)
+		got = strings.ReplaceAll(got, "\n# ", " ")
+		if !strings.Contains(got, c.says) || c.says == "" && strings.Contains(got, "SERVER") {
+			t.Errorf("%s: %q is not in\n%s", c.folder, c.says, got)
+		}
+	}
+}
+
 func TestEntriesThatAreNotThere(t *testing.T) {
 	path := alma().iso(t)
 	for _, c := range []struct {

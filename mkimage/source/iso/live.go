@@ -34,11 +34,9 @@ func (Live) Recognise(ctx context.Context, s *source.Source) (bool, error) {
 		return false, err
 	}
 	defer i.close()
-	l, err := i.layout(ctx)
-	if errors.Is(err, errNotLive) {
-		return false, nil
-	}
-	return l != nil, err
+	// A live system with something wrong is one; Import says what, unless it is asked for an entry of the boot menu.
+	_, err = i.layout(ctx)
+	return !errors.Is(err, errNotLive), ctx.Err()
 }
 
 // Import implements source.Kind.
@@ -61,7 +59,7 @@ func (Live) Import(ctx context.Context, j *source.Job) error {
 	}
 	s.Title = i.ownTitle()
 	s.Comments[""] = "Made by mkimage import of a live ISO (" + l.name + ")."
-	s.Root = &source.Root{Cmdline: l.cmdline()}
+	s.Root = &source.Root{Cmdline: l.cmdline(), Init: j.Init}
 	s.Comments["cmdline"] = l.comment()
 	if err := i.copyImages(ctx, j, s, l); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package iso
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"debug/elf"
 	"flag"
@@ -259,6 +260,24 @@ func TestLinksLeadNowhere(t *testing.T) {
 	}
 }
 
+// The init that a person names is looked for in the live system too, and has no meaning for others.
+func TestLiveInit(t *testing.T) {
+	path := files{"live/filesystem.squashfs": root("", "").with(files{"bin/other": program(elf.EM_X86_64)}).squashfs(t)}.iso(t)
+	dir, r, err := run(t, path, func(o *source.Options) { o.Init = "/bin/other" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := resultText(t, dir, r); !strings.Contains(got, "init: \"/bin/other\"\n") {
+		t.Error(got)
+	}
+	if _, _, err := run(t, path, func(o *source.Options) { o.Init = "/bin/absent" }); err == nil || !strings.Contains(err.Error(), "/bin/absent") {
+		t.Error(err)
+	}
+	if _, _, err := run(t, files{"a": nil}.iso(t), func(o *source.Options) { o.Init = "/bin/other" }); err == nil || !strings.Contains(err.Error(), "--init") {
+		t.Error(err)
+	}
+}
+
 // A live ISO's menu can be used as that of an installer.
 func TestLiveEntry(t *testing.T) {
 	path := files{
@@ -291,4 +310,20 @@ func TestInitrd(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
+}
+
+// FuzzInitrd reads what is no initrd, or a damaged one; nothing may panic, hang or take much memory.
+func FuzzInitrd(f *testing.F) {
+	f.Add(cpio(files{layerConf: []byte("LAYERFS_PATH=x\n"), "other": []byte("content")}))
+	f.Add([]byte("\x00\x00\x00070701"))
+	f.Add([]byte("\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if bytes.HasPrefix(bytes.TrimLeft(b, "\x00"), []byte("\xfd7zXZ")) {
+			return // a program decompresses that
+		}
+		got, err := fileOfInitrd(t.Context(), bytes.NewReader(b), layerConf)
+		if (got == nil) == (err == nil) && len(got) > 0 {
+			t.Errorf("%q and %v", got, err)
+		}
+	})
 }

@@ -79,9 +79,8 @@ func parseListing(line string) (string, *Node) {
 		n.Size = size
 	case kind == fs.ModeSymlink:
 		name, n.Link, _ = strings.Cut(name, " -> ")
-	case kind&fs.ModeDevice != 0:
-		n.Major, _ = strconv.ParseInt(strings.TrimSuffix(fields[2], ","), 10, 64) // a number that can't be read is no whiteout's
-		n.Minor, _ = strconv.ParseInt(fields[3], 10, 64)
+	case kind&fs.ModeDevice != 0 && !strings.HasPrefix(strings.Join(fields[2:4], ""), "0,0"):
+		n.Major = 1 // unsquashfs prints wrong numbers for large ones; all that counts is whether it is overlayfs's whiteout, 0:0
 	}
 	return "." + name, n
 }
