@@ -65,6 +65,7 @@ func TestContainerRefused(t *testing.T) {
 		{"several images", "oci:" + layout, "name one by its tag: base, other"},
 		{"no layout", "oci:" + t.TempDir(), "is no OCI image layout"},
 		{"a damaged layer", "oci:" + damaged, "damaged"},
+		{"an archive of a layout", tarOf(t, layout), "unpack it"},
 		{"no archive", "docker-archive:/etc/passwd", "'docker save'"},
 		{"a registry that is not there", "localhost:1/x/y:z", "connection refused"},
 		{"a name that can't be resolved", "registry.invalid/x:y", "the registry's name registry.invalid can't be resolved"},
