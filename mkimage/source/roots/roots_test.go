@@ -169,6 +169,19 @@ func TestInit(t *testing.T) {
 	}
 }
 
+// A root whose fstab names disks starts on nodes, which don't have them.
+func TestFstab(t *testing.T) {
+	dir := root(t, elf.EM_X86_64)
+	write(t, filepath.Join(dir, "etc/fstab"), "UUID=1 / ext4 defaults 0 1\nUUID=2 /boot/efi vfat umask=0077 0 1\n")
+	r, err := imported(t, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := r.config(t); !strings.Contains(c, "\ncmdline: \"fstab=no\"\n") || !strings.Contains(c, "UUID=2 at /boot/efi") || strings.Contains(c, "UUID=1") {
+		t.Errorf("%s", c)
+	}
+}
+
 // A kernel whose modules are of another version is named, and the system has none.
 func TestUnfitKernel(t *testing.T) {
 	dir := root(t, elf.EM_X86_64)
