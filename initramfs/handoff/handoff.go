@@ -35,6 +35,10 @@ const (
 	listFile      = "files.json"
 	torrentFile   = "system.torrent"
 	hostKeyFile   = "ssh_host_key"
+	// Of the boot part there are its list, its torrent, and its files, as partDir/NAME/PATH.
+	partListFile    = "part-files.json"
+	partTorrentFile = "part.torrent"
+	partDir         = "part"
 )
 
 // maxState is the most bytes of the files that are this package's own.
@@ -52,6 +56,8 @@ type State struct {
 	LeaseAge time.Duration `json:"lease_age"`
 	// At is when this was written, by the machine's clock.
 	At time.Time `json:"at"`
+	// PartName is the name of the boot part (catalog.Runtime) that is handed on, too; empty: none is.
+	PartName string `json:"part,omitempty"`
 	// Report is the node's last one, and Logged how many lines of its log the seeder has.
 	Report report.Report `json:"report"`
 	Logged int64         `json:"logged"`
@@ -75,10 +81,15 @@ type Handoff struct {
 	Catalog, Signature, List, Torrent []byte
 	// HostKey is the file with the private key of the SSH server; empty if there is none.
 	HostKey []byte
+	// Part is the boot part, to be given away under the other kernel too; nil: it is not.
+	Part *Part
 }
 
 // files are those of the folder by their names.
 func (h *Handoff) files() (map[string][]byte, error) {
+	if h.Part != nil {
+		h.PartName = h.Part.System.Name
+	}
 	state, err := json.MarshalIndent(h.State, "", " ")
 	if err != nil {
 		return nil, fmt.Errorf("write down the node's state: %w", err)
@@ -89,7 +100,12 @@ func (h *Handoff) files() (map[string][]byte, error) {
 	if len(h.HostKey) > 0 {
 		files[hostKeyFile] = h.HostKey
 	}
-	return files, nil
+	if h.Part == nil {
+		return files, nil
+	}
+	files[partTorrentFile] = h.Part.Torrent
+	files[partListFile], err = h.Part.Files.Encode()
+	return files, err
 }
 
 // Received is what was handed on, verified.
@@ -103,6 +119,17 @@ type Received struct {
 	Files   catalog.FileList
 	Torrent []byte
 	HostKey []byte
+	// Part is the boot part; nil: none was handed on.
+	Part *Part
+}
+
+// Part is a boot part whose files were handed on. They were verified when they were fetched.
+type Part struct {
+	System  catalog.System
+	Files   catalog.FileList
+	Torrent []byte
+	// Dir has the part's folder: its files are Dir/NAME/PATH.
+	Dir string
 }
 
 // Open reads the folder and verifies what is in it with the site's public key. Where there is no folder, the error is an
@@ -113,14 +140,35 @@ func Open(dir string, key minisign.PublicKey) (*Received, error) {
 		return nil, fmt.Errorf("read what was handed on: %w", err)
 	}
 	defer root.Close()
-	r, err := open(reader{root: root}, key)
+	in := &reader{root: root}
+	r, err := open(in, key)
+	if err == nil && r.PartName != "" {
+		r.Part, err = openPart(in, r)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("what was handed on in %s: %w", dir, err)
 	}
 	return r, nil
 }
 
-func open(in reader, key minisign.PublicKey) (*Received, error) {
+// openPart verifies the boot part.
+func openPart(in *reader, r *Received) (*Part, error) {
+	part, listed := r.Catalog.Runtime(r.PartName)
+	if !listed {
+		return nil, fmt.Errorf("the catalog has no boot part %q", r.PartName)
+	}
+	list, torrent := in.read(partListFile, catalog.MaxFileList), in.read(partTorrentFile, catalog.MaxTorrent)
+	if in.err != nil {
+		return nil, in.err
+	}
+	files, err := part.OpenFiles(list)
+	if err != nil {
+		return nil, err
+	}
+	return &Part{part.System, files, torrent, filepath.Join(in.root.Name(), partDir)}, swarm.CheckMetainfo(torrent, part.System, files)
+}
+
+func open(in *reader, key minisign.PublicKey) (*Received, error) {
 	var r Received
 	state := in.read(stateFile, maxState)
 	r.Document, r.Signature = in.read(catalogFile, catalog.MaxDocument), in.read(signatureFile, catalog.MaxSignature)
@@ -129,7 +177,7 @@ func open(in reader, key minisign.PublicKey) (*Received, error) {
 	if in.err != nil {
 		return nil, in.err
 	}
-	r.HostKey = in.read(hostKeyFile, maxState) // where there is none, the node makes a new one
+	r.HostKey, in.err = in.read(hostKeyFile, maxState), nil // where there is none, the node makes a new one
 	if err := json.Unmarshal(state, &r.State); err != nil {
 		return nil, fmt.Errorf("%s: %w", stateFile, err)
 	}

@@ -26,29 +26,25 @@ import (
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
-// example is a node on its way to a system, and the key of its site.
+// example is a node on its way to a system, with its boot part, and the key of its site.
 func example(t *testing.T) (*Handoff, minisign.PublicKey) {
 	t.Helper()
 	public, private, err := minisign.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := []byte("an image")
-	sum := sha1.Sum(image)
-	pieceLength := swarm.PieceLength(int64(len(image)))
-	torrent, hash, err := swarm.EncodeMetainfo("debian", []swarm.FileEntry{{Path: "root.squashfs", Size: int64(len(image))}}, pieceLength, sum[:], nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	root := &catalog.Root{Images: []catalog.RootImage{{Path: "root.squashfs", FS: "squashfs"}}, Init: "/sbin/init", Writable: catalog.WritableRAM}
-	system := catalog.System{Name: "debian", Title: "Debian", Arch: "amd64", InfoHash: hash, PieceLength: pieceLength,
-		Launch: catalog.Launch{Method: catalog.MethodRoot, Root: root}}
-	list, err := system.SetFiles(catalog.FileList{{Path: "root.squashfs", Size: int64(len(image)), SHA256: strings.Repeat("ab", 32)}})
+	system := catalog.System{Name: "debian", Title: "Debian", Launch: catalog.Launch{Method: catalog.MethodRoot, Root: root}}
+	list, _, torrent := of(t, &system, "root.squashfs", "an image")
+	part := catalog.Runtime{System: catalog.System{Name: "debian@boot", Title: "Kernel"}}
+	_, files, partTorrent := of(t, &part.System, "boot/vmlinuz", "a kernel")
+	document, err := (&catalog.Catalog{Version: catalog.Version, Site: "test", Systems: []catalog.System{system}, Runtimes: []catalog.Runtime{part}}).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := (&catalog.Catalog{Version: catalog.Version, Site: "test", Systems: []catalog.System{system}}).Encode()
-	if err != nil {
+	dir := t.TempDir()
+	kernel := filepath.Join(dir, "debian@boot", "boot", "vmlinuz")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(kernel), 0o755), os.WriteFile(kernel, []byte("a kernel"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	state := State{
@@ -59,7 +55,23 @@ func example(t *testing.T) (*Handoff, minisign.PublicKey) {
 		Report: report.Report{Boot: "b1", Durations: map[report.Step]float64{report.Choose: 3}},
 	}
 	return &Handoff{State: state, Catalog: document, Signature: catalog.Sign(private, document), List: list, Torrent: torrent,
-		HostKey: []byte("secret")}, public
+		HostKey: []byte("secret"), Part: &Part{System: part.System, Files: files, Torrent: partTorrent, Dir: dir}}, public
+}
+
+// of makes a system that of one file, and returns its list, encoded and not, and its torrent.
+func of(t *testing.T, sys *catalog.System, path, content string) (document []byte, files catalog.FileList, torrent []byte) {
+	t.Helper()
+	sum := sha1.Sum([]byte(content))
+	sys.Arch, sys.PieceLength = "amd64", swarm.PieceLength(int64(len(content)))
+	var err error
+	if torrent, sys.InfoHash, err = swarm.EncodeMetainfo(sys.Name, []swarm.FileEntry{{Path: path, Size: int64(len(content))}}, sys.PieceLength, sum[:], nil); err != nil {
+		t.Fatal(err)
+	}
+	files = catalog.FileList{{Path: path, Size: int64(len(content)), SHA256: strings.Repeat("ab", 32)}}
+	if document, err = sys.SetFiles(files); err != nil {
+		t.Fatal(err)
+	}
+	return document, files, torrent
 }
 
 // write puts what is handed on into a folder, as the kernel does with an initramfs.
@@ -115,6 +127,9 @@ func TestOpenRefuses(t *testing.T) {
 		"another list":           {func(h *Handoff) { h.List = append(h.List, ' ') }, "its SHA-256 is"},
 		"another torrent":        {func(h *Handoff) { h.Torrent = bytes.Replace(h.Torrent, []byte("debian"), []byte("debiam"), 1) }, "not the catalog's"},
 		"no torrent":             {func(h *Handoff) { h.Torrent = nil }, "the torrent of"},
+		"another boot part":      {func(h *Handoff) { h.Part.Files[0].Size++ }, `the list of the files of "debian@boot"`},
+		"a boot part's torrent":  {func(h *Handoff) { h.Part.Torrent = h.Torrent }, "not the catalog's"},
+		"a boot part of nobody":  {func(h *Handoff) { h.Part.System.Name = "fedora@boot" }, `no boot part "fedora@boot"`},
 		"a system that is gone":  {func(h *Handoff) { h.State.System = "fedora" }, `no system "fedora"`},
 		"a catalog too large":    {func(h *Handoff) { h.Catalog = make([]byte, catalog.MaxDocument+1) }, "more than"},
 	} {
@@ -163,7 +178,7 @@ func TestInitramfs(t *testing.T) {
 	if err := Initramfs(&archive, root, sitepart.Config{Site: "test", KernelSHA256: "beef"}, h); err != nil {
 		t.Fatal(err)
 	}
-	size, err := Size(root, int64(len(h.Catalog)+len(h.Signature)+len(h.List)+len(h.Torrent)))
+	size, err := Size(root, int64(len(h.Catalog)+len(h.Signature)+len(h.List)+len(h.Torrent)+len(h.Part.Torrent))+h.Part.System.Size)
 	if err != nil || int64(archive.Len()) > size || archive.Len()%4 != 0 {
 		t.Errorf("it has %d bytes, at most %d were expected (%v)", archive.Len(), size, err)
 	}
@@ -187,6 +202,17 @@ func TestInitramfs(t *testing.T) {
 	got, err := Open(filepath.Join(to, Dir), key)
 	if err != nil || !reflect.DeepEqual(got.State, h.State) {
 		t.Errorf("received %+v, %v", got, err)
+	}
+	if part := got.Part; part == nil || part.System.Name != "debian@boot" || part.Dir != filepath.Join(to, Dir, partDir) {
+		t.Fatalf("the boot part is %+v", part)
+	}
+	if kernel, err := os.ReadFile(filepath.Join(got.Part.Dir, "debian@boot/boot/vmlinuz")); err != nil || string(kernel) != "a kernel" {
+		t.Errorf("its kernel is %q, %v", kernel, err)
+	}
+	h.Part = nil
+	archive.Reset()
+	if err := Initramfs(&archive, root, sitepart.Config{}, h); err != nil || bytes.Contains(archive.Bytes(), []byte("a kernel")) {
+		t.Errorf("without a boot part: %v", err)
 	}
 	if info, err := os.Stat(filepath.Join(to, Dir, hostKeyFile)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the SSH server's key: %v, %v", info, err)

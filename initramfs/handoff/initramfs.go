@@ -30,13 +30,13 @@ var folders = map[string]uint64{
 // overhead is the most that the archive has beside what is in the files: headers, names, links.
 const overhead = 256 << 10
 
-// Size is how many bytes Initramfs writes at most, for a node whose handoff has so many in its documents and its torrent.
-func Size(root string, documents int64) (int64, error) {
+// Size is how many bytes Initramfs writes at most, for a node whose handoff has so many in its documents, torrents and boot part.
+func Size(root string, handed int64) (int64, error) {
 	files, err := running(root)
 	if err != nil {
 		return 0, err
 	}
-	size := documents + overhead
+	size := handed + overhead
 	for _, f := range files {
 		size += f.info.Size()
 	}
@@ -62,12 +62,19 @@ func initramfs(w io.Writer, root string, site sitepart.Config, h *Handoff) error
 	if err != nil {
 		return err
 	}
+	part, err := h.part()
+	if err != nil {
+		return err
+	}
 	out := &counter{Writer: w}
 	archive := cpio.Newc.Writer(out)
+	for _, dir := range above(part) {
+		records = append(records, cpio.MakeReproducible(cpio.Directory(dir, 0o700)))
+	}
 	if err := cpio.WriteRecords(archive, records); err != nil {
 		return err
 	}
-	for _, f := range found {
+	for _, f := range append(found, part...) {
 		if err := f.write(archive); err != nil {
 			return err
 		}
@@ -135,6 +142,39 @@ func running(root string) ([]file, error) {
 		}
 	}
 	return found, nil
+}
+
+// part are the files of the boot part.
+func (h *Handoff) part() (files []file, err error) {
+	if h.Part == nil {
+		return nil, nil
+	}
+	for _, f := range h.Part.Files {
+		below := filepath.Join(h.Part.System.Name, filepath.FromSlash(f.Path))
+		from := filepath.Join(h.Part.Dir, below)
+		info, err := os.Stat(from)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{name: name(filepath.Join(partDir, below)), path: from, info: info})
+	}
+	return files, nil
+}
+
+// above are the folders of files that no other record makes, each before what is in it.
+func above(files []file) (dirs []string) {
+	for _, f := range files {
+		var up []string
+		for dir := path.Dir(f.name); dir != name(""); dir = path.Dir(dir) {
+			up = append(up, dir)
+		}
+		for _, dir := range slices.Backward(up) {
+			if !slices.Contains(dirs, dir) {
+				dirs = append(dirs, dir)
+			}
+		}
+	}
+	return dirs
 }
 
 // write adds the file to an archive.

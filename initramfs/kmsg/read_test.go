@@ -2,9 +2,11 @@ package kmsg
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +105,42 @@ func TestKernel(t *testing.T) {
 			if !form.MatchString(line) {
 				t.Errorf("a line that dmesg would not show: %q", line)
 			}
+		}
+	}
+}
+
+// After the skip there is only what came later, and nothing is called missing.
+func TestSkipToEnd(t *testing.T) {
+	need.Root(t)
+	log, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := fmt.Sprintf("before %d", time.Now().UnixNano()), fmt.Sprintf("after %d", time.Now().UnixNano())
+	log.Print(Debug, before)
+	r, err := OpenReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.SkipToEnd(); err != nil {
+		t.Fatal(err)
+	}
+	log.Print(Debug, after)
+	if err := r.SetDeadline(time.Now().Add(need.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	for first := true; ; first = false {
+		lines, err := r.Lines()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Join(lines, "\n")
+		if strings.Contains(all, before) || first && strings.Contains(all, "are missing here") {
+			t.Errorf("after the skip: %q", all)
+		}
+		if strings.Contains(all, after) {
+			return
 		}
 	}
 }

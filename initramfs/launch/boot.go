@@ -91,3 +91,16 @@ func (b BootKernel) Need(sys catalog.System, files catalog.FileList) Memory {
 	m.Files, m.FilesWhat = m.Files+b.composed, "its initramfs"
 	return m
 }
+
+// Keeping is a method that starts a system beside which something else stays in memory.
+type Keeping struct {
+	Method
+	Beside Part
+}
+
+// Need implements [Method].
+func (k Keeping) Need(sys catalog.System, files catalog.FileList) Memory {
+	m := k.Method.Need(sys, files)
+	m.Parts = append(slices.Clone(m.Parts), k.Beside)
+	return m
+}

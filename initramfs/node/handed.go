@@ -17,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/remote"
 	"github.com/boottorrent/boottorrent/initramfs/report"
+	"github.com/boottorrent/boottorrent/initramfs/stay"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
@@ -27,6 +28,8 @@ type handed struct {
 	*handoff.Received
 	// did are the steps that were gone through with what was handed on. When one is done again, as after a failure, it asks first.
 	did map[wire.Step]bool
+	// open are the files of its boot part, once they are given away.
+	open []*os.File
 }
 
 // first reports whether a step is to be done with what was handed on alone.
@@ -136,9 +139,58 @@ func (n *Node) handOn(ctx context.Context, sys catalog.System) (*handoff.Handoff
 	if n.Shipper != nil {
 		state.Logged = n.Shipper.Sent(ctx)
 	}
+	part, err := n.handOnPart(ctx, sys)
+	if err != nil {
+		return nil, err
+	}
 	return &handoff.Handoff{
-		State: state, Catalog: n.session.signed.Document, Signature: n.session.signed.Signature, List: list, Torrent: torrent, HostKey: key,
+		Part: part, State: state, Catalog: n.session.signed.Document, Signature: n.session.signed.Signature, List: list, Torrent: torrent, HostKey: key,
 	}, nil
+}
+
+// handOnPart is the boot part that is here, to be given away under its kernel as well; nil where nodes leave when a system starts.
+func (n *Node) handOnPart(ctx context.Context, sys catalog.System) (*handoff.Part, error) {
+	if n.session.catalog.Defaults.LeaveAtStart {
+		return nil, nil
+	}
+	part, err := n.bootPart(sys)
+	if err != nil {
+		return nil, err
+	}
+	p := &handoff.Part{System: part.System, Dir: n.download.dir(part.System)}
+	if p.Files, err = n.download.files(ctx, p.System); err != nil {
+		return nil, err
+	}
+	p.Torrent, err = n.download.torrent(ctx, p.System)
+	return p, err
+}
+
+// giveHanded gives away the boot part that was handed on.
+func (n *Node) giveHanded() error {
+	if n.handed == nil || n.handed.Part == nil || n.session.catalog.Defaults.LeaveAtStart {
+		return nil
+	}
+	p := n.handed.Part
+	if n.handed.open == nil {
+		for _, f := range p.Files {
+			file, err := os.Open(filepath.Join(p.Dir, p.System.Name, filepath.FromSlash(f.Path)))
+			if err != nil {
+				return err
+			}
+			n.handed.open = append(n.handed.open, file)
+		}
+	}
+	_, err := n.download.engine.Give(p.Torrent, n.handed.open, n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce))
+	return err
+}
+
+// stayPart is the boot part of a system for the process that stays.
+func (n *Node) stayPart(sys catalog.System) *stay.Part {
+	if n.handed == nil || n.handed.Part == nil || sys.Launch.Root.Boot == nil || sys.Launch.Root.Boot.Part != n.handed.Part.System.Name {
+		return nil
+	}
+	p := n.handed.Part
+	return &stay.Part{System: p.System, Files: p.Files, Torrent: p.Torrent, Dir: p.Dir}
 }
 
 // keptCmdline is what phase 1 was started with, for the next kernel.

@@ -97,7 +97,7 @@ func New(cfg Config) (*Node, error) {
 	n.link = newLink(cfg.Log, cfg.Report, n.saveOrSay)
 	n.download = newDownload(cfg, n.link, session)
 	if r := cfg.Handoff; r != nil {
-		n.handed, n.mediumRead = &handed{r, map[wire.Step]bool{}}, true
+		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
 		n.download.ahead.keep(r.System, papers{r.Files, r.Torrent})
 	}

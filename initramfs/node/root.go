@@ -41,10 +41,10 @@ func (n *Node) bootPart(sys catalog.System) (catalog.Runtime, error) {
 }
 
 // composedSize is how many bytes the initramfs has at most that a system's kernel is started with.
-func (n *Node) composedSize(sys catalog.System) (int64, error) {
+func (n *Node) composedSize(sys, part catalog.System) (int64, error) {
 	list := int64(sys.List.Files) * (catalog.MaxPath / 8) // a path has some hundred bytes
 	torrent := sys.Size/max(sys.PieceLength, 1)*20 + list
-	return handoff.Size(n.RootDir, int64(len(n.session.signed.Document))+list+torrent)
+	return handoff.Size(n.RootDir, int64(len(n.session.signed.Document))+list+torrent+part.Size)
 }
 
 // preflightKernel checks the memory that starting the boot part takes.
@@ -53,7 +53,7 @@ func (n *Node) preflightKernel(ctx context.Context, sys catalog.System, part cat
 	if err != nil {
 		return err
 	}
-	composed, err := n.composedSize(sys)
+	composed, err := n.composedSize(sys, part.System)
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (n *Node) commit(ctx context.Context, method launch.Method, job launch.Job)
 func (n *Node) plan(ctx context.Context, sys catalog.System) (p stay.Plan, err error) {
 	p = stay.Plan{
 		System: sys, Seeder: n.session.client().Base, Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
-		Limits: n.session.catalog.Limits, Port: n.Port, Give: !n.session.catalog.Defaults.LeaveAtStart,
+		Limits: n.session.catalog.Limits, Port: n.Port, Give: !n.session.catalog.Defaults.LeaveAtStart, Part: n.stayPart(sys),
 	}
 	if p.Files, err = n.download.files(ctx, sys); err != nil {
 		return p, err

@@ -177,6 +177,9 @@ func TestBootPartGoesFirst(t *testing.T) {
 	if received.System.Name != "debian" || received.Lease.MAC.String() != "02:00:00:00:00:01" || received.Seeder != r.url || received.LeaseAge <= 0 {
 		t.Errorf("handed on is %+v", received.State)
 	}
+	if part := received.Part; part == nil || part.System.InfoHash != r.part.InfoHash {
+		t.Errorf("the boot part that is handed on is %+v", part)
+	}
 	if rep := received.Report; rep.System != "debian" || rep.Boot != r.node.Report.Snapshot().Boot || rep.Step == report.Give || rep.State == report.Done && rep.Step == report.Launch {
 		t.Errorf("the report says %+v", rep)
 	}
@@ -222,6 +225,7 @@ func TestGoesOnWithoutSeeder(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.mounts = r.node.mounts
+	n.link.setLease(r.node.link.lease())
 	if c := n.Cmdline; c.Network.VLAN != 0 || c.Network.Static.IsValid() || c.Network.MAC != "02:00:00:00:00:01" || c.Consoles[0] != "hvc0" {
 		t.Errorf("what the system is told of the network is taken for phase 1's: %+v", c)
 	}
@@ -251,6 +255,19 @@ func TestGoesOnWithoutSeeder(t *testing.T) {
 	}
 	if c := n.keptCmdline(); c.Consoles[0] != "ttyS0" {
 		t.Errorf("a third kernel without consoles of its own gets those of the second: %q", c.Consoles)
+	}
+	if err := n.download.startEngine(); err != nil {
+		t.Fatal(err)
+	}
+	defer n.download.stopEngine()
+	if err := n.giveHanded(); err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := n.download.engine.Stats(r.part.InfoHash); !ok || !s.Complete {
+		t.Errorf("the boot part is not given away: %+v", s)
+	}
+	if plan, err := n.plan(t.Context(), sys); err != nil || plan.Part == nil || plan.Part.System.InfoHash != r.part.InfoHash {
+		t.Errorf("the process that stays gives %+v, %v", plan.Part, err)
 	}
 	// Asked again, as after a failure, it would like to have the seeder, and goes on none the less.
 	n.tell()

@@ -56,6 +56,9 @@ func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
 	if err := n.download.startEngine(); err != nil {
 		return err
 	}
+	if err := n.giveHanded(); err != nil {
+		n.Log("the boot part is given away no longer: %v", err)
+	}
 	for _, w := range wanted {
 		if err := n.fetch(ctx, sys.Name, w); err != nil {
 			return err
@@ -147,15 +150,21 @@ func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 	if err != nil {
 		return err
 	}
-	if err := launch.Preflight(sys, files, method, room); err != nil {
+	other, err := n.otherKernel(sys)
+	if err != nil {
 		return err
 	}
-	other, err := n.otherKernel(sys)
-	if err != nil || !other {
-		return err
+	if !other {
+		return launch.Preflight(sys, files, method, room)
 	}
 	part, err := n.bootPart(sys)
 	if err != nil {
+		return err
+	}
+	if !n.session.catalog.Defaults.LeaveAtStart {
+		method = launch.Keeping{Method: method, Beside: launch.Part{What: "its kernel, to give it away", Bytes: part.Size}}
+	}
+	if err := launch.Preflight(sys, files, method, room); err != nil {
 		return err
 	}
 	return n.preflightKernel(ctx, sys, part)

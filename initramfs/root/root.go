@@ -48,6 +48,9 @@ type Config struct {
 	Cmdline string
 	// Hostname is a name for a system that has none itself; it may be empty.
 	Hostname string
+	// Identity is what tells this machine from others, such as its UUID and a MAC address; the system gets a machine-id made of it. It
+	// may be empty.
+	Identity string
 	// Writable is how many bytes the system may write, with catalog.WritableRAM.
 	Writable int64
 	// Kernel is the folder that holds lib/modules/RELEASE and lib/firmware of the running kernel: the root folder of phase 1.
@@ -114,6 +117,9 @@ func Prepare(ctx context.Context, c Config) (p *Prepared, err error) {
 		return p, err
 	}
 	if err := p.mounts.folders(c); err != nil {
+		return p, err
+	}
+	if err := identify(c); err != nil {
 		return p, err
 	}
 	p.wish, err = newSwitch(c, found, p.mounts.loops)

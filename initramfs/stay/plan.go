@@ -23,8 +23,19 @@ type Plan struct {
 	Port uint16 `json:"port"`
 	// Report is the last one of boot, which those of this process go on from.
 	Report report.Report `json:"report"`
+	// Part is the boot part of the system, which is given away too; nil: it is not here.
+	Part *Part `json:"part,omitempty"`
 	// Give is false where nothing is to be given away: then the process only removes the old root file system, and ends.
 	Give bool `json:"give"`
+}
+
+// Part is one more torrent to give away: its files are Dir/NAME/PATH, in the old root file system, which the process opens before it
+// empties that.
+type Part struct {
+	System  catalog.System   `json:"system"`
+	Files   catalog.FileList `json:"files"`
+	Torrent []byte           `json:"torrent"`
+	Dir     string           `json:"dir"`
 }
 
 // How init starts the process, before it moves any mount and becomes the system's init itself: the program [Program] with the

@@ -13,6 +13,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/report"
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
@@ -47,6 +48,8 @@ type Giver struct {
 	seeder netip.Addr
 	client *client.Client
 	files  []*os.File
+	// part are the files of the plan's Part.
+	part   []*os.File
 	status statusFile
 	report *report.Reporter
 
@@ -67,30 +70,50 @@ func New(cfg Config) (*Giver, error) {
 		Config: cfg, client: &client.Client{Base: cfg.Plan.Seeder}, status: statusFile{dir: cfg.Status, now: time.Now},
 		report: report.Continue(cfg.Plan.Report, time.Now), stopReports: func() {},
 	}
-	if err := swarm.CheckMetainfo(cfg.Plan.Torrent, cfg.Plan.System, cfg.Plan.Files); err != nil {
+	p := cfg.Plan
+	if err := swarm.CheckMetainfo(p.Torrent, p.System, p.Files); err != nil {
 		return nil, err
 	}
 	if u, err := url.Parse(cfg.Plan.Seeder); err == nil {
 		g.seeder, _ = netip.ParseAddr(u.Hostname()) // by a name, which nobody here can look up: it leads nowhere
 	}
-	for _, f := range cfg.Plan.Files {
-		file, err := os.Open(filepath.Join(cfg.Dir, cfg.Plan.System.Name, filepath.FromSlash(f.Path)))
-		if err != nil {
-			return nil, errors.Join(err, g.Close())
+	var err error
+	if g.files, err = openAll(filepath.Join(cfg.Dir, p.System.Name), p.Files); err != nil {
+		return nil, err
+	}
+	if part := p.Part; part != nil {
+		if g.part, err = openAll(filepath.Join(part.Dir, part.System.Name), part.Files); err != nil {
+			cfg.Log("%s is not given away: %v", part.System.Title, err)
 		}
-		g.files = append(g.files, file)
 	}
 	return g, nil
 }
 
-// Close closes the files.
-func (g *Giver) Close() error {
+// openAll opens the files of a system's folder.
+func openAll(dir string, list catalog.FileList) (files []*os.File, err error) {
+	for _, f := range list {
+		file, err := os.Open(filepath.Join(dir, filepath.FromSlash(f.Path)))
+		if err != nil {
+			return nil, errors.Join(err, closeAll(files))
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+func closeAll(files []*os.File) error {
 	var errs []error
-	for _, f := range g.files {
+	for _, f := range files {
 		errs = append(errs, f.Close())
 	}
-	g.files = nil
 	return errors.Join(errs...)
+}
+
+// Close closes the files.
+func (g *Giver) Close() error {
+	err := closeAll(append(g.files, g.part...))
+	g.files, g.part = nil, nil
+	return err
 }
 
 // Run gives away until ctx ends, from whatever address the machine has.
@@ -137,6 +160,11 @@ func (g *Giver) start(ctx context.Context) {
 		g.failedAt = time.Now()
 		g.Log("%s is not given away: %v", g.Plan.System.Title, g.failed)
 		return
+	}
+	if part := g.Plan.Part; part != nil && g.part != nil {
+		if _, err := g.engine.Give(part.Torrent, g.part, g.Plan.Trackers); err != nil {
+			g.Log("%s is not given away: %v", part.System.Title, err)
+		}
 	}
 	g.Log("%s is given away from %s", g.Plan.System.Title, text(g.address, g.engine.Port()))
 	ctx, g.stopReports = context.WithCancel(ctx)

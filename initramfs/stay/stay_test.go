@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -186,6 +187,9 @@ func newGiven(t *testing.T) *given {
 	dir := t.TempDir()
 	g.plan = newPlan(t, dir, 2_000_000, 300_000)
 	g.plan.Seeder, g.plan.Trackers = g.seeder.URL, []string{g.seeder.URL + catalog.PathAnnounce}
+	old := t.TempDir()
+	part := newPlan(t, old, 150_000)
+	g.plan.Part = &Part{System: part.System, Files: part.Files, Torrent: part.Torrent, Dir: old}
 	folder, err := os.Open(g.run)
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +210,7 @@ func newGiven(t *testing.T) *given {
 		folder.Close()
 	})
 	// What is open is given away, whatever becomes of the names.
-	if err := os.RemoveAll(filepath.Join(dir, g.plan.System.Name)); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(dir, g.plan.System.Name)), os.RemoveAll(old)); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -221,7 +225,7 @@ func (g *given) givesFrom(address string) {
 	})
 }
 
-// fetch has a node get all of the system, from where the tracker says.
+// fetch has a node get all of the system and of its boot part, from where the tracker says.
 func (g *given) fetch(addr string) {
 	g.t.Helper()
 	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(netip.MustParseAddr(addr), 0), Seeders: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
@@ -229,9 +233,11 @@ func (g *given) fetch(addr string) {
 		g.t.Fatal(err)
 	}
 	defer engine.Close()
-	src := swarm.Source{Torrent: g.plan.Torrent, System: g.plan.System, Files: g.plan.Files, Dir: g.t.TempDir(), Trackers: g.plan.Trackers}
-	if err := engine.Fetch(g.t.Context(), src, nil); err != nil {
-		g.t.Fatal(err)
+	for _, p := range []Part{{System: g.plan.System, Files: g.plan.Files, Torrent: g.plan.Torrent}, *g.plan.Part} {
+		src := swarm.Source{Torrent: p.Torrent, System: p.System, Files: p.Files, Dir: g.t.TempDir(), Trackers: g.plan.Trackers}
+		if err := engine.Fetch(g.t.Context(), src, nil); err != nil {
+			g.t.Fatal(err)
+		}
 	}
 }
 

@@ -67,6 +67,16 @@ type named struct {
 // Name implements [fs.FileInfo].
 func (n named) Name() string { return n.name }
 
+// Overwrite replaces the content of a file that is there.
+func (f *FS) Overwrite(name string, content []byte) error {
+	file, err := f.open(name, unix.O_WRONLY|unix.O_TRUNC|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Close())
+}
+
 // ReadLink returns what a link says.
 func (f *FS) ReadLink(name string) (string, error) {
 	file, err := f.open(name, unix.O_PATH|unix.O_NOFOLLOW)

@@ -84,3 +84,16 @@ func TestLinksThemselves(t *testing.T) {
 		t.Error("a file is taken for a link")
 	}
 }
+
+func TestOverwrite(t *testing.T) {
+	f := tree(t)
+	if err := f.Overwrite("passwd", []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := fs.ReadFile(f, "etc/passwd"); err != nil || string(b) != "new" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := f.Overwrite("etc/none", nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is not there: %v", err)
+	}
+}

@@ -71,6 +71,8 @@ func (j *Job) unused(kind Kind) error {
 		return fmt.Errorf("%s (%s) has no boot menu; leave --entry out", j.Text, kind.Name())
 	case j.Options.Kernel != "" && !has(func(s *System) bool { return s.Root != nil }):
 		return fmt.Errorf("%s (%s) becomes no system of a root file system, which alone could have another kernel; leave --kernel out", j.Text, kind.Name())
+	case j.Init != "" && !has(func(s *System) bool { return s.Root != nil }):
+		return fmt.Errorf("%s (%s) becomes no system of a root file system, of which --init would name a program; leave it out", j.Text, kind.Name())
 	}
 	return nil
 }

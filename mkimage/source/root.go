@@ -60,8 +60,8 @@ func (j *Job) FinishRoot(ctx context.Context, s *System, outside ...OutsideKerne
 	if k != nil {
 		return j.AddKernel(ctx, s, k)
 	}
-	s.Comments["kernel"] = "There is no kernel in the root file system, so it runs under that of phase 1, and its own /lib/modules has none of that kernel's modules. " +
-		"To give it one: mkimage import … --replace --kernel debian"
+	s.Comments["kernel"] = "There is no kernel in the root file system, so it runs under that of phase 1, with the modules that phase 1 has. " +
+		"To give it another: mkimage import … --replace --kernel FILE --modules DIR"
 	return nil
 }
 

@@ -59,7 +59,7 @@ func (Live) Import(ctx context.Context, j *source.Job) error {
 	}
 	s.Title = i.ownTitle()
 	s.Comments[""] = "Made by mkimage import of a live ISO (" + l.name + ")."
-	s.Root = &source.Root{Cmdline: l.cmdline()}
+	s.Root = &source.Root{Cmdline: l.cmdline(), Init: j.Init}
 	s.Comments["cmdline"] = l.comment()
 	if err := i.copyImages(ctx, j, s, l); err != nil {
 		return err

@@ -220,7 +220,7 @@ func TestLiveRefused(t *testing.T) {
 		"which layer":           {files{"casper/a.squashfs": whole, "casper/b.squashfs": whole}, false, "nothing says which is the live one: a.squashfs, b.squashfs"},
 		"layers without a base": {files{"casper/a.b.live.squashfs": whole, "casper/a.squashfs": whole}, false, "casper/a.b.squashfs is not on the ISO"},
 		"no init":               {files{"live/filesystem.squashfs": files{"bin/sh": program(elf.EM_X86_64)}.squashfs(t)}, false, "it has no init"},
-		"for arm64":             {files{"live/filesystem.squashfs": arm.squashfs(t)}, false, "arm64"},
+		"for arm64":             {files{"live/filesystem.squashfs": arm.squashfs(t)}, false, "aarch64"},
 		"not a root at all":     {files{"LiveOS/squashfs.img": files{"LiveOS/rootfs.img": []byte("hello")}.squashfs(t)}, false, "LiveOS/squashfs.img/LiveOS/rootfs.img of the ISO: it is no squashfs"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -256,6 +256,24 @@ func TestLinksLeadNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := run(t, path, nil); err == nil || !strings.Contains(err.Error(), "live/filesystem.squashfs is not on the ISO") {
+		t.Error(err)
+	}
+}
+
+// The init that a person names is looked for in the live system too, and has no meaning for others.
+func TestLiveInit(t *testing.T) {
+	path := files{"live/filesystem.squashfs": root("", "").with(files{"bin/other": program(elf.EM_X86_64)}).squashfs(t)}.iso(t)
+	dir, r, err := run(t, path, func(o *source.Options) { o.Init = "/bin/other" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := resultText(t, dir, r); !strings.Contains(got, "init: \"/bin/other\"\n") {
+		t.Error(got)
+	}
+	if _, _, err := run(t, path, func(o *source.Options) { o.Init = "/bin/absent" }); err == nil || !strings.Contains(err.Error(), "/bin/absent") {
+		t.Error(err)
+	}
+	if _, _, err := run(t, files{"a": nil}.iso(t), func(o *source.Options) { o.Init = "/bin/other" }); err == nil || !strings.Contains(err.Error(), "--init") {
 		t.Error(err)
 	}
 }
