@@ -60,7 +60,7 @@ func TestContainerRefused(t *testing.T) {
 	damage(t, damaged)
 	for _, test := range []struct{ name, source, says string }{
 		{"another platform", "oci:" + arm, "linux/arm64"},
-		{"a program of another architecture", "oci:" + lying, "made for arm64"},
+		{"a program of another architecture", "oci:" + lying, "is for aarch64"},
 		{"a tag that is not there", "oci:" + layout + ":none", `no image with the tag "none", only: base, other`},
 		{"several images", "oci:" + layout, "name one by its tag: base, other"},
 		{"no layout", "oci:" + t.TempDir(), "is no OCI image layout"},

@@ -100,7 +100,7 @@ func parseExt4Entry(line string) (ext4Entry, bool) {
 	if err != nil || err2 != nil || !known || inode == 0 {
 		return ext4Entry{}, false
 	}
-	e := ext4Entry{inode: inode, mode: kind, name: fields[5]}
+	e := ext4Entry{inode: inode, mode: kind | fs.FileMode(mode&0o777), name: fields[5]}
 	if kind == 0 {
 		if e.size, err = strconv.ParseInt(fields[6], 10, 64); err != nil {
 			return ext4Entry{}, false
