@@ -88,9 +88,9 @@ func decompress(ctx context.Context, r io.Reader, most int64, read func(int)) (i
 		if err != nil {
 			return nil, fmt.Errorf("the compressed stream is damaged: %w", err)
 		}
-		return &bounded{ReadCloser: out, in: in, most: most + slack}, nil
+		return &bounded{ReadCloser: out, ctx: ctx, in: in, most: most + slack}, nil
 	}
-	return &bounded{ReadCloser: io.NopCloser(head), in: in, most: most + slack}, nil
+	return &bounded{ReadCloser: io.NopCloser(head), ctx: ctx, in: in, most: most + slack}, nil
 }
 
 // counting counts what is read.
@@ -113,14 +113,18 @@ func (c *counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// bounded is a decompressed stream that ends with an error when there is too much of it.
+// bounded is a decompressed stream that ends with an error when there is too much of it, or nobody wants more.
 type bounded struct {
 	io.ReadCloser
+	ctx       context.Context
 	in        *counting
 	out, most int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := b.ReadCloser.Read(p)
 	b.out += int64(n)
 	switch {

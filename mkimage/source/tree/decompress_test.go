@@ -2,6 +2,8 @@ package tree
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"os/exec"
 	"strings"
@@ -78,3 +80,24 @@ func TestBomb(t *testing.T) {
 		t.Errorf("%d bytes were read, and then: %v", n, err)
 	}
 }
+
+// Who interrupts need not wait for the end of a large file.
+func TestInterruptedStream(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	endless := readerFunc(func(p []byte) (int, error) {
+		cancel()
+		return len(p), nil
+	})
+	r, err := Decompressed(ctx, endless)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.Copy(io.Discard, r); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
