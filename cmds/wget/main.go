@@ -90,8 +90,13 @@ func save(name string, content io.Reader) error {
 		return err
 	}
 	_, err = io.Copy(f, content)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(name))
+	info, statErr := f.Stat()
+	if err = errors.Join(err, statErr, f.Close()); err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("write %s: %w", name, err)
+	if statErr == nil && info.Mode().IsRegular() { // not /dev/null
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
 }

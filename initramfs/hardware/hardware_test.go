@@ -46,16 +46,11 @@ func addFile(t *testing.T, root tree, name, content string) {
 	}
 }
 
-const someAliases = `# Aliases extracted from modules themselves.
-alias pci:v00008086d000015B7sv*sd*bc*sc*i* e1000e
-alias pci:v*d*sv*sd*bc0Csc03i30* xhci_pci
-alias usb:v*p*d*dc*dsc*dp*ic03isc*ip*in* usbhid
+const someAliases = `alias virtio:d00000001v* virtio_net
 alias acpi*:PNP0C0C:* button
-alias cpu:type:x86,ven*fam*mod*:feature:*0081* crc32c_intel
-alias platform:intel-vbtn intel_vbtn
-alias usb:v0525pA4A2d0[0-4][0-9]*dc* g_ether
-alias virtio:d00000001v* virtio_net
-alias broken
+alias usb:v*p*d*dc*dsc*dp*ic03isc*ip*in* usbhid
+alias pci:v*d*sv*sd*bc0Csc03i30* xhci_pci
+alias pci:v00008086d000015B7sv*sd*bc*sc*i* e1000e
 `
 
 // world is a fake machine in which loading a module makes devices appear.

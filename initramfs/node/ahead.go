@@ -25,7 +25,7 @@ const (
 	// aheadStart is about how long a chooser waits before the first is fetched, aheadPause the pause between two: a whole room may be
 	// doing it. Both are random.
 	aheadStart = 2 * time.Second
-	aheadPause = 100 * time.Millisecond
+	aheadPause = 500 * time.Millisecond
 	// aheadTries is how often it is tried before the seeder is taken for gone, aheadRetry the pause between two tries.
 	aheadTries = 3
 	aheadRetry = 10 * time.Second

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 )
@@ -60,22 +60,22 @@ func newSwitch(c Config, f found, loops []string) (Switch, error) {
 	return s, nil
 }
 
-// imagesMount finds the mount that a system's folder is on, and the folder that holds that in it.
+// imagesMount finds the mount that a system's folder is on, and the folder that holds that in it. The kernel tells of a folder whether
+// something is mounted on it (statx(2), STATX_ATTR_MOUNT_ROOT; since Linux 5.8).
 func imagesMount(dir string) (mount, folder string, err error) {
-	found, err := mountinfo.GetMounts(mountinfo.ParentsFilter(dir))
-	if err != nil {
-		return "", "", fmt.Errorf("find the file system that %s is on: %w", dir, err)
-	}
-	for _, m := range found {
-		if len(m.Mountpoint) > len(mount) {
-			mount = m.Mountpoint
+	parent := filepath.Dir(dir)
+	for mount = parent; mount != "/" && mount != "."; mount = filepath.Dir(mount) {
+		var st unix.Statx_t
+		if err := unix.Statx(unix.AT_FDCWD, mount, unix.AT_NO_AUTOMOUNT, unix.STATX_TYPE, &st); err != nil {
+			return "", "", fmt.Errorf("find the file system that %s is on: %w", dir, err)
+		}
+		if st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+			folder, err = filepath.Rel(mount, parent)
+			return mount, folder, err
 		}
 	}
-	if mount == "" || mount == "/" {
-		return "", "", fmt.Errorf("%s is not on a file system of its own, which could go with the system", dir)
-	}
-	folder, err = filepath.Rel(mount, filepath.Dir(dir))
-	return mount, folder, err
+	there, _ := os.ReadFile("/proc/self/mountinfo")
+	return "", "", fmt.Errorf("%s is not on a file system of its own, which could go with the system; mounted are:\n%s", dir, there)
 }
 
 // initArguments are the words of a kernel command line that are for init: those behind "--", and what chooses a runlevel (init(8) of

@@ -195,3 +195,28 @@ func TestStatusIsWrittenWhenSomethingChanges(t *testing.T) {
 		t.Errorf("%v, %v", entries, err)
 	}
 }
+
+// The group becomes idle once the system has its groups compete for the processor, as far as the kernel knows how.
+func TestGroupBecomesIdle(t *testing.T) {
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	g := &Group{dir: dir}
+	(*Group)(nil).BeIdle()
+	if g.BeIdle(); g.idle {
+		t.Error("idle without anything that says so")
+	}
+	for _, name := range []string{"cpu.weight", "cpu.idle"} { // the second is of newer kernels
+		path := filepath.Join(dir.Name(), name)
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		g.idle = false
+		g.BeIdle()
+		if b, err := os.ReadFile(path); err != nil || string(b) != "1" || !g.idle {
+			t.Errorf("%s is %q, %v", name, b, err)
+		}
+	}
+}

@@ -40,14 +40,28 @@ func TestBootZstd(t *testing.T) {
 }
 
 func testBoot(t *testing.T, dir string) {
+	c := start(t, filepath.Join(dir, site.ImageDir, image.KernelFile), filepath.Join(dir, site.ImageDir, image.InitramfsFile))
+	c.expect(`the site "room"`)
+	c.expect("# ")
+	// The answers are not in the questions, which the console echoes.
+	c.say("modprobe igb; echo status $?")
+	c.expect("status 0")
+	c.say("lsmod")
+	c.expect("i2c_algo_bit")
+	c.end()
+}
+
+// start has a machine start a kernel into phase 1's shell.
+func start(t *testing.T, kernel, initramfs string, arguments ...string) *console {
+	t.Helper()
 	qemu := need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, qemu, "-machine", "q35", "-accel", "tcg,thread=multi", "-m", "512", "-nographic", "-no-reboot",
-		"-nic", "none", "-monitor", "none", "-serial", "stdio",
-		"-kernel", filepath.Join(dir, site.ImageDir, image.KernelFile),
-		"-initrd", filepath.Join(dir, site.ImageDir, image.InitramfsFile),
-		"-append", "console=ttyS0 loglevel=4 panic=-1 bt.shell")
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, qemu, append([]string{
+		"-machine", "q35", "-accel", "tcg,thread=multi", "-m", "512", "-nographic", "-no-reboot",
+		"-nic", "none", "-monitor", "none", "-serial", "stdio", "-kernel", kernel, "-initrd", initramfs,
+		"-append", "console=ttyS0 loglevel=4 panic=-1 bt.shell",
+	}, arguments...)...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -59,21 +73,7 @@ func testBoot(t *testing.T, dir string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := &console{t: t, in: in, out: bufio.NewReader(out)}
-	c.expect(`the site "room"`)
-	c.expect("# ")
-	// The answers are not in the questions, which the console echoes.
-	c.say("modprobe igb; echo status $?")
-	c.expect("status 0")
-	c.say("lsmod")
-	c.expect("i2c_algo_bit")
-	c.say("reboot")
-	if _, err := io.Copy(io.Discard, c.out); err != nil {
-		t.Error(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the machine did not end by its reboot: %v", err)
-	}
+	return &console{t: t, in: in, out: bufio.NewReader(out), machine: cmd}
 }
 
 // console is a machine's serial line.
@@ -81,6 +81,20 @@ type console struct {
 	t   *testing.T
 	in  io.Writer
 	out *bufio.Reader
+	// machine has it.
+	machine *exec.Cmd
+}
+
+// end reboots the machine, which ends it.
+func (c *console) end() {
+	c.t.Helper()
+	c.say("reboot")
+	if _, err := io.Copy(io.Discard, c.out); err != nil {
+		c.t.Error(err)
+	}
+	if err := c.machine.Wait(); err != nil {
+		c.t.Errorf("the machine did not end by its reboot: %v", err)
+	}
 }
 
 func (c *console) say(line string) {

@@ -60,7 +60,8 @@ func (a Aliases) Modules(modalias string) []string {
 	}
 }
 
-// underscores makes dashes and underscores one, outside of brackets, as libkmod does on both sides of a lookup.
+// underscores makes dashes and underscores one, outside of brackets, which are ranges, as libkmod does on both sides of a lookup
+// (alias_normalize in kmod's shared/util.c).
 func underscores(pattern string) string {
 	b := []byte(pattern)
 	inBrackets := false

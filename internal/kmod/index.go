@@ -26,7 +26,7 @@ func WriteIndexes(dir string) error {
 			if len(words) != 3 || words[0] != "alias" {
 				return "", "", false
 			}
-			return normalizeAlias(words[1]), words[2], true
+			return underscores(words[1]), words[2], true
 		},
 		"modules.builtin": func(line string) (string, string, bool) { return Name(line), "", line != "" },
 	} {
@@ -57,22 +57,6 @@ func writeIndex(file string, entry func(string) (key, value string, ok bool)) er
 		}
 	}
 	return os.WriteFile(file+".bin", root.encode(), 0o644)
-}
-
-// normalizeAlias makes underscores of dashes, but not of those in brackets, which are ranges (alias_normalize in kmod's shared/util.c).
-func normalizeAlias(alias string) string {
-	b, inBrackets := []byte(alias), false
-	for i, c := range b {
-		switch {
-		case c == '[':
-			inBrackets = true
-		case c == ']':
-			inBrackets = false
-		case c == '-' && !inBrackets:
-			b[i] = '_'
-		}
-	}
-	return string(b)
 }
 
 // The format is that of kmod's libkmod/libkmod-index.c: a radix tree, all numbers in 32 bits and in network byte order. Behind the

@@ -78,7 +78,8 @@ func (Machine) Import(ctx context.Context, j *source.Job) error {
 	s.Title = strings.TrimSuffix(filepath.Base(j.Path), filepath.Ext(j.Path))
 	s.Comments[""] = "Made by mkimage import. Neither a live system nor the kernel of an installer was found in it, so it starts in a virtual machine " +
 		"on the node. What the guest writes is forgotten."
-	s.Comments["args"] = "The node gives the guest the memory that is free, its processors and a network card. To have it otherwise, add QEMU's options, such as -m 4G -smp 2"
+	s.Comments["args"] = "The node gives the guest the memory that is free, its processors and a network card. To have it otherwise, add QEMU's options, such as -m 4G -smp 2\n" +
+		"Its firmware is a BIOS. For what starts by UEFI only, copy /usr/share/ovmf/OVMF.fd (package ovmf) here, and add: -bios OVMF.fd"
 	if disc := iso9660.Is(j.Head) || isUDF(j.Head); disc {
 		if i, err := open(j.Source); err == nil && i != nil {
 			if title := i.title(); title != "" {

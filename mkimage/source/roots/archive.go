@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -67,6 +68,9 @@ func (Archive) Import(ctx context.Context, j *source.Job) error {
 	step.End()
 	if isSavedImage(t) {
 		return importContainer(ctx, j, archived{path: j.Path})
+	}
+	if t.Has("oci-layout") && !t.IsRoot() {
+		return fmt.Errorf("it is a container image as 'podman save --format oci-archive' writes it; unpack it (mkdir oci && tar -C oci -xf %s) and import %soci", j.Path, ociPrefix)
 	}
 	s, err := newSystem(j, "the archive "+j.Path)
 	if err != nil {

@@ -91,15 +91,15 @@ func (Container) Import(ctx context.Context, j *source.Job) error {
 	return importContainer(ctx, j, p)
 }
 
-// splitTag splits PATH:TAG. A colon that is a part of the path's name is none before a tag.
+// splitTag splits PATH:TAG, where both may have colons in them: the path is the longest that is there.
 func splitTag(text string) (path, tag string) {
-	if _, err := os.Stat(text); err == nil {
-		return text, ""
+	for end := len(text); end > 0; end = strings.LastIndexByte(text[:end], ':') {
+		if _, err := os.Stat(text[:end]); err == nil {
+			return text[:end], strings.TrimPrefix(text[end:], ":")
+		}
 	}
-	if at := strings.LastIndexByte(text, ':'); at > 0 && !strings.Contains(text[at:], "/") {
-		return text[:at], text[at+1:]
-	}
-	return text, ""
+	path, tag, _ = strings.Cut(text, ":")
+	return path, tag
 }
 
 // importContainer makes a system of a container image.

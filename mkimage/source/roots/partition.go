@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,9 @@ const (
 	luks  = "LUKS"
 	lvm   = "LVM"
 )
+
+// extended reports whether a partition is the one that MBR's logical partitions are in.
+func (p partition) extended() bool { return p.kind == "5" || p.kind == "F" || p.kind == "85" }
 
 // readable reports whether there may be a root file system that can be read.
 func (p partition) readable() bool {
@@ -121,6 +125,7 @@ func partitions(ctx context.Context, path string, size int64) ([]partition, erro
 	if err != nil {
 		return nil, err
 	}
+	parts = slices.DeleteFunc(parts, partition.extended)
 	if len(parts) == 0 {
 		parts = []partition{{size: size}}
 	}
@@ -156,6 +161,7 @@ func partitionTable(ctx context.Context, path string) ([]partition, error) {
 func parseTable(out []byte) ([]partition, error) {
 	var table struct {
 		PartitionTable struct {
+			Label      string
 			SectorSize int64
 			Partitions []struct {
 				Node, Type, Name string
@@ -172,9 +178,9 @@ func parseTable(out []byte) ([]partition, error) {
 	}
 	var parts []partition
 	for i, p := range table.PartitionTable.Partitions {
-		const extended, extendedLBA = "5", "f"
-		if p.Type == extended || p.Type == extendedLBA {
-			continue
+		const protective = "ee" // an MBR's only partition where a GPT follows
+		if table.PartitionTable.Label == "dos" && p.Type == protective {
+			return nil, errors.New("its GPT is damaged, or says that the disk is larger than it is: it was cut off; copy it again")
 		}
 		number, err := strconv.Atoi(p.Node[len(strings.TrimRight(p.Node, "0123456789")):])
 		if err != nil {

@@ -126,7 +126,7 @@ func (a archived) image(context.Context) (v1.Image, error) {
 	for _, d := range manifest {
 		names = append(names, d.RepoTags...)
 		for _, n := range d.RepoTags {
-			if a.tag == "" || n != a.tag && !strings.HasSuffix(n, ":"+a.tag) {
+			if a.tag == "" || n != a.tag && !strings.HasSuffix(n, ":"+a.tag) && !strings.HasSuffix(n, "/"+a.tag) {
 				continue
 			}
 			tag, err := name.NewTag(n)

@@ -232,7 +232,7 @@ func openView(ctx context.Context, image, scratch string) (view, error) {
 	if is.FS == rootimage.Erofs {
 		return unpackErofs(ctx, image, scratch)
 	}
-	return openExt4(image, scratch)
+	return newExt4View(image, scratch), nil
 }
 
 // folderView is a folder, which may be what is mounted.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -18,12 +17,13 @@ import (
 	"unicode"
 
 	"github.com/boottorrent/boottorrent/internal/bzimage"
+	"github.com/boottorrent/boottorrent/internal/program"
 )
 
 // Found is what a root file system has.
 type Found struct {
-	// Init is the absolute path of the program that becomes process 1, and Arch its architecture as a GOARCH value.
-	Init, Arch string
+	// Init is the absolute path of the program that becomes process 1.
+	Init string
 	// Title is what the distribution calls itself (PRETTY_NAME of os-release); empty if it doesn't say.
 	Title string
 	// Kernels are those that have modules in the root, newest first.
@@ -62,27 +62,19 @@ func (e *NoInitError) Error() string {
 		"install one in it (systemd-sysv in Debian and Ubuntu, systemd in Fedora, openrc in Alpine, busybox elsewhere), or name a program of it with --init", strings.Join(Inits, ", "))
 }
 
-// ArchError says that a root file system is for other machines.
-type ArchError struct{ Init, Arch string }
-
-// Error says what to do.
-func (e *ArchError) Error() string {
-	return fmt.Sprintf("its %s is made for %s, and nodes are amd64 (64-bit x86); get the amd64 edition of it", e.Init, e.Arch)
-}
+// nodeArch is the architecture of nodes, as a GOARCH value.
+const nodeArch = "amd64"
 
 // Look finds what a root file system has. init is the program that is to become process 1; empty: one of Inits. A root without one is a
-// *NoInitError, one of another architecture an *ArchError.
+// *NoInitError, one whose init nodes can't run a *program.Error.
 func (r *Root) Look(ctx context.Context, init string) (Found, error) {
 	var f Found
 	var err error
 	if f.Init, err = r.init(init); err != nil {
 		return Found{}, err
 	}
-	if f.Arch, err = r.arch(ctx, f.Init); err != nil {
-		return Found{}, err
-	}
-	if f.Arch != "amd64" {
-		return Found{}, &ArchError{f.Init, f.Arch}
+	if err := program.CheckInit(rootFS{ctx, r}, f.Init[1:], nodeArch); err != nil {
+		return Found{}, fmt.Errorf("its %s %w", f.Init, err)
 	}
 	if f.Title, err = r.title(ctx); err != nil {
 		return Found{}, err
@@ -112,63 +104,6 @@ func (r *Root) init(wanted string) (string, error) {
 		}
 	}
 	return "", &NoInitError{wanted}
-}
-
-// arch is the architecture of a program; of a script, that of its interpreter.
-func (r *Root) arch(ctx context.Context, name string) (string, error) {
-	for range 4 { // scripts of scripts: Linux, BINPRM_MAX_RECURSION
-		n := r.file(name)
-		if n == nil {
-			return "", fmt.Errorf("%s, which starts its init, is not in it", name)
-		}
-		paths, err := r.take(ctx, n)
-		if err != nil {
-			return "", err
-		}
-		arch, interpreter, err := archOf(paths[n])
-		if err != nil {
-			return "", fmt.Errorf("%s can't become process 1: %w", name, err)
-		}
-		if interpreter == "" {
-			return arch, nil
-		}
-		name = interpreter
-	}
-	return "", fmt.Errorf("%s is a script of scripts", name)
-}
-
-// machines are architectures as Go calls them.
-var machines = map[elf.Machine]string{
-	elf.EM_X86_64: "amd64", elf.EM_386: "386", elf.EM_AARCH64: "arm64", elf.EM_ARM: "arm", elf.EM_RISCV: "riscv64",
-	elf.EM_PPC64: "ppc64", elf.EM_S390: "s390x", elf.EM_MIPS: "mips", elf.EM_LOONGARCH: "loong64",
-}
-
-// archOf reads the beginning of a program: its architecture, or the interpreter of a script.
-func archOf(file string) (arch, interpreter string, err error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", "", err
-	}
-	defer f.Close()
-	head := make([]byte, 4096)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return "", "", err
-	}
-	if line, is := strings.CutPrefix(string(head[:n]), "#!"); is {
-		line, _, _ = strings.Cut(line, "\n")
-		if fields := strings.Fields(line); len(fields) > 0 {
-			return "", fields[0], nil
-		}
-	}
-	e, err := elf.NewFile(f)
-	if err != nil {
-		return "", "", errors.New("it is neither a program for Linux nor a script")
-	}
-	if arch := machines[e.Machine]; arch != "" {
-		return arch, "", nil
-	}
-	return strings.ToLower(strings.TrimPrefix(e.Machine.String(), "EM_")), "", nil
 }
 
 // title is what os-release(5) says.

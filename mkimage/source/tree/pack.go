@@ -95,7 +95,11 @@ func (t *Tree) Pack(ctx context.Context, image string, done func(int64)) (err er
 		}
 	}()
 	var messages bytes.Buffer
-	cmd := t.mksquashfs(ctx, image)
+	latest := t.latest()
+	if err := pass(ctx, latest); err != nil {
+		return err
+	}
+	cmd := t.mksquashfs(ctx, image, latest)
 	cmd.Stdout, cmd.Stderr = &messages, &messages
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -131,14 +135,14 @@ func (t *Tree) Pack(ctx context.Context, image string, done func(int64)) (err er
 // mksquashfs is the command, which reads a tar. Of that mksquashfs 4.5 takes nothing for the root folder: it gives it to the user who runs
 // it, and the time of day, whatever -root-uid and -root-time say. So it runs as the owner, in a user namespace where this user is another,
 // and SOURCE_DATE_EPOCH, the latest time that any file may have and the image's own, is that of the tree.
-func (t *Tree) mksquashfs(ctx context.Context, image string) *exec.Cmd {
+func (t *Tree) mksquashfs(ctx context.Context, image string, latest int64) *exec.Cmd {
 	root := t.root.node
 	cmd := exec.CommandContext(ctx, "mksquashfs", "-", image,
 		"-tar", "-quiet", "-no-progress", "-exit-on-error", "-noappend", "-no-recovery",
 		"-comp", compression, "-Xcompression-level", strconv.Itoa(level), "-b", strconv.Itoa(blockSize),
 		"-root-mode", strconv.FormatUint(uint64(linuxMode(root.Mode)), 8))
 	// mksquashfs keeps no file elsewhere.
-	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH"), "SOURCE_DATE_EPOCH=" + strconv.FormatInt(t.latest(), 10)}
+	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH"), "SOURCE_DATE_EPOCH=" + strconv.FormatInt(latest, 10)}
 	if root.UID != os.Getuid() || root.GID != os.Getgid() {
 		cmd.SysProcAttr = &syscall.SysProcAttr{
 			Cloneflags:  unix.CLONE_NEWUSER,
@@ -149,9 +153,13 @@ func (t *Tree) mksquashfs(ctx context.Context, image string) *exec.Cmd {
 	return cmd
 }
 
-// latest is when the last change of any file was, in seconds since 1970. What claims to be of the future doesn't count.
+// justNow is by how much files may be of the future by rounding.
+const justNow = 2 * time.Second
+
+// latest is when the last change of any file was, in seconds since 1970. What claims to be of the future doesn't count, or the image would be
+// another one when that has come.
 func (t *Tree) latest() (seconds int64) {
-	now := time.Now().Unix()
+	now := time.Now().Add(justNow).Unix()
 	_ = t.each(func(_ string, n *Node) error { // which has no errors of its own
 		if at := n.Modified.Unix(); at <= now {
 			seconds = max(seconds, at)
@@ -159,6 +167,19 @@ func (t *Tree) latest() (seconds int64) {
 		return nil
 	})
 	return seconds
+}
+
+// pass waits until a second has begun, for time(2) too, which is behind by up to a tick of 10 ms: mksquashfs gives the root folder the time of
+// day if that is before the latest time.
+func pass(ctx context.Context, second int64) error {
+	timer := time.NewTimer(time.Until(time.Unix(second, 0).Add(20 * time.Millisecond)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // packError is a failure of mksquashfs. A full disk is found by errors.Is.

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"archive/tar"
 	"bytes"
 	"os"
 	"path/filepath"
@@ -45,5 +46,30 @@ func TestPackAtAnotherTime(t *testing.T) {
 		}
 		first = b
 		<-time.After(time.Until(began.Truncate(time.Second).Add(time.Second))) // images have whole seconds
+	}
+}
+
+// Nor has one whose files are of the next second, as rounding makes them.
+func TestPackOfTheNextSecond(t *testing.T) {
+	need.Command(t, "mksquashfs", "squashfs-tools")
+	b := made(t, e{name: "a", content: "1", change: func(h *tar.Header) { h.ModTime = time.Now().Add(time.Second) }})
+	var images [2]string
+	for i := range images {
+		tree, err := ReadLayers(t.Context(), []Layer{layer(b)}, Plain, Limits{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		image := filepath.Join(t.TempDir(), "image")
+		if err := tree.Pack(t.Context(), image, nil); err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		images[i] = string(content)
+	}
+	if images[0] != images[1] {
+		t.Error("the same archive is another image")
 	}
 }

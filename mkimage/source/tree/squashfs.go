@@ -53,7 +53,7 @@ func (v squashView) list(ctx context.Context) (*Tree, error) {
 //	lrwxrwxrwx 0/0                       7 2026-11-28 22:50 squashfs-root/bin -> usr/bin
 //	crw-rw-rw- 0/0                1,     3 2026-11-28 22:50 squashfs-root/dev/null
 //
-// Times, owners and permissions are not read. The node is nil for another line.
+// Times and owners are not read, and of permissions whether anybody may execute it. The node is nil for another line.
 func parseListing(line string) (string, *Node) {
 	kinds := map[byte]fs.FileMode{
 		'-': 0, 'd': fs.ModeDir, 'l': fs.ModeSymlink, 'b': fs.ModeDevice, 'c': fs.ModeDevice | fs.ModeCharDevice,
@@ -70,6 +70,9 @@ func parseListing(line string) (string, *Node) {
 	}
 	n := folderNode()
 	n.Mode = kind
+	if strings.ContainsAny(fields[0], "xst") {
+		n.Mode |= 0o111
+	}
 	switch {
 	case n.Mode.IsRegular():
 		size, err := strconv.ParseInt(fields[2], 10, 64)
@@ -79,9 +82,8 @@ func parseListing(line string) (string, *Node) {
 		n.Size = size
 	case kind == fs.ModeSymlink:
 		name, n.Link, _ = strings.Cut(name, " -> ")
-	case kind&fs.ModeDevice != 0:
-		n.Major, _ = strconv.ParseInt(strings.TrimSuffix(fields[2], ","), 10, 64) // a number that can't be read is no whiteout's
-		n.Minor, _ = strconv.ParseInt(fields[3], 10, 64)
+	case kind&fs.ModeDevice != 0 && !strings.HasPrefix(strings.Join(fields[2:4], ""), "0,0"):
+		n.Major = 1 // unsquashfs prints wrong numbers for large ones; all that counts is whether it is overlayfs's whiteout, 0:0
 	}
 	return "." + name, n
 }
@@ -113,10 +115,14 @@ func makeReadable(dir string) error {
 		switch {
 		case d != nil && d.IsDir() && err == nil:
 			return os.Chmod(file, 0o755)
-		case err == nil && d.Type().IsRegular():
-			return os.Chmod(file, 0o644)
+		case err != nil || !d.Type().IsRegular():
+			return err
 		}
-		return err
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chmod(file, info.Mode().Perm()|0o600)
 	})
 }
 
