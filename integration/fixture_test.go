@@ -170,7 +170,7 @@ func (r *room) node(c lab.NodeConfig) *lab.Node {
 func (r *room) direct(name string, args ...string) lab.NodeConfig {
 	return lab.NodeConfig{
 		Name: name, Kernel: r.site.Path("image", "vmlinuz"), Initrd: r.site.Path("image", "initramfs.img"),
-		Cmdline: strings.Join(append([]string{"console=tty0 console=ttyS0,115200 loglevel=5 panic=30"}, args...), " "),
+		Cmdline: strings.Join(append([]string{"console=tty0 console=ttyS0,115200 loglevel=5 panic=30 no5lvl"}, args...), " "),
 	}
 }
 

@@ -116,8 +116,7 @@ func (n *Node) loadKernel(ctx context.Context, sys catalog.System, part catalog.
 		return nil, err
 	}
 	job := launch.NewBootKernel(size).Job(sys, part, files, n.Systems, cmdline)
-	job.Log = n.Log
-	kernel := n.newKernel(size)
+	kernel := n.newKernel(size) // what it has to say was said
 	return kernel, kernel.Load(ctx, job)
 }
 
