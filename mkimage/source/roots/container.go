@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
 )
@@ -135,7 +136,7 @@ func importContainer(ctx context.Context, j *source.Job, p place) error {
 		return err
 	}
 	s.Comments["init"] = "What the container image has as entry point, command, environment and user does not count here: a system starts its init."
-	return pack(ctx, j, s, t, fmt.Sprintf("the %d layers of %s", len(layers), p))
+	return pack(ctx, j, s, t, fmt.Sprintf("%s of %s", text.Count(len(layers), "layer"), p))
 }
 
 // nodes run this platform.

@@ -45,7 +45,7 @@ func TestOCIFolder(t *testing.T) {
 		if image(t, r) != first {
 			t.Errorf("%s: it becomes another image", text)
 		}
-		if !strings.Contains(r.table, "the 2 layers of "+strings.TrimPrefix(text, "oci:")) || !strings.Contains(r.config(t), "a system starts its init") && !strings.Contains(r.config(t), "system\n# starts its init") {
+		if !strings.Contains(r.table, "2 layers of "+strings.TrimPrefix(text, "oci:")) || !strings.Contains(r.config(t), "a system starts its init") && !strings.Contains(r.config(t), "system\n# starts its init") {
 			t.Errorf("%s\n%s", r.table, r.config(t))
 		}
 	}
