@@ -12,12 +12,15 @@ import (
 )
 
 // A person at the serial line moves through the chooser, the picture on the VGA screen follows, and the system that
-// starts is one that no one here made: Debian's installer, up to its first screen.
+// starts is one that no one here made: Debian's installer, imported from an ISO, up to its first screen.
 func TestChooserStartsDebianInstaller(t *testing.T) {
 	need.File(t, "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux", kit.DebianInstallerPackage)
+	need.Command(t, "xorriso", "xorriso")
 	r := newRoom(t, "default: tiny\ntimeout: 60\nseed_time: 0\n")
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
-	r.must(r.site.AddDebian("debian"))
+	iso, err := r.site.Kit.MakeInstallerISO(t.Context(), t.TempDir())
+	r.must(err)
+	r.must(r.site.Import(t.Context(), iso, "debian", "--title", "Debian 12 installer"))
 	r.dhcp()
 	r.serve()
 	n := r.node(lab.NodeConfig{Name: "desk", MemoryMiB: 1536})

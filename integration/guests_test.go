@@ -181,7 +181,7 @@ func lit(img image.Image) (n int) {
 	return n
 }
 
-// A node with a serial line only runs a disc that no one here made, in text, up to GRUB's prompt, and what is typed arrives.
+// A node with a serial line only runs a disc that no one here made, imported, in text, up to GRUB's prompt, and what is typed arrives.
 // Before that it runs a guest that writes all over its disk, while another node fetches that very disk from it.
 func TestGuestsOnSerialLines(t *testing.T) {
 	need.File(t, kit.RescueDisc, kit.RescuePackage)
@@ -190,7 +190,8 @@ func TestGuestsOnSerialLines(t *testing.T) {
 	disk := []byte(strings.Repeat("precious", size/8))
 	r.must(r.site.AddSystem("scribble", "dispname: Scribbler\nmethod: qemu\nargs: -fda boot.img -hda disk.img -boot a\n",
 		map[string][]byte{"boot.img": floppy.Scribbler(size / 512), "disk.img": disk}))
-	r.must(r.site.AddRescue("rescue", "display: serial\n"))
+	r.must(r.site.Import(t.Context(), kit.RescueDisc, "rescue", "--title", "GRUB rescue disc"))
+	r.must(r.site.Append("rescue", "display: serial\n"))
 	r.dhcp()
 	r.serve()
 	config := func(name string, args ...string) lab.NodeConfig {

@@ -2,6 +2,7 @@ package kit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,16 +31,14 @@ func (s *Site) AddSystem(name, config string, files map[string][]byte) error {
 	return os.WriteFile(filepath.Join(dir, site.SystemFile), []byte(config), 0o644)
 }
 
-// AddRescue adds the rescue disc, which must be installed on this machine, with more of config.yaml.
-func (s *Site) AddRescue(name, more string) error {
-	dir := s.Path(site.SystemsDir, name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// Append adds lines to a system's config.yaml.
+func (s *Site) Append(name, lines string) error {
+	f, err := os.OpenFile(s.Path(site.SystemsDir, name, site.SystemFile), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
 		return err
 	}
-	if err := replaceLink(RescueDisc, filepath.Join(dir, "rescue.iso")); err != nil {
-		return err
-	}
-	return s.AddSystem(name, "dispname: GRUB rescue disc\nmethod: bin-qemu-x86_64\nargs: -cdrom rescue.iso\n"+more, nil)
+	_, err = f.WriteString(lines)
+	return errors.Join(err, f.Close())
 }
 
 // AddProber adds the program integration/prober for a GOARCH as a system of the method bin, with more of config.yaml.

@@ -99,7 +99,7 @@ func (r *Room) claim(ctx context.Context) error {
 		return err
 	}
 	// One process at a time: a room that is made but not yet locked would look like a leftover.
-	all, err := lockFile(filepath.Join(runDir, "lock"), unix.LOCK_EX)
+	all, err := LockFile(filepath.Join(runDir, "lock"))
 	if err != nil {
 		return err
 	}
@@ -121,6 +121,9 @@ func (r *Room) claim(ctx context.Context) error {
 		return err
 	}
 }
+
+// LockFile opens a file, which is made if it is missing, and waits until no other process has its lock. Closing it unlocks.
+func LockFile(path string) (*os.File, error) { return lockFile(path, unix.LOCK_EX) }
 
 // lockFile opens a file and takes its flock(2), which ends with the file descriptor or the process.
 func lockFile(path string, how int) (*os.File, error) {
