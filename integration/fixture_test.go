@@ -10,7 +10,13 @@
 //	firmware, DHCP of the seeder           TestUEFIServerMode, TestUEFIHTTPBoot, TestUndionlyByTFTP
 //	sticks and discs, boottorrent.conf     TestUSBStick, TestISO, TestStickWith…
 //	networks that are slow or tagged       TestLateDHCPAndUnpluggedCard, TestHelpFromAfar
+//	a root file system that people know    TestDebian…: debianSays in debian_test.go, a command in the running system and a pattern
+//	what is imported, other inits          TestImportedRoots: an entry of imported, with its source in kit/sources.sh
+//	images that are large, kernels that    TestRootOfThreeQuartersOfMemory, TestKernelWithoutDriverIsRefused
+//	  don't fit the machine
 //	what is refused                        refusal_test.go
+//
+// The root file systems are made once and kept in the user's cache (kit/roots.go).
 //
 // A machine of its own is for what none of these can be in. Machines of one room that only wait are switched on together.
 package integration
