@@ -30,7 +30,7 @@ func (importCmd) Help() string {
 	b.WriteString("SOURCE is recognised by its content:\n")
 	for _, k := range kinds.All() {
 		e := k.Example()
-		fmt.Fprintf(&b, "\n  %s: %s\n    mkimage import %s\n", k.Name(), e.Becomes, e.Source)
+		fmt.Fprintf(&b, "\n%s: %s.\n\n    mkimage import %s\n", k.Name(), e.Becomes, e.Source)
 	}
 	b.WriteString("\nIf it fails or is interrupted, nothing is left of it.")
 	return b.String()
