@@ -9,6 +9,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 	"github.com/boottorrent/boottorrent/mkimage/source/kinds"
@@ -30,10 +31,30 @@ func (importCmd) Help() string {
 	b.WriteString("SOURCE is recognised by its content:\n")
 	for _, k := range kinds.All() {
 		e := k.Example()
-		fmt.Fprintf(&b, "\n  %s: %s\n    mkimage import %s\n", k.Name(), e.Becomes, e.Source)
+		fmt.Fprintf(&b, "\n%s: %s.\n\n    mkimage import %s\n", k.Name(), e.Becomes, e.Source)
 	}
-	b.WriteString("\nIf it fails or is interrupted, nothing is left of it.")
+	b.WriteString("\nIf it fails or is interrupted, nothing is left of it.\n\n" +
+		"Of the last group of flags below, import takes --kernel, --modules, --drivers, --firmware, --cache and --verbose.")
 	return b.String()
+}
+
+// forImport refuses flags that are for images of phase 1 and for archives of modules alone.
+func (f *flags) forImport() error {
+	if _, err := drivers.ParseSelection(f.Drivers); err != nil {
+		return err
+	}
+	for _, not := range []struct {
+		name string
+		set  bool
+	}{
+		{"--update", f.Update}, {"--seeder", f.Seeder != ""},
+		{"--compress", f.Compress != defaultCompress}, {"--compress-level", f.CompressLevel != defaultLevel}, {"--source", f.Source != ""},
+	} {
+		if not.set {
+			return fmt.Errorf("%s means nothing to import; leave it out", not.name)
+		}
+	}
+	return nil
 }
 
 // Run imports and prints what came from where.
@@ -50,9 +71,12 @@ func (c importCmd) Run(ctx context.Context, term terminal, f *flags) error {
 			return cli.UsageError{Err: fmt.Errorf("--entry %d: entries are counted from 1", n)}
 		}
 	}
+	if err := f.forImport(); err != nil {
+		return cli.UsageError{Err: err}
+	}
 	steps := newSteps(term.Err)
 	result, err := source.Import(ctx, source.Options{
-		Source: c.Source, Target: c.Target, Replace: c.Replace, Title: c.Title, Init: c.Init, Entries: c.Entry, Kernel: f.Kernel, Modules: f.Modules, Firmware: f.Firmware, Cache: cache,
+		Source: c.Source, Target: c.Target, Replace: c.Replace, Title: c.Title, Init: c.Init, Entries: c.Entry, Kernel: f.Kernel, Modules: f.Modules, Drivers: f.Drivers, Firmware: f.Firmware, Cache: cache,
 		Watch: source.Watch{Began: steps.began, Took: steps.took, Counted: steps.countedBytes},
 		Log:   slog.New(slog.NewTextHandler(steps, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, kinds.All())

@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
@@ -53,6 +54,12 @@ type commandLine struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
+// The defaults of flags, as import tells by them which were given.
+const (
+	defaultCompress = "xz"
+	defaultLevel    = 9
+)
+
 // flags say how to build an image.
 type flags struct {
 	Kernel  string `placeholder:"FILE" help:"A kernel image (vmlinuz) instead of the distribution's. For import: one for a system that has none; debian is the distribution's."`
@@ -63,8 +70,8 @@ type flags struct {
 	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}."`
 	Seeder   string `placeholder:"URL" help:"The seeder, http://ADDRESS:PORT, for nodes that are not told by what boots them."`
 
-	Compress      string `default:"xz" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`
-	CompressLevel int    `default:"9" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
+	Compress      string `default:"${compress}" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`
+	CompressLevel int    `default:"${level}" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
 	Cache         string `placeholder:"DIR" help:"Where kernels and compiled parts are kept. Default: $$XDG_CACHE_HOME/boottorrent."`
 	Source        string `placeholder:"DIR" help:"BootTorrent's source. Default: the checkout in which you or mkimage are."`
 	Verbose       bool   `short:"v" help:"List every module and missing firmware, and what takes how long."`
@@ -84,6 +91,7 @@ func program() cli.Program {
 	return cli.Program{Name: "mkimage", Grammar: &line, Options: []kong.Option{
 		kong.Description("Builds the kernel and initramfs that a site's nodes start with, into DIR/image."),
 		kong.Bind(&line.flags),
+		kong.Vars{"compress": defaultCompress, "level": strconv.Itoa(defaultLevel)},
 	}}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +17,7 @@ import (
 
 // Result is what an import made.
 type Result struct {
-	// Kind is the name of the source's kind.
+	// Kind is the short name of the source's kind.
 	Kind string
 	// Systems are those that are in oss/ now; their Dir is there.
 	Systems []*System
@@ -60,7 +61,7 @@ func Import(ctx context.Context, o Options, kinds []Kind) (r *Result, err error)
 	if err := j.finish(ctx, t); err != nil {
 		return nil, j.explain(err)
 	}
-	return &Result{kind.Name(), j.systems}, nil
+	return &Result{short(kind), j.systems}, nil
 }
 
 // unused refuses options that had no effect.
@@ -68,17 +69,20 @@ func (j *Job) unused(kind Kind) error {
 	has := func(which func(*System) bool) bool { return slices.ContainsFunc(j.systems, which) }
 	switch {
 	case len(j.Entries) > 0 && !has(func(s *System) bool { return s.Kexec != nil }):
-		return fmt.Errorf("%s (%s) has no boot menu; leave --entry out", j.Text, kind.Name())
+		return fmt.Errorf("%s (%s) has no boot menu; leave --entry out", j.Text, short(kind))
 	case j.Options.Kernel != "" && !has(func(s *System) bool { return s.Root != nil }):
-		return fmt.Errorf("%s (%s) becomes no system of a root file system, which alone could have another kernel; leave --kernel out", j.Text, kind.Name())
+		return fmt.Errorf("%s (%s) becomes no system of a root file system, which alone could have another kernel; leave --kernel out", j.Text, short(kind))
 	case j.Init != "" && !has(func(s *System) bool { return s.Root != nil }):
-		return fmt.Errorf("%s (%s) becomes no system of a root file system, of which --init would name a program; leave it out", j.Text, kind.Name())
+		return fmt.Errorf("%s (%s) becomes no system of a root file system, of which --init would name a program; leave it out", j.Text, short(kind))
 	}
 	return nil
 }
 
-// explain says where there was no room.
+// explain says of what source an error is, and where there was no room.
 func (j *Job) explain(err error) error {
+	if !strings.Contains(err.Error(), j.Text) {
+		err = fmt.Errorf("%s: %w", j.Text, err)
+	}
 	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
 		return err
 	}

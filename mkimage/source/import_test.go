@@ -29,7 +29,7 @@ type fake struct {
 	fill func(ctx context.Context, j *Job) error
 }
 
-func (fake) Name() string     { return "fake" }
+func (fake) Name() string     { return "fake (for tests)" }
 func (fake) Example() Example { return Example{"x DIR/oss/x", "nothing"} }
 func (fake) Recognise(_ context.Context, s *Source) (bool, error) {
 	return bytes.HasPrefix(s.Head, []byte("fake")), nil
@@ -134,6 +134,15 @@ func names(t *testing.T, dir string) (names []string) {
 		names = append(names, e.Name())
 	}
 	return names
+}
+
+// A failure says of what source it is.
+func TestFailureNamesSource(t *testing.T) {
+	_, o := newSite(t)
+	_, err := Import(t.Context(), o, []Kind{fake{func(context.Context, *Job) error { return errors.New("it has no init") }}})
+	if want := o.Source + ": it has no init"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
 }
 
 // What is there is replaced only when that is asked for, and only by something whole.

@@ -28,6 +28,8 @@ type Options struct {
 	Kernel, Modules string
 	// Firmware is the folder such as /lib/firmware in which the firmware is that drivers of network cards ask for.
 	Firmware string
+	// Drivers are those for network cards that go into a kernel's archive of modules, as drivers.ParseSelection takes them; empty: the common ones.
+	Drivers string
 	// Entries are numbers of boot entries, from 1, for sources that have such; empty: the default one.
 	Entries []int
 	// Cache is where kernels are kept that were downloaded.

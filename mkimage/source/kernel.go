@@ -40,7 +40,7 @@ func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Kernel{Files: files, Firmware: j.Firmware, From: j.Options.Kernel}, nil
+		return &Kernel{Files: files, Firmware: j.Firmware, From: j.Options.Kernel, ModulesFrom: files.Modules}, nil
 	case j.Modules != "":
 		return nil, fmt.Errorf("--kernel %s brings its own modules; leave --modules out", DistributionKernel)
 	}
@@ -84,7 +84,7 @@ func (j *Job) packModules(ctx context.Context, s *System, k *Kernel) error {
 	if lacks := compressor.Lacks(); lacks != "" {
 		j.Log.Warn("the tool xz is not here; the archive of modules gets a tenth or more larger than with it", "remedy", "apt-get install "+lacks)
 	}
-	selection, err := drivers.ParseSelection("common")
+	selection, err := drivers.ParseSelection(cmp.Or(j.Drivers, "common"))
 	if err != nil {
 		return err
 	}

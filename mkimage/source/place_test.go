@@ -24,7 +24,7 @@ func TestTargets(t *testing.T) {
 		{o.Source, filepath.Join(dir, "oss", "a b"), "can't be a system's"},
 		{o.Source, filepath.Join(dir, "oss", "link"), "is a symbolic link"},
 		{o.Source, filepath.Join(dir, "oss", "file"), "is a file"},
-		{o.Source + "x", o.Target, "is no file here"},
+		{o.Source + "x", o.Target, "there is no file or folder"},
 		{"", o.Target, "the source is empty"},
 		{"/dev/null", o.Target, "is neither a file, a disk nor a folder"},
 		{filepath.Join(dir, "boottorrent.yaml"), o.Target, "which can't be imported; what can: fake"},

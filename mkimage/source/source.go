@@ -21,7 +21,7 @@ import (
 
 // Kind is one kind of source.
 type Kind interface {
-	// Name says what a source of this kind is, such as "live ISO".
+	// Name says what a source of this kind is, such as "live ISO". How that may be written or packed stands in parentheses behind it.
 	Name() string
 	// Example is for --help and the documentation.
 	Example() Example
@@ -30,6 +30,12 @@ type Kind interface {
 	Recognise(ctx context.Context, s *Source) (bool, error)
 	// Import makes the system, or several: it calls [Job.NewSystem] for each and fills what that returns.
 	Import(ctx context.Context, j *Job) error
+}
+
+// short is a kind's name without what stands in parentheses behind it.
+func short(k Kind) string {
+	name, _, _ := strings.Cut(k.Name(), " (")
+	return name
 }
 
 // Example is a source that a person may have, and what becomes of it.
@@ -116,15 +122,15 @@ func recognise(ctx context.Context, s *Source, kinds []Kind) (Kind, error) {
 	for _, k := range kinds {
 		names = append(names, k.Name())
 	}
+	if s.Info == nil {
+		return nil, fmt.Errorf("there is no file or folder %s here; give its path, or a container image as HOST/NAME:TAG", s.Text)
+	}
 	return nil, fmt.Errorf("%s %s, which can't be imported; what can: %s", s.Text, s.seems(), strings.Join(names, ", "))
 }
 
 // seems says what a source is that nobody recognised.
 func (s *Source) seems() string {
-	switch {
-	case s.Info == nil:
-		return "is no file here, and no name of a container image"
-	case s.IsFolder():
+	if s.IsFolder() {
 		return "is a folder without a root file system"
 	}
 	f := program.Identify(s.Head[:min(len(s.Head), program.HeadSize)])

@@ -277,7 +277,7 @@ func (g *grubReader) menu(sub bool, args []string, block []command) error {
 		g.next, g.where, g.above = g.next[:level+1], g.where[:level], g.above[:level]
 		return err
 	}
-	e := Entry{Title: strings.Join(append(slices.Clone(g.above), title), " > ")}
+	e := Entry{Title: pathOf(append(slices.Clone(g.above), title))}
 	outer := g.current
 	g.current = &e
 	_, err := g.run(block)

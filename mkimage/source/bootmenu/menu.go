@@ -180,3 +180,13 @@ func inMedium(p, dir string) string {
 	}
 	return strings.TrimPrefix(path.Clean(p), "/")
 }
+
+// pathOf is an entry's title behind those of the submenus that it is in. Dots that lead from one to another are left out, as Debian's
+// "Advanced options ..." and "... Expert install" have them.
+func pathOf(titles []string) string {
+	var plain []string
+	for _, t := range titles {
+		plain = append(plain, strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(t), "..."), "...")))
+	}
+	return strings.Join(plain, " > ")
+}

@@ -3,6 +3,7 @@ package bootmenu
 import (
 	"context"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -23,9 +24,11 @@ type syslinuxReader struct {
 }
 
 type syslinuxEntry struct {
-	// above has the submenus' titles, each with something behind it.
-	above, label, title, kernel, initrd, append string
-	def                                         bool
+	// above are the submenus' titles.
+	above []string
+
+	label, title, kernel, initrd, append string
+	def                                  bool
 }
 
 func readSyslinux(_ context.Context, f *files, name string) ([]Entry, error) {
@@ -47,7 +50,7 @@ func (s *syslinuxReader) entry(e syslinuxEntry) Entry {
 	if out.Title == "" {
 		out.Title = e.label
 	}
-	out.Title = e.above + out.Title
+	out.Title = pathOf(append(e.above, out.Title))
 	kernel, rest, _ := strings.Cut(e.kernel, " ")
 	if kernel == "" || isModule(kernel) {
 		return out
@@ -121,11 +124,7 @@ func (s *syslinuxReader) line(line string) error {
 		if len(s.entries) >= maxEntries {
 			return errTooMuch
 		}
-		above := ""
-		for _, title := range s.above {
-			above += title + " > "
-		}
-		s.entries = append(s.entries, syslinuxEntry{above: above, label: arg, append: s.global.append, initrd: s.global.initrd})
+		s.entries = append(s.entries, syslinuxEntry{above: slices.Clone(s.above), label: arg, append: s.global.append, initrd: s.global.initrd})
 	case "menu":
 		return s.menu(arg)
 	default:

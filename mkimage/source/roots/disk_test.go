@@ -211,6 +211,8 @@ func TestDiskRefused(t *testing.T) {
 	backed := filepath.Join(t.TempDir(), "backed.qcow2")
 	run(t, "qemu-utils", "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "/etc/passwd", backed)
 	whole := partitioned(t, "gpt", unclean)
+	packed := filepath.Join(t.TempDir(), "packed.qcow2")
+	run(t, "qemu-utils", "qemu-img", "convert", "-O", "qcow2", whole, packed)
 	for _, test := range []struct{ name, source, says string }{
 		{"a journal that has to be replayed", unclean, "was not unmounted"},
 		{"the same on a disk", partitioned(t, "gpt", unclean), "was not unmounted"},
@@ -218,6 +220,7 @@ func TestDiskRefused(t *testing.T) {
 		{"LVM", partitioned(t, "gpt", magic(512, "LABELONE")), "vgchange"},
 		{"a disk on another file", backed, "qemu-img convert"},
 		{"a disk that is cut off", cut(t, whole), "copy it again"},
+		{"a disk of a virtual machine that is cut off", cut(t, packed), "the qcow2 disk was cut off"},
 	} {
 		if _, err := imported(t, test.source); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want it to say %q", test.name, err, test.says)

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kballard/go-shellquote"
+
 	"github.com/boottorrent/boottorrent/mkimage/source"
 )
 
@@ -90,7 +92,21 @@ func inspect(ctx context.Context, path, format string) (int64, error) {
 	if info.VirtualSize <= 0 || info.VirtualSize > most {
 		return 0, fmt.Errorf("the disk is said to have %d bytes", info.VirtualSize)
 	}
-	return info.VirtualSize, nil
+	return info.VirtualSize, check(ctx, path, format)
+}
+
+// check refuses an image that was cut off or is damaged, as far as its format has what qemu-img can tell that by.
+func check(ctx context.Context, path, format string) error {
+	const leaks, unsupported = 3, 63 // exit codes (qemu-img(1)): room is lost, but nothing of the disk; this format has no checks
+	err := qemuImg(ctx, io.Discard, "check", "-q", "-f", format, path)
+	var exit *exec.ExitError
+	switch {
+	case err == nil, errors.As(err, &exit) && (exit.ExitCode() == leaks || exit.ExitCode() == unsupported):
+		return nil
+	case errors.As(err, &exit):
+		return fmt.Errorf("the %s disk was cut off or is damaged; copy it again, or see what is wrong with: qemu-img check %s", format, shellquote.Join(path))
+	}
+	return err
 }
 
 // convert makes a raw disk of an image for virtual machines. It has holes where the disk has nothing.

@@ -107,7 +107,7 @@ func TestRefused(t *testing.T) {
 		{"another architecture", root(t, elf.EM_AARCH64), "/sbin/init is for aarch64"},
 		{"no init", noInit, "install one in it (systemd-sysv"},
 		{"no root", t.TempDir(), "is a folder without a root file system"},
-		{"no file", filepath.Join(t.TempDir(), "none"), "is no file here"},
+		{"no file", filepath.Join(t.TempDir(), "none"), "there is no file or folder"},
 		{"a text", bad("x", "hello"), "can't be imported"},
 	} {
 		if _, err := imported(t, test.source); err == nil || !strings.Contains(err.Error(), test.says) {
