@@ -176,7 +176,6 @@ type given struct {
 	seeder *seeder
 	// run is the folder of the status.
 	run string
-	ctx context.Context
 }
 
 func newGiven(t *testing.T) *given {
