@@ -205,3 +205,19 @@ func FuzzReadLayers(f *testing.F) {
 		}
 	})
 }
+
+// Links make names short that are far down; a tree of which no path says the names would take mksquashfs for ever.
+func TestFoldersNestedTooDeep(t *testing.T) {
+	deep := strings.Repeat("d/", 1500) + "d"
+	archive := made(t,
+		e{name: deep, kind: tar.TypeDir},
+		e{name: "down", kind: tar.TypeSymlink, link: deep},
+		e{name: "down/" + deep[:999], kind: tar.TypeDir},
+		e{name: "down/" + deep[:1199] + "/x"})
+	if _, err := ReadLayers(t.Context(), []Layer{layer(archive)}, Plain, Limits{}, nil); err == nil || !strings.Contains(err.Error(), "nested") {
+		t.Errorf("folders nested 2100 deep: %v", err)
+	}
+	if _, err := ReadLayers(t.Context(), []Layer{layer(made(t, e{name: deep + "/x"}))}, Plain, Limits{}, nil); err != nil {
+		t.Errorf("folders nested 1500 deep: %v", err)
+	}
+}

@@ -77,8 +77,9 @@ const (
 )
 
 // Bounds of names: Linux, NAME_MAX and PATH_MAX; how many symbolic links lead to one name at most (MAXSYMLINKS); and device numbers, of
-// which squashfs has 12 and 20 bits.
+// which squashfs has 12 and 20 bits. What is nested deeper than maxDepth, which takes links in an archive, has no path on Linux.
 const (
+	maxDepth      = maxPathLength / 2
 	maxNameLength = 255
 	maxPathLength = 4095
 	maxLinks      = 40
@@ -178,7 +179,9 @@ func (t *Tree) walk(parts []string, absent func(in *entry, name string) (*entry,
 			}
 		}
 		if next.node.Mode.Type() != fs.ModeSymlink {
-			at = append(at, next)
+			if at = append(at, next); len(at) > maxDepth+1 {
+				return nil, fmt.Errorf("%.40s…: it is nested in more than %d folders", path.Join(parts...), maxDepth)
+			}
 			continue
 		}
 		if links++; links > maxLinks || len(rest) > maxPathLength {
