@@ -144,19 +144,34 @@ func restoreConsoles(say func(string, ...any)) {
 // execute becomes the system's init, with what the kernel gives to one: the console as its standard files, its environment and its umask. Go
 // puts back the limit of open files and the signals by itself.
 func execute(s root.Switch) error {
-	tty, err := unix.Open("/dev/console", unix.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("open /dev/console: %w", err)
-	}
-	for fd := range 3 {
-		if err := unix.Dup3(tty, fd, 0); err != nil && tty != fd {
-			return fmt.Errorf("make the console descriptor %d: %w", fd, err)
-		}
-	}
-	if tty > 2 {
-		unix.Close(tty)
+	if err := standardFiles("/dev/console", os.DevNull); err != nil {
+		return err
 	}
 	unix.Umask(0o022)
-	err = syscall.Exec(s.Init, append([]string{s.Init}, s.Args...), root.Environment())
+	err := syscall.Exec(s.Init, append([]string{s.Init}, s.Args...), root.Environment())
 	return fmt.Errorf("execute %s: %w", s.Init, err)
+}
+
+// standardFiles opens the first of the files that can be opened as standard input, output and errors. A console is not there where the
+// command line names only one that the machine lacks, and the kernel starts its first program all the same (console_on_rootfs in
+// init/main.c of Linux).
+func standardFiles(names ...string) error {
+	var errs []error
+	for _, name := range names {
+		file, err := unix.Open(name, unix.O_RDWR, 0)
+		if err != nil {
+			errs = append(errs, &os.PathError{Op: "open", Path: name, Err: err})
+			continue
+		}
+		for fd := range 3 {
+			if err := unix.Dup3(file, fd, 0); err != nil && file != fd {
+				return fmt.Errorf("make %s descriptor %d: %w", name, fd, err)
+			}
+		}
+		if file > 2 {
+			unix.Close(file)
+		}
+		return nil
+	}
+	return errors.Join(errs...)
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -279,5 +281,38 @@ func check(t *testing.T, s seen) {
 	}
 	if slices.ContainsFunc(s.Mounts, func(m string) bool { return strings.HasPrefix(m, "/mnt") }) {
 		t.Errorf("phase 1's mounts are seen:\n%s", strings.Join(s.Mounts, "\n"))
+	}
+}
+
+// A system starts also where there is no console, as after console=ttyS0 on a machine without a serial port.
+func TestStandardFilesWithoutConsole(t *testing.T) {
+	const stage = "BOOTTORRENT_TEST_STANDARD_FILES"
+	if os.Getenv(stage) != "" {
+		told := os.NewFile(3, "told")
+		err := standardFiles(filepath.Join(t.TempDir(), "console"), os.DevNull)
+		for _, fd := range []string{"0", "1", "2"} {
+			target, linkErr := os.Readlink("/proc/self/fd/" + fd)
+			fmt.Fprintln(told, target, errors.Join(err, linkErr))
+		}
+		return
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestStandardFilesWithoutConsole$")
+	cmd.Env, cmd.ExtraFiles = append(os.Environ(), stage+"=1"), []*os.File{writer}
+	out, err := cmd.CombinedOutput()
+	writer.Close()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	told, err := io.ReadAll(reader)
+	if want := strings.Repeat("/dev/null <nil>\n", 3); err != nil || string(told) != want {
+		t.Errorf("its standard files are\n%s%v; want\n%s", told, err, want)
+	}
+	if err := standardFiles("/nowhere/console", "/nowhere/null"); err == nil || !strings.Contains(err.Error(), "/nowhere/console") {
+		t.Errorf("without either: %v", err)
 	}
 }

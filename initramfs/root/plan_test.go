@@ -110,9 +110,23 @@ func TestInitArguments(t *testing.T) {
 		"root=/dev/x 12 -- --log-level=debug a": {"--log-level=debug", "a"},
 		"emergency --":                          {"emergency"},
 		"a--b":                                  nil,
+		`dyndbg="file a single -- +p" 1`:        {"1"},
+		"quiet\t--\tsingle":                     {"single"},
 	} {
 		if got := initArguments(cmdline); !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", cmdline, got, want)
+		}
+	}
+}
+
+// The kernel refuses longer ones, and a failure at that point would cost the boot.
+func TestShortHostname(t *testing.T) {
+	label := strings.Repeat("n", 63)
+	for name, want := range map[string]string{
+		"": "", "pc-7.room.example": "pc-7.room.example", label + "n": label + "n", label + ".x": label, label + "nn": "", label + "nn.example": "",
+	} {
+		if got := shortHostname(name); got != want {
+			t.Errorf("%q becomes %q, want %q", name, got, want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 )
 
@@ -39,8 +40,8 @@ const noHostname = "(none)"
 
 func newSwitch(c Config, f found, loops []string) (Switch, error) {
 	s := Switch{System: c.Name, Stage: c.Stage, Loops: loops, Init: c.Root.Init, Args: initArguments(c.Cmdline), Hostname: noHostname}
-	if !f.hostname && c.Hostname != "" {
-		s.Hostname = c.Hostname
+	if name := shortHostname(c.Hostname); !f.hostname && name != "" {
+		s.Hostname = name
 	}
 	var err error
 	if s.Systems, s.Folder, err = imagesMount(c.Dir); err != nil {
@@ -58,6 +59,20 @@ func newSwitch(c Config, f found, loops []string) (Switch, error) {
 		return s, fmt.Errorf("write its command line: %w", err)
 	}
 	return s, nil
+}
+
+// maxHostname is the most bytes that the kernel takes (__NEW_UTS_LEN in Linux's include/uapi/linux/utsname.h); DHCP may give more.
+const maxHostname = 64
+
+// shortHostname is a host name that the kernel takes: of one that is too long, what stands before the domain; empty where that is, too.
+func shortHostname(name string) string {
+	if len(name) > maxHostname {
+		name, _, _ = strings.Cut(name, ".")
+	}
+	if len(name) > maxHostname {
+		return ""
+	}
+	return name
 }
 
 // imagesMount finds the mount that a system's folder is on, and the folder that holds that in it. The kernel tells of a folder whether
@@ -81,15 +96,17 @@ func imagesMount(dir string) (mount, folder string, err error) {
 // initArguments are the words of a kernel command line that are for init: those behind "--", and what chooses a runlevel (init(8) of
 // sysvinit, systemd(1), bootparam(7)). The kernel would pass on everything that it does not know, and no init looks at the rest.
 func initArguments(cmdline string) []string {
-	words, rest, _ := strings.Cut(" "+cmdline+" ", " -- ")
+	words := config.Words(cmdline)
 	var args []string
-	for _, word := range strings.Fields(words) {
+	for i, word := range words {
 		switch word {
+		case "--":
+			return append(args, words[i+1:]...)
 		case "single", "s", "S", "-s", "-b", "emergency", "rescue", "auto", "0", "1", "2", "3", "4", "5", "6":
 			args = append(args, word)
 		}
 	}
-	return append(args, strings.Fields(rest)...)
+	return args
 }
 
 func (s Switch) write(path string) error {
