@@ -82,6 +82,7 @@ func (n *Node) bootKernel(ctx context.Context, sys catalog.System) error {
 	}
 	n.download.stopEngine()
 	n.lastReport(ctx)
+	n.Log("if this screen stays as it is now, that kernel has no driver for it: the boot goes on, as the serial line and the seeder's page show")
 	n.Log("---- BootTorrent goes on under the kernel of %s, %s: %s ----", sys.Title, sys.Launch.Root.Boot.Release, cmdline)
 	n.Flush(ctx)
 	n.stopShipping() // what is logged from here on, only this machine shows

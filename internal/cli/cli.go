@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"unicode/utf8"
 
@@ -116,14 +117,14 @@ func (p Program) Run(ctx context.Context, args []string, term Terminal) (code in
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		return p.usage(term, err)
+		return p.usage(term, err, selected(err)...)
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	switch err := command.Run(term); {
 	case err == nil:
 		return ExitOK
 	case errors.As(err, new(UsageError)):
-		return p.usage(term, err)
+		return p.usage(term, err, words(command)...)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintf(term.Err, "%s: interrupted\n", p.Name)
 	case !errors.Is(err, ErrReported):
@@ -132,9 +133,34 @@ func (p Program) Run(ctx context.Context, args []string, term Terminal) (code in
 	return ExitFailed
 }
 
-func (p Program) usage(term Terminal, err error) int {
-	fmt.Fprintf(term.Err, "%s: %v\n%[1]s: see '%[1]s --help'\n", p.Name, err)
+// usage says what is wrong with a command line, and where the help of its command is, which the words select.
+func (p Program) usage(term Terminal, err error, words ...string) int {
+	help := strings.Join(slices.Concat([]string{p.Name}, words, []string{"--help"}), " ")
+	fmt.Fprintf(term.Err, "%s: %v\n%[1]s: see '%[3]s'\n", p.Name, err, help)
 	return ExitUsage
+}
+
+// selected are the words of the command that a command line was for which the parser refuses.
+func selected(err error) []string {
+	var refused *kong.ParseError
+	if !errors.As(err, &refused) {
+		return nil
+	}
+	return words(refused.Context)
+}
+
+// words are those of the selected command; none for the one that needs none.
+func words(c *kong.Context) []string {
+	if c == nil || c.Selected() == nil {
+		return nil
+	}
+	var words []string
+	for n := c.Selected(); n != nil && n.Type == kong.CommandNode; n = n.Parent {
+		if n.Tag.Default == "" {
+			words = append([]string{n.Name}, words...)
+		}
+	}
+	return words
 }
 
 // Quote is a path as a person can paste it into a shell's command line.

@@ -39,6 +39,7 @@ var (
 		{0, "\xed\xab\xee\xdb", Format{What: "an RPM package", Do: "unpack it and name the vmlinuz in it"}},
 		{0, "QFI\xfb", Format{What: "a QCOW2 disk image"}},
 		{0, "KDMV", Format{What: "a VMDK disk image"}},
+		{0, "%PDF-", Format{What: "a PDF document"}},
 		{0, "#!", Format{What: "a script"}},
 		{0, "dex\n", Format{What: "a program for Android"}},
 		{0, "\xca\xfe\xba\xbe", Format{What: "a Java class or a program for macOS"}},

@@ -200,6 +200,9 @@ func neededModules(r catalog.Root) []neededModule {
 	return needed
 }
 
+// bootPartTitle follows the name of a system in the title of its boot part.
+const bootPartTitle = ": kernel and modules"
+
 // BootPart is the boot part of a system that has a kernel of its own to be started under: another system to the store, whose files
 // are in the same folder.
 func (s *System) BootPart() (part System, ok bool) {
@@ -207,8 +210,12 @@ func (s *System) BootPart() (part System, ok bool) {
 	if r == nil || r.Boot == nil {
 		return part, false
 	}
+	title := s.Title + bootPartTitle
+	if len(title) > catalog.MaxTitle {
+		title = s.Name + bootPartTitle
+	}
 	return System{
-		Name: r.Boot.Part, Dir: s.Dir, Title: s.Name + ": kernel and modules", Description: "Linux " + r.Boot.Release, Arch: s.Arch,
+		Name: r.Boot.Part, Dir: s.Dir, Title: title, Description: "Linux " + r.Boot.Release, Arch: s.Arch,
 		Files: []string{r.Boot.Kernel, r.Boot.Modules},
 	}, true
 }
