@@ -55,9 +55,9 @@ func TestDebianWithoutKexec(t *testing.T) {
 	_, err := lab.DnsmasqDHCP(t.Context(), r.router, "10.77.3.10,10.77.3.200")
 	r.must(err)
 	r.must(nodes[0].SetLink(t.Context(), 0, false))
-	r.awaitStatus(first, `"state": "waiting"`)
+	first.awaitStatus(`"state": "waiting"`)
 	r.must(nodes[0].SetLink(t.Context(), 0, true))
-	r.awaitStatus(first, `"address": "10.77.3.`)
+	first.awaitStatus(`"address": "10.77.3.`)
 
 	r.seederOff()
 	r.choose(nodes[1:]...)
@@ -140,7 +140,7 @@ func (r *debianRoom) running(n *lab.Node) shell {
 	r.t.Logf("%s: from Enter to switch_root %.1f s, to the login %.1f s; the seeder's cable carried %.1f MiB from it so far",
 		n.Config.Name, over.Seconds(), time.Since(r.began[n]).Seconds(), float64(r.sent())/(1<<20))
 	s := login(r.t, n)
-	r.awaitStatus(s, `"state": "giving"`) // what stays has idle priority, and may come to it after the login
+	s.awaitStatus(`"state": "giving"`) // what stays has idle priority, and may come to it after the login
 	s.says(debianSays)
 	s.says(map[string]string{"uname -r": `^` + r.release + `$`})
 	r.memory(s)
@@ -206,13 +206,6 @@ func (r *debianRoom) awaitGiving(without []*lab.Node) {
 				n.Config.Name, cat.Systems[0].Size, node.FromSeeder+node.FromHTTP, node.FromNodes)
 		}
 	}
-}
-
-// awaitStatus waits until the process that stays says so in its status.
-func (r *debianRoom) awaitStatus(s shell, pattern string) {
-	r.t.Helper()
-	s.send("until grep -q '" + pattern + "' /run/boottorrent/status.json; do sleep 0.5; done; echo see''n")
-	lab.Await(r.t, s.n.Console(), toMessage, `seen\n`)
 }
 
 // memory logs what of the machine's memory is used, and checks what the process that stays takes beside the images.

@@ -57,6 +57,13 @@ func (s shell) says(want map[string]string) {
 	}
 }
 
+// awaitStatus waits until the process that stays says so in its status. As that runs only when nobody else wants to, it may take a while.
+func (s shell) awaitStatus(pattern string) {
+	s.t.Helper()
+	s.send("until grep -q '" + pattern + "' /run/boottorrent/status.json; do sleep 1; done 2>/dev/null; echo see''n")
+	lab.Await(s.t, s.n.Console(), toMessage, `seen\n`)
+}
+
 func (s shell) send(line string) {
 	s.t.Helper()
 	if err := s.n.Console().Send(line + lab.Enter); err != nil {
