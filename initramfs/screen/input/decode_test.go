@@ -75,6 +75,37 @@ func TestReadOfADevice(t *testing.T) {
 	}
 }
 
+// The key that brought the terminal to the front may still be on its way when the device is taken: it is not the guest's.
+func TestWhatWasTypedBefore(t *testing.T) {
+	d := newDesk(t)
+	d.Blur()
+	var said bytes.Buffer
+	type typed struct {
+		at   int64
+		code uint16
+		down int32
+	}
+	write := func(keys ...typed) {
+		for _, k := range keys {
+			for _, e := range []Event{{evKey, k.code, k.down}, {evSyn, synReport, 0}} {
+				b := record(e)
+				binary.NativeEndian.PutUint64(b, uint64(k.at/1_000_000))
+				binary.NativeEndian.PutUint64(b[8:], uint64(k.at%1_000_000))
+				said.Write(b)
+			}
+		}
+	}
+	before := clock() - 1
+	write(typed{before, 56, keyDown}, typed{before, 59, keyDown}, typed{before, 59, keyUp}, typed{before, 56, keyUp}) // Alt+F1
+	d.Focus()
+	after := clock() + 1
+	write(typed{after, 30, keyDown}, typed{after, 30, keyUp})
+	d.read(d.keyboard, &said)
+	if got, want := told(d.guest.told), []string{"+0x1e/0x61", "-0x1e/0x61"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
 // set is a set of bits with these.
 func set(bits ...int) *bitset {
 	var b bitset

@@ -170,7 +170,10 @@ func (r *Router) read(s *source, from io.Reader) {
 	lost := false
 	for {
 		n, err := from.Read(b[:])
-		events(b[:n], func(e Event) {
+		events(b[:n], func(at int64, e Event) {
+			if at != 0 && at < s.since.Load() {
+				return // somebody typed it for the console
+			}
 			// After SYN_DROPPED everything up to the next report is worth nothing (event-codes.rst).
 			switch {
 			case e.Type == evSyn && e.Code == synDropped:

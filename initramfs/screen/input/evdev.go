@@ -27,6 +27,7 @@ const (
 	askEvents     = 0x20
 	askAxis       = 0x40
 	grabDevice    = 0x90
+	setClock      = 0xa0 // EVIOCSCLOCKID
 )
 
 // timeBytes is the length of the time at the beginning of struct input_event, eventBytes that of all of it.
@@ -63,6 +64,9 @@ func openEvdev(path string) (*evdev, *source, error) {
 		return nil, nil, fmt.Errorf("open the input device: %w", err)
 	}
 	d := &evdev{file}
+	monotonic := int32(unix.CLOCK_MONOTONIC)
+	// One that keeps the time of day (Linux before 3.4) has later times, of which none counts as too old.
+	_ = d.ioctl(request(iocWrite, setClock, unsafe.Sizeof(monotonic)), unsafe.Pointer(&monotonic))
 	a, err := d.abilities()
 	if err != nil {
 		_ = file.Close()
@@ -176,10 +180,27 @@ func (d *evdev) control(f func(fd int) error) error {
 	return inner
 }
 
-// events calls f for each event in what was read from a device.
-func events(b []byte, f func(Event)) {
+// signed is a number in the machine's byte order, of 4 or 8 bytes.
+func signed(b []byte) int64 {
+	if len(b) == 4 {
+		return int64(int32(binary.NativeEndian.Uint32(b)))
+	}
+	return int64(binary.NativeEndian.Uint64(b))
+}
+
+// clock is the time on the clock that devices are asked to stamp their events with (CLOCK_MONOTONIC), in microseconds.
+func clock() int64 {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return now.Nano() / 1000
+}
+
+// events calls f for each event in what was read from a device, with the time on its clock, in microseconds.
+func events(b []byte, f func(at int64, e Event)) {
 	for ; len(b) >= eventBytes; b = b[eventBytes:] {
+		word := timeBytes / 2 // struct timeval: seconds, microseconds
+		at := signed(b[:word])*1_000_000 + signed(b[word:timeBytes])
 		e := b[timeBytes:]
-		f(Event{binary.NativeEndian.Uint16(e), binary.NativeEndian.Uint16(e[2:]), int32(binary.NativeEndian.Uint32(e[4:]))})
+		f(at, Event{binary.NativeEndian.Uint16(e), binary.NativeEndian.Uint16(e[2:]), int32(binary.NativeEndian.Uint32(e[4:]))})
 	}
 }

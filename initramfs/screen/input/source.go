@@ -1,5 +1,7 @@
 package input
 
+import "sync/atomic"
+
 // device is what the kernel does with an input device; tests have another one.
 type device interface {
 	// grab takes the device for this program alone, or gives it back.
@@ -17,7 +19,10 @@ type source struct {
 	abilities
 	// live is whether its events are the guest's.
 	live bool
-	down [len(scancodes)]bool
+	// since is when it became live last, on the clock of its events, in microseconds. What is older and comes only now was for the
+	// console: the key, for example, that brought this terminal to the front.
+	since atomic.Int64
+	down  [len(scancodes)]bool
 
 	buttons uint8
 	motion  movement
@@ -52,6 +57,7 @@ func (s *source) keysDown() bool { return s.keyboard && s.device.held() }
 
 // take makes the source live. One that can't be grabbed is used all the same: the console hears its keys too then.
 func (s *source) take(l Lights) {
+	s.since.Store(clock())
 	_ = s.device.grab(true)
 	s.live = true
 	clear(s.down[:])
