@@ -35,24 +35,24 @@ const (
 	awayTime = 4 * time.Second
 )
 
-// papers are what a node needs of the seeder to fetch a version of a system from others.
-type papers struct {
+// metadata is what a node needs of the seeder to fetch a version of a system from others.
+type metadata struct {
 	files   catalog.FileList
 	torrent []byte
 }
 
-// ahead keeps the papers of systems that may be chosen.
+// ahead keeps the metadata of systems that may be chosen.
 type ahead struct {
 	mu  sync.Mutex
-	got map[catalog.InfoHash]papers
+	got map[catalog.InfoHash]metadata
 }
 
-// fetch fetches the papers of the systems of a catalog, those of small systems first, and forgets all others. It returns when it has
+// fetch fetches the metadata of the systems of a catalog, those of small systems first, and forgets all others. It returns when it has
 // all, or as many as it keeps, or ctx ends, or the seeder doesn't answer.
 func (a *ahead) fetch(ctx context.Context, from *client.Client, cat *catalog.Catalog, arch string) {
 	wanted := aheadOf(cat, arch)
 	a.mu.Lock()
-	maps.DeleteFunc(a.got, func(h catalog.InfoHash, _ papers) bool {
+	maps.DeleteFunc(a.got, func(h catalog.InfoHash, _ metadata) bool {
 		return !slices.ContainsFunc(wanted, func(s catalog.System) bool { return s.InfoHash == h })
 	})
 	a.mu.Unlock()
@@ -68,7 +68,7 @@ func (a *ahead) fetch(ctx context.Context, from *client.Client, cat *catalog.Cat
 	}
 }
 
-// aheadOf are the systems and runtimes to fetch the papers of, in that order.
+// aheadOf are the systems and runtimes to fetch the metadata of, in that order.
 func aheadOf(cat *catalog.Catalog, arch string) []catalog.System {
 	all := slices.Clone(cat.Systems)
 	for _, r := range cat.Runtimes {
@@ -78,7 +78,7 @@ func aheadOf(cat *catalog.Catalog, arch string) []catalog.System {
 	slices.SortStableFunc(all, func(a, b catalog.System) int { return cmp.Compare(a.ToFetch(), b.ToFetch()) })
 	var sum int64
 	for i, s := range all {
-		sum += papersSize(s)
+		sum += metadataSize(s)
 		if sum > aheadBytes || i == aheadSystems {
 			return all[:i]
 		}
@@ -86,8 +86,8 @@ func aheadOf(cat *catalog.Catalog, arch string) []catalog.System {
 	return all
 }
 
-// papersSize is about how many bytes of memory the papers of a system take.
-func papersSize(s catalog.System) int64 {
+// metadataSize is about how many bytes of memory the metadata of a system take.
+func metadataSize(s catalog.System) int64 {
 	pieces := s.Size / max(1, s.PieceLength)
 	return 20*pieces + int64(s.List.Files)*(fileBytes+2*pathBytes)
 }
@@ -98,7 +98,7 @@ func (a *ahead) fetchOne(ctx context.Context, from *client.Client, sys catalog.S
 		if try > 0 {
 			sleep(ctx, aheadRetry/2+rand.N(aheadRetry))
 		}
-		p, err := papersFrom(ctx, from, sys)
+		p, err := metadataFrom(ctx, from, sys)
 		switch {
 		case err == nil:
 			a.keep(sys, p)
@@ -112,17 +112,17 @@ func (a *ahead) fetchOne(ctx context.Context, from *client.Client, sys catalog.S
 	return false
 }
 
-func (a *ahead) keep(sys catalog.System, p papers) {
+func (a *ahead) keep(sys catalog.System, p metadata) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.got == nil {
-		a.got = map[catalog.InfoHash]papers{}
+		a.got = map[catalog.InfoHash]metadata{}
 	}
 	a.got[sys.InfoHash] = p
 }
 
-// papersFrom are verified by the catalog's entry.
-func papersFrom(ctx context.Context, from *client.Client, sys catalog.System) (p papers, err error) {
+// metadataFrom are verified by the catalog's entry.
+func metadataFrom(ctx context.Context, from *client.Client, sys catalog.System) (p metadata, err error) {
 	if p.files, err = from.Files(ctx, sys); err != nil {
 		return p, err
 	}
@@ -132,7 +132,7 @@ func papersFrom(ctx context.Context, from *client.Client, sys catalog.System) (p
 	return p, swarm.CheckMetainfo(p.torrent, sys, p.files)
 }
 
-func (a *ahead) find(sys catalog.System) (papers, bool) {
+func (a *ahead) find(sys catalog.System) (metadata, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p, ok := a.got[sys.InfoHash]
@@ -152,7 +152,7 @@ func (n *Node) fetchAhead(ctx context.Context, cat *catalog.Catalog) (stop func(
 
 // served asks the seeder for something of a system, and takes what was fetched ahead if it doesn't answer. That it no longer has
 // this version is an answer.
-func served[T any](ctx context.Context, d *download, sys catalog.System, ask func(context.Context) (T, error), instead func(papers) T) (T, error) {
+func served[T any](ctx context.Context, d *download, sys catalog.System, ask func(context.Context) (T, error), instead func(metadata) T) (T, error) {
 	p, ok := d.ahead.find(sys)
 	if !ok {
 		got, err := ask(ctx)
@@ -193,7 +193,7 @@ func (n *Node) withoutSeeder(ctx context.Context, why error) (*catalog.Catalog, 
 	return cat, nil
 }
 
-// any reports whether papers of the catalog's systems are here.
+// any reports whether metadata of the catalog's systems are here.
 func (a *ahead) any(cat *catalog.Catalog) bool {
 	return slices.ContainsFunc(cat.Systems, func(s catalog.System) bool { _, ok := a.find(s); return ok })
 }

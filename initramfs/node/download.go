@@ -69,7 +69,7 @@ func (d *download) files(ctx context.Context, sys catalog.System) (catalog.FileL
 	}
 	files, err := served(ctx, d, sys, func(ctx context.Context) (catalog.FileList, error) {
 		return d.session.client().Files(ctx, sys)
-	}, func(p papers) catalog.FileList { return p.files })
+	}, func(p metadata) catalog.FileList { return p.files })
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (d *download) files(ctx context.Context, sys catalog.System) (catalog.FileL
 func (d *download) torrent(ctx context.Context, sys catalog.System) ([]byte, error) {
 	return served(ctx, d, sys, func(ctx context.Context) ([]byte, error) {
 		return d.session.client().Torrent(ctx, sys.InfoHash)
-	}, func(p papers) []byte { return p.torrent })
+	}, func(p metadata) []byte { return p.torrent })
 }
 
 // dir is the folder that holds the system's folder.

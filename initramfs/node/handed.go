@@ -172,13 +172,11 @@ func (n *Node) giveHanded() error {
 	}
 	p := n.handed.Part
 	if n.handed.open == nil {
-		for _, f := range p.Files {
-			file, err := os.Open(filepath.Join(p.Dir, p.System.Name, filepath.FromSlash(f.Path)))
-			if err != nil {
-				return err
-			}
-			n.handed.open = append(n.handed.open, file)
+		files, err := stay.OpenFiles(filepath.Join(p.Dir, p.System.Name), p.Files)
+		if err != nil {
+			return err
 		}
+		n.handed.open = files
 	}
 	_, err := n.download.engine.Give(p.Torrent, n.handed.open, n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce))
 	return err

@@ -99,7 +99,7 @@ func New(cfg Config) (*Node, error) {
 	if r := cfg.Handoff; r != nil {
 		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
-		n.download.ahead.keep(r.System, papers{r.Files, r.Torrent})
+		n.download.ahead.keep(r.System, metadata{r.Files, r.Torrent})
 	}
 	n.Report.Set(func(r *wire.Report) {
 		r.UUID, r.MemoryMiB, r.Arch = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch

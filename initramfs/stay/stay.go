@@ -78,19 +78,19 @@ func New(cfg Config) (*Giver, error) {
 		g.seeder, _ = netip.ParseAddr(u.Hostname()) // by a name, which nobody here can look up: it leads nowhere
 	}
 	var err error
-	if g.files, err = openAll(filepath.Join(cfg.Dir, p.System.Name), p.Files); err != nil {
+	if g.files, err = OpenFiles(filepath.Join(cfg.Dir, p.System.Name), p.Files); err != nil {
 		return nil, err
 	}
 	if part := p.Part; part != nil {
-		if g.part, err = openAll(filepath.Join(part.Dir, part.System.Name), part.Files); err != nil {
+		if g.part, err = OpenFiles(filepath.Join(part.Dir, part.System.Name), part.Files); err != nil {
 			cfg.Log("%s is not given away: %v", part.System.Title, err)
 		}
 	}
 	return g, nil
 }
 
-// openAll opens the files of a system's folder.
-func openAll(dir string, list catalog.FileList) (files []*os.File, err error) {
+// OpenFiles opens the files of a system's folder, in the order of the list; all or none.
+func OpenFiles(dir string, list catalog.FileList) (files []*os.File, err error) {
 	for _, f := range list {
 		file, err := os.Open(filepath.Join(dir, filepath.FromSlash(f.Path)))
 		if err != nil {

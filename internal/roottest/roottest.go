@@ -4,6 +4,7 @@ package roottest
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -44,14 +45,26 @@ func Kernel(release string) []byte {
 	b := make([]byte, 4096)
 	copy(b[0x1fe:], "\x55\xaa")
 	copy(b[0x202:], "HdrS\x0f\x02")
-	b[0x211] = 1 // loadflags
-	b[0x236] = 3 // xloadflags
-	copy(b[0x238:], "\xff\x07\x00\x00")
+	b[0x211] = 1                                    // loadflags: loaded high
+	b[0x236] = 3                                    // xloadflags: 64 bits, loadable above 4 GiB
+	copy(b[0x238:], "\xff\x07\x00\x00")             // cmdline_size
+	binary.LittleEndian.PutUint32(b[0x260:], 1<<20) // init_size
 	if release != "" {
 		binary.LittleEndian.PutUint16(b[0x20e:], 0x400)
 		copy(b[0x600:], release+" (somebody@somewhere)")
 	}
 	return b
+}
+
+// Program is an ELF program for a machine, as far as anybody looks into it.
+func Program(machine elf.Machine) []byte {
+	var b bytes.Buffer
+	h := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1, Shentsize: 64}
+	copy(h.Ident[:], elf.ELFMAG+"\x02\x01\x01")
+	segment := elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Filesz: 120, Memsz: 120}
+	_ = binary.Write(&b, binary.LittleEndian, h) // a buffer takes everything
+	_ = binary.Write(&b, binary.LittleEndian, segment)
+	return b.Bytes()
 }
 
 // Modules is an archive of the modules with these names, for a kernel of a release.

@@ -17,6 +17,9 @@ const stagingPrefix = ".import-"
 // tempDir is in a staging folder, beside the systems: no system can have that name.
 const tempDir = ".temp"
 
+// replacedDir is in tempDir. It has the system that is being replaced, while the new one is not in its place yet.
+const replacedDir = "replaced"
+
 // staging is a folder beside the systems of a site, and so on their file system. It is locked (flock) as long as the import lives: what
 // is not locked was left behind by one that was killed.
 type staging struct {
@@ -63,7 +66,8 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// sweep removes the staging folders of imports that were killed. What can't be removed stays: it is in nobody's way.
+// sweep removes the staging folders of imports that were killed, once a system that such an import was replacing is back in its place.
+// What can't be removed stays: it is in nobody's way.
 func sweep(oss string) {
 	entries, err := os.ReadDir(oss)
 	if err != nil {
@@ -75,10 +79,31 @@ func sweep(oss string) {
 		}
 		dir := filepath.Join(oss, e.Name())
 		if lock, err := lockFolder(dir); err == nil {
-			_ = removeAll(dir)
+			if putBack(oss, dir) == nil {
+				_ = removeAll(dir)
+			}
 			lock.Close()
 		}
 	}
+}
+
+// putBack moves the system that an import was replacing when it was killed back to its place, unless the new one is there.
+func putBack(oss, dir string) error {
+	replaced := filepath.Join(dir, tempDir, replacedDir)
+	entries, err := os.ReadDir(replaced)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		target := filepath.Join(oss, e.Name())
+		if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.Rename(filepath.Join(replaced, e.Name()), target); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // remove removes the folder with all that is left in it.
@@ -139,15 +164,17 @@ func (s *staging) exchange(target, made string) (undo func() error, err error) {
 	return swap, nil
 }
 
-// placeSimply is for file systems without renameat2's flags (NFS): for a moment there is neither.
+// placeSimply is for file systems without renameat2's flags (NFS): for a moment there is neither. Should the import be killed then, the
+// next one puts the old system back.
 func (s *staging) placeSimply(target, made string, replace bool) (undo func() error, err error) {
-	old := filepath.Join(s.dir, tempDir, "replaced")
+	replaced := filepath.Join(s.dir, tempDir, replacedDir)
+	old := filepath.Join(replaced, filepath.Base(target))
 	restore := func() error { return nil }
 	if _, err := os.Lstat(target); err == nil {
 		if !replace {
 			return nil, existsError(target)
 		}
-		if err := os.Rename(target, old); err != nil {
+		if err := errors.Join(os.MkdirAll(replaced, 0o700), os.Rename(target, old)); err != nil {
 			return nil, fmt.Errorf("move the old system out of the way: %w", err)
 		}
 		restore = func() error { return os.Rename(old, target) }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/roottest"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 )
 
@@ -35,8 +36,8 @@ label local
 
 func alma() files {
 	return files{
-		"isolinux/isolinux.cfg": []byte(almaMenu), "isolinux/vmlinuz": bzImage(release), "isolinux/initrd.img": cpio(files{"a": nil}),
-		"isolinux/extra/initrd.img": cpio(files{"b": nil}), "isolinux/memtest": bzImage(release), "README": []byte("hello"),
+		"isolinux/isolinux.cfg": []byte(almaMenu), "isolinux/vmlinuz": roottest.Kernel(release), "isolinux/initrd.img": cpio(files{"a": nil}),
+		"isolinux/extra/initrd.img": cpio(files{"b": nil}), "isolinux/memtest": roottest.Kernel(release), "README": []byte("hello"),
 		".treeinfo": []byte("[checksums]\nname = wrong\n[general]\nname = AlmaLinux 9.4\narch = x86_64\n"), "images/install.img": []byte("x"),
 	}
 }
@@ -44,13 +45,13 @@ func alma() files {
 // What is made of installers: the entries that were asked for, with what a person has to know.
 func TestInstaller(t *testing.T) {
 	ubuntu := files{
-		"boot/grub/grub.cfg": grub("casper/vmlinuz", "casper/initrd", "iso-scan/filename=${iso_path} ---"), "casper/vmlinuz": bzImage(release), "casper/initrd": cpio(nil),
+		"boot/grub/grub.cfg": grub("casper/vmlinuz", "casper/initrd", "iso-scan/filename=${iso_path} ---"), "casper/vmlinuz": roottest.Kernel(release), "casper/initrd": cpio(nil),
 		"casper/ubuntu-server-minimal.squashfs": nil, "casper/ubuntu-server-minimal.ubuntu-server.installer.squashfs": nil, "dists/x": nil, "pool/x": nil,
 		".disk/info": []byte(`Ubuntu-Server 24.04.1 LTS "Noble Numbat" - Release amd64 (20240827)`),
 	}
 	debian := files{
 		"isolinux/isolinux.cfg": []byte("include txt.cfg\n"), "isolinux/txt.cfg": []byte("label install\nkernel /install.amd/vmlinuz\nappend vga=788 initrd=/install.amd/initrd.gz --- quiet\n"),
-		"install.amd/vmlinuz": bzImage(release), "install.amd/initrd.gz": cpio(nil), "dists/x": nil, "pool/x": nil,
+		"install.amd/vmlinuz": roottest.Kernel(release), "install.amd/initrd.gz": cpio(nil), "dists/x": nil, "pool/x": nil,
 		".disk/info": []byte(`Debian GNU/Linux 12.4.0 "Bookworm" - Official amd64 NETINST with firmware 20231210-17:56`),
 	}
 	arm := files{"boot/grub/grub.cfg": grub("Image", "initrd", "console=ttyAMA0"), "Image": append(make([]byte, 56), "ARM\x64"...), "initrd": cpio(nil)}
@@ -88,7 +89,7 @@ func TestWants(t *testing.T) {
 		{"nix", "root=LABEL=nixos-24 init=/nix/store/init", "looks for the ISO as a disc"},
 		{"x", "quiet", ""},
 	} {
-		path := files{c.folder + "/x": nil, "boot/grub/grub.cfg": grub("k", "i", c.cmdline), "k": bzImage(release), "i": cpio(nil)}.iso(t)
+		path := files{c.folder + "/x": nil, "boot/grub/grub.cfg": grub("k", "i", c.cmdline), "k": roottest.Kernel(release), "i": cpio(nil)}.iso(t)
 		dir, r, err := run(t, path, func(o *source.Options) { o.Entries = []int{1} })
 		if err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/roottest"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 )
@@ -109,7 +110,7 @@ func TestLive(t *testing.T) {
 	need.Command(t, "unsquashfs", "squashfs-tools")
 	whole := root(release, release).squashfs(t)
 	casperMenu := files{
-		"boot/grub/grub.cfg": grub("casper/vmlinuz", "casper/initrd", "--- quiet splash"), "casper/vmlinuz": bzImage(release),
+		"boot/grub/grub.cfg": grub("casper/vmlinuz", "casper/initrd", "--- quiet splash"), "casper/vmlinuz": roottest.Kernel(release),
 		".disk/info": []byte(`Ubuntu 24.04 LTS "Noble Numbat" - Release amd64 (20240424)`),
 	}
 	layers := files{
@@ -118,7 +119,7 @@ func TestLive(t *testing.T) {
 	}
 	fedoraMenu := files{
 		"EFI/BOOT/grub.cfg":      grub("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img", "root=live:CDLABEL=Fedora rd.live.image quiet rhgb"),
-		"images/pxeboot/vmlinuz": bzImage("6.8.5-301.fc40.x86_64"), "images/pxeboot/initrd.img": cpio(nil),
+		"images/pxeboot/vmlinuz": roottest.Kernel("6.8.5-301.fc40.x86_64"), "images/pxeboot/initrd.img": cpio(nil),
 	}
 	nested := func(t *testing.T) []byte {
 		return files{"LiveOS/rootfs.img": root(release, release).ext4(t)}.squashfs(t)
@@ -129,7 +130,7 @@ func TestLive(t *testing.T) {
 	}{
 		"debian": {iso: func(*testing.T) files {
 			return files{
-				"live/filesystem.squashfs": whole, "live/vmlinuz": bzImage(release), "live/initrd.img": cpio(nil),
+				"live/filesystem.squashfs": whole, "live/vmlinuz": roottest.Kernel(release), "live/initrd.img": cpio(nil),
 				"boot/grub/grub.cfg": grub("live/vmlinuz", "live/initrd.img", "boot=live components locales=de_DE.UTF-8 findiso=${iso_path} vga=788"),
 				".disk/info":         []byte("Official Debian GNU/Linux Live 12.4.0 standard 2023-12-10T12:21\n"),
 			}
@@ -143,7 +144,7 @@ func TestLive(t *testing.T) {
 		"debian several": {iso: func(t *testing.T) files {
 			return files{
 				"live/20-more.squashfs": files{"more": nil}.squashfs(t), "live/10-base.squashfs": root("", release).squashfs(t),
-				"live/vmlinuz-old": bzImage("5.10.0-1-amd64"), "live/vmlinuz-new": bzImage(release),
+				"live/vmlinuz-old": roottest.Kernel("5.10.0-1-amd64"), "live/vmlinuz-new": roottest.Kernel(release),
 			}
 		}},
 		"no kernel": {iso: func(t *testing.T) files { return files{"live/filesystem.squashfs": root("", "").squashfs(t)} }},
@@ -167,12 +168,12 @@ func TestLive(t *testing.T) {
 		"kiwi": {asRoot: true, iso: func(t *testing.T) files {
 			return files{
 				"boot/grub2/grub.cfg":      grub("boot/x86_64/loader/linux", "boot/x86_64/loader/initrd", "root=live:CDLABEL=openSUSE rd.live.image rd.live.overlay.cowfs=xfs splash=silent"),
-				"boot/x86_64/loader/linux": bzImage(release), "boot/x86_64/loader/initrd": cpio(nil), "LiveOS/squashfs.img": nested(t),
+				"boot/x86_64/loader/linux": roottest.Kernel(release), "boot/x86_64/loader/initrd": cpio(nil), "LiveOS/squashfs.img": nested(t),
 			}
 		}},
 		"arch": {iso: func(t *testing.T) files {
 			return files{
-				"arch/x86_64/airootfs.sfs": whole, "arch/boot/x86_64/vmlinuz-linux": bzImage(release), "arch/boot/x86_64/initramfs-linux.img": cpio(nil),
+				"arch/x86_64/airootfs.sfs": whole, "arch/boot/x86_64/vmlinuz-linux": roottest.Kernel(release), "arch/boot/x86_64/initramfs-linux.img": cpio(nil),
 				"loader/entries/01.conf": []byte("title Arch Linux\nlinux /arch/boot/x86_64/vmlinuz-linux\ninitrd /arch/boot/x86_64/initramfs-linux.img\n" +
 					"options archisobasedir=arch archisosearchuuid=2024-06-01 accessibility=on\n"),
 			}
@@ -207,7 +208,7 @@ func TestLiveRefused(t *testing.T) {
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(random) // never fails
 	whole := root(release, release).with(files{"random": random}).squashfs(t)
 	arm := root(release, release)
-	arm["sbin/init"] = program(elf.EM_AARCH64)
+	arm["sbin/init"] = roottest.Program(elf.EM_AARCH64)
 	for name, c := range map[string]struct {
 		iso  files
 		cut  bool
@@ -219,7 +220,7 @@ func TestLiveRefused(t *testing.T) {
 		"a layer missing":       {files{"live/filesystem.squashfs": whole, "live/filesystem.module": []byte("filesystem.squashfs absent.squashfs")}, false, "live/absent.squashfs is not on the ISO"},
 		"which layer":           {files{"casper/a.squashfs": whole, "casper/b.squashfs": whole}, false, "nothing says which is the live one: a.squashfs, b.squashfs"},
 		"layers without a base": {files{"casper/a.b.live.squashfs": whole, "casper/a.squashfs": whole}, false, "casper/a.b.squashfs is not on the ISO"},
-		"no init":               {files{"live/filesystem.squashfs": files{"bin/sh": program(elf.EM_X86_64)}.squashfs(t)}, false, "it has no init"},
+		"no init":               {files{"live/filesystem.squashfs": files{"bin/sh": roottest.Program(elf.EM_X86_64)}.squashfs(t)}, false, "it has no init"},
 		"for arm64":             {files{"live/filesystem.squashfs": arm.squashfs(t)}, false, "aarch64"},
 		"not a root at all":     {files{"LiveOS/squashfs.img": files{"LiveOS/rootfs.img": []byte("hello")}.squashfs(t)}, false, "LiveOS/squashfs.img/LiveOS/rootfs.img of the ISO: it is no squashfs"},
 	} {
@@ -262,7 +263,7 @@ func TestLinksLeadNowhere(t *testing.T) {
 
 // The init that a person names is looked for in the live system too, and has no meaning for others.
 func TestLiveInit(t *testing.T) {
-	path := files{"live/filesystem.squashfs": root("", "").with(files{"bin/other": program(elf.EM_X86_64)}).squashfs(t)}.iso(t)
+	path := files{"live/filesystem.squashfs": root("", "").with(files{"bin/other": roottest.Program(elf.EM_X86_64)}).squashfs(t)}.iso(t)
 	dir, r, err := run(t, path, func(o *source.Options) { o.Init = "/bin/other" })
 	if err != nil {
 		t.Fatal(err)
@@ -281,7 +282,7 @@ func TestLiveInit(t *testing.T) {
 // A live ISO's menu can be used as that of an installer.
 func TestLiveEntry(t *testing.T) {
 	path := files{
-		"live/filesystem.squashfs": root(release, release).squashfs(t), "live/vmlinuz": bzImage(release), "live/initrd.img": cpio(nil),
+		"live/filesystem.squashfs": root(release, release).squashfs(t), "live/vmlinuz": roottest.Kernel(release), "live/initrd.img": cpio(nil),
 		"boot/grub/grub.cfg": grub("live/vmlinuz", "live/initrd.img", "boot=live fetch=http://192.0.2.1/filesystem.squashfs"),
 	}.iso(t)
 	dir, r, err := run(t, path, func(o *source.Options) { o.Entries = []int{1} })

@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/roottest"
 )
 
 // files are what a folder is to have: by their paths, their contents.
@@ -22,35 +23,11 @@ type files map[string][]byte
 // release is that of all kernels here.
 const release = "6.1.0-9-amd64"
 
-// bzImage is a file that is a kernel for kexec by its header.
-func bzImage(release string) []byte {
-	b := make([]byte, 0x1000)
-	copy(b[0x1fe:], "\x55\xaa\x00\x00HdrS\x0f\x02")
-	binary.LittleEndian.PutUint16(b[0x20e:], 0x800-0x200)
-	b[0x211] = 1                                    // loaded high
-	binary.LittleEndian.PutUint16(b[0x236:], 1|2)   // 64 bits, loadable above 4 GiB
-	binary.LittleEndian.PutUint32(b[0x238:], 2047)  // command line
-	binary.LittleEndian.PutUint32(b[0x260:], 1<<20) // memory to unpack itself
-	copy(b[0x800:], release+" (somebody@somewhere) #1 SMP")
-	return b
-}
-
-// program is a program for a machine, as far as anybody looks into it.
-func program(machine elf.Machine) []byte {
-	var b bytes.Buffer
-	h := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1, Shentsize: 64}
-	copy(h.Ident[:], elf.ELFMAG+"\x02\x01\x01")
-	segment := elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Filesz: 120, Memsz: 120}
-	_ = binary.Write(&b, binary.LittleEndian, h) // a buffer takes everything
-	_ = binary.Write(&b, binary.LittleEndian, segment)
-	return b.Bytes()
-}
-
 // root is a root file system with an init; kernel and modules are what it has of these.
 func root(kernel, modules string) files {
-	f := files{"sbin/init": program(elf.EM_X86_64), "etc/os-release": []byte("PRETTY_NAME=\"Test Linux 1\"\n")}
+	f := files{"sbin/init": roottest.Program(elf.EM_X86_64), "etc/os-release": []byte("PRETTY_NAME=\"Test Linux 1\"\n")}
 	if kernel != "" {
-		f["boot/vmlinuz-"+kernel] = bzImage(kernel)
+		f["boot/vmlinuz-"+kernel] = roottest.Kernel(kernel)
 	}
 	if modules != "" {
 		dir := "usr/lib/modules/" + modules + "/"

@@ -2,9 +2,7 @@ package roots
 
 import (
 	"archive/tar"
-	"bytes"
 	"debug/elf"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -17,27 +15,17 @@ import (
 	"testing"
 
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/roottest"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 )
-
-// program is a program for a machine, as far as anybody looks into it.
-func program(machine elf.Machine) string {
-	var b bytes.Buffer
-	h := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1, Shentsize: 64}
-	copy(h.Ident[:], elf.ELFMAG+"\x02\x01\x01")
-	segment := elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Filesz: 120, Memsz: 120}
-	_ = binary.Write(&b, binary.LittleEndian, h) // a buffer takes everything
-	_ = binary.Write(&b, binary.LittleEndian, segment)
-	return b.String()
-}
 
 // root is a folder with a root file system: an init for a machine, and a file of a user.
 func root(t *testing.T, machine elf.Machine) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "root")
 	for name, content := range map[string]string{
-		"sbin/init": program(machine), "etc/os-release": "PRETTY_NAME=\"Test Linux 1\"\n", "home/user/file": strings.Repeat("content ", 1000), "usr/bin/gone": "1",
+		"sbin/init": string(roottest.Program(machine)), "etc/os-release": "PRETTY_NAME=\"Test Linux 1\"\n", "home/user/file": strings.Repeat("content ", 1000), "usr/bin/gone": "1",
 	} {
 		write(t, filepath.Join(dir, name), content)
 	}
@@ -159,7 +147,7 @@ func archive(t *testing.T, headers ...tar.Header) string {
 		t.Fatal(err)
 	}
 	w := tar.NewWriter(f)
-	init := program(elf.EM_X86_64)
+	init := string(roottest.Program(elf.EM_X86_64))
 	headers = append([]tar.Header{{Name: "sbin/init", Mode: 0o755, Size: int64(len(init))}}, headers...)
 	for i := range headers {
 		if err := w.WriteHeader(&headers[i]); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/boottorrent/boottorrent/internal/roottest"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 )
 
@@ -162,7 +163,7 @@ func squashed(t *testing.T, dir string) string {
 // A program that is asked for with --init becomes process 1, and is the system's init.
 func TestInit(t *testing.T) {
 	dir := root(t, elf.EM_X86_64)
-	write(t, filepath.Join(dir, "opt/run"), program(elf.EM_X86_64))
+	write(t, filepath.Join(dir, "opt/run"), string(roottest.Program(elf.EM_X86_64)))
 	r, err := imported(t, dir, func(o *source.Options) { o.Init = "/opt/run" })
 	if err != nil || !strings.Contains(r.config(t), "\ninit: \"/opt/run\"\n") {
 		t.Errorf("%v\n%s", err, r.config(t))
@@ -185,12 +186,7 @@ func TestFstab(t *testing.T) {
 // A kernel whose modules are of another version is named, and the system has none.
 func TestUnfitKernel(t *testing.T) {
 	dir := root(t, elf.EM_X86_64)
-	kernel := make([]byte, 0x1000)
-	copy(kernel[0x1fe:], "\x55\xaa\x00\x00HdrS\x0f\x02")
-	kernel[0x20e], kernel[0x20f], kernel[0x211], kernel[0x236] = 0, 6, 1, 3
-	copy(kernel[0x238:], "\xff\x07\x00\x00")
-	copy(kernel[0x800:], "6.1.0-9 (x)")
-	write(t, filepath.Join(dir, "boot/vmlinuz-6.1.0-10"), string(kernel))
+	write(t, filepath.Join(dir, "boot/vmlinuz-6.1.0-10"), string(roottest.Kernel("6.1.0-9")))
 	write(t, filepath.Join(dir, "lib/modules/6.1.0-10/modules.dep"), "")
 	r, err := imported(t, dir)
 	if err != nil {

@@ -3,7 +3,6 @@ package tree
 import (
 	"bytes"
 	"debug/elf"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -15,31 +14,12 @@ import (
 	"testing"
 
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/roottest"
 )
 
-// elfOf is a program for a machine, as far as anybody looks into it.
-func elfOf(machine elf.Machine) string {
-	var b bytes.Buffer
-	h := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1, Shentsize: 64}
-	copy(h.Ident[:], elf.ELFMAG+"\x02\x01\x01")
-	segment := elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Filesz: 120, Memsz: 120}
-	_ = binary.Write(&b, binary.LittleEndian, h) // a buffer takes everything
-	_ = binary.Write(&b, binary.LittleEndian, segment)
-	return b.String()
-}
+func elfOf(machine elf.Machine) string { return string(roottest.Program(machine)) }
 
-// bzImage is a kernel by its header (Linux, Documentation/arch/x86/boot.rst).
-func bzImage(release string) string {
-	b := make([]byte, 0x1000)
-	copy(b[0x1fe:], "\x55\xaa\x00\x00HdrS\x0f\x02")
-	binary.LittleEndian.PutUint16(b[0x20e:], 0x800-0x200)
-	b[0x211] = 1
-	binary.LittleEndian.PutUint16(b[0x236:], 1|2)
-	binary.LittleEndian.PutUint32(b[0x238:], 2047)
-	binary.LittleEndian.PutUint32(b[0x260:], 1<<20)
-	copy(b[0x800:], release+" (somebody@somewhere) #1 SMP")
-	return string(b)
-}
+func bzImage(release string) string { return string(roottest.Kernel(release)) }
 
 // folder is a folder of files; a content that begins with > is a symbolic link.
 func folder(t testing.TB, files map[string]string) string {
