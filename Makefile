@@ -7,10 +7,12 @@ LDFLAGS  := -X github.com/boottorrent/boottorrent/internal/version.Release=$(REL
 NODES    ?= 3
 
 # What a seeder needs besides its own binary, what the room in one machine needs, and the foreign tools that tests use as
-# referees. MEDIA is what mkimage makes sticks and ISO images with.
+# referees. MEDIA is what mkimage makes sticks and ISO images with, SB what Secure Boot takes, ARM emulates arm64 machines.
 PACKAGES_SEEDER := ipxe xz-utils
 PACKAGES_ROOM   := grub-rescue-pc qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
 PACKAGES_MEDIA  := systemd-boot-efi grub-common grub-pc-bin xorriso
+PACKAGES_SB     := shim-signed grub-efi-amd64-signed sbsigntool efitools
+PACKAGES_ARM    := qemu-system-arm qemu-efi-aarch64
 PACKAGES_TEST   := zstd bzip2 mmdebstrap umoci skopeo docker-registry xfsprogs btrfs-progs squashfs-tools erofs-utils e2fsprogs openssh-client gdisk fdisk gcc libc6-dev dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
 PACKAGES_BENCH  := iproute2 aria2 python3-libtorrent nginx-light curl
 
@@ -71,7 +73,7 @@ staticcheck:
 fuzz: ## every fuzz target for ten seconds, and a list of those that failed; FUZZTIME=10m for longer
 	@.ci/fuzz
 
-deps: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_MEDIA) $(PACKAGES_ROOM) $(PACKAGES_TEST)
+deps: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_MEDIA) $(PACKAGES_SB) $(PACKAGES_ARM) $(PACKAGES_ROOM) $(PACKAGES_TEST)
 deps-demo: PACKAGES = $(PACKAGES_SEEDER) $(PACKAGES_ROOM)
 deps-bench: PACKAGES = $(PACKAGES_BENCH)
 deps deps-demo deps-bench:

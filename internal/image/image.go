@@ -3,7 +3,9 @@
 // iPXE, GRUB, systemd-stub and kexec.
 package image
 
-// Names of the files in a site's image folder.
+import "github.com/boottorrent/boottorrent/internal/arch"
+
+// Names of the files of an image, in its [Folder].
 const (
 	Kernel    = "vmlinuz"
 	Initramfs = "initramfs.img"
@@ -12,3 +14,16 @@ const (
 	// Manifest says what the others are made of.
 	Manifest = "manifest.json"
 )
+
+// LoadersFolder is the folder, in the [Folder] of an image, of the boot loaders that mkimage puts there: those of another
+// architecture than the seeder's, and those that were signed with the site's own key.
+const LoadersFolder = "loaders"
+
+// Folder is where the image for an architecture is, below the site's image folder: there itself for amd64, a folder named
+// by the architecture for others. The path has slashes, and is empty for amd64.
+func Folder(a arch.Arch) string {
+	if a == arch.AMD64 || a == "" {
+		return ""
+	}
+	return string(a)
+}
