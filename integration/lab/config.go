@@ -15,7 +15,12 @@ const (
 	BIOS Firmware = iota
 	// UEFI is OVMF without Secure Boot, with variables of its own.
 	UEFI
+	// SecureUEFI is OVMF with Secure Boot on: with Microsoft's keys, as PCs are sold, or those in NodeConfig.Variables.
+	SecureUEFI
 )
+
+// isUEFI says whether the firmware is of the UEFI kind.
+func (f Firmware) isUEFI() bool { return f != BIOS }
 
 // NodeConfig describes a machine. The zero value but for Name is a machine with 1024 MiB, one virtio network card, a
 // serial line and a screen, which boots from the network by BIOS.
@@ -27,6 +32,9 @@ type NodeConfig struct {
 	// NICs is one of the default kind if nil; an empty slice is none.
 	NICs     []NIC
 	Firmware Firmware
+	// Variables is the file with the variables that UEFI firmware starts with, keys included; those that come with it if
+	// empty. The node changes a copy.
+	Variables string
 	// Kernel, if set, is a file that is started directly (the firmware still runs), with Initrd and Cmdline. Otherwise
 	// the firmware boots from the disks, in order, and then from the network cards, in order.
 	Kernel, Initrd, Cmdline string
@@ -93,12 +101,15 @@ func (c NodeConfig) complete(number int) (NodeConfig, error) {
 			return c, err
 		}
 		n.MAC = mac.String()
-		if n.ROM == "" && c.Firmware == UEFI && n.Model == "virtio-net-pci" {
+		if n.ROM == "" && c.Firmware.isUEFI() && n.Model == "virtio-net-pci" {
 			n.ROM = "none"
 		}
 	}
 	if c.Kernel == "" && (c.Initrd != "" || c.Cmdline != "") {
 		return c, fmt.Errorf("initrd or command line without a kernel")
+	}
+	if c.Variables != "" && !c.Firmware.isUEFI() {
+		return c, fmt.Errorf("variables for a firmware that has none")
 	}
 	return c, nil
 }

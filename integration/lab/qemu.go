@@ -7,11 +7,14 @@ import (
 	"strings"
 )
 
-// ovmf are the places where UEFI firmware is looked for: the code, and the variables a machine starts with. Debian's
-// package ovmf has both.
-var ovmf = [][2]string{
-	{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
-	{"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
+// ovmf are the places where each UEFI firmware is looked for: the code, and the variables a machine starts with. Debian's
+// package ovmf has all.
+var ovmf = map[Firmware][][2]string{
+	UEFI: {
+		{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
+		{"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
+	},
+	SecureUEFI: {{"/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"}},
 }
 
 // qmpFD is the file descriptor that QEMU inherits for its control socket: the first after standard error.
@@ -23,6 +26,10 @@ func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
 	if c.Firmware == BIOS {
 		// Without "graphics" SeaBIOS puts its screen on the serial line, too, and takes keys from there.
 		machine += ",graphics=off"
+	}
+	if c.Firmware == SecureUEFI {
+		// Only firmware in system management mode may write the variables, or whatever runs could switch Secure Boot off.
+		machine += ",smm=on"
 	}
 	args := []string{
 		"-name", c.Name, "-uuid", c.UUID,
@@ -50,8 +57,8 @@ func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
 	if c.Initrd != "" {
 		args = append(args, "-initrd", c.Initrd)
 	}
-	if c.Firmware == UEFI {
-		flash, err := flashArgs(scratch)
+	if c.Firmware.isUEFI() {
+		flash, err := flashArgs(c, scratch)
 		if err != nil {
 			return nil, err
 		}
@@ -65,22 +72,35 @@ func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
 }
 
 // flashArgs gives a machine UEFI firmware with a copy of the variables to write to.
-func flashArgs(scratch string) ([]string, error) {
-	for _, f := range ovmf {
-		vars, err := os.ReadFile(f[1])
-		if err != nil {
+func flashArgs(c NodeConfig, scratch string) ([]string, error) {
+	places := ovmf[c.Firmware]
+	for _, place := range places {
+		code, from := place[0], place[1]
+		if c.Variables != "" {
+			from = c.Variables
+		}
+		if _, err := os.Stat(code); err != nil {
 			continue
+		}
+		vars, err := os.ReadFile(from)
+		if err != nil {
+			return nil, fmt.Errorf("the firmware's variables: %w", err)
 		}
 		own := filepath.Join(scratch, "vars.fd")
 		if err := os.WriteFile(own, vars, 0o600); err != nil {
 			return nil, err
 		}
-		return []string{
-			"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + escape(f[0]),
+		args := []string{
+			"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + escape(code),
 			"-drive", "if=pflash,unit=1,format=raw,file=" + escape(own),
-		}, nil
+		}
+		if c.Firmware == SecureUEFI {
+			// This build of OVMF has no sleep in memory: on waking up, whatever runs could write to the memory of system management mode.
+			args = append(args, "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1")
+		}
+		return args, nil
 	}
-	return nil, fmt.Errorf("no UEFI firmware at %s; apt-get install ovmf", ovmf[0][0])
+	return nil, fmt.Errorf("no UEFI firmware at %s; apt-get install ovmf", places[0][0])
 }
 
 func diskArgs(disks []Disk) []string {
