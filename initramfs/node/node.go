@@ -6,6 +6,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -72,6 +73,9 @@ type Node struct {
 	// console is the one somebody last chose on.
 	console    string
 	mediumRead bool
+	// mediumSeen is the counter that the medium keeps, forgetful whether it can keep none.
+	mediumSeen uint64
+	forgetful  bool
 	// askDHCP is network.Seeders but in tests.
 	askDHCP func(context.Context, network.Lease) ([]string, error)
 	saving  sync.Mutex
@@ -88,7 +92,7 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	session, err := newSession(cfg.Image.PublicKey)
+	session, err := newSession(cfg.Image.PublicKey, filepath.Join(filepath.Dir(cfg.State), seenFile))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +104,10 @@ func New(cfg Config) (*Node, error) {
 		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
 		n.download.ahead.keep(r.System, metadata{r.Files, r.Torrent})
+		n.raise(r.Catalog.Counter)
+		n.mediumSeen = r.Catalog.Counter // what the kernel before could not write there, this one can't either
 	}
+	n.raise(cfg.Cmdline.Seen)
 	n.Report.Set(func(r *wire.Report) {
 		r.UUID, r.MemoryMiB, r.Arch = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch
 	})
