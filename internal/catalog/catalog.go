@@ -13,6 +13,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
 
 // Version is the number of this document's format. A node refuses any other. Version 1 had the files in the catalog.
@@ -120,6 +122,8 @@ type Kexec struct {
 	Initrd []string `json:"initrd,omitempty"`
 	// Cmdline may hold placeholders, see [Expand].
 	Cmdline string `json:"cmdline,omitempty"`
+	// Signed says who signed the kernel; nil: that is not known, and nodes try.
+	Signed *secureboot.File `json:"signed,omitempty"`
 }
 
 // Bin are the arguments of MethodBin. The program runs in the system's folder.

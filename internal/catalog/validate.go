@@ -136,6 +136,9 @@ func (k *Kexec) validate() error {
 			return err
 		}
 	}
+	if err := k.Signed.Validate(); err != nil {
+		return err
+	}
 	return checkText("the command line", k.Cmdline, MaxCmdline, "\t")
 }
 
