@@ -12,6 +12,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
+	"github.com/boottorrent/boottorrent/internal/mediumseen"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/uki"
 	"github.com/boottorrent/boottorrent/mkimage/media"
@@ -137,6 +138,9 @@ func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 	m := b.medium
 	im := b.ukiImage(m.stub, join(parts), b.cmdline())
 	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediumconf.Name, Data: m.conf}}}
+	if m.Format == USB {
+		c.Files = append(c.Files, fat.File{Path: mediumseen.Name, Data: mediumseen.Blank()}) // a disc can't be written to
+	}
 	im.Cmdline += fmt.Sprintf(" %s=%08x", mediumconf.Argument, c.Volume)
 	c.Cmdline, c.Graphics = im.Cmdline, b.site.Cmdline().AsksForMode()
 	var err error
