@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/u-root/u-root/pkg/boot/kexec"
+	uroot "github.com/u-root/u-root/pkg/boot/kexec"
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/kexec"
 	"github.com/boottorrent/boottorrent/internal/secureboot"
 	"github.com/boottorrent/boottorrent/internal/uki"
 )
 
-// Restart starts the medium's kernel and initramfs with another command line (kexec_file_load(2)). It comes back only with an
-// error.
+// Restart starts the medium's kernel and initramfs with another command line, by kexec. It comes back only with an error.
 func (m *Medium) Restart(cmdline string) error {
-	return m.restart(cmdline, kexec.FileLoad, kexec.Reboot)
+	return m.restart(cmdline, kexec.Load, uroot.Reboot)
 }
 
 func (m *Medium) restart(cmdline string, load func(kernel, initrd *os.File, cmdline string) error, reboot func() error) error {

@@ -22,6 +22,8 @@ const (
 	SecretKeyFile = "boottorrent.key"
 	// ImageDir holds what mkimage builds: vmlinuz, initramfs.img, manifest.json.
 	ImageDir = "image"
+	// PiDir holds what Raspberry Pis load by TFTP; 'mkimage pi' fills it.
+	PiDir = "pi"
 	// KeysDir holds the keys for Secure Boot that 'mkimage keys' makes; see [DBCertificate].
 	KeysDir = "keys"
 	// StateDir holds what the seeder may make again but would rather keep: hashes, stored versions, leases.

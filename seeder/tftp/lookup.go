@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 )
@@ -55,6 +56,15 @@ func (s *Server) lookup(asked string, local netip.Addr) (*found, *refusal, error
 		f.mended = mended
 	}
 	return f, refused, err
+}
+
+// sayMissing logs why a client gets nothing.
+func (s *Server) sayMissing(log *slog.Logger, client netip.AddrPort, name string, err error) {
+	if errors.Is(err, errNotServed) && s.cfg.Probed != nil && s.cfg.Probed(cleanName(name)) {
+		log.Debug("TFTP: not there, and need not be")
+		return
+	}
+	s.warn("missing "+client.Addr().String()+name, "TFTP: not sent", "client", client, "file", printable(name), "err", err)
 }
 
 // opened is a file that was opened, or could not be.
