@@ -23,6 +23,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	"github.com/boottorrent/boottorrent/internal/modarchive"
 	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
@@ -42,7 +43,9 @@ type Config struct {
 	Warnings []string
 	Image    sitepart.Config
 	Facts    hardware.Facts
-	Report   *report.Reporter
+	// Secure says which kernels the running one starts.
+	Secure secureboot.State
+	Report *report.Reporter
 	// Shipper sends the log to the seeder; nil: nobody does.
 	Shipper *ship.Shipper
 	// Systems is the folder, on a tmpfs, that systems are fetched into: a folder each, named by infohash.
@@ -71,7 +74,9 @@ type Node struct {
 	handed *handed
 
 	// console is the one somebody last chose on.
-	console    string
+	console string
+	// refused are the systems that the running kernel would not start when it was tried.
+	refused    map[catalog.InfoHash]*secureboot.Refusal
 	mediumRead bool
 	// mediumSeen is the counter that the medium keeps, forgetful whether it can keep none.
 	mediumSeen uint64
@@ -120,6 +125,7 @@ func (n *Node) Hardware(ctx context.Context) error {
 		return err
 	}
 	n.Log("this machine: %s", n.Facts)
+	n.logSecureBoot()
 	if n.handed != nil {
 		n.Log("going on under the kernel of %s, as the same boot", n.handed.System.Title)
 	}
