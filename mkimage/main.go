@@ -6,6 +6,7 @@
 //	mkimage DIR [--arch amd64,arm64] [--kernel FILE --modules DIR] [--drivers common|all|LIST] [--seeder URL]
 //	mkimage usb|iso DIR [-o FILE] [--conf FILE]
 //	mkimage modules --kernel FILE [--modules DIR] [--drivers common|all|LIST] -o FILE
+//	mkimage pi DIR --firmware FOLDER|PACKAGE [--device-trees DIR]
 //	mkimage flash FILE [DEVICE] [--force]
 //	mkimage import SOURCE DIR/oss/NAME [--replace] [--title TEXT] [--entry N] [--kernel debian|FILE --modules DIR]
 //	mkimage version | help [COMMAND]
@@ -50,6 +51,7 @@ type commandLine struct {
 	USB        usbCmd                    `cmd:"" name:"usb" help:"Build it, and the image of a USB stick that starts it on machines with BIOS and with UEFI."`
 	ISO        isoCmd                    `cmd:"" name:"iso" help:"The same as a CD image, for virtual machines and management processors."`
 	Modules    modulesCmd                `cmd:"" name:"modules" help:"Pack the modules of a system's own kernel, for systems of the method root."`
+	Pi         piCmd                     `cmd:"" name:"pi" help:"Fill the folder from which Raspberry Pi 4 and 5 boot by TFTP, after the image for arm64."`
 	Flash      flashCmd                  `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
 	Import     importCmd                 `cmd:"" help:"Make a system of a site of what you have: a live ISO, a container image, a disk, a folder."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
@@ -73,7 +75,7 @@ type flags struct {
 	Update  bool     `help:"Look for a newer kernel of the distribution than the one in the cache."`
 
 	Drivers  string `default:"common" placeholder:"LIST" help:"common, all, or kernel modules with commas between them; can be combined: common,sfc. Default: ${default}."`
-	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}."`
+	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}. For pi: a Raspberry Pi's firmware, as folder or package."`
 	Seeder   string `placeholder:"URL" help:"The seeder, http://ADDRESS:PORT, for nodes that are not told by what boots them."`
 
 	Compress      string `default:"${compress}" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`

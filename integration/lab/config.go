@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"slices"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 // Firmware is what a node starts with.
@@ -13,20 +15,30 @@ type Firmware int
 const (
 	// BIOS is SeaBIOS.
 	BIOS Firmware = iota
-	// UEFI is OVMF without Secure Boot, with variables of its own.
+	// UEFI is OVMF (AAVMF on arm64) without Secure Boot, with variables of its own.
 	UEFI
+	// SecureUEFI is the same with Secure Boot on: with Microsoft's keys, as PCs are sold, or those in NodeConfig.Variables.
+	SecureUEFI
 )
+
+// isUEFI says whether the firmware is of the UEFI kind.
+func (f Firmware) isUEFI() bool { return f != BIOS }
 
 // NodeConfig describes a machine. The zero value but for Name is a machine with 1024 MiB, one virtio network card, a
 // serial line and a screen, which boots from the network by BIOS.
 type NodeConfig struct {
 	// Name is unique in the room: a-z, 0-9 and -.
 	Name string
+	// Arch is amd64 if empty. An arm64 machine has UEFI, unless it starts Kernel; that gets a device tree then.
+	Arch arch.Arch
 	// MemoryMiB is 1024, and CPUs is 1, if zero.
 	MemoryMiB, CPUs int
 	// NICs is one of the default kind if nil; an empty slice is none.
 	NICs     []NIC
 	Firmware Firmware
+	// Variables is the file with the variables that UEFI firmware starts with, keys included; those that come with it if
+	// empty. The node changes a copy.
+	Variables string
 	// Kernel, if set, is a file that is started directly (the firmware still runs), with Initrd and Cmdline. Otherwise
 	// the firmware boots from the disks, in order, and then from the network cards, in order.
 	Kernel, Initrd, Cmdline string
@@ -79,6 +91,10 @@ func (c NodeConfig) complete(number int) (NodeConfig, error) {
 	if c.NICs == nil {
 		c.NICs = []NIC{{}}
 	}
+	c, err := c.completeArch()
+	if err != nil {
+		return c, err
+	}
 	c.NICs = slices.Clone(c.NICs)
 	for i := range c.NICs {
 		n := &c.NICs[i]
@@ -93,12 +109,15 @@ func (c NodeConfig) complete(number int) (NodeConfig, error) {
 			return c, err
 		}
 		n.MAC = mac.String()
-		if n.ROM == "" && c.Firmware == UEFI && n.Model == "virtio-net-pci" {
+		if n.ROM == "" && c.Firmware.isUEFI() && n.Model == "virtio-net-pci" {
 			n.ROM = "none"
 		}
 	}
 	if c.Kernel == "" && (c.Initrd != "" || c.Cmdline != "") {
 		return c, fmt.Errorf("initrd or command line without a kernel")
+	}
+	if c.Variables != "" && !c.Firmware.isUEFI() {
+		return c, fmt.Errorf("variables for a firmware that has none")
 	}
 	return c, nil
 }

@@ -7,27 +7,14 @@ import (
 	"strings"
 )
 
-// ovmf are the places where UEFI firmware is looked for: the code, and the variables a machine starts with. Debian's
-// package ovmf has both.
-var ovmf = [][2]string{
-	{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
-	{"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
-}
-
 // qmpFD is the file descriptor that QEMU inherits for its control socket: the first after standard error.
 const qmpFD = 3
 
 // qemuArgs are the arguments for a complete configuration. Files that QEMU writes to are put into scratch.
 func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
-	machine := "q35"
-	if c.Firmware == BIOS {
-		// Without "graphics" SeaBIOS puts its screen on the serial line, too, and takes keys from there.
-		machine += ",graphics=off"
-	}
 	args := []string{
 		"-name", c.Name, "-uuid", c.UUID,
-		// Without AMD's virtualization: while an emulated one runs a guest, QEMU's monitor may not answer for a minute.
-		"-machine", machine, "-accel", accel, "-cpu", "max,svm=off",
+		"-machine", c.modelArgument(), "-accel", c.accelerator(accel), "-cpu", c.machine().cpu,
 		"-m", fmt.Sprint(c.MemoryMiB), "-smp", fmt.Sprint(c.CPUs),
 		"-nodefaults", "-no-user-config", "-display", "none",
 		// Nothing runs until its end of the control socket says so.
@@ -39,7 +26,7 @@ func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
 		args = append(args, "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console")
 	}
 	if !c.NoDisplay {
-		args = append(args, "-vga", "std")
+		args = append(args, c.machine().screen...)
 	}
 	if c.NoReboot {
 		args = append(args, "-no-reboot")
@@ -50,8 +37,8 @@ func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
 	if c.Initrd != "" {
 		args = append(args, "-initrd", c.Initrd)
 	}
-	if c.Firmware == UEFI {
-		flash, err := flashArgs(scratch)
+	if c.Firmware.isUEFI() {
+		flash, err := flashArgs(c, scratch)
 		if err != nil {
 			return nil, err
 		}
@@ -65,22 +52,35 @@ func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
 }
 
 // flashArgs gives a machine UEFI firmware with a copy of the variables to write to.
-func flashArgs(scratch string) ([]string, error) {
-	for _, f := range ovmf {
-		vars, err := os.ReadFile(f[1])
-		if err != nil {
+func flashArgs(c NodeConfig, scratch string) ([]string, error) {
+	m := c.machine()
+	places := m.flash[c.Firmware]
+	for _, place := range places {
+		code, from := place[0], place[1]
+		if c.Variables != "" {
+			from = c.Variables
+		}
+		if _, err := os.Stat(code); err != nil {
 			continue
+		}
+		vars, err := os.ReadFile(from)
+		if err != nil {
+			return nil, fmt.Errorf("the firmware's variables: %w", err)
 		}
 		own := filepath.Join(scratch, "vars.fd")
 		if err := os.WriteFile(own, vars, 0o600); err != nil {
 			return nil, err
 		}
-		return []string{
-			"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + escape(f[0]),
+		args := []string{
+			"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + escape(code),
 			"-drive", "if=pflash,unit=1,format=raw,file=" + escape(own),
-		}, nil
+		}
+		if c.Firmware == SecureUEFI {
+			args = append(args, m.secure...)
+		}
+		return args, nil
 	}
-	return nil, fmt.Errorf("no UEFI firmware at %s; apt-get install ovmf", ovmf[0][0])
+	return nil, fmt.Errorf("no UEFI firmware at %s; apt-get install %s", places[0][0], m.pkg)
 }
 
 func diskArgs(disks []Disk) []string {

@@ -40,10 +40,19 @@ type Made struct {
 		Release  string `json:"release"`
 		Revision string `json:"revision"`
 	} `json:"commands"`
+	// SignedBy is the certificate for Secure Boot whose key has signed the UEFI program; nil if nobody has.
+	SignedBy *Signer `json:"signed_by"`
 	// SitePart is what of the site is built in, Cmdline what its kernel is told by media and by UEFI HTTP boot. Images of the first
 	// releases don't say: then SitePart is nil.
 	SitePart *sitepart.Config `json:"site_part"`
 	Cmdline  string           `json:"cmdline"`
+}
+
+// Signer is a certificate whose key has signed something.
+type Signer struct {
+	// Name is the common name of its subject, SHA256 the hash of its DER encoding in hexadecimal.
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
 }
 
 // ReadMade reads the manifest of the image in dir. Without one the error is an fs.ErrNotExist.

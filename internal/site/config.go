@@ -52,6 +52,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 			"name a system with default, or remove timeout")
 	}
 
+	s.SignImage = m.boolean("sign_image", false)
 	readDHCP(m.mapping("dhcp"), s)
 	readPorts(m.mapping("ports"), &s.Ports)
 	s.Racks = readRacks(m)

@@ -23,8 +23,20 @@ const (
 	SecretKeyFile = "boottorrent.key"
 	// ImageDir holds what mkimage builds: vmlinuz, initramfs.img, manifest.json.
 	ImageDir = "image"
+	// PiDir holds what Raspberry Pis load by TFTP; 'mkimage pi' fills it.
+	PiDir = "pi"
+	// KeysDir holds the keys for Secure Boot that 'mkimage keys' makes; see [DBCertificate].
+	KeysDir = "keys"
 	// StateDir holds what the seeder may make again but would rather keep: hashes, stored versions, leases.
 	StateDir = ".boottorrent"
+)
+
+// Names in KeysDir of what signs what machines start under Secure Boot: the certificate, as PEM and as DER, that belongs into the
+// firmware's db (or into shim's list, MOK), and its secret key (PEM, PKCS #8).
+const (
+	DBCertificate    = "db.crt"
+	DBCertificateDER = "db.der"
+	DBKey            = "db.key"
 )
 
 // Site is a checked site directory.
@@ -45,6 +57,8 @@ type Site struct {
 	Limits Limits
 	// Manual is what holds for systems whose configuration doesn't say it; see [System.Manual].
 	Manual bool
+	// SignImage says that mkimage signs the UEFI program with the site's own key for Secure Boot.
+	SignImage bool
 	// Original says that the site is one of the original BootTorrent (Boottorrent.yaml, version 0).
 	Original bool
 	// Systems are those that are whole, sorted by title, then name. Titles differ.

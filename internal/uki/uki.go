@@ -56,6 +56,7 @@ const (
 	peOffsetAt = 0x3c // of the DOS header: where "PE\0\0" is
 	coffSize   = 24   // signature and COFF header
 	sectionsAt = 6    // number of sections, from the signature
+	symbolsAt  = 12   // likewise: where the symbols are, and how many
 
 	imageSizeAt     = 56 // from the optional header
 	checksumAt      = 64
@@ -117,6 +118,7 @@ func parse(stub []byte) (*peFile, error) {
 		return nil, errors.New("there is something behind its section table")
 	}
 	clear(p.file[end:p.room])
+	content := p.room
 	for _, s := range f.Sections {
 		if s.Name == ".linux" || s.Name == ".initrd" {
 			return nil, fmt.Errorf("it has a section %s already", s.Name)
@@ -125,7 +127,12 @@ func parse(stub []byte) (*peFile, error) {
 			return nil, errors.New("it is cut off")
 		}
 		p.next = max(p.next, up(int(s.VirtualAddress)+int(max(s.VirtualSize, s.Size)), p.page()))
+		content = max(content, int(s.Offset)+int(s.Size))
 	}
+	// Symbols for debuggers are left out: of a file with a gap before a section not everybody takes the same digest to verify a
+	// signature.
+	p.file = p.file[:content]
+	clear(p.file[p.coff+symbolsAt : p.coff+symbolsAt+8])
 	p.pad()
 	return p, nil
 }

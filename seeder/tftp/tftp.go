@@ -2,7 +2,8 @@
 // bytes.
 //
 // It speaks RFC 1350 in mode octet with RFC 2347's options blksize (RFC 2348), tsize and timeout (RFC 2349) and
-// windowsize (RFC 7440). Only the files it was given by name are served: there is no directory, so no way out of one.
+// windowsize (RFC 7440). Only what it was given by name is served: there is no directory, so no way out of one. Documents are made
+// for each request.
 //
 // # What clients do wrong, and what is done about it
 //
@@ -50,6 +51,16 @@ type Config struct {
 	// Files are the paths of the files that are served, by the names they are asked for. Case and a leading slash of a
 	// request don't matter. Files are opened at each request, so they may be replaced.
 	Files map[string]string
+	// Open, if not nil, opens files whose names aren't known beforehand, such as a kernel by its content. The name is that of the
+	// request in lower case, with slashes and none at its ends. An error that is fs.ErrNotExist means that there is no such file.
+	// The server closes the file.
+	Open func(name string) (*os.File, error)
+	// Document, if not nil, makes what is no file, such as a configuration with an address in it, for each request. The name is
+	// as for Open; local is the address of this machine that was asked. ok is false if there is no such document.
+	Document func(name string, local netip.Addr) (content []byte, ok bool)
+	// Probed, if not nil, tells names by which a client looks whether there is such a file, which it can do without: that there is
+	// none is no warning. The name is as for Open.
+	Probed func(name string) bool
 	// Log receives a line for each transfer; nothing is logged if nil.
 	Log *slog.Logger
 }
@@ -156,25 +167,24 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 		return
 	}
 	defer conn.Close()
-	name, mended := s.find(req.name)
-	file, size, refused, err := s.open(name)
+	found, refused, err := s.lookup(req.name, local)
 	if err != nil {
-		s.warn("missing "+client.Addr().String()+req.name, "TFTP: not sent", "client", client, "file", printable(req.name), "err", err)
+		s.sayMissing(log, client, req.name, err)
 		_, _ = conn.Write(errorPacket(refused))
 		return
 	}
-	defer file.Close()
+	defer found.close()
 	if mtu, err := pathMTU(conn); err == nil {
 		req.fit(mtu)
 	}
-	t := transfer{conn: conn, request: req, file: file, size: size, confirm: func() { s.sessions.confirm(place) }}
+	t := transfer{conn: conn, request: req, file: found.content, size: found.size, confirm: func() { s.sessions.confirm(place) }}
 	s.sessions.onRepeat(place, t.repeat)
 	err = t.run(ctx)
 	switch {
-	case err == nil && mended:
-		log.Info("TFTP: sent", "sent", name, "note", "asked for under another name", "bytes", size, "seconds", time.Since(start).Seconds())
+	case err == nil && found.mended:
+		log.Info("TFTP: sent", "sent", found.name, "note", "asked for under another name", "bytes", found.size, "seconds", time.Since(start).Seconds())
 	case err == nil:
-		log.Info("TFTP: sent", "bytes", size, "seconds", time.Since(start).Seconds())
+		log.Info("TFTP: sent", "bytes", found.size, "seconds", time.Since(start).Seconds())
 	case errors.Is(err, errReplaced) || errors.Is(err, errCrowded):
 		log.Debug("TFTP: given up", slog.Any("err", err))
 	case errors.Is(err, context.DeadlineExceeded):
@@ -204,27 +214,6 @@ func pathMTU(conn *net.UDPConn) (int, error) {
 	mtu, failed := 0, error(nil)
 	err = raw.Control(func(fd uintptr) { mtu, failed = unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU) })
 	return mtu, errors.Join(err, failed)
-}
-
-// open opens what is served by a name. With err comes what the client is told.
-func (s *Server) open(name string) (file *os.File, size int64, told *refusal, err error) {
-	path, ok := s.files[name]
-	if !ok {
-		return nil, 0, &refusal{codeNotFound, "no such file here"}, errors.New("no such file is served")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, &refusal{codeNotFound, "the file is missing on the server; see its log"}, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	if err != nil {
-		f.Close()
-		return nil, 0, &refusal{codeUndefined, "the file can't be read on the server; see its log"}, err
-	}
-	return f, info.Size(), nil, nil
 }
 
 // printable is a name from the network as it may stand in a log.
