@@ -48,6 +48,7 @@ const (
 	peOffsetAt = 0x3c // of the DOS header: where "PE\0\0" is
 	coffSize   = 24   // signature and COFF header
 	sectionsAt = 6    // number of sections, from the signature
+	symbolsAt  = 12   // likewise: where the symbols are, and how many
 
 	imageSizeAt     = 56 // from the optional header
 	checksumAt      = 64
@@ -108,6 +109,7 @@ func parse(stub []byte) (*peFile, error) {
 	if bytes.ContainsFunc(stub[end:p.room], func(r rune) bool { return r != 0 }) {
 		return nil, errors.New("there is something behind its section table")
 	}
+	content := p.room
 	for _, s := range f.Sections {
 		if s.Name == ".linux" || s.Name == ".initrd" {
 			return nil, fmt.Errorf("it has a section %s already", s.Name)
@@ -116,7 +118,12 @@ func parse(stub []byte) (*peFile, error) {
 			return nil, errors.New("it is cut off")
 		}
 		p.next = max(p.next, up(int(s.VirtualAddress)+int(max(s.VirtualSize, s.Size)), p.page()))
+		content = max(content, int(s.Offset)+int(s.Size))
 	}
+	// Symbols for debuggers are left out: of a file with a gap before a section not everybody takes the same digest to verify a
+	// signature.
+	p.file = p.file[:content]
+	clear(p.file[p.coff+symbolsAt : p.coff+symbolsAt+8])
 	p.pad()
 	return p, nil
 }
