@@ -96,7 +96,7 @@ func (d *daemon) listenTFTP(s *sockets) error {
 		files = maps.Clone(files)
 		files[originalLoader] = bios
 	}
-	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: files, Log: d.Log}
+	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: func() map[string]string { return files }, Log: d.Log}
 	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
 		cfg.Listen, s.noTFTP = nil, true
