@@ -178,7 +178,7 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 	}
 	t := transfer{conn: conn, request: req, file: found.content, size: found.size, confirm: func() { s.sessions.confirm(place) }}
 	if req.takesAhead {
-		t.ahead = newAhead()
+		t.ahead = newAhead(req.window)
 	}
 	s.sessions.onRepeat(place, t.repeat)
 	err = t.run(ctx)
