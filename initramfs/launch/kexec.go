@@ -10,17 +10,20 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/u-root/u-root/pkg/boot/kexec"
+	uroot "github.com/u-root/u-root/pkg/boot/kexec"
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/kexec"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/initrd"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
 
-// kexecMethod starts a Linux kernel with kexec_file_load(2). The new kernel inherits the screen (screen_info, the
-// firmware's frame buffer) and ACPI and EFI tables from this one (arch/x86/kernel/kexec-bzimage64.c).
+// kexecMethod starts a Linux kernel with kexec_file_load(2), or kexec_load(2) on arm64. The new kernel inherits the screen
+// (screen_info, the firmware's frame buffer) and ACPI and EFI tables from this one (arch/x86/kernel/kexec-bzimage64.c), on arm64
+// all but the screen.
 type kexecMethod struct {
 	// The system calls, which tests replace.
 	load   func(kernel, initrd *os.File, cmdline string) error
@@ -32,27 +35,18 @@ type kexecMethod struct {
 
 func newKexec() *kexecMethod {
 	return &kexecMethod{
-		load: kexec.FileLoad,
-		unload: func() error {
-			return unix.KexecFileLoad(-1, -1, "", unix.KEXEC_FILE_UNLOAD|unix.KEXEC_FILE_NO_INITRAMFS)
-		},
+		load:   kexec.Load,
+		unload: kexec.Unload,
 		loaded: func() bool {
 			b, err := os.ReadFile("/sys/kernel/kexec_loaded")
 			return err == nil && strings.TrimSpace(string(b)) == "1"
 		},
 		quiet:  network.Down,
-		reboot: kexec.Reboot,
+		reboot: uroot.Reboot,
 	}
 }
 
-// unpackedKernel is the room an unpacked kernel asks for (init_size in its header): 63.6 MiB in Debian 12's generic
-// kernel, less in smaller ones. A catalog doesn't say it, so it is taken to be this.
-const unpackedKernel = 72 << 20
-
-// Need is the peak of kexec_file_load. It reads both files into kernel memory (kernel_read_file_from_fd,
-// kernel/kexec_file.c), then takes pages for the segments and copies (kimage_load_segment, kernel/kexec_core.c): the
-// initrd's size, and for the kernel as much as it needs unpacked. Only then the first copy is freed
-// (kimage_file_post_load_cleanup). TestKexec measures it.
+// Need is the peak of loading, see [kexec.Copies]. TestKexec measures it.
 //
 // Several initrds are appended to the first one's file, which takes the size of the others once more.
 func (*kexecMethod) Need(sys catalog.System, files catalog.FileList) Memory {
@@ -70,7 +64,7 @@ func (*kexecMethod) Need(sys catalog.System, files catalog.FileList) Memory {
 		}
 		initrds += size[p]
 	}
-	m.Copies = size[k.Kernel] + unpackedKernel + 2*initrds
+	m.Copies = kexec.Copies(size[k.Kernel], initrds)
 	return m
 }
 
@@ -190,12 +184,8 @@ func explainKexec(sys catalog.System, cmdline string, err error) error {
 		return false
 	}
 	switch {
-	case is(unix.EPERM):
-		return because("this kernel is locked down and the new one is not signed; use a kernel signed by the " +
-			"distribution that phase 1's kernel is from, or switch Secure Boot off in the firmware")
-	case is(unix.EKEYREJECTED, unix.ENOKEY, unix.ENODATA, unix.EBADMSG, unix.ELIBBAD):
-		return because("its signature is missing or not by a key this kernel trusts; use a kernel signed by the " +
-			"distribution that phase 1's kernel is from, or switch Secure Boot off in the firmware")
+	case secureboot.Means(err) != "":
+		return because(secureboot.Means(err) + "; " + secureboot.HowToSign)
 	case is(unix.ENOEXEC):
 		return because("it is not a bootable kernel for this machine; give a bzImage (vmlinuz) with relocation and " +
 			"64-bit entry as kernel: in its config.yaml")

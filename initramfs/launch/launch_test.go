@@ -131,8 +131,11 @@ func TestKexecErrorsAreExplained(t *testing.T) {
 		err  error
 		want string
 	}{
-		{unix.EPERM, "Secure Boot"},
-		{unix.EKEYREJECTED, "signature"},
+		{unix.EPERM, "locked down, as with Secure Boot"},
+		{unix.ENODATA, "the new one is not signed;"},
+		{unix.ENOKEY, "not signed by a key that this machine trusts"},
+		{unix.EKEYREJECTED, "changed after it was signed"},
+		{unix.EBADMSG, "signature is broken"},
 		{unix.ENOEXEC, "not a bootable kernel"},
 		{unix.ENOMEM, "not enough memory"},
 		{unix.EADDRNOTAVAIL, "no free stretch of memory"},
@@ -277,7 +280,7 @@ func TestPreflight(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Joined: padding of up to 7 and b. Copies: the kernel and its unpacked size, and twice the joined initrd.
-	if got, want := method.Need(sys, files), (Memory{Files: 10*m + 7, Copies: 8*m + unpackedKernel + 2*(40*m+6), What: "kexec's copies of kernel and initrd"}); !reflect.DeepEqual(got, want) {
+	if got, want := method.Need(sys, files), (Memory{Files: 10*m + 7, Copies: (8+72)*m + 2*(40*m+6), What: "kexec's copies of kernel and initrd"}); !reflect.DeepEqual(got, want) {
 		t.Errorf("Need = %+v, want %+v", got, want)
 	}
 	// Three files and two folders, and the byte that the second file's last page is not full.

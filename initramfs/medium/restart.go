@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/u-root/u-root/pkg/boot/kexec"
+	uroot "github.com/u-root/u-root/pkg/boot/kexec"
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/kexec"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 	"github.com/boottorrent/boottorrent/internal/uki"
 )
 
-// Restart starts the medium's kernel and initramfs with another command line (kexec_file_load(2)). It comes back only with an
-// error.
+// Restart starts the medium's kernel and initramfs with another command line, by kexec. It comes back only with an error.
 func (m *Medium) Restart(cmdline string) error {
-	return m.restart(cmdline, kexec.FileLoad, kexec.Reboot)
+	return m.restart(cmdline, kexec.Load, uroot.Reboot)
 }
 
 func (m *Medium) restart(cmdline string, load func(kernel, initrd *os.File, cmdline string) error, reboot func() error) error {
@@ -25,10 +26,7 @@ func (m *Medium) restart(cmdline string, load func(kernel, initrd *os.File, cmdl
 	defer kernel.Close()
 	defer initrd.Close()
 	if err := load(kernel, initrd, cmdline); err != nil {
-		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EKEYREJECTED) || errors.Is(err, unix.ENOKEY) {
-			return fmt.Errorf("%w: with Secure Boot the kernel must be one that the distribution has signed", err)
-		}
-		return err
+		return secureboot.Explain(err)
 	}
 	unix.Sync()
 	if err := reboot(); err != nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"slices"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 // Firmware is what a node starts with.
@@ -13,9 +15,9 @@ type Firmware int
 const (
 	// BIOS is SeaBIOS.
 	BIOS Firmware = iota
-	// UEFI is OVMF without Secure Boot, with variables of its own.
+	// UEFI is OVMF (AAVMF on arm64) without Secure Boot, with variables of its own.
 	UEFI
-	// SecureUEFI is OVMF with Secure Boot on: with Microsoft's keys, as PCs are sold, or those in NodeConfig.Variables.
+	// SecureUEFI is the same with Secure Boot on: with Microsoft's keys, as PCs are sold, or those in NodeConfig.Variables.
 	SecureUEFI
 )
 
@@ -27,6 +29,8 @@ func (f Firmware) isUEFI() bool { return f != BIOS }
 type NodeConfig struct {
 	// Name is unique in the room: a-z, 0-9 and -.
 	Name string
+	// Arch is amd64 if empty. An arm64 machine has UEFI, unless it starts Kernel; that gets a device tree then.
+	Arch arch.Arch
 	// MemoryMiB is 1024, and CPUs is 1, if zero.
 	MemoryMiB, CPUs int
 	// NICs is one of the default kind if nil; an empty slice is none.
@@ -86,6 +90,10 @@ func (c NodeConfig) complete(number int) (NodeConfig, error) {
 	}
 	if c.NICs == nil {
 		c.NICs = []NIC{{}}
+	}
+	c, err := c.completeArch()
+	if err != nil {
+		return c, err
 	}
 	c.NICs = slices.Clone(c.NICs)
 	for i := range c.NICs {

@@ -31,13 +31,13 @@
 // # Nodes
 //
 // A node has a serial console (the firmware's output included: SeaBIOS is told to use it, OVMF does by itself), a VGA
-// screen with a keyboard, network cards, and disks if wanted. It starts its own kernel directly, or boots from disk,
-// or from the network by BIOS or UEFI. [Room.Accelerator] says which accelerator QEMU was given and why.
+// screen with a keyboard, network cards, and disks if wanted. It is a PC, or an arm64 server, which is always emulated. It
+// starts its own kernel directly, or boots from disk, or from the network by BIOS or UEFI. [Room.Accelerator] says which accelerator QEMU was given and why.
 //
 // # Living together
 //
 // Everything is named after the process and a number (btlab-PID-NUMBER-…), so rooms do not collide; [Room.Close] removes all of
 // it, and [New] removes what rooms of dead processes left behind, processes in their namespaces included. It needs
-// root, iproute2 and, for nodes, qemu-system-x86 (and ovmf for UEFI). The text of every console and process is kept in
-// the directory given with [LogDir].
+// root, iproute2 and, for nodes, qemu-system-x86 (and ovmf for UEFI), or qemu-system-arm and qemu-efi-aarch64. The text of
+// every console and process is kept in the directory given with [LogDir].
 package lab

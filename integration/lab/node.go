@@ -113,7 +113,7 @@ func (n *Node) launch() error {
 	}
 	n.console = newConsole("node "+name, log, keys)
 	n.process, err = r.start(r.ctx, name+"/qemu", func(ctx context.Context) *exec.Cmd {
-		cmd := n.ns.command(ctx, "qemu-system-x86_64", args...)
+		cmd := n.ns.command(ctx, n.Config.machine().program, args...)
 		cmd.Stdin, cmd.Stdout, cmd.ExtraFiles = in, n.console, []*os.File{theirs}
 		return cmd
 	})

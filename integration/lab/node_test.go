@@ -15,6 +15,7 @@ import (
 	"github.com/u-root/u-root/pkg/cpio"
 
 	"github.com/boottorrent/boottorrent/integration/tiny"
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
 
@@ -216,7 +217,7 @@ func TestPXE(t *testing.T) {
 
 func TestUEFIPXE(t *testing.T) {
 	needQEMU(t)
-	need.File(t, ovmf[UEFI][0][0], "ovmf")
+	need.File(t, pc.flash[UEFI][0][0], "ovmf")
 	loader := need.File(t, "/usr/lib/ipxe/snponly.efi", "ipxe")
 	room := ForTest(t)
 	dhcp := bootServer(t, room, "echo MARKER ${net0/mac} ${platform}\nsleep 60\n", loader)
@@ -235,7 +236,7 @@ func TestUEFIPXE(t *testing.T) {
 // may be started.
 func TestSecureUEFI(t *testing.T) {
 	needQEMU(t)
-	need.File(t, ovmf[SecureUEFI][0][0], "ovmf")
+	need.File(t, pc.flash[SecureUEFI][0][0], "ovmf")
 	unsigned := need.File(t, "/usr/lib/ipxe/snponly.efi", "ipxe")
 	shim := need.File(t, "/usr/lib/shim/shimx64.efi.signed", "shim-signed")
 	grub := need.File(t, "/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed", "grub-efi-amd64-signed")
@@ -272,6 +273,32 @@ func TestSecureUEFI(t *testing.T) {
 	Await(t, room.Nodes()[1].Console(), bootTime, `MARKER lockdown=y mac=52:54:00:00:02:01\nerror: bad shim signature`)
 }
 
+// An arm64 machine asks by PXE for a program of its own architecture, and shows its firmware on both consoles.
+func TestARM64(t *testing.T) {
+	need.Root(t)
+	need.Command(t, "qemu-system-aarch64", "qemu-system-arm")
+	need.Command(t, "dnsmasq", "dnsmasq-base")
+	need.File(t, server.flash[UEFI][0][0], "qemu-efi-aarch64")
+	room := ForTest(t)
+	host, err := room.Host("server", Addr("10.77.0.1/16"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dhcp, err := DnsmasqDHCP(t.Context(), host, "10.77.1.10,10.77.1.99")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	node, err := room.Node(NodeConfig{Name: "n1", Arch: arch.ARM64, MemoryMiB: 256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	Await(t, dhcp, bootTime, `vendor class: PXEClient:Arch:00011:`)
+	t.Logf("arm64: asks by PXE after %.1f s", time.Since(start).Seconds())
+	Await(t, node.Console(), bootTime, `Start PXE over IPv4`)
+	assertPicture(t, node)
+}
+
 func TestNodeConfigErrors(t *testing.T) {
 	needQEMU(t)
 	room := ForTest(t)
@@ -283,6 +310,7 @@ func TestNodeConfigErrors(t *testing.T) {
 		"a bad MAC":      {NodeConfig{Name: "n1", NICs: []NIC{{MAC: "x"}}}, "node n1"},
 		"no kernel":      {NodeConfig{Name: "n2", Initrd: "x"}, "without a kernel"},
 		"no such keys":   {NodeConfig{Name: "n5", Firmware: SecureUEFI, Variables: "gone.fd"}, "gone.fd"},
+		"no such arch":   {NodeConfig{Name: "n7", Arch: "riscv64"}, "riscv64"},
 		"keys in a BIOS": {NodeConfig{Name: "n6", Variables: "vars.fd"}, "has none"},
 		"what QEMU says": {NodeConfig{Name: "n3", NICs: []NIC{{Model: "ne99"}}}, "ne99"},
 		"a missing disk": {NodeConfig{Name: "n4", Disks: []Disk{{Path: "gone.img"}}}, "gone.img"},

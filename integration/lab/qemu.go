@@ -7,34 +7,14 @@ import (
 	"strings"
 )
 
-// ovmf are the places where each UEFI firmware is looked for: the code, and the variables a machine starts with. Debian's
-// package ovmf has all.
-var ovmf = map[Firmware][][2]string{
-	UEFI: {
-		{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
-		{"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
-	},
-	SecureUEFI: {{"/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"}},
-}
-
 // qmpFD is the file descriptor that QEMU inherits for its control socket: the first after standard error.
 const qmpFD = 3
 
 // qemuArgs are the arguments for a complete configuration. Files that QEMU writes to are put into scratch.
 func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
-	machine := "q35"
-	if c.Firmware == BIOS {
-		// Without "graphics" SeaBIOS puts its screen on the serial line, too, and takes keys from there.
-		machine += ",graphics=off"
-	}
-	if c.Firmware == SecureUEFI {
-		// Only firmware in system management mode may write the variables, or whatever runs could switch Secure Boot off.
-		machine += ",smm=on"
-	}
 	args := []string{
 		"-name", c.Name, "-uuid", c.UUID,
-		// Without AMD's virtualization: while an emulated one runs a guest, QEMU's monitor may not answer for a minute.
-		"-machine", machine, "-accel", accel, "-cpu", "max,svm=off",
+		"-machine", c.modelArgument(), "-accel", c.accelerator(accel), "-cpu", c.machine().cpu,
 		"-m", fmt.Sprint(c.MemoryMiB), "-smp", fmt.Sprint(c.CPUs),
 		"-nodefaults", "-no-user-config", "-display", "none",
 		// Nothing runs until its end of the control socket says so.
@@ -46,7 +26,7 @@ func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
 		args = append(args, "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console")
 	}
 	if !c.NoDisplay {
-		args = append(args, "-vga", "std")
+		args = append(args, c.machine().screen...)
 	}
 	if c.NoReboot {
 		args = append(args, "-no-reboot")
@@ -73,7 +53,8 @@ func qemuArgs(c NodeConfig, accel, scratch string) ([]string, error) {
 
 // flashArgs gives a machine UEFI firmware with a copy of the variables to write to.
 func flashArgs(c NodeConfig, scratch string) ([]string, error) {
-	places := ovmf[c.Firmware]
+	m := c.machine()
+	places := m.flash[c.Firmware]
 	for _, place := range places {
 		code, from := place[0], place[1]
 		if c.Variables != "" {
@@ -95,12 +76,11 @@ func flashArgs(c NodeConfig, scratch string) ([]string, error) {
 			"-drive", "if=pflash,unit=1,format=raw,file=" + escape(own),
 		}
 		if c.Firmware == SecureUEFI {
-			// This build of OVMF has no sleep in memory: on waking up, whatever runs could write to the memory of system management mode.
-			args = append(args, "-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1")
+			args = append(args, m.secure...)
 		}
 		return args, nil
 	}
-	return nil, fmt.Errorf("no UEFI firmware at %s; apt-get install ovmf", places[0][0])
+	return nil, fmt.Errorf("no UEFI firmware at %s; apt-get install %s", places[0][0], m.pkg)
 }
 
 func diskArgs(disks []Disk) []string {

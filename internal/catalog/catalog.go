@@ -13,6 +13,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
 
 // Version is the number of this document's format. A node refuses any other. Version 1 had the files in the catalog.
@@ -20,10 +22,13 @@ const Version = 2
 
 // Catalog is all that a node may trust about a site.
 type Catalog struct {
-	Version  int       `json:"version"`
-	Site     string    `json:"site"`
-	Created  time.Time `json:"created"`
-	Defaults Defaults  `json:"defaults"`
+	Version int       `json:"version"`
+	Site    string    `json:"site"`
+	Created time.Time `json:"created"`
+	// Counter only grows from one catalog of a site to the next: a node refuses a catalog with a smaller one than it has seen. It is
+	// never below the seeder's clock (in seconds since 1970) when the catalog was made. Catalogs of seeders older than the field have none, which counts as 0.
+	Counter  uint64   `json:"counter,omitempty"`
+	Defaults Defaults `json:"defaults"`
 	// Limits are for each node; nodes older than the field don't know of any.
 	Limits Limits `json:"limits,omitzero"`
 	// Trackers are the announce URLs (BEP 3), one for each address the seeder serves on.
@@ -117,6 +122,8 @@ type Kexec struct {
 	Initrd []string `json:"initrd,omitempty"`
 	// Cmdline may hold placeholders, see [Expand].
 	Cmdline string `json:"cmdline,omitempty"`
+	// Signed says who signed the kernel; nil: that is not known, and nodes try.
+	Signed *secureboot.File `json:"signed,omitempty"`
 }
 
 // Bin are the arguments of MethodBin. The program runs in the system's folder.

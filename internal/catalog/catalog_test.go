@@ -29,6 +29,7 @@ func example() *Catalog {
 	}
 	return &Catalog{
 		Version: Version, Site: "lab", Created: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC),
+		Counter:  1795420800,
 		Defaults: Defaults{System: "tiny", Timeout: 10, SeedTime: 30},
 		Trackers: []string{"http://10.0.0.1:8080/announce"}, HTTP: []string{"http://10.0.0.1:8080"},
 		Systems: []System{s},
@@ -105,23 +106,27 @@ func TestOpenRefuses(t *testing.T) {
 func TestMinisignToolVerifies(t *testing.T) {
 	tool := need.Command(t, "minisign", "minisign")
 	public, private := newKey(t)
-	document := mustEncode(t, example())
-	dir := t.TempDir()
-	path := filepath.Join(dir, "catalog.json")
-	verify := func(document []byte) (string, error) {
-		for name, b := range map[string][]byte{"catalog.json": document, "catalog.json.minisig": Sign(private, mustEncode(t, example()))} {
-			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+	manifest, err := exampleManifest().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, signed := range map[string]struct{ document, signature []byte }{
+		"catalog.json": {mustEncode(t, example()), Sign(private, mustEncode(t, example()))}, "manifest.json": {manifest, SignManifest(private, manifest)},
+	} {
+		verify := func(document []byte) (string, error) {
+			path := filepath.Join(t.TempDir(), name)
+			if err := errors.Join(os.WriteFile(path, document, 0o600), os.WriteFile(path+".minisig", signed.signature, 0o600)); err != nil {
 				t.Fatal(err)
 			}
+			out, err := exec.Command(tool, "-V", "-P", public.String(), "-m", path).CombinedOutput()
+			return string(out), err
 		}
-		out, err := exec.Command(tool, "-V", "-P", public.String(), "-m", path).CombinedOutput()
-		return string(out), err
-	}
-	if out, err := verify(document); err != nil {
-		t.Errorf("minisign refuses our signature: %v\n%s", err, out)
-	}
-	if out, err := verify(append(document, ' ')); err == nil {
-		t.Errorf("minisign accepts a changed document:\n%s", out)
+		if out, err := verify(signed.document); err != nil {
+			t.Errorf("%s: minisign refuses our signature: %v\n%s", name, err, out)
+		}
+		if out, err := verify(append(signed.document, ' ')); err == nil {
+			t.Errorf("%s: minisign accepts a changed document:\n%s", name, out)
+		}
 	}
 }
 

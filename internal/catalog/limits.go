@@ -21,6 +21,15 @@ const (
 	MaxEntry = 8 << 10
 	// MaxSignature is the most bytes of a signature file. minisign's own are some 300.
 	MaxSignature = 4 << 10
+	// MaxCounter is the highest Catalog.Counter: the last whole number up to which every reader of JSON counts exactly (RFC 8259,
+	// section 6). Counters that begin with the time of day are nowhere near it.
+	MaxCounter = 1<<53 - 1
+
+	// MaxManifest is the most bytes of an encoded BootManifest, and MaxBootFiles how many files it names: kernel, initramfs, UKI and
+	// a dozen boot loaders of each architecture, many times over. MaxBootFile is the most bytes of such a file.
+	MaxManifest  = 1 << 20
+	MaxBootFiles = 500
+	MaxBootFile  = 4 << 30
 
 	// MaxFiles is how many files a system has: seeder and node keep the list in memory, some 300 bytes a file. MaxSiteFiles is for
 	// all systems of a catalog together, all of whose lists the seeder keeps.

@@ -18,6 +18,9 @@ const (
 	PathScript = PathBoot + "boot.ipxe"
 	// PathUKI is kernel, initramfs and command line in one UEFI program.
 	PathUKI = PathBoot + image.UKI
+	// PathManifest is the signed list of what is below PathBoot, see [BootManifest].
+	PathManifest          = PathBoot + "manifest.json"
+	PathManifestSignature = PathManifest + ".minisig"
 	// PathAnnounce and PathScrape are the tracker (BEP 3, BEP 48).
 	PathAnnounce = "/announce"
 	PathScrape   = "/scrape"

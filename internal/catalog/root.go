@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
 
 // MethodRoot starts Linux from read-only images of its root file system: the node mounts them where it fetched them, and its
@@ -51,6 +53,8 @@ type RootBoot struct {
 	// KernelSHA256 is of the kernel's file, 64 lower-case hexadecimal digits. Release is what uname -r says under it.
 	KernelSHA256 string `json:"kernel_sha256"`
 	Release      string `json:"release"`
+	// Signed says who signed the kernel; nil: that is not known, and nodes try.
+	Signed *secureboot.File `json:"signed,omitempty"`
 }
 
 // The values of Root.Writable.
@@ -163,5 +167,19 @@ func (b *RootBoot) validate() error {
 	if err := checkText("the kernel's release", b.Release, MaxName, ""); err != nil {
 		return err
 	}
+	if err := b.Signed.Validate(); err != nil {
+		return err
+	}
 	return CheckName(b.Part)
+}
+
+// Kernel is the kernel that kexec is to start for the system, and who signed it as far as that is known; ok is false if none is.
+func (l Launch) Kernel() (signed *secureboot.File, ok bool) {
+	switch {
+	case l.Method == MethodKexec && l.Kexec != nil:
+		return l.Kexec.Signed, true
+	case l.Method == MethodRoot && l.Root != nil && l.Root.Boot != nil:
+		return l.Root.Boot.Signed, true
+	}
+	return nil, false
 }

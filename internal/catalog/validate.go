@@ -19,6 +19,9 @@ func (c *Catalog) Validate() error {
 	if err := checkText("the site's name", c.Site, MaxName, ""); err != nil {
 		bad("%w", err)
 	}
+	if c.Counter > MaxCounter {
+		bad("its counter is %d; nodes count to %d", c.Counter, int64(MaxCounter))
+	}
 	if len(c.Systems) > MaxSystems || len(c.Runtimes) > MaxSystems {
 		bad("there are %d systems and %d runtimes; nodes read %d of each", len(c.Systems), len(c.Runtimes), MaxSystems)
 	}
@@ -132,6 +135,9 @@ func (k *Kexec) validate() error {
 		if err := CheckPath(p); err != nil {
 			return err
 		}
+	}
+	if err := k.Signed.Validate(); err != nil {
+		return err
 	}
 	return checkText("the command line", k.Cmdline, MaxCmdline, "\t")
 }

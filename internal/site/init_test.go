@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -236,6 +237,13 @@ func TestReadmeExample(t *testing.T) {
 		Name: "debian", Dir: filepath.Join(dir, "oss/debian"), Title: "Debian 12 installer", Arch: "amd64", Files: []string{"linux", "initrd.gz"},
 		Launch: catalog.Launch{Method: "kexec", Kexec: &catalog.Kexec{Kernel: "linux", Initrd: []string{"initrd.gz"}, Cmdline: "hostname={{.Hostname}}"}},
 	}
+	// Who signed Debian's kernel is of the package that is installed, whose it is not.
+	kernel := s.Systems[1].Launch.Kexec
+	if signed := kernel.Signed; signed == nil || len(signed.By) != 1 || signed.By[0].Issuer != "Debian Secure Boot CA" || signed.By[0].Broken != "" ||
+		!slices.Contains(signed.By[0].Keys, "6ccece7e4c6c0d1f6149f3dd27dfcc5cbb419ea1") {
+		t.Errorf("Debian's kernel is signed %+v", kernel.Signed)
+	}
+	kernel.Signed = nil
 	if want := []System{bench, debian, rescue}; !reflect.DeepEqual(s.Systems, want) || len(s.Warnings) > 0 {
 		t.Errorf("got %+v, warnings %v\nwant %+v", s.Systems, s.Warnings, want)
 	}

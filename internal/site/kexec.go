@@ -4,14 +4,17 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/authenticode"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/initrd"
 	"github.com/boottorrent/boottorrent/internal/program"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
 
 // kexec reads kernel, initrd and cmdline.
@@ -26,6 +29,7 @@ func (kexec) read(m *mapping, f *folder, arch text) (catalog.Launch, []string) {
 		if file, ok := f.file(m.check, "kernel", t); ok {
 			k.Kernel, files = file.path, append(files, file.path)
 			limit, release = f.checkKernel(m.check, file, t, arch)
+			k.Signed = f.signed(file)
 		}
 	}
 	for _, t := range m.oneOrMore("initrd") {
@@ -75,6 +79,18 @@ func (f *folder) checkKernel(c *checker, file systemFile, t, arch text) (limit i
 		kernel.Close()
 	}
 	return kexecCmdline(header), release
+}
+
+// signed says who signed a kernel; nil where it can't be read, or is no file that can be signed.
+func (f *folder) signed(file systemFile) (signed *secureboot.File) {
+	err := f.inspect(file, func(r io.ReaderAt, size int64) (err error) { signed, err = authenticode.Read(r, size); return err })
+	if errors.Is(err, authenticode.ErrNotPE) {
+		return &secureboot.File{} // kexec finds no signature in it either
+	}
+	if err != nil {
+		return nil // whoever reads the whole file says so
+	}
+	return signed
 }
 
 // kexecCmdline is how long the command line may be, in bytes, that kexec starts a kernel with.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/roottest"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
 
 var update = flag.Bool("update", false, "write golden results into testdata")
@@ -292,7 +293,7 @@ func TestLoadMethods(t *testing.T) {
 			Args: []string{"-fda", "test.img", "-drive", "file=disk.img,format=raw,if=ide", "-drive", "file=nbd:10.0.0.1:10809"}}, After: "menu"},
 		"vnc": {Method: "qemu", QEMU: &catalog.QEMU{Runtime: ".qemu", Args: []string{"-cdrom", "disc.iso", "-m", "512"}, Display: "vnc",
 			VNCPassword: "secret"}, After: "menu"},
-		"last": {Method: "kexec", Kexec: &catalog.Kexec{Kernel: "vmlinuz"}},
+		"last": {Method: "kexec", Kexec: &catalog.Kexec{Kernel: "vmlinuz", Signed: &secureboot.File{}}},
 	}
 	files := map[string][]string{"tool": {"data/input.txt", "hello", "hello32", "link"}, "script": {"run.sh"},
 		"floppy": {"disk.img", "test.img"}, "vnc": {"disc.iso"}, "last": {"vmlinuz"}}

@@ -137,7 +137,7 @@ func (f *folder) readBoot(m *mapping, arch text, r catalog.Root) (boot *catalog.
 	boot = &catalog.RootBoot{Part: catalog.BootPartName(f.name)}
 	release := ""
 	if file, ok := f.given(m, "kernel", kernel); ok {
-		boot.Kernel = file.path
+		boot.Kernel, boot.Signed = file.path, f.signed(file)
 		limit, release = f.checkKernel(m.check, file, kernel, arch)
 		limit = max(0, limit-catalog.RootWords)
 	}

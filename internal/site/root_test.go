@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
 
 // What the keys of the method root become.
@@ -29,13 +30,13 @@ func TestLoadRoot(t *testing.T) {
 	want := map[string]catalog.Root{
 		"full": {
 			Images: []catalog.RootImage{{Path: "base.squashfs", FS: "squashfs"}, {Path: "top.squashfs", FS: "squashfs"}, {Path: "data.ext4", FS: "ext4"}},
-			Boot:   &catalog.RootBoot{Part: "full@boot", Kernel: "vmlinuz", Modules: "modules.img", Release: "6.1.0-13-amd64"},
+			Boot:   &catalog.RootBoot{Part: "full@boot", Kernel: "vmlinuz", Modules: "modules.img", Release: "6.1.0-13-amd64", Signed: &secureboot.File{}},
 			Init:   "/usr/lib/systemd/systemd", Writable: "ram", WritableLimit: catalog.Share{Percent: 50}, Cmdline: "quiet hostname={{.Hostname}}",
 		},
 		"small": {Images: []catalog.RootImage{{Path: "root.squashfs", FS: "squashfs"}}, Init: "/sbin/init", Writable: "ram"},
 		"unknown": {
 			Images: []catalog.RootImage{{Path: "root.squashfs", FS: "squashfs"}}, Init: "/sbin/init", Writable: "none",
-			Boot: &catalog.RootBoot{Part: "unknown@boot", Kernel: "Image", Modules: "modules.img", Release: "6.1.0-13-arm64"},
+			Boot: &catalog.RootBoot{Part: "unknown@boot", Kernel: "Image", Modules: "modules.img", Release: "6.1.0-13-arm64", Signed: &secureboot.File{}},
 		},
 	}
 	for _, sys := range s.Systems {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
@@ -22,6 +23,8 @@ const (
 	SecretKeyFile = "boottorrent.key"
 	// ImageDir holds what mkimage builds: vmlinuz, initramfs.img, manifest.json.
 	ImageDir = "image"
+	// PiDir holds what Raspberry Pis load by TFTP; 'mkimage pi' fills it.
+	PiDir = "pi"
 	// KeysDir holds the keys for Secure Boot that 'mkimage keys' makes; see [DBCertificate].
 	KeysDir = "keys"
 	// StateDir holds what the seeder may make again but would rather keep: hashes, stored versions, leases.
@@ -39,9 +42,11 @@ const (
 // Site is a checked site directory.
 type Site struct {
 	// Dir is the absolute path of the directory.
-	Dir      string
-	Name     string
-	Serve    Serve
+	Dir   string
+	Name  string
+	Serve Serve
+	// Arches are the architectures of the nodes' machines: mkimage builds an image for each.
+	Arches   []arch.Arch
 	Defaults catalog.Defaults
 	DHCP     DHCP
 	Ports    Ports

@@ -16,6 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
+	"github.com/boottorrent/boottorrent/seeder/pi"
 	"github.com/boottorrent/boottorrent/seeder/port"
 	"github.com/boottorrent/boottorrent/seeder/tftp"
 )
@@ -96,7 +97,8 @@ func (d *daemon) listenTFTP(s *sockets) error {
 		files = maps.Clone(files)
 		files[originalLoader] = bios
 	}
-	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: func() map[string]string { return files }, Log: d.Log}
+	pis := d.pis()
+	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: func() map[string]string { return files }, Open: pis.Open, Document: pis.Document, Probed: pis.Probed, Log: d.Log}
 	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
 		cfg.Listen, s.noTFTP = nil, true
@@ -105,6 +107,9 @@ func (d *daemon) listenTFTP(s *sockets) error {
 	}
 	return nil
 }
+
+// pis are the files for Raspberry Pis.
+func (d *daemon) pis() pi.Files { return pi.Files{Dir: d.Site.Dir, HTTPPort: d.Site.Ports.HTTP} }
 
 // tftpAddresses are where TFTP is served on interfaces.
 func (d *daemon) tftpAddresses(on []Interface) (addrs []netip.AddrPort) {
@@ -123,7 +128,7 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 	}
 	cfg := dhcp.Config{
 		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log,
-		Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0}, Interfaces: dhcpInterfaces(d.on),
+		Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0, Pi: d.pis().There}, Interfaces: dhcpInterfaces(d.on),
 	}
 	have := func(name string) string {
 		if _, ok := d.loaders[name]; ok {

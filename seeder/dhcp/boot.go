@@ -20,6 +20,8 @@ type offer struct {
 	direct bool
 	// item is the boot item that the client asked for, as it comes back; see bootItem.
 	item []byte
+	// pi: it is for the firmware of a Raspberry Pi, which knows itself what to load.
+	pi bool
 }
 
 // offer chooses what c boots, with the seeder at addr. The error says what this machine lacks and what to do.
@@ -29,8 +31,7 @@ func (b Boot) offer(c client, addr netip.Addr) (offer, error) {
 	case c.kind == phase1:
 		return offer{file: base}, nil
 	case c.pi:
-		return offer{}, errors.New("it is a Raspberry Pi, whose firmware calls itself a PC (Arch:00000): BootTorrent's client OS is for x64, " +
-			"and a Pi can't take part; set its boot order to leave the network out")
+		return b.offerPi()
 	case !supported(c.arch):
 		return offer{}, fmt.Errorf("architecture %s is not supported: BootTorrent's client OS is for x64; %s", c.archName(), remedy(c.arch))
 	case c.kind == ipxe:
@@ -85,6 +86,9 @@ const (
 
 // vendorOptions is option 43 of a reply, or nil if there is nothing to say.
 func (o offer) vendorOptions() []byte {
+	if o.pi {
+		return piMenu()
+	}
 	var b []byte
 	if o.direct {
 		b = append(b, pxeDiscoveryControl, 1, bootDirectly)
@@ -116,7 +120,7 @@ func (o offer) put(reply, req *dhcpv4.DHCPv4, c client, addr netip.Addr) {
 	reply.BootFileName = o.file
 	reply.UpdateOption(dhcpv4.OptClassIdentifier(c.class))
 	// UEFI reads option 67 before the field; HTTP boot and phase 1 read only the option.
-	if strings.HasPrefix(o.file, "http://") || req.IsOptionRequested(dhcpv4.OptionBootfileName) {
+	if strings.HasPrefix(o.file, "http://") || o.file != "" && req.IsOptionRequested(dhcpv4.OptionBootfileName) {
 		reply.UpdateOption(dhcpv4.OptBootFileName(o.file + c.textEnd()))
 	}
 	if c.kind == pxe {

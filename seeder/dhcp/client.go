@@ -1,7 +1,6 @@
 package dhcp
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -57,7 +56,7 @@ type client struct {
 // 67 up to a NUL, and take in what follows: option 97 behind 67 makes "undionly.kpxe" ask TFTP for "undionly.kpxea\x11", END for
 // "undionly.kpxe\xff". dnsmasq ends both with a NUL for everybody that calls itself a PXEClient. Others get what the RFC says.
 func (c client) textEnd() string {
-	if c.kind == pxe {
+	if c.kind == pxe && !c.pi {
 		return "\x00"
 	}
 	return ""
@@ -86,6 +85,8 @@ func identify(req *dhcpv4.DHCPv4) client {
 	case strings.HasPrefix(class, classPXE):
 		// iPXE calls itself a PXEClient too, also when firmware's HTTP boot started it.
 		c = client{kind: pxe, class: classPXE}
+	case asksAsPi(req):
+		c = client{kind: pxe, class: classPXE}
 	default:
 		return client{kind: plain}
 	}
@@ -105,25 +106,6 @@ func identify(req *dhcpv4.DHCPv4) client {
 		c.pi = isRaspberryPi(req)
 	}
 	return c
-}
-
-// piOUIs are the first three bytes of Raspberry Pis' addresses (IEEE's registry).
-var piOUIs = []string{"\xb8\x27\xeb", "\xdc\xa6\x32", "\xe4\x5f\x01", "\xd8\x3a\xdd", "\x28\xcd\xc1", "\x2c\xcf\x67"}
-
-// isRaspberryPi recognises the boot ROM of Raspberry Pis, which says "PXEClient:Arch:00000:UNDI:002001" and 0 in option 93, as PC
-// BIOS does (raspberrypi/firmware, issue 871). It is known by its address, or by option 97: 00 and four times the serial number on
-// a Pi 3, "RPi4" and such on later ones.
-func isRaspberryPi(req *dhcpv4.DHCPv4) bool {
-	if slices.Contains(piOUIs, string(req.ClientHWAddr[:3])) {
-		return true
-	}
-	guid := req.Options.Get(dhcpv4.OptionClientMachineIdentifier)
-	if len(guid) != 17 || guid[0] != 0 {
-		return false
-	}
-	serial := guid[1:5]
-	said := slices.ContainsFunc(serial, func(b byte) bool { return b != 0 && b != 0xff })
-	return bytes.HasPrefix(serial, []byte("RPi")) || said && bytes.Equal(bytes.Repeat(serial, 4), guid[1:])
 }
 
 // architecture reads option 93. PXE 2.1 demands it; where it is absent or garbled, the vendor class says the same:

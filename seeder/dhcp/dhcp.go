@@ -31,7 +31,8 @@
 //     (HP laptops: garybowers/bootimus, issue 77; HP DL380 Gen9: danderson/netboot, issue 43; Dell T430 and T130 with an EDK2 of 2014
 //     that drops a proxy's offer: tianocore/edk2, issue 6944). At the third one the log has the way out (handler.explain).
 //   - x64 UEFI that calls itself EFI byte code, architecture 9 (isEFI); PXEClients without any architecture (identify).
-//   - Raspberry Pis that call themselves PC BIOS (raspberrypi/firmware, issue 871; rpi-eeprom, issue 103): isRaspberryPi.
+//   - Raspberry Pis that call themselves PC BIOS (raspberrypi/firmware, issue 871; rpi-eeprom, issue 103), and take only an offer with
+//     "Raspberry Pi Boot" in it: pi.go.
 //   - Option 97 absent, or 16 bytes without the type in front: it comes back as it was sent, or not at all (Intel cards in Supermicro
 //     boards: danderson/pixiecore, issue 21).
 //   - A boot item asked for on port 4011 although no menu was offered (the same issue): bootItem.
@@ -91,6 +92,8 @@ type Boot struct {
 	// HTTPEFI returns the name below catalog.PathBoot of what x64 UEFI gets that boots by HTTP: phase 1 as one program, or
 	// iPXE (ipxe.efi) as long as there is none. It is asked for each machine; nil has none.
 	HTTPEFI func() string
+	// Pi reports whether the TFTP server has the files for Raspberry Pis. It is asked for each of them; nil has none.
+	Pi func() bool
 }
 
 // Lease is an address handed out in server mode.

@@ -146,7 +146,9 @@ func (h *handler) addr() netip.Addr { return h.iface.Addr.Addr() }
 // answered is the note about a boot request that was answered.
 func answered(c client, file string, attrs ...any) note {
 	n := note{level: slog.LevelInfo, text: "boot request answered", attrs: []any{"client", c.kind.String()}}
-	if c.kind != phase1 {
+	if c.pi {
+		n.attrs[1], file = "Raspberry Pi", "the site's folder pi, by TFTP"
+	} else if c.kind != phase1 {
 		n.attrs = append(n.attrs, "arch", c.archName())
 	}
 	n.attrs = append(n.attrs, "offered", file)

@@ -141,38 +141,6 @@ func TestBootItemComesBack(t *testing.T) {
 	}
 }
 
-// A Raspberry Pi's request, as in raspberrypi/firmware's issue 871 and for one whose address is another's, is no PC's: it is not
-// answered, and one line says why.
-func TestRaspberryPi(t *testing.T) {
-	serial := []byte{0, 0x61, 0x0f, 0x69, 0x01, 0x61, 0x0f, 0x69, 0x01, 0x61, 0x0f, 0x69, 0x01, 0x61, 0x0f, 0x69, 0x01}
-	pi := func(mac net.HardwareAddr, guid []byte) *dhcpv4.DHCPv4 {
-		return request(dhcpv4.MessageTypeDiscover, firmware(pxeBIOS, 0), from(mac), opt(dhcpv4.OptGeneric(dhcpv4.OptionClientMachineIdentifier, guid)))
-	}
-	for name, req := range map[string]*dhcpv4.DHCPv4{
-		"by its address": pi(net.HardwareAddr{0xb8, 0x27, 0xeb, 0x0f, 0x69, 1}, testGUID),
-		"by its serial":  pi(testMAC, serial),
-		"of high bytes":  pi(testMAC, append([]byte{0}, bytes.Repeat([]byte{0x9f, 0x83, 0xa1, 0xb2}, 4)...)),
-		"Pi 4":           pi(testMAC, append([]byte{0}, "RPi4\x03\x11\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08"...)),
-	} {
-		h := proxyHandler()
-		d := h.handle(req, serverPort)
-		if text := describe(t, d); d.reply != nil || !strings.Contains(text, "Raspberry Pi") || d.note.every != time.Hour {
-			t.Errorf("%s: %s", name, text)
-		}
-		for range 5 {
-			if d := h.handle(req, serverPort); d.stuck != nil {
-				t.Errorf("%s: it is said to be stuck", name)
-			}
-		}
-		// With a range it is still a machine that may have an address.
-		if b := onTheWire(t, serverHandler(t), req.ToBytes(), serverPort); b == nil {
-			t.Errorf("%s: no address", name)
-		} else if p, _ := dhcpv4.FromBytes(b); p.BootFileName != "" {
-			t.Errorf("%s: it was offered %q", name, p.BootFileName)
-		}
-	}
-}
-
 // What gets no answer though somebody waits for it is said once, with the reason; what is nobody's fault is not.
 func TestDroppedRequestsAreExplained(t *testing.T) {
 	change := func(f func(p *dhcpv4.DHCPv4)) *dhcpv4.DHCPv4 {

@@ -60,6 +60,9 @@ type ahead struct {
 	// lostAt is the last block that was acknowledged when some were lost: what is lost before another one is acknowledged belongs
 	// to the same loss.
 	lostAt int64
+	// again is the first block that is sent for the first time after the last loss. Until it is acknowledged, repeated
+	// acknowledgements may be for blocks that arrived twice.
+	again int64
 	// smooth is the round trip's time, and vary its variation (RFC 6298); 0 until it was measured. timed is the block that is
 	// being measured, 0 for none, which was sent at the time at.
 	smooth, vary time.Duration
@@ -97,8 +100,13 @@ func (a *ahead) acked(block int64, n int, now time.Time) {
 	}
 }
 
-// lost notes that blocks behind this one were lost: the card has room for less, or the wire loses some.
-func (a *ahead) lost(acked int64) {
+// tellsLoss reports whether a repeated acknowledgement of this block tells of a loss.
+func (a *ahead) tellsLoss(acked int64) bool { return acked >= a.again }
+
+// lost notes that blocks behind acked were lost, of which highest is the last that was sent: the card has room for less, or the
+// wire loses some.
+func (a *ahead) lost(acked, highest int64) {
+	a.again = highest + 1
 	a.timed = 0 // who knows which of the two is acknowledged (Karn's algorithm)
 	if acked == a.lostAt {
 		return

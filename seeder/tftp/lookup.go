@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 
@@ -59,6 +60,15 @@ func (s *Server) lookup(asked string, client, local netip.Addr) (*found, *refusa
 		f.mended, f.loader = mended, true
 	}
 	return f, refused, err
+}
+
+// sayMissing logs why a client gets nothing.
+func (s *Server) sayMissing(log *slog.Logger, client netip.AddrPort, name string, err error) {
+	if errors.Is(err, errNotServed) && (bootname.Optional(name) || s.cfg.Probed != nil && s.cfg.Probed(bootname.Clean(name))) {
+		log.Debug("TFTP: not there, and need not be")
+		return
+	}
+	s.warn("missing "+client.Addr().String()+name, "TFTP: not sent", "client", client, "file", printable(name), "err", err)
 }
 
 // opened is a file that was opened, or could not be.

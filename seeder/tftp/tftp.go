@@ -59,6 +59,9 @@ type Config struct {
 	// Document, if not nil, makes what is no file, such as a configuration with an address in it, for each request. The name is
 	// as for Open; local is the address of this machine that was asked. ok is false if there is no such document.
 	Document func(name string, local netip.Addr) (content []byte, ok bool)
+	// Probed, if not nil, tells names by which a client looks whether there is such a file, which it can do without: that there is
+	// none is no warning. The name is as for Open.
+	Probed func(name string) bool
 	// Log receives a line for each transfer; nothing is logged if nil.
 	Log *slog.Logger
 }
@@ -165,11 +168,7 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 	found, refused, err := s.lookup(req.name, client.Addr(), local)
 	if err != nil {
 		_, _ = conn.Write(errorPacket(refused))
-		if errors.Is(err, errNotServed) && bootname.Optional(req.name) {
-			log.Debug("TFTP: no such file, and none is needed")
-			return
-		}
-		s.warn("missing "+client.Addr().String()+req.name, "TFTP: not sent", "client", client, "file", printable(req.name), "err", err)
+		s.sayMissing(log, client, req.name, err)
 		return
 	}
 	defer found.close()

@@ -72,10 +72,10 @@ func (t *transfer) run(ctx context.Context) error {
 			return err
 		}
 		resend := func() error {
-			t.sent = t.acked
 			if t.ahead != nil {
-				t.ahead.lost(t.acked)
+				t.ahead.lost(t.acked, t.highest)
 			}
+			t.sent = t.acked
 			return t.sendWindow()
 		}
 		if err := t.await(ctx, resend, t.advance); err != nil {
@@ -155,16 +155,15 @@ func (t *transfer) advance(block uint16) (ok bool, err error) {
 	case t.ahead != nil && more > 0 && more <= t.highest-t.acked:
 		t.acked += more
 		t.sent = max(t.sent, t.acked)
-		t.resent = false
 		t.ahead.acked(t.acked, int(more), time.Now())
 		return true, nil
-	case t.ahead != nil && (more != 0 || t.window == 1 || t.resent || t.highest == t.acked):
-		return false, nil
-	case t.ahead != nil:
+	case t.ahead != nil && more == 0 && t.window > 1 && t.ahead.tellsLoss(t.acked) && t.highest > t.acked:
 		// The first block of the window is missing.
-		t.sent, t.resent = t.acked, true
-		t.ahead.lost(t.acked)
+		t.ahead.lost(t.acked, t.highest)
+		t.sent = t.acked
 		return false, t.sendWindow()
+	case t.ahead != nil:
+		return false, nil
 	case more > 0 && more <= t.sent-t.acked:
 		t.acked += more
 		// With a window, an acknowledgement of less than all means that the rest did not arrive (RFC 7440 section 4).

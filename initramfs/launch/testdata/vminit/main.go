@@ -31,9 +31,21 @@ func main() {
 	if strings.Contains(string(cmdline), "stage=2") {
 		marker, err := os.ReadFile("/marker")
 		fmt.Printf("VM second: cmdline %q, marker %q %v\n", strings.TrimSpace(string(cmdline)), marker, err)
+		fmt.Printf("VM firmware: %s\n", firmware())
 		off()
 	}
 	first()
+}
+
+// firmware is what the kernel knows of it: whether EFI's tables are there, ACPI's, and a device tree.
+func firmware() string {
+	found := ""
+	for _, path := range []string{"/sys/firmware/efi/systab", "/sys/firmware/acpi/tables/APIC", "/sys/firmware/fdt"} {
+		if _, err := os.Stat(path); err == nil {
+			found += " " + path
+		}
+	}
+	return found
 }
 
 // first is the machine before kexec.
@@ -42,6 +54,7 @@ func first() {
 	if err != nil {
 		fail("%v", err)
 	}
+	fmt.Printf("VM firmware: %s\n", firmware())
 	method, err := launch.For(job.System, nil)
 	if err != nil {
 		fail("%v", err)
@@ -121,7 +134,7 @@ func system() (launch.Job, error) {
 	}
 	sys := catalog.System{Name: "vm", Launch: catalog.Launch{Method: catalog.MethodKexec, Kexec: &catalog.Kexec{
 		Kernel: "kernel", Initrd: []string{"large.img", "root.cpio", "marker.cpio"},
-		Cmdline: "console=ttyS0 quiet stage=2 system={{.System}}",
+		Cmdline: "console=" + os.Getenv("CONSOLE") + " quiet stage=2 system={{.System}}",
 	}}}
 	var files catalog.FileList
 	for _, name := range []string{"kernel", "large.img", "root.cpio", "marker.cpio"} {
