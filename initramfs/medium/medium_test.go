@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/gpt"
 	"github.com/boottorrent/boottorrent/internal/need"
@@ -172,7 +174,7 @@ func TestPulledOut(t *testing.T) {
 // What is started again is what is in the unified kernel image.
 func TestRestart(t *testing.T) {
 	need.File(t, uki.StubFile, "systemd-boot-efi")
-	stub, err := uki.ReadStub()
+	stub, err := uki.ReadStub("/", arch.AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,6 +207,10 @@ func TestRestart(t *testing.T) {
 		t.Errorf("loaded %v, %v", loaded, err)
 	}
 	refused := errors.New("refused")
+	unsigned := func(_, _ *os.File, _ string) error { return syscall.ENOKEY }
+	if err := m.restart("", unsigned, nil); !errors.Is(err, syscall.ENOKEY) || !strings.Contains(err.Error(), "not signed by a key that this machine trusts") {
+		t.Errorf("a kernel that is locked down: %v", err)
+	}
 	if err := m.restart("", func(_, _ *os.File, _ string) error { return refused }, nil); !errors.Is(err, refused) {
 		t.Errorf("a kernel that is refused: %v", err)
 	}
@@ -236,7 +242,7 @@ func FuzzVolumeOf(f *testing.F) {
 	copy(disk[40*gpt.Sector:], fileSystem)
 	f.Add(disk[:24<<10])
 	f.Fuzz(func(t *testing.T, disk []byte) {
-		v, err := volumeOf(bytes.NewReader(disk), id)
+		v, _, err := volumeOf(bytes.NewReader(disk), id)
 		if v == nil {
 			return
 		}

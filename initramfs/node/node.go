@@ -6,6 +6,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	"github.com/boottorrent/boottorrent/internal/modarchive"
 	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
@@ -41,7 +43,9 @@ type Config struct {
 	Warnings []string
 	Image    sitepart.Config
 	Facts    hardware.Facts
-	Report   *report.Reporter
+	// Secure says which kernels the running one starts.
+	Secure secureboot.State
+	Report *report.Reporter
 	// Shipper sends the log to the seeder; nil: nobody does.
 	Shipper *ship.Shipper
 	// Systems is the folder, on a tmpfs, that systems are fetched into: a folder each, named by infohash.
@@ -70,8 +74,13 @@ type Node struct {
 	handed *handed
 
 	// console is the one somebody last chose on.
-	console    string
+	console string
+	// refused are the systems that the running kernel would not start when it was tried.
+	refused    map[catalog.InfoHash]*secureboot.Refusal
 	mediumRead bool
+	// mediumSeen is the counter that the medium keeps, forgetful whether it can keep none.
+	mediumSeen uint64
+	forgetful  bool
 	// askDHCP is network.Seeders but in tests.
 	askDHCP func(context.Context, network.Lease) ([]string, error)
 	saving  sync.Mutex
@@ -88,7 +97,7 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	session, err := newSession(cfg.Image.PublicKey)
+	session, err := newSession(cfg.Image.PublicKey, filepath.Join(filepath.Dir(cfg.State), seenFile))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +109,10 @@ func New(cfg Config) (*Node, error) {
 		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
 		n.download.ahead.keep(r.System, metadata{r.Files, r.Torrent})
+		n.raise(r.Catalog.Counter)
+		n.mediumSeen = r.Catalog.Counter // what the kernel before could not write there, this one can't either
 	}
+	n.raise(cfg.Cmdline.Seen)
 	n.Report.Set(func(r *wire.Report) {
 		r.UUID, r.MemoryMiB, r.Arch = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch
 	})
@@ -113,6 +125,7 @@ func (n *Node) Hardware(ctx context.Context) error {
 		return err
 	}
 	n.Log("this machine: %s", n.Facts)
+	n.logSecureBoot()
 	if n.handed != nil {
 		n.Log("going on under the kernel of %s, as the same boot", n.handed.System.Title)
 	}
