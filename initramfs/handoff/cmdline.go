@@ -3,10 +3,12 @@ package handoff
 import (
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 )
@@ -34,7 +36,7 @@ func Cmdline(own string, w Words) (string, error) {
 	if w.Debug {
 		add = append(add, "bt.debug")
 	}
-	for _, word := range image.Always() {
+	for _, word := range image.Always(arch.Arch(runtime.GOARCH)) {
 		if name, _, _ := strings.Cut(word, "="); !has[name] && !(name == "loglevel" && (has["quiet"] || has["debug"] || has["ignore_loglevel"])) {
 			add = append(add, word)
 		}

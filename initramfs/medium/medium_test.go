@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/gpt"
 	"github.com/boottorrent/boottorrent/internal/need"
@@ -173,7 +174,7 @@ func TestPulledOut(t *testing.T) {
 // What is started again is what is in the unified kernel image.
 func TestRestart(t *testing.T) {
 	need.File(t, uki.StubFile, "systemd-boot-efi")
-	stub, err := uki.ReadStub()
+	stub, err := uki.ReadStub("/", arch.AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}
