@@ -29,6 +29,10 @@ var ErrCancelled = errors.New("cancelled at the console")
 // chooser waited for a person: it is read again, and the same system fetched in its new version.
 var ErrStale = errors.New("the catalog has changed meanwhile")
 
+// ErrRefused is wrapped by an error of Fetch or Launch that stays the same however often it is tried: this machine does not start the system. The
+// choice is forgotten, so that the chooser comes next.
+var ErrRefused = errors.New("this machine does not start it")
+
 // Steps is what a node can do. Every method keeps its own deadline; ctx ends only when the node is shut down.
 type Steps interface {
 	Hardware(ctx context.Context) error
@@ -194,6 +198,9 @@ func (s *sequence) back() report.Step {
 
 // trouble shows a failure and returns where to go on.
 func (s *sequence) trouble(ctx context.Context, t Trouble) (report.Step, decision.Action) {
+	if errors.Is(t.Err, ErrRefused) {
+		s.system = "" // and where nobody is, the next chooser may count down to another
+	}
 	t.CanChoose = s.cat != nil && report.Index(t.Step) > report.Index(report.Catalog)
 	for ctx.Err() == nil {
 		switch action := s.steps.Problem(ctx, t); action {

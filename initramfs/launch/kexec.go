@@ -18,6 +18,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/initrd"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
 
 // kexecMethod starts a Linux kernel with kexec_file_load(2), or kexec_load(2) on arm64. The new kernel inherits the screen
@@ -183,12 +184,8 @@ func explainKexec(sys catalog.System, cmdline string, err error) error {
 		return false
 	}
 	switch {
-	case is(unix.EPERM):
-		return because("this kernel is locked down and the new one is not signed; use a kernel signed by the " +
-			"distribution that phase 1's kernel is from, or switch Secure Boot off in the firmware")
-	case is(unix.EKEYREJECTED, unix.ENOKEY, unix.ENODATA, unix.EBADMSG, unix.ELIBBAD):
-		return because("its signature is missing or not by a key this kernel trusts; use a kernel signed by the " +
-			"distribution that phase 1's kernel is from, or switch Secure Boot off in the firmware")
+	case secureboot.Means(err) != "":
+		return because(secureboot.Means(err) + "; " + secureboot.HowToSign)
 	case is(unix.ENOEXEC):
 		return because("it is not a bootable kernel for this machine; give a bzImage (vmlinuz) with relocation and " +
 			"64-bit entry as kernel: in its config.yaml")

@@ -131,8 +131,11 @@ func TestKexecErrorsAreExplained(t *testing.T) {
 		err  error
 		want string
 	}{
-		{unix.EPERM, "Secure Boot"},
-		{unix.EKEYREJECTED, "signature"},
+		{unix.EPERM, "locked down, as with Secure Boot"},
+		{unix.ENODATA, "the new one is not signed;"},
+		{unix.ENOKEY, "not signed by a key that this machine trusts"},
+		{unix.EKEYREJECTED, "changed after it was signed"},
+		{unix.EBADMSG, "signature is broken"},
 		{unix.ENOEXEC, "not a bootable kernel"},
 		{unix.ENOMEM, "not enough memory"},
 		{unix.EADDRNOTAVAIL, "no free stretch of memory"},

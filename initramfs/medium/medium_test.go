@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,6 +206,10 @@ func TestRestart(t *testing.T) {
 		t.Errorf("loaded %v, %v", loaded, err)
 	}
 	refused := errors.New("refused")
+	unsigned := func(_, _ *os.File, _ string) error { return syscall.ENOKEY }
+	if err := m.restart("", unsigned, nil); !errors.Is(err, syscall.ENOKEY) || !strings.Contains(err.Error(), "not signed by a key that this machine trusts") {
+		t.Errorf("a kernel that is locked down: %v", err)
+	}
 	if err := m.restart("", func(_, _ *os.File, _ string) error { return refused }, nil); !errors.Is(err, refused) {
 		t.Errorf("a kernel that is refused: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/initramfs/kexec"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 	"github.com/boottorrent/boottorrent/internal/uki"
 )
 
@@ -25,10 +26,7 @@ func (m *Medium) restart(cmdline string, load func(kernel, initrd *os.File, cmdl
 	defer kernel.Close()
 	defer initrd.Close()
 	if err := load(kernel, initrd, cmdline); err != nil {
-		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EKEYREJECTED) || errors.Is(err, unix.ENOKEY) {
-			return fmt.Errorf("%w: with Secure Boot the kernel must be one that the distribution has signed", err)
-		}
-		return err
+		return secureboot.Explain(err)
 	}
 	unix.Sync()
 	if err := reboot(); err != nil {

@@ -271,6 +271,7 @@ func (b base) machineLines(width int) []string {
 	for _, row := range [][2]string{
 		{"MAC", m.MAC}, {"UUID", m.UUID}, {"IP", m.IP}, {"Memory", memory}, {"Arch", m.Arch},
 		{"Interface", m.Interface}, {"Driver", m.Driver}, {"Seeder", m.Seeder}, {"Product", m.Product},
+		{"SecureBoot", m.SecureBoot},
 	} {
 		if row[1] != "" {
 			lines = append(lines, b.paint.fit(b.paint.key.Render(fmt.Sprintf("%-11s", row[0]))+clean(row[1]), width))

@@ -20,8 +20,9 @@ type Item struct {
 	Name, Title, Description string
 	// Size is what there is to fetch, in bytes; 0 is not shown.
 	Size int64
-	// Unavailable is why the system can't be started here ("needs 4.0 GiB of memory"); empty if it can.
-	Unavailable string
+	// Unavailable is why the system can't be started here ("needs 4.0 GiB of memory"); empty if it can. Remedy is what can be done about it, if
+	// that is known ("put more memory into it").
+	Unavailable, Remedy string
 	// Hidden systems are listed only while the filter is exactly their name.
 	Hidden bool
 }
@@ -115,7 +116,7 @@ func (c *Chooser) setDefault(timeout int) {
 		c.notices = append(c.notices, fmt.Sprintf("The default system %q is not offered to this machine.", clean(c.deflt)))
 		return
 	case c.items[i].Unavailable != "":
-		c.notices = append(c.notices, fmt.Sprintf("The default system can't be started here: %s.", clean(c.items[i].Unavailable)))
+		c.notices = append(c.notices, fmt.Sprintf("The default system can't be started here: %s.", c.items[i].why()))
 	case timeout >= 0:
 		c.count = newCountdown(time.Duration(timeout) * time.Second)
 	}
@@ -275,10 +276,18 @@ func (c *Chooser) start() {
 	}
 	item := shown[c.cursor]
 	if item.Unavailable != "" {
-		c.message = fmt.Sprintf("%s can't be started here: %s.", item.Title, clean(item.Unavailable))
+		c.message = fmt.Sprintf("%s can't be started here: %s.", item.Title, item.why())
 		return
 	}
 	c.answer = decision.Decision{Action: decision.Start, System: item.Name, ByPerson: true}
+}
+
+// why is why the item can't be started, and what can be done about it.
+func (i Item) why() string {
+	if i.Remedy == "" {
+		return clean(i.Unavailable)
+	}
+	return clean(i.Unavailable) + "; " + clean(i.Remedy)
 }
 
 // shown are the items that pass the filter: all its words are in name, title or description.

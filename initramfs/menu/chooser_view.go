@@ -51,7 +51,11 @@ func (c Chooser) status(width int) []string {
 	case c.asked == "p":
 		return append(lines, p.warn.Render("Press p again to power off."))
 	case c.message != "":
-		return append(lines, p.fail.Render(p.fit(c.message, width)))
+		message := c.messageLines(width)
+		if len(lines)+len(message) > c.mostStatus()+1 { // it is about the last key, and notices come back with the next one
+			return message
+		}
+		return append(lines, message...)
 	case c.count.running:
 		return append(lines, c.count.line(p, c.doing+" "+p.fit(c.defaultTitle(), width/3)+" in", width))
 	}
@@ -61,10 +65,7 @@ func (c Chooser) status(width int) []string {
 // noticeLines are as many of the last notices as fit, whole ones where there is room, since what to do stands at their end.
 func (c Chooser) noticeLines(width int) []string {
 	p := c.paint
-	most := 6
-	if c.compact() {
-		most = 1
-	}
+	most := c.mostStatus()
 	var lines []string
 	for _, notice := range slices.Backward(c.notices) {
 		text := wrap("! "+notice, width)
@@ -80,6 +81,27 @@ func (c Chooser) noticeLines(width int) []string {
 		lines = append(text, lines...)
 	}
 	return lines
+}
+
+// messageLines are what the last key could not do, whole where there is room.
+func (c Chooser) messageLines(width int) []string {
+	p := c.paint
+	text := wrap(c.message, width)
+	if len(text) > c.mostStatus() {
+		text = []string{p.fit(c.message, width)}
+	}
+	for i, line := range text {
+		text[i] = p.fail.Render(line)
+	}
+	return text
+}
+
+// mostStatus is how many lines notices get, or what the last key could not do.
+func (c Chooser) mostStatus() int {
+	if c.compact() {
+		return 1
+	}
+	return 6
 }
 
 func (c Chooser) defaultTitle() string {
@@ -127,7 +149,7 @@ func (c Chooser) description(item Item, width, height int) []string {
 	p := c.paint
 	var text []string
 	if item.Unavailable != "" {
-		for _, line := range wrap("Not available: "+clean(item.Unavailable), width) {
+		for _, line := range wrap("Not available: "+item.why(), width) {
 			text = append(text, p.warn.Render(line))
 		}
 		text = append(text, "")

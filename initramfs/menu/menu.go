@@ -47,6 +47,8 @@ type Machine struct {
 	Interface, Driver string
 	// Seeder is the seeder's base URL.
 	Seeder string
+	// SecureBoot says whether the firmware verifies what it starts, and what follows from that.
+	SecureBoot string
 }
 
 // Place is where we are: what the head of every screen shows.

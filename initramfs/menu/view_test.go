@@ -127,6 +127,11 @@ func TestViews(t *testing.T) {
 	launching := fetching()
 	launching.Phase = Launch
 	config := ChooserConfig{Place: place, Items: items(), Default: "debian", Timeout: 10}
+	refused := ChooserConfig{Place: place, Items: append(items(), Item{Name: "ubuntu", Title: "Ubuntu 24.04", Description: "Live system", Size: 2 << 30,
+		Unavailable: "Secure Boot is on, and its kernel is not signed by a key that this machine trusts (signed by: Canonical Ltd. Secure Boot Signing (2022 v1), of Canonical Ltd. Master Certificate Authority)",
+		Remedy:      "use the kernel that a distribution or this site has signed for this machine, or switch Secure Boot off in the firmware"}), Default: "ubuntu", Timeout: 10}
+	secure := config
+	secure.Machine.SecureBoot = "on, and the kernel is locked down"
 	unfound := NewProblem("No seeder found", tried, "Is the seeder running?", 5*time.Second, decision.Retry, decision.Type, decision.Shell, decision.Reboot, decision.PowerOff).At(place)
 	noticed := config
 	noticed.Default = "big"
@@ -161,7 +166,10 @@ func TestViews(t *testing.T) {
 		"chooser-none":      {NewChooser(ChooserConfig{Place: place}), nil},
 		"chooser-notice":    {NewChooser(noticed), []any{"r"}},
 		"chooser-described": {NewChooser(config), []any{"jjd"}},
+		"chooser-refused":   {NewChooser(refused), []any{0 * time.Second}},
+		"chooser-enter":     {NewChooser(refused), []any{0 * time.Second, "<enter>"}},
 		"machine":           {NewChooser(config), []any{"i"}},
+		"machine-secure":    {NewChooser(secure), []any{"i"}},
 		"help":              {NewChooser(config), []any{"?"}},
 		"log":               {NewChooser(config), []any{LogLine("dhcp: eth0: \x1b[31moffer\x1b[m of 10.0.0.17\n"), LogLine("catalog: verified"), "l"}},
 		"fetch":             {NewTransfer(place, "x"), []any{fetching()}},

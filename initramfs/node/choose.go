@@ -76,6 +76,8 @@ func (n *Node) items(cat *catalog.Catalog) []menu.Item {
 			item.Unavailable = fmt.Sprintf("it is for %s machines, this one is %s", s.Arch, n.Facts.Arch)
 		} else if _, err := n.otherKernel(s); err != nil {
 			item.Unavailable = err.Error()
+		} else if refusal := n.refuses(s); refusal != nil {
+			item.Unavailable, item.Remedy = refusal.Why, refusal.Do
 		}
 		items = append(items, item)
 	}
@@ -98,7 +100,9 @@ func (n *Node) place() menu.Place {
 	l := n.link.lease()
 	m := menu.Machine{
 		MAC: l.MAC.String(), Interface: l.Interface, UUID: n.Facts.UUID, MemoryMiB: n.Facts.MemoryMiB,
-		Arch: n.Facts.Arch, Product: n.Facts.Name(),
+		Arch: n.Facts.Arch, Product: n.Facts.Name()}
+	if n.Facts.EFI {
+		m.SecureBoot = n.Secure.String()
 	}
 	if l.Addr.IsValid() {
 		m.IP = l.Addr.String()

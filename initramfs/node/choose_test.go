@@ -1,11 +1,18 @@
 package node
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
 
 // kexec is a system that an amd64 node can start.
@@ -32,6 +39,106 @@ func TestItems(t *testing.T) {
 		if got.Title != "System "+got.Name || got.Size != 1<<20 || got.Hidden != (got.Name == "hidden") {
 			t.Errorf("item %+v", got)
 		}
+	}
+}
+
+// lockedDown is a kernel that Secure Boot has locked down, and that trusts Debian's key.
+var lockedDown = secureboot.State{SecureBoot: true, Locked: true, KeysKnown: true, Trusted: []secureboot.Key{{Name: "Debian Secure Boot CA", ID: "6ccece7e"}}}
+
+// signedBy is a kexec system whose kernel is signed by a key of that identifier.
+func signedBy(name, key string) catalog.System {
+	s := kexec(name)
+	s.Launch.Kexec.Signed = &secureboot.File{By: []secureboot.Signature{{Signer: "signer of " + name, Keys: []string{key}}}}
+	return s
+}
+
+// What a kernel that is locked down would refuse is listed with why, and everything else goes on.
+func TestItemsUnderLockdown(t *testing.T) {
+	n, _ := newNode(t, "")
+	n.Image.KernelSHA256, n.mounts = "running", func(string) bool { return true }
+	unsigned := kexec("unsigned")
+	unsigned.Launch.Kexec.Signed = &secureboot.File{}
+	root := func(name, kernel string, signed *secureboot.File) catalog.System {
+		s := kexec(name)
+		s.Launch = catalog.Launch{Method: catalog.MethodRoot, Root: &catalog.Root{Boot: &catalog.RootBoot{KernelSHA256: kernel, Signed: signed}}}
+		return s
+	}
+	own := root("own", "", nil)
+	own.Launch.Root.Boot = nil
+	bin := kexec("bin")
+	bin.Launch = catalog.Launch{Method: catalog.MethodBin, Bin: &catalog.Bin{Program: "x"}}
+	cat := listing(signedBy("debian", "6ccece7e"), signedBy("ubuntu", "ad91990b"), unsigned, kexec("old"), bin,
+		root("other", "other", &secureboot.File{}), root("same", "running", &secureboot.File{}), own)
+	want := map[string]string{
+		"ubuntu":   "Secure Boot is on, and its kernel is not signed by a key that this machine trusts (signed by: signer of ubuntu)",
+		"unsigned": "its kernel is not signed", "other": "its kernel is not signed",
+	}
+	for _, got := range n.items(cat) {
+		if got.Unavailable != "" {
+			t.Errorf("nothing is locked, and %s is unavailable: %s", got.Name, got.Unavailable)
+		}
+	}
+	n.Secure = lockedDown
+	for _, got := range n.items(cat) {
+		why := want[got.Name]
+		if (got.Unavailable == "") != (why == "") || !strings.Contains(got.Unavailable, why) || (got.Remedy == "") != (why == "") {
+			t.Errorf("%s is unavailable because %q, want %q", got.Name, got.Unavailable, why)
+		}
+	}
+}
+
+// A default that would be refused is not counted down to, and is not fetched either where it follows another system.
+func TestRefusedByLockdown(t *testing.T) {
+	n, p := newNode(t, "http://127.0.0.1:1")
+	n.Secure = lockedDown
+	cat := listing(signedBy("a", "ad91990b"), signedBy("b", "6ccece7e"))
+	cat.Defaults.System = "a"
+	err := n.Fetch(t.Context(), cat.Systems[0])
+	if !errors.Is(err, boot.ErrRefused) || !strings.Contains(err.Error(), "(signed by: signer of a)") {
+		t.Errorf("fetched: %v", err)
+	}
+	chosen := make(chan decision.Decision, 1)
+	go func() {
+		choice, err := n.Choose(t.Context(), cat, false)
+		if err != nil {
+			t.Error(err)
+		}
+		chosen <- choice
+	}()
+	p.see("The default system can't be started here: Secure Boot is on")
+	p.send("\r")
+	p.see("System a can't be started here: Secure Boot is on")
+	p.send("j\r")
+	if got := <-chosen; got != (decision.Decision{Action: decision.Start, System: "b", ByPerson: true}) {
+		t.Errorf("chose %+v", got)
+	}
+}
+
+// What the kernel refused when it was tried, which an older catalog does not foresee, is not tried again.
+func TestRefusalIsRemembered(t *testing.T) {
+	n, _ := newNode(t, "")
+	refused := fmt.Errorf("kexec: %w", unix.ENOKEY)
+	old := kexec("old")
+	if err := n.rememberRefusal(old, refused); errors.Is(err, boot.ErrRefused) || n.refuses(old) != nil {
+		t.Errorf("nothing is locked, and it is a refusal: %v", err)
+	}
+	n.Secure = lockedDown
+	if err := n.rememberRefusal(old, unix.ENOMEM); errors.Is(err, boot.ErrRefused) || n.refuses(old) != nil {
+		t.Errorf("too little memory is a refusal: %v", err)
+	}
+	err := n.rememberRefusal(old, refused)
+	if !errors.Is(err, boot.ErrRefused) || !errors.Is(err, unix.ENOKEY) {
+		t.Errorf("a refusal: %v", err)
+	}
+	if got := n.items(listing(old))[0]; !strings.Contains(got.Unavailable, "not signed by a key that this machine trusts") {
+		t.Errorf("it is listed as %+v", got)
+	}
+	title, _ := advice(report.Launch, err)
+	if !strings.Contains(title, "does not start the kernel") {
+		t.Errorf("the screen says %q", title)
+	}
+	if n.rememberRefusal(old, nil) != nil {
+		t.Error("no error becomes one")
 	}
 }
 

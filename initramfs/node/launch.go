@@ -14,6 +14,11 @@ import (
 
 // Launch starts the system. One that runs beside this program is shown until it ends.
 func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decision, error) {
+	d, err := n.launch(ctx, sys)
+	return d, n.rememberRefusal(sys, err)
+}
+
+func (n *Node) launch(ctx context.Context, sys catalog.System) (decision.Decision, error) {
 	method, err := launch.For(sys, n.session.catalog)
 	if err != nil {
 		return decision.Decision{}, err

@@ -22,6 +22,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	"github.com/boottorrent/boottorrent/internal/modarchive"
 	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/secureboot"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
@@ -41,7 +42,9 @@ type Config struct {
 	Warnings []string
 	Image    sitepart.Config
 	Facts    hardware.Facts
-	Report   *report.Reporter
+	// Secure says which kernels the running one starts.
+	Secure secureboot.State
+	Report *report.Reporter
 	// Shipper sends the log to the seeder; nil: nobody does.
 	Shipper *ship.Shipper
 	// Systems is the folder, on a tmpfs, that systems are fetched into: a folder each, named by infohash.
@@ -70,7 +73,9 @@ type Node struct {
 	handed *handed
 
 	// console is the one somebody last chose on.
-	console    string
+	console string
+	// refused are the systems that the running kernel would not start when it was tried.
+	refused    map[catalog.InfoHash]*secureboot.Refusal
 	mediumRead bool
 	// askDHCP is network.Seeders but in tests.
 	askDHCP func(context.Context, network.Lease) ([]string, error)
@@ -113,6 +118,7 @@ func (n *Node) Hardware(ctx context.Context) error {
 		return err
 	}
 	n.Log("this machine: %s", n.Facts)
+	n.logSecureBoot()
 	if n.handed != nil {
 		n.Log("going on under the kernel of %s, as the same boot", n.handed.System.Title)
 	}

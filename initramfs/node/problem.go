@@ -91,6 +91,8 @@ func advice(step wire.Step, err error) (title, try string) {
 	case errors.As(err, &memory):
 		return "This machine has too little memory for the system",
 			"Choose a smaller system, or put more memory into this machine."
+	case errors.Is(err, boot.ErrRefused):
+		return "This machine does not start the kernel of the system", "Choose another system. The cause above says what can be done about this one."
 	case errors.Is(err, catalog.ErrSignature):
 		return "The catalog is refused: its signature is not by this image's key",
 			"Another seeder may have answered, or the site's key is new. Run mkimage for the site and start this machine again."

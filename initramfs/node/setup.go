@@ -69,7 +69,7 @@ func setup(open func() (*console.Set, error)) (*Node, error) {
 		return nil, err
 	}
 	cfg := Config{
-		Consoles: consoles, Log: logTo(consoles), Cmdline: cmdline, Warnings: warnings, Image: image, Facts: hardware.ReadFacts(),
+		Consoles: consoles, Log: logTo(consoles), Cmdline: cmdline, Warnings: warnings, Image: image, Facts: hardware.ReadFacts(), Secure: hardware.ReadSecureBoot(),
 		Report: report.New(time.Now), Systems: systemsDir, Port: torrentPort, State: statePath,
 		RootDir: "/", PlanFile: stay.PlanFile,
 	}

@@ -43,6 +43,9 @@ func (n *Node) Folder(sys catalog.System) string {
 
 // fetchAll is Fetch once the folder of systems is this program's.
 func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
+	if refusal := n.refuses(sys); refusal != nil {
+		return fmt.Errorf("%w: %w", boot.ErrRefused, refusal)
+	}
 	wanted, err := n.wanted(sys)
 	if err != nil {
 		return err

@@ -105,15 +105,43 @@ type State struct {
 	Locked bool
 	// NoKexecFile says that the kernel has no kexec_file_load(2), as Debian 12's for arm64: if it is locked down, it starts no other.
 	NoKexecFile bool
-	// Trusted are the keys that it takes kernels by.
-	Trusted []Key
+	// Trusted are the keys that it takes kernels by, if KeysKnown.
+	Trusted   []Key
+	KeysKnown bool
 }
 
-// Refusal is why a locked-down kernel does not start a file.
-type Refusal struct {
-	// Why says what keeps it from that, in words that follow the reason for which it is locked down; Do is what a person can do about it.
-	Why, Do string
+// String says the state to a person.
+func (s State) String() string {
+	switch {
+	case s.SecureBoot && s.Locked:
+		return "on, and the kernel is locked down"
+	case s.SecureBoot:
+		return "on, and the kernel is not locked down"
+	case s.Locked:
+		return "off, but the kernel is locked down"
+	}
+	return "off"
 }
+
+// Signers names those whose kernels are started.
+func (s State) Signers() string {
+	names := make([]string, len(s.Trusted))
+	for i, k := range s.Trusted {
+		names[i] = k.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// because is why the kernel is locked down, before what follows from that.
+func (s State) because() string {
+	if s.SecureBoot {
+		return "Secure Boot is on, and "
+	}
+	return "the kernel is locked down, and "
+}
+
+// Refusal is why a locked-down kernel does not start a file, and what a person can do about it.
+type Refusal struct{ Why, Do string }
 
 // Error implements error: both.
 func (r *Refusal) Error() string { return r.Why + "; " + r.Do }
@@ -129,23 +157,25 @@ func (s State) Refuses(f *File) error {
 	case !s.Locked:
 		return nil
 	case s.NoKexecFile:
-		return &Refusal{"this machine's kernel can't verify another one, so it starts none", "choose a system that runs under phase 1's own kernel, or switch Secure Boot off in the firmware"}
-	case f == nil:
+		return s.refusal("phase 1's kernel for this machine can't verify other kernels, so it starts none", "choose a system that runs under phase 1's own kernel, or switch Secure Boot off in the firmware")
+	case f == nil, len(f.By) > 0 && len(f.By[0].Keys) == 0 && f.By[0].Broken == "":
 		return ErrUnknown
 	case len(f.By) == 0:
-		return &Refusal{"its kernel is not signed", howToSign}
+		return s.refusal("its kernel is not signed", HowToSign)
 	case f.By[0].Broken != "":
-		return &Refusal{"its kernel's signature is of no use: " + f.By[0].Broken, "copy the kernel from where it came once more, or " + howToSign}
+		return s.refusal("its kernel's signature is of no use: "+f.By[0].Broken, "copy the kernel from where it came once more, or "+HowToSign)
 	case s.trusts(f.By[0]):
 		return nil
-	case len(f.By[0].Keys) == 0:
+	case !s.KeysKnown:
 		return ErrUnknown
 	}
-	return &Refusal{fmt.Sprintf("its kernel is not signed by a key that this machine trusts (signed by: %s)", f.By[0]), howToSign}
+	return s.refusal(fmt.Sprintf("its kernel is not signed by a key that this machine trusts (signed by: %s)", f.By[0]), HowToSign)
 }
 
-// howToSign is what helps with a kernel that nobody trusted has signed.
-const howToSign = "use Debian's kernel, sign it with the site's key (mkimage DIR --sign), start it by another method, or switch Secure Boot off in the firmware"
+func (s State) refusal(why, do string) *Refusal { return &Refusal{s.because() + why, do} }
+
+// HowToSign is what helps with a kernel that nobody trusted has signed.
+const HowToSign = "use the kernel that a distribution or this site has signed for this machine, start the system by another method, or switch Secure Boot off in the firmware"
 
 func (s State) trusts(signature Signature) bool {
 	return slices.ContainsFunc(s.Trusted, func(k Key) bool { return slices.Contains(signature.Keys, k.ID) })

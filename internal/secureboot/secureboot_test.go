@@ -14,7 +14,7 @@ var (
 )
 
 func TestRefuses(t *testing.T) {
-	locked := State{Locked: true, Trusted: []Key{{"Debian Secure Boot CA", debianID}}}
+	locked := State{SecureBoot: true, Locked: true, KeysKnown: true, Trusted: []Key{{"Debian Secure Boot CA", debianID}}}
 	changed := debian
 	changed.Broken = "the file was changed after it was signed"
 	for _, c := range []struct {
@@ -25,9 +25,11 @@ func TestRefuses(t *testing.T) {
 	}{
 		{"nothing is locked", State{}, &File{}, ""},
 		{"trusted", locked, &File{By: []Signature{debian}}, ""},
-		{"not signed", locked, &File{}, "its kernel is not signed"},
+		{"not signed", locked, &File{}, "Secure Boot is on, and its kernel is not signed"},
+		{"not signed, and locked down by hand", State{Locked: true}, &File{}, "the kernel is locked down, and its kernel is not signed"},
+		{"keys that can't be read", State{Locked: true}, &File{By: []Signature{own}}, "unknown"},
 		{"another key", locked, &File{By: []Signature{own}}, "not signed by a key that this machine trusts (signed by: lab)"},
-		{"another key, with an issuer", State{Locked: true}, &File{By: []Signature{debian}}, "(signed by: Debian Secure Boot Signer 2022 - linux, of Debian Secure Boot CA)"},
+		{"another key, with an issuer", State{Locked: true, KeysKnown: true}, &File{By: []Signature{debian}}, "(signed by: Debian Secure Boot Signer 2022 - linux, of Debian Secure Boot CA)"},
 		{"changed", locked, &File{By: []Signature{changed}}, "was changed after it was signed"},
 		{"Linux reads the first signature alone", locked, &File{By: []Signature{own, debian}}, "(signed by: lab)"},
 		{"so others don't matter", locked, &File{By: []Signature{debian, own}}, ""},
