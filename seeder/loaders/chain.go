@@ -120,6 +120,9 @@ func (l *Loaders) uki(a arch.Arch) string {
 	return name
 }
 
+// HasUKI reports whether there is phase 1 as one program.
+func (l *Loaders) HasUKI(a arch.Arch) bool { return l.uki(a) != "" }
+
 // SignedUKI reports whether that program is signed with the site's own key, as its manifest says.
 func (l *Loaders) SignedUKI(a arch.Arch) bool {
 	made, err := image.ReadMade(filepath.Join(l.dir, site.ImageDir, image.Folder(a)))

@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
@@ -46,15 +48,20 @@ func newSite(t testing.TB, change func(*Config)) *site {
 		t.Fatal(err)
 	}
 	s := &site{dir: dir, log: &bytes.Buffer{}}
+	boot := bootfiles.New(filepath.Join(dir, "image"))
 	cfg := Config{
-		Log:      slog.New(slog.NewTextHandler(s.log, nil)),
-		ImageDir: filepath.Join(dir, "image"),
-		Loaders: map[string]string{
-			"snponly.efi": filepath.Join(dir, "ipxe/snponly.signed"), "undionly.kpxe": filepath.Join(dir, "ipxe/undionly.kpxe"),
-			"gone.efi": filepath.Join(dir, "ipxe/gone.efi"), "dir.efi": dir,
+		Log:  slog.New(slog.NewTextHandler(s.log, nil)),
+		Boot: boot,
+		Loaders: func() map[string]string {
+			return map[string]string{
+				"snponly.efi": filepath.Join(dir, "ipxe/snponly.signed"), "undionly.kpxe": filepath.Join(dir, "ipxe/undionly.kpxe"),
+				"gone.efi": filepath.Join(dir, "ipxe/gone.efi"), "dir.efi": dir, "x86_64-sb/ipxe.efi": filepath.Join(dir, "ipxe/snponly.signed"),
+			}
 		},
-		Script: func(host, kernel, initrd string) ([]byte, error) {
-			return ipxe.Script(ipxe.Params{Base: "http://" + host, Kernel: kernel, Initrd: initrd})
+		Script: func(r ScriptRequest) ([]byte, error) {
+			return ipxe.Script(ipxe.Params{
+				Base: "http://" + r.Host, Kernel: boot.Path(r.Arch, image.Kernel), Initrd: boot.Path(r.Arch, image.Initramfs),
+			})
 		},
 		Announce: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, "announce by ", r.Method)
