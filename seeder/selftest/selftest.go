@@ -66,7 +66,7 @@ func Run(ctx context.Context, in Input) []Finding {
 	servers := make(chan []Finding, 1)
 	go func() { servers <- in.dhcpServers(ctx) }()
 	var found []Finding
-	for _, part := range []func() []Finding{in.key, in.image, in.loaders, func() []Finding { return in.qemu(ctx) }, in.network, in.dhcp, in.ports, in.disk} {
+	for _, part := range []func() []Finding{in.key, in.image, in.loaders, in.lockdown, func() []Finding { return in.qemu(ctx) }, in.network, in.dhcp, in.ports, in.disk} {
 		found = append(found, part()...)
 	}
 	return append(found, <-servers...)
