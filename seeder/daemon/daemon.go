@@ -17,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/counter"
 	"github.com/boottorrent/boottorrent/seeder/fleet"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -159,7 +160,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	})
 	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
-		now: time.Now, listings: newListings(d.Log, time.Now), seeding: map[catalog.InfoHash]*version{},
+		now: time.Now, counter: counter.Open(d.state, d.Log, time.Now), listings: newListings(d.Log, time.Now), seeding: map[catalog.InfoHash]*version{},
 	}
 }
 

@@ -97,6 +97,7 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 		case <-tick.C:
 			f.dropIdle()
 			f.retry()
+			f.counter.Retry()
 		}
 	}
 }
@@ -335,7 +336,7 @@ func (f *follower) release() error {
 		f.failed = err.Error()
 	}
 	if changed {
-		f.log.Info("catalog published", "systems", len(f.published.Systems), "default", f.published.Defaults.System)
+		f.log.Info("catalog published", "systems", len(f.published.Systems), "default", f.published.Defaults.System, "counter", f.published.Counter)
 	}
 	if f.ready != nil && f.running == nil && len(f.queue) == 0 {
 		f.prune()

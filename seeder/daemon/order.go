@@ -62,4 +62,11 @@ func (f *follower) answer() {
 }
 
 // status is what became of every folder, as of now.
-func (f *follower) status() status.Site { return f.listings.status(f.dir, f.watcher.Restless()) }
+func (f *follower) status() status.Site {
+	s := f.listings.status(f.dir, f.watcher.Restless())
+	s.Counter = f.served.Load()
+	if err := f.counter.Err(); err != nil {
+		s.Problems = append(s.Problems, err.Error())
+	}
+	return s
+}

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
+	"github.com/boottorrent/boottorrent/seeder/counter"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
 	"github.com/boottorrent/boottorrent/seeder/web"
@@ -27,13 +29,15 @@ type publisher struct {
 	announce []string // tracker URLs, one for each address served on
 	base     []string // HTTP base URLs, likewise
 	now      func() time.Time
+	counter  *counter.Counter
 
 	listings *listings
 	seeding  map[catalog.InfoHash]*version
 	// storing says that something is being stored, or has been and is not listed yet.
 	storing bool
-	// published is the catalog that is served; nil: none yet.
+	// published is the catalog that is served; nil: none yet. served is its counter, for other goroutines.
 	published *catalog.Catalog
+	served    atomic.Uint64
 }
 
 // version is one that is being seeded, listed in the catalog or not.
@@ -62,8 +66,9 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 	if p.published != nil && same(p.published, cat) {
 		return false, nil
 	}
+	_ = p.counter.Keep(cat.Counter) // which logs what is wrong, and it is in the status
 	release := &web.Release{
-		Site: s.Name, Default: cat.Defaults.System, Catalog: document, Signature: catalog.Sign(key, document),
+		Site: s.Name, Default: cat.Defaults.System, Counter: cat.Counter, Catalog: document, Signature: catalog.Sign(key, document),
 		Torrents: map[catalog.InfoHash]web.Torrent{},
 	}
 	var versions []store.Version
@@ -75,14 +80,15 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 	}
 	p.swap(release, versions)
 	p.published = cat
+	p.served.Store(cat.Counter)
 	p.remember()
 	return true, nil
 }
 
-// same reports whether two catalogs say the same, but for when they were made.
+// same reports whether two catalogs say the same, but for when they were made and the counter.
 func same(a, b *catalog.Catalog) bool {
 	undated := *b
-	undated.Created = a.Created
+	undated.Created, undated.Counter = a.Created, a.Counter
 	one, err := a.Encode()
 	other, err2 := undated.Encode()
 	return err == nil && err2 == nil && bytes.Equal(one, other)
@@ -151,7 +157,7 @@ func (p *publisher) encode(s *site.Site, names []string, excluded map[string]err
 // catalog is the catalog with the systems that are not excluded.
 func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]error) *catalog.Catalog {
 	cat := &catalog.Catalog{
-		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second),
+		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second), Counter: p.counter.Upcoming(),
 		Defaults: s.Defaults, Limits: s.Limits.Node, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
 	}
 	needsQEMU := false

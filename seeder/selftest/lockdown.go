@@ -19,6 +19,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/secureboot"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
 
 // howToBeStarted is what an operator can do about a kernel that machines refuse.
@@ -114,7 +115,11 @@ func (in Input) ownKeys() ([]secureboot.Key, error) {
 
 // byShim are the keys that machines trust which start phase 1 by way of shim: that of shim's vendor. None: they don't.
 func (in Input) byShim(a arch.Arch) []secureboot.Key {
-	shim, err := os.Open(in.shim(a))
+	path, ok := loaders.New(in.Site.Dir).Find(loaders.Shim(a))
+	if !ok {
+		return nil
+	}
+	shim, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
@@ -145,8 +150,7 @@ func (in Input) runsAlready(sys site.System) bool {
 	return err == nil && hex.EncodeToString(h.Sum(nil)) == made.SitePart.KernelSHA256
 }
 
-// shim is where the shim for machines of an architecture is.
-func (in Input) shim(a arch.Arch) string { return "/usr/lib/shim/shim" + a.EFI() + ".efi.signed" }
-
 // usesSecureBoot reports whether the site says that it does.
-func (in Input) usesSecureBoot(own []secureboot.Key) bool { return len(own) > 0 }
+func (in Input) usesSecureBoot(own []secureboot.Key) bool {
+	return len(own) > 0
+}

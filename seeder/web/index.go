@@ -68,7 +68,7 @@ func (c *pageCache) get(of *published, make func(*published) ([]byte, error)) ([
 func (s *Server) makeIndex(current *published) ([]byte, error) {
 	p := page.Page{Site: s.cfg.Site, Now: time.Now(), Links: s.links()}
 	if current != nil {
-		p.Ready, p.Site, p.Systems = true, current.release.Site, systemRows(current.release)
+		p.Ready, p.Site, p.Counter, p.Systems = true, current.release.Site, current.release.Counter, systemRows(current.release)
 	}
 	if s.cfg.Systems != nil {
 		p.Folders = folderRows(s.cfg.Systems())
