@@ -35,7 +35,7 @@ func (f *follower) obey(o *order) {
 	f.watcher.Settle(o.name)
 	f.waiting = append(f.waiting, o)
 	f.reload()
-	if !f.listings.has(o.name) || o.name == qemuruntime.Name {
+	if !f.listings.has(o.name) || qemuruntime.Is(o.name) {
 		f.waiting = slices.DeleteFunc(f.waiting, func(w *order) bool { return w == o })
 		o.done <- answer{err: fmt.Errorf("the site has no system %s", o.name)}
 	}
