@@ -151,16 +151,17 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 			}
 		},
 	}
+	count := counter.Open(d.state, d.Log, time.Now)
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
 		Systems:  func() status.Site { return d.follower.status() },
-		SelfTest: d.tests.handler(), Findings: d.tests.list,
+		SelfTest: d.tests.handler(), Findings: d.tests.list, Manifest: d.manifest(count),
 	})
 	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
-		now: time.Now, counter: counter.Open(d.state, d.Log, time.Now), listings: newListings(d.Log, time.Now), seeding: map[catalog.InfoHash]*version{},
+		now: time.Now, counter: count, listings: newListings(d.Log, time.Now), seeding: map[catalog.InfoHash]*version{},
 	}
 }
 

@@ -194,6 +194,10 @@ func (s *Server) links() []page.Link {
 		{URL: catalog.PathCatalog, Text: "the catalog"},
 		{URL: catalog.PathSignature, Text: "its minisign signature"},
 	}
+	if s.cfg.Manifest != nil {
+		l = append(l, page.Link{URL: catalog.PathManifest, Text: "what machines start before they have a catalog, with sizes and hashes"},
+			page.Link{URL: catalog.PathManifestSignature, Text: "its minisign signature"})
+	}
 	if s.cfg.Nodes != nil {
 		l = append(l, page.Link{URL: catalog.PathNodes, Text: "the nodes, as JSON"})
 	}
