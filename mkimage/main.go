@@ -3,10 +3,11 @@
 //
 // Synopsis:
 //
-//	mkimage DIR [--kernel FILE --modules DIR] [--drivers common|all|LIST] [--seeder URL]
+//	mkimage DIR [--arch amd64,arm64] [--kernel FILE --modules DIR] [--drivers common|all|LIST] [--seeder URL]
 //	mkimage usb|iso DIR [-o FILE] [--conf FILE]
 //	mkimage modules --kernel FILE [--modules DIR] [--drivers common|all|LIST] -o FILE
 //	mkimage pi DIR --firmware FOLDER|PACKAGE [--device-trees DIR]
+//	mkimage keys DIR [--new]
 //	mkimage flash FILE [DEVICE] [--force]
 //	mkimage import SOURCE DIR/oss/NAME [--replace] [--title TEXT] [--entry N] [--kernel debian|FILE --modules DIR]
 //	mkimage version | help [COMMAND]
@@ -14,7 +15,7 @@
 // Description:
 //
 // DIR is a site directory made by seeder init. The image is written to DIR/image: vmlinuz, initramfs.img, and
-// manifest.json, which says what they are made of; mkimage usb and mkimage iso make a medium of it besides, for machines that
+// manifest.json, which says what they are made of (those for arm64 to DIR/image/arm64); mkimage usb and mkimage iso make a medium of it besides, for machines that
 // don't boot from the network. Without --kernel the kernel is the distribution's, downloaded by apt
 // into a cache; nothing is installed, and root is not needed.
 //
@@ -27,17 +28,22 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/cli"
+	phase1 "github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/mkimage/commands"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/image"
+	"github.com/boottorrent/boottorrent/mkimage/kernel"
 )
 
 // commandLine is the command line. The flags belong to building, and stand here so that mkimage --help shows them.
@@ -47,6 +53,7 @@ type commandLine struct {
 	ISO        isoCmd                    `cmd:"" name:"iso" help:"The same as a CD image, for virtual machines and management processors."`
 	Modules    modulesCmd                `cmd:"" name:"modules" help:"Pack the modules of a system's own kernel, for systems of the method root."`
 	Pi         piCmd                     `cmd:"" name:"pi" help:"Fill the folder from which Raspberry Pi 4 and 5 boot by TFTP, after the image for arm64."`
+	Keys       keysCmd                   `cmd:"" name:"keys" help:"Make a site's own keys for Secure Boot, and how to enrol them."`
 	Flash      flashCmd                  `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
 	Import     importCmd                 `cmd:"" help:"Make a system of a site of what you have: a live ISO, a container image, a disk, a folder."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
@@ -64,9 +71,10 @@ const (
 
 // flags say how to build an image.
 type flags struct {
-	Kernel  string `placeholder:"FILE" help:"A kernel image (vmlinuz) instead of the distribution's. For import: one for a system that has none; debian is the distribution's."`
-	Modules string `placeholder:"DIR" help:"Its modules, …/lib/modules/VERSION. Default: this system's of that version."`
-	Update  bool   `help:"Look for a newer kernel of the distribution than the one in the cache."`
+	Arch    []string `placeholder:"ARCH" help:"For machines of which architectures: amd64, arm64, or both with a comma between them. Default: arch in boottorrent.yaml. For import: which of a container image's platforms."`
+	Kernel  string   `placeholder:"FILE" help:"A kernel image (vmlinuz) instead of the distribution's. For import: one for a system that has none; debian is the distribution's."`
+	Modules string   `placeholder:"DIR" help:"Its modules, …/lib/modules/VERSION. Default: this system's of that version."`
+	Update  bool     `help:"Look for a newer kernel of the distribution than the one in the cache."`
 
 	Drivers  string `default:"common" placeholder:"LIST" help:"common, all, or kernel modules with commas between them; can be combined: common,sfc. Default: ${default}."`
 	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}. For pi: a Raspberry Pi's firmware, as folder or package."`
@@ -101,10 +109,31 @@ func main() { cli.Main(program()) }
 
 // Run builds the image and prints what takes how many bytes.
 func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
+	arches, err := f.arches(c.Dir)
+	if err := explain(term, err); err != nil {
+		return err
+	}
+	for i, a := range arches {
+		if i > 0 {
+			fmt.Fprintln(term.Out)
+		}
+		if err := c.build(ctx, term, f, a, len(arches) > 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// build builds the image for one architecture of several.
+func (c buildCmd) build(ctx context.Context, term terminal, f *flags, a arch.Arch, several bool) error {
 	steps := newSteps(term.Err)
 	options, err := f.options(c.Dir, steps)
 	if err != nil {
 		return err
+	}
+	options.Arch = a
+	if several && !f.kernelIsFor(a) {
+		options.Kernel, options.Modules = "", ""
 	}
 	m, err := image.Build(ctx, options)
 	steps.close()
@@ -114,11 +143,45 @@ func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
 	if f.Verbose {
 		steps.print(term.Out)
 	}
+	if several {
+		fmt.Fprintf(term.Out, "%s:\n", a)
+	}
 	if err := m.WriteTable(term.Out, f.Verbose); err != nil {
 		return err
 	}
-	fmt.Fprintf(term.Out, "\n%s\n", filepath.Join(c.Dir, site.ImageDir))
+	fmt.Fprintf(term.Out, "\n%s\n", filepath.Join(c.Dir, site.ImageDir, phase1.Folder(a)))
 	return nil
+}
+
+// arches are the architectures to build for: those asked for, or the site's.
+func (f *flags) arches(dir string) ([]arch.Arch, error) {
+	if len(f.Arch) == 0 {
+		s, problems := site.Load(dir)
+		if len(problems) > 0 {
+			return []arch.Arch{arch.AMD64}, nil // building says what is wrong
+		}
+		return s.Arches, nil
+	}
+	var arches []arch.Arch
+	for _, text := range f.Arch {
+		a, err := arch.Parse(strings.TrimSpace(text))
+		if err != nil {
+			return nil, cli.UsageError{Err: err}
+		}
+		if !slices.Contains(arches, a) {
+			arches = append(arches, a)
+		}
+	}
+	return arches, nil
+}
+
+// kernelIsFor reports whether the kernel that was given is for an architecture. Of one that can't be read the building says so.
+func (f *flags) kernelIsFor(a arch.Arch) bool {
+	if f.Kernel == "" {
+		return false
+	}
+	files, err := kernel.Local(f.Kernel, f.Modules)
+	return err != nil || files.Arch == a
 }
 
 // options are the flags as a package takes them.

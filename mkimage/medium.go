@@ -41,6 +41,11 @@ func (c mediumCmd) build(ctx context.Context, term terminal, f *flags, format im
 	if err != nil {
 		return err
 	}
+	arches, err := f.arches(c.Dir)
+	if err := explain(term, err); err != nil {
+		return err
+	}
+	options.Arch = arches[0]
 	m, medium, err := image.BuildMedium(ctx, options, image.Medium{Format: format, Path: c.Output, Config: c.Conf})
 	steps.close()
 	if err := explain(term, err); err != nil {

@@ -3,10 +3,12 @@ package handoff
 import (
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 )
@@ -20,6 +22,8 @@ type Words struct {
 	// Consoles are values of console=, for a command line that names none.
 	Consoles []string
 	Debug    bool
+	// Seen is the highest counter of a catalog that the node has taken.
+	Seen uint64
 }
 
 // Cmdline returns the kernel command line for a system's own kernel: own is what the system wants, with the placeholders filled in. The
@@ -31,10 +35,13 @@ func Cmdline(own string, w Words) (string, error) {
 	if len(w.MAC) > 0 {
 		add = append(add, "BOOTIF=01-"+strings.ReplaceAll(w.MAC.String(), ":", "-"))
 	}
+	if word := config.SeenWord(w.Seen); word != "" {
+		add = append(add, word)
+	}
 	if w.Debug {
 		add = append(add, "bt.debug")
 	}
-	for _, word := range image.Always() {
+	for _, word := range image.Always(arch.Arch(runtime.GOARCH)) {
 		if name, _, _ := strings.Cut(word, "="); !has[name] && !(name == "loglevel" && (has["quiet"] || has["debug"] || has["ignore_loglevel"])) {
 			add = append(add, word)
 		}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/gpt"
 	"github.com/boottorrent/boottorrent/internal/need"
@@ -173,7 +174,7 @@ func TestPulledOut(t *testing.T) {
 // What is started again is what is in the unified kernel image.
 func TestRestart(t *testing.T) {
 	need.File(t, uki.StubFile, "systemd-boot-efi")
-	stub, err := uki.ReadStub()
+	stub, err := uki.ReadStub("/", arch.AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +242,7 @@ func FuzzVolumeOf(f *testing.F) {
 	copy(disk[40*gpt.Sector:], fileSystem)
 	f.Add(disk[:24<<10])
 	f.Fuzz(func(t *testing.T, disk []byte) {
-		v, err := volumeOf(bytes.NewReader(disk), id)
+		v, _, err := volumeOf(bytes.NewReader(disk), id)
 		if v == nil {
 			return
 		}

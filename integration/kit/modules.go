@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
@@ -21,7 +22,7 @@ func cardModules(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := kernel.Distribution(ctx, cache, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	files, err := kernel.Distribution(ctx, cache, arch.AMD64, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		return nil, err
 	}

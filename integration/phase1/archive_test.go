@@ -10,6 +10,7 @@ import (
 
 	"github.com/u-root/mkuimage/cpio"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/archive"
@@ -31,7 +32,7 @@ func TestBootArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := kernel.Distribution(t.Context(), cache, slog.New(slog.DiscardHandler))
+	files, err := kernel.Distribution(t.Context(), cache, arch.AMD64, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/mkimage/debian"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
 
@@ -59,8 +60,8 @@ func build(t *testing.T) (*image.Manifest, string) {
 // TestSize holds the line that README and manifest promise.
 func TestSize(t *testing.T) {
 	m, dir := build(t)
-	if m.Size() > image.MaxSize {
-		t.Errorf("kernel and initramfs have %d bytes, more than %d", m.Size(), image.MaxSize)
+	if m.Size() > image.MaxSize(m.Arch) {
+		t.Errorf("kernel and initramfs have %d bytes, more than %d", m.Size(), image.MaxSize(m.Arch))
 	}
 	var table strings.Builder
 	if err := m.WriteTable(&table, false); err != nil {
@@ -182,7 +183,7 @@ func copyCache(t *testing.T) string {
 	if err := os.CopyFS(filepath.Join(cache, "parts"), os.DirFS(filepath.Join(first, "parts"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Join(first, "kernel"), filepath.Join(cache, "kernel")); err != nil {
+	if err := os.Symlink(filepath.Join(first, debian.Folder), filepath.Join(cache, debian.Folder)); err != nil {
 		t.Fatal(err)
 	}
 	return cache
@@ -216,7 +217,7 @@ func TestReproducible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Join(first, "kernel"), filepath.Join(cache, "kernel")); err != nil {
+	if err := os.Symlink(filepath.Join(first, debian.Folder), filepath.Join(cache, debian.Folder)); err != nil {
 		t.Fatal(err)
 	}
 	source, err := filepath.Abs("../..")

@@ -1,4 +1,4 @@
-// Package bzimage reads the header of x86 Linux kernels (Linux, Documentation/arch/x86/boot.rst) and tells kernels for arm64
+// Package bzimage reads the headers of Linux kernels, of x86 (Linux, Documentation/arch/x86/boot.rst) and of arm64
 // (Documentation/arch/arm64/booting.rst): mkimage wants to know their release, and seeder and nodes whether kexec takes them.
 package bzimage
 
@@ -21,7 +21,6 @@ const (
 	cmdlineSizeAt  = 0x238 // u32, without the zero at the end, since 2.06
 	initSizeAt     = 0x260 // u32, since 2.10
 	headerEnd      = 0x264
-	armMagicAt     = 0x38
 	commandLine    = 2048 // COMMAND_LINE_SIZE of x86 and arm64
 	loadedHigh     = 1    // in loadflags: a bzImage
 	kernel64       = 1    // XLF_KERNEL_64
@@ -36,9 +35,12 @@ type Header struct {
 	Protocol uint16
 	// MaxCmdline is the longest command line in bytes, without the zero at its end; never more than kexec takes.
 	MaxCmdline int
-	// InitSize is how many bytes of memory the kernel needs to unpack itself; 0 if it doesn't say.
-	InitSize              int64
+	// InitSize is how many bytes of memory the kernel needs: on x86 to unpack itself, on arm64 from its beginning on; 0 if it doesn't say.
+	InitSize int64
+	// Payload is where a compressed kernel for arm64 is in the file; nil for a bare Image, and for x86, where kernels unpack themselves.
+	Payload               *Payload
 	bzImage, is64, above4 bool
+	bigEndian             bool
 	release               int64
 }
 
@@ -50,8 +52,8 @@ var ErrNone = errors.New("it has no header of a Linux kernel")
 
 // Parse reads the header of the kernel that begins with head.
 func Parse(head []byte) (Header, error) {
-	if len(head) >= armMagicAt+4 && string(head[armMagicAt:armMagicAt+4]) == "ARM\x64" {
-		return Header{Arch: "arm64", MaxCmdline: commandLine - 1}, nil
+	if h, ok := parseARM64(head); ok {
+		return h, nil
 	}
 	u16, u32 := binary.LittleEndian.Uint16, binary.LittleEndian.Uint32
 	if len(head) < headerEnd || u16(head[bootFlagAt:]) != 0xaa55 || string(head[magicAt:magicAt+4]) != "HdrS" {
@@ -74,13 +76,13 @@ func Parse(head []byte) (Header, error) {
 	return h, nil
 }
 
-// Kexec says why kexec_file_load(2) would refuse the kernel; nil: nothing speaks against it. The conditions for x86 are those of
+// Kexec says why a node can't start the kernel by kexec; nil: nothing speaks against it. The conditions for x86 are those of
 // bzImage64_probe in arch/x86/kernel/kexec-bzimage64.c; that of XLF_5LEVEL is not among them, as nodes don't use page
 // tables of five levels (package image).
 func (h Header) Kexec() error {
 	switch {
 	case h.Arch == "arm64":
-		return nil
+		return h.kexecARM64()
 	case h.Protocol < 0x20c:
 		return fmt.Errorf("its x86 boot protocol is %d.%02d, from before Linux 3.8, and kexec needs 2.12", h.Protocol>>8, h.Protocol&0xff)
 	case !h.bzImage:
@@ -97,6 +99,9 @@ func (h Header) Kexec() error {
 
 // Release reads the release, as uname -r prints it, from the kernel in r; empty if it doesn't say.
 func (h Header) Release(r io.ReaderAt) string {
+	if h.Arch == "arm64" {
+		return h.releaseARM64(r)
+	}
 	if h.release == 0 {
 		return ""
 	}

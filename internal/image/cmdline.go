@@ -6,11 +6,14 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/templates/ipxe/syntax"
 )
 
 // Cmdline is phase 1's kernel command line.
 type Cmdline struct {
+	// Arch is the nodes' architecture; amd64 if empty.
+	Arch arch.Arch
 	// Consoles are values of console=.
 	Consoles []string
 	// Extra is what the site adds.
@@ -20,18 +23,34 @@ type Cmdline struct {
 	Graphics bool
 }
 
-// always is what every phase 1 is told. Of the kernel's messages only warnings are shown: a serial line takes seconds for the
-// rest. A kernel that panics on an unattended node tries again after half a minute. And it does not use page tables of five
-// levels, as from there kexec_file_load(2) refuses kernels that don't know them (XLF_5LEVEL; before Linux 4.20).
-var always = []string{"loglevel=5", "panic=30", "no5lvl"}
+// Always is what every kernel for an architecture is told that phase 1 runs under. Of the kernel's messages only warnings are shown: a
+// serial line takes seconds for the rest. A kernel that panics on an unattended node tries again after half a minute. And one of
+// x86 does not use page tables of five levels, as from there kexec_file_load(2) refuses kernels that don't know them (XLF_5LEVEL; before
+// Linux 4.20).
+func Always(a arch.Arch) []string {
+	always := []string{"loglevel=5", "panic=30"}
+	if a != arch.ARM64 {
+		always = append(always, "no5lvl")
+	}
+	return always
+}
 
-// Always is what every kernel is told that phase 1 runs under.
-func Always() []string { return slices.Clone(always) }
+// usualConsole is the first serial port of most machines of arm64, servers and virtual ones among them (ARM's PL011). The kernel finds it by
+// the device tree or by ACPI's table SPCR only where its command line names no console at all.
+const usualConsole = "ttyAMA0,115200"
+
+// consoles are those of the site and those that the architecture has besides. The last one is /dev/console.
+func (c Cmdline) consoles() []string {
+	if c.Arch != arch.ARM64 || slices.ContainsFunc(c.Consoles, func(s string) bool { return strings.HasPrefix(s, "ttyAMA") }) {
+		return c.Consoles
+	}
+	return append([]string{usualConsole}, c.Consoles...)
+}
 
 // String is the command line, but for what the boot loader adds for this one machine, such as the seeder's address.
 func (c Cmdline) String() string {
-	words := slices.Clone(always)
-	for _, console := range c.Consoles {
+	words := Always(c.Arch)
+	for _, console := range c.consoles() {
 		words = append(words, "console="+console)
 	}
 	if c.Extra != "" {

@@ -9,8 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
 
@@ -24,11 +26,15 @@ type File struct {
 
 // Made is the part of the manifest by which an image is judged.
 type Made struct {
+	// Arch is the nodes' architecture. Images of the first releases don't say: they are of amd64.
+	Arch arch.Arch `json:"arch"`
 	// Files are those that a node loads.
 	Files []File `json:"files"`
 	// UKI is them in one UEFI program, Modules the archive of kernel modules for QEMU; nil if there is none.
 	UKI     *File `json:"uki"`
 	Modules *File `json:"modules"`
+	// Loaders are boot loaders, by their paths below the image's folder.
+	Loaders []File `json:"loaders"`
 	// Commands say which release and which source it was made of; both may be empty.
 	Commands struct {
 		Release  string `json:"release"`
@@ -68,7 +74,7 @@ func ReadMade(dir string) (*Made, error) {
 // Verify compares the files in dir with what the manifest says of them. The errors name the files that are not there or are
 // others.
 func (m *Made) Verify(dir string) []error {
-	files := m.Files
+	files := append(m.Files[:len(m.Files):len(m.Files)], m.Loaders...)
 	for _, f := range []*File{m.UKI, m.Modules} {
 		if f != nil {
 			files = append(files[:len(files):len(files)], *f)
@@ -84,7 +90,7 @@ func (m *Made) Verify(dir string) []error {
 }
 
 func (f File) verify(dir string) error {
-	file, err := os.Open(filepath.Join(dir, filepath.Base(f.Name)))
+	file, err := os.Open(filepath.Join(dir, filepath.FromSlash(path.Clean("/"+f.Name))))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is missing", f.Name)
 	}

@@ -39,6 +39,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 		m.check.problem(name.place, "name is empty", "write a name for the site, or remove the key to use the folder's")
 	}
 	readServe(m.mapping("serve"), &s.Serve)
+	s.Arches = readArches(m)
 
 	s.Manual = m.oneOf("publish", publishAuto, publishAuto, publishManual) == publishManual
 	defaultSystem = m.text("default", "")

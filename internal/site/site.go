@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
@@ -41,9 +42,11 @@ const (
 // Site is a checked site directory.
 type Site struct {
 	// Dir is the absolute path of the directory.
-	Dir      string
-	Name     string
-	Serve    Serve
+	Dir   string
+	Name  string
+	Serve Serve
+	// Arches are the architectures of the nodes' machines: mkimage builds an image for each.
+	Arches   []arch.Arch
 	Defaults catalog.Defaults
 	DHCP     DHCP
 	Ports    Ports

@@ -13,6 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 // StubFile is where Debian's package systemd-boot-efi has the stub for x86-64.
@@ -27,11 +30,16 @@ type Image struct {
 	Kernel, Initrd              []byte
 }
 
-// ReadStub reads the stub of this machine. The error says what to install.
-func ReadStub() ([]byte, error) {
-	stub, err := os.ReadFile(StubFile)
+// StubPackage is the package that has the stub.
+const StubPackage = "systemd-boot-efi"
+
+// ReadStub reads the stub for an architecture of a root file system in which its package is, "/" for this machine's. The error says
+// what to install.
+func ReadStub(root string, a arch.Arch) ([]byte, error) {
+	file := filepath.Join(root, filepath.Dir(StubFile), "linux"+a.EFI()+".efi.stub")
+	stub, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s is missing: apt-get install systemd-boot-efi", StubFile)
+		return nil, fmt.Errorf("%s is missing: apt-get install %s", file, StubPackage)
 	}
 	return stub, err
 }
@@ -106,9 +114,10 @@ func parse(stub []byte) (*peFile, error) {
 	if end > p.room || p.room > len(stub) || p.align < 512 || p.align&(p.align-1) != 0 || p.sectionAlign < p.align || p.sectionAlign&(p.sectionAlign-1) != 0 {
 		return nil, errors.New("its headers contradict each other")
 	}
-	if bytes.ContainsFunc(stub[end:p.room], func(r rune) bool { return r != 0 }) {
+	if !isFiller(stub[end:p.room]) {
 		return nil, errors.New("there is something behind its section table")
 	}
+	clear(p.file[end:p.room])
 	content := p.room
 	for _, s := range f.Sections {
 		if s.Name == ".linux" || s.Name == ".initrd" {
@@ -126,6 +135,18 @@ func parse(stub []byte) (*peFile, error) {
 	clear(p.file[p.coff+symbolsAt : p.coff+symbolsAt+8])
 	p.pad()
 	return p, nil
+}
+
+// nop is an instruction of arm64 that does nothing.
+var nop = []byte{0x1f, 0x20, 0x03, 0xd5}
+
+// isFiller reports whether bytes are only there for what follows them to be aligned: zeros, and in arm64's stub, whose headers are written in
+// assembly language, instructions that do nothing.
+func isFiller(b []byte) bool {
+	for bytes.HasPrefix(b, nop) {
+		b = b[len(nop):]
+	}
+	return !bytes.ContainsFunc(b, func(r rune) bool { return r != 0 })
 }
 
 // read reads the headers of a PE32+ file.

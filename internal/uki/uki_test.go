@@ -9,13 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 func stub(t *testing.T) []byte {
 	t.Helper()
 	need.File(t, StubFile, "systemd-boot-efi")
-	b, err := ReadStub()
+	b, err := ReadStub("/", arch.AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ const godebug = "//go:debug default=go%s\n\npackage main\n"
 // or more unless Go's build cache has most of it. temp is an empty folder for what comes and goes.
 func (p *Plan) Build(ctx context.Context, temp string, watch Watch) ([]cpio.Record, error) {
 	env := golang.Default(golang.DisableCGO(), golang.WithGOROOT(p.goroot), golang.WithGOOS("linux"),
-		golang.WithGOARCH(arch), golang.WithWorkingDir(p.source), golang.WithBuildTag(tags...))
+		golang.WithGOARCH(string(p.arch)), golang.WithWorkingDir(p.source), golang.WithBuildTag(tags...))
 	var messages []string
 	log := llog.New(slog.LevelInfo, func(format string, args ...any) {
 		messages = append(messages, strings.TrimSpace(fmt.Sprintf(format, args...)))
@@ -44,7 +44,7 @@ func (p *Plan) Build(ctx context.Context, temp string, watch Watch) ([]cpio.Reco
 	err := uimage.Create(log,
 		uimage.WithReplaceEnv(env),
 		uimage.WithTempDir(temp),
-		uimage.WithCommands(nil, &busybox{ctx: ctx, language: p.language, release: p.release, watch: watch, total: p.total}, p.packages...),
+		uimage.WithCommands(nil, &busybox{ctx: ctx, level: level(p.arch), language: p.language, release: p.release, watch: watch, total: p.total}, p.packages...),
 		uimage.WithInit("init"),
 		uimage.WithShell(Shell),
 		uimage.WithSkipLDD(),
@@ -69,9 +69,10 @@ func (p *Plan) Build(ctx context.Context, temp string, watch Watch) ([]cpio.Reco
 // busybox is uimage's builder of that kind with our own settings for the compiler: uimage's compiles everything anew each
 // time, and leaves GODEBUG to chance.
 type busybox struct {
-	ctx               context.Context
-	language, release string
-	watch             Watch
+	ctx context.Context
+	// level is a setting of the compiler, "GOAMD64=v1".
+	level, language, release string
+	watch                    Watch
 	// total is how many packages there are to compile if none is in Go's cache.
 	total int
 }
@@ -141,7 +142,7 @@ func (b *busybox) compile(env *golang.Environ, gopath, dir, program string) erro
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env.Copy(golang.WithGO111MODULE("off"), golang.WithGOPATH(gopath)).Env()...)
-	cmd.Env = append(cmd.Env, "GOAMD64="+level, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local", "GOTMPDIR="+filepath.Dir(gopath))
+	cmd.Env = append(cmd.Env, b.level, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local", "GOTMPDIR="+filepath.Dir(gopath))
 	out := &compiled{told: func(packages int) { b.watch.counted(compileStep, packages, b.total) }}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {

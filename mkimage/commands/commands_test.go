@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/program"
 )
 
@@ -70,7 +71,7 @@ func same(t *testing.T, a, b string) {
 
 // TestList plans the commands of this very checkout.
 func TestList(t *testing.T) {
-	p, err := List(context.Background(), "../..", "")
+	p, err := List(context.Background(), "../..", "", arch.AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func TestListErrors(t *testing.T) {
 		source := t.TempDir()
 		writeFile(t, filepath.Join(source, "go.mod"), "module "+Module+"\n\ngo 1.26.0\n")
 		writeFile(t, filepath.Join(source, "cmds/init/main.go"), "package main\n\nimport \"example.org/missing\"\n")
-		if _, err := List(context.Background(), source, ""); err == nil || !strings.Contains(err.Error(), "do not compile") {
+		if _, err := List(context.Background(), source, "", arch.AMD64); err == nil || !strings.Contains(err.Error(), "do not compile") {
 			t.Errorf("error %v, want one that the commands do not compile", err)
 		}
 	})

@@ -16,13 +16,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
-// arch is the GOARCH of nodes, and level its GOAMD64: any 64-bit machine.
-const (
-	arch  = "amd64"
-	level = "v1"
-)
+// level is the oldest machine of an architecture that programs run on, any 64-bit one, as a setting of the compiler.
+func level(a arch.Arch) string {
+	if a == arch.ARM64 {
+		return "GOARM64=v8.0"
+	}
+	return "GOAMD64=v1"
+}
 
 // Plan is what would be built.
 type Plan struct {
@@ -35,6 +39,7 @@ type Plan struct {
 	// Key is a hash of everything that the result depends on.
 	Key string
 
+	arch                    arch.Arch
 	source, goroot, release string
 	// language is go.mod's go line, whose behaviour (GODEBUG) the commands get.
 	language string
@@ -56,19 +61,19 @@ type listed struct {
 	GoFiles, SFiles, HFiles, EmbedFiles, OtherFiles []string
 }
 
-// List plans the build of the commands in source. release is the version they shall say they are (internal/version); it
+// List plans the build of the commands in source, for nodes of an architecture. release is the version they shall say they are (internal/version); it
 // may be empty.
-func List(ctx context.Context, source, release string) (*Plan, error) {
+func List(ctx context.Context, source, release string, a arch.Arch) (*Plan, error) {
 	toolchain, err := goEnv(ctx, source)
 	if err != nil {
 		return nil, err
 	}
-	packages, err := goList(ctx, source, append([]string{own}, fromURoot...))
+	packages, err := goList(ctx, source, a, append([]string{own}, fromURoot...))
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{Go: toolchain["GOVERSION"], Versions: map[string]string{},
-		source: source, goroot: toolchain["GOROOT"], release: release}
+		arch: a, source: source, goroot: toolchain["GOROOT"], release: release}
 	if p.language, err = language(source); err != nil {
 		return nil, err
 	}
@@ -110,7 +115,7 @@ func (p *Plan) choose(packages []listed) {
 // others are read.
 func (p *Plan) hash(packages []listed, modcache string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "commands, format 1:", p.Go, arch, level, tags, goFlags, linkerFlags, p.release, p.packages,
+	fmt.Fprintln(h, "commands, format 1:", p.Go, p.arch, level(p.arch), tags, goFlags, linkerFlags, p.release, p.packages,
 		p.language, os.Getenv("GOEXPERIMENT"))
 	for _, pkg := range packages {
 		fmt.Fprintln(h, "package", pkg.ImportPath)
@@ -146,7 +151,7 @@ func hashFile(h io.Writer, file, name string) error {
 
 // goEnv asks the go command, which is the one that source's go.mod wants, about itself.
 func goEnv(ctx context.Context, source string) (map[string]string, error) {
-	out, err := goCommand(ctx, source, "env", "-json", "GOROOT", "GOVERSION", "GOMODCACHE")
+	out, err := goCommand(ctx, source, nil, "env", "-json", "GOROOT", "GOVERSION", "GOMODCACHE")
 	if err != nil {
 		return nil, err
 	}
@@ -157,11 +162,12 @@ func goEnv(ctx context.Context, source string) (map[string]string, error) {
 	return env, nil
 }
 
-// goList lists the packages of the patterns and all they import, sorted.
-func goList(ctx context.Context, source string, patterns []string) ([]listed, error) {
+// goList lists the packages of the patterns and all they import on an architecture, sorted.
+func goList(ctx context.Context, source string, a arch.Arch, patterns []string) ([]listed, error) {
 	const fields = "ImportPath,Name,Dir,Standard,Module,Error,GoFiles,SFiles,HFiles,EmbedFiles,OtherFiles"
 	args := []string{"list", "-e", "-deps", "-tags=" + strings.Join(tags, ","), "-json=" + fields}
-	out, err := goCommand(ctx, source, append(args, patterns...)...)
+	target := []string{"GOOS=linux", "GOARCH=" + string(a), level(a), "CGO_ENABLED=0"}
+	out, err := goCommand(ctx, source, target, append(args, patterns...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -187,15 +193,15 @@ func goList(ctx context.Context, source string, patterns []string) ([]listed, er
 	return packages, nil
 }
 
-// goCommand runs go in source for a node's operating system and architecture.
-func goCommand(ctx context.Context, source string, args ...string) ([]byte, error) {
+// goCommand runs go in source with some more environment variables.
+func goCommand(ctx context.Context, source string, env []string, args ...string) ([]byte, error) {
 	tool, err := findGo(usualGo)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, tool, args...)
 	cmd.Dir = source
-	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "GOAMD64="+level, "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.Output()
 	if err == nil {
 		return out, nil

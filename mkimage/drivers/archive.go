@@ -21,7 +21,7 @@ func Archive(ctx context.Context, vmlinuz, modules string, s Selection, firmware
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := Select(files.Modules, files.Version, append(slices.Clone(s), Root), firmware)
+	set, err := Select(files.Modules, files.Version, files.Arch, append(slices.Clone(s), Root), firmware)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -148,7 +148,7 @@ func TestArchiveErrors(t *testing.T) {
 	for _, c := range []struct{ name, vmlinuz, modules, wrong string }{
 		{"modules of another kernel", vmlinuz, older, "is kernel 6.1.0, but " + older + " has the modules of 5.10.0"},
 		{"in a folder of this one's name", vmlinuz, foreign, "was built for kernel 5.10.0, not for 6.1.0"},
-		{"no kernel", filepath.Join(older, "kernel/a.ko"), older, "is not an x86 Linux kernel image"},
+		{"no kernel", filepath.Join(older, "kernel/a.ko"), older, "is no Linux kernel image"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, _, err := Archive(t.Context(), c.vmlinuz, c.modules, Selection{Common}, "", compressor(t, archive.MethodXZ))

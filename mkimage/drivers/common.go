@@ -5,7 +5,7 @@ package drivers
 // sent to every node at every boot; at 1 Gbit/s 100 KB take a node 1 ms, while a machine whose driver is missing does not
 // start at all. So the line is drawn at what hardly anybody has or no network boots, not at what is large.
 
-// basics are in every image: what a person and a driver need beside network cards.
+// basics are in every image for amd64: what a person and a driver need beside network cards.
 var basics = []string{
 	// USB host controllers and what they stand on: keyboards and network adapters. PS/2 keyboards, the serial ports and
 	// the frame buffers of the firmware (efifb, vesafb) are built into Debian's kernel.
@@ -34,7 +34,7 @@ var basics = []string{
 // brings a kernel with its modules.
 var rootFileSystems = []string{"loop", "overlay", "squashfs", "erofs", "ext4"}
 
-// commonNetwork are the Ethernet drivers of --drivers common: what was sold in numbers since 2010.
+// commonNetwork are the Ethernet drivers of --drivers common for amd64: what was sold in numbers since 2010.
 var commonNetwork = []string{
 	// Intel
 	"e1000",   // 71: also the default card of many virtual machines
@@ -143,4 +143,16 @@ var transceivers = map[string][]string{
 	"lan78xx":  {"microchip"},
 	"smsc95xx": {"smsc"},
 	"tg3":      {"broadcom"},
+
+	// Boards: a chip is soldered beside whichever transceiver its maker had.
+	"genet":         {"broadcom", "bcm7xxx"},
+	"macb":          {"broadcom", "micrel", "marvell"},
+	"stmmac":        {"realtek", "motorcomm", "meson_gxl", "rockchip", "micrel", "at803x"},
+	"fec":           {"at803x", "micrel", "realtek"},
+	"mvneta":        {"marvell"},
+	"mvpp2":         {"marvell", "marvell10g"},
+	"fsl_dpaa2_eth": {"at803x", "aquantia"},
+	"xgene_enet":    {"realtek", "marvell"},
+	"hns_enet_drv":  {"marvell"},
+	"netsec":        {"realtek"},
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/kmod"
 )
 
@@ -59,16 +60,16 @@ type Set struct {
 	tree *tree
 }
 
-// Select reads the modules in dir, a folder …/lib/modules/VERSION, and their firmware in firmwareDir, usually
-// /lib/firmware, and returns what s asks for. An unknown name in s is an error.
-func Select(dir, version string, s Selection, firmwareDir string) (*Set, error) {
+// Select reads the modules in dir, a folder …/lib/modules/VERSION of a kernel for an architecture, and their firmware in firmwareDir,
+// usually /lib/firmware, and returns what s asks for. An unknown name in s is an error.
+func Select(dir, version string, a arch.Arch, s Selection, firmwareDir string) (*Set, error) {
 	t, err := openTree(dir)
 	if err != nil {
 		return nil, err
 	}
-	c := &selecting{tree: t, firmwareDir: firmwareDir, chosen: map[string]*Module{},
+	c := &selecting{tree: t, arch: a, firmwareDir: firmwareDir, chosen: map[string]*Module{},
 		set: &Set{Version: version, Builtin: map[string]string{}, tree: t}}
-	if err := c.addAllKnown(basics); err != nil {
+	if err := c.addAllKnown(always[a]); err != nil {
 		return nil, err
 	}
 	for _, word := range s {
@@ -82,17 +83,25 @@ func Select(dir, version string, s Selection, firmwareDir string) (*Set, error) 
 // selecting is a selection in progress.
 type selecting struct {
 	tree        *tree
+	arch        arch.Arch
 	firmwareDir string
 	chosen      map[string]*Module
 	set         *Set
 }
 
-// lists are the keywords that stand for a list of modules.
-var lists = map[string][]string{Common: commonNetwork, Storage: storage, Root: rootFileSystems}
+// lists are the keywords that stand for a list of modules, and which modules those are for each architecture.
+var lists = map[string]map[arch.Arch][]string{
+	Common:  {arch.AMD64: commonNetwork, arch.ARM64: commonNetworkARM64},
+	Storage: {arch.AMD64: storage, arch.ARM64: storageARM64},
+	Root:    {arch.AMD64: rootFileSystems, arch.ARM64: rootFileSystems},
+}
+
+// always are the modules of every image.
+var always = map[arch.Arch][]string{arch.AMD64: basics, arch.ARM64: basicsARM64}
 
 func (c *selecting) addWord(word string) error {
 	if list, ok := lists[word]; ok {
-		return c.addAllKnown(list)
+		return c.addAllKnown(list[c.arch])
 	}
 	if word == All {
 		return c.addAll()

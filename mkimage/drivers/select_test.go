@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -73,7 +75,7 @@ func TestSelect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := Select(dir, "6.1.0", selection, c.firmware)
+			s, err := Select(dir, "6.1.0", arch.AMD64, selection, c.firmware)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +91,7 @@ func TestSelect(t *testing.T) {
 func TestSelectSaysWhatIsMissing(t *testing.T) {
 	dir, firmware := writeTree(t, testModules, builtinPTP), t.TempDir()
 	writeFile(t, filepath.Join(firmware, "rtl_nic/a.fw.xz"), compress(t, ".xz", []byte("firmware a")))
-	s, err := Select(dir, "6.1.0", Selection{Common}, firmware)
+	s, err := Select(dir, "6.1.0", arch.AMD64, Selection{Common}, firmware)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +128,7 @@ func TestSelectErrors(t *testing.T) {
 		{"no folder", t.TempDir(), "common", "lib/modules/VERSION"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Select(c.dir, "6.1.0", Selection{c.selection}, "")
+			_, err := Select(c.dir, "6.1.0", arch.AMD64, Selection{c.selection}, "")
 			if err == nil || !strings.Contains(err.Error(), c.wrong) {
 				t.Errorf("error %v, want one with %q", err, c.wrong)
 			}
@@ -150,7 +152,7 @@ func TestParseSelection(t *testing.T) {
 func TestIndex(t *testing.T) {
 	dir, firmware := writeTree(t, testModules, builtinPTP), t.TempDir()
 	writeFile(t, filepath.Join(firmware, "bnx2x/x.fw"), nil)
-	s, err := Select(dir, "6.1.0", Selection{Common}, firmware)
+	s, err := Select(dir, "6.1.0", arch.AMD64, Selection{Common}, firmware)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +178,7 @@ func TestIndexHasNoCycles(t *testing.T) {
 		"b.ko": {"softdep=pre: a c"},
 		"c.ko": {"softdep=pre: b"},
 	})
-	s, err := Select(dir, "6.1.0", Selection{"a"}, "")
+	s, err := Select(dir, "6.1.0", arch.AMD64, Selection{"a"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

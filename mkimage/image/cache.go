@@ -15,8 +15,8 @@ import (
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 )
 
-// keep is how many parts the cache holds; each has some 5 MB.
-const keep = 16
+// keep is how many parts the cache holds; each has 4 to 12 MB.
+const keep = 24
 
 // cache keeps parts in a folder: KEY.stream, the stream, and KEY.json, the Part. A part that is not whole is no part.
 type cache struct{ dir string }

@@ -1,5 +1,6 @@
-// Package image builds phase 1 of a site: DIR/image/ with the kernel (vmlinuz), the initramfs (initramfs.img), both in
-// one UEFI program (boottorrent.efi), and what they are made of (manifest.json).
+// Package image builds phase 1 of a site for one architecture: DIR/image/, or DIR/image/arm64/, with the kernel (vmlinuz), the
+// initramfs (initramfs.img), both in one UEFI program (boottorrent.efi), and what they are made of (manifest.json). Boot loaders of
+// another architecture than this machine's are put into its folder loaders/.
 //
 // The initramfs is three streams of xz or zstd one after the other, which the kernel unpacks in this order: the commands, the kernel
 // modules, and the site's part (public key, seeder). The first two are kept in a cache under a hash of all they are made
@@ -20,6 +21,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/bzimage"
 	phase1 "github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
@@ -38,8 +41,14 @@ const (
 	ManifestFile = phase1.Manifest
 )
 
-// MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 16 MiB.
-const MaxSize = 16 << 20
+// MaxSize is what a kernel and an initramfs with common drivers may have together, in bytes: 16 MiB, and 20 MiB for arm64, whose kernel
+// boot loaders only unpack from gzip.
+func MaxSize(a arch.Arch) int64 {
+	if a == arch.ARM64 {
+		return 20 << 20
+	}
+	return 16 << 20
+}
 
 // DefaultFirmware is where distributions install firmware.
 const DefaultFirmware = "/lib/firmware"
@@ -48,6 +57,8 @@ const DefaultFirmware = "/lib/firmware"
 type Options struct {
 	// Site is the site's directory.
 	Site string
+	// Arch is the nodes' architecture; amd64 if empty.
+	Arch arch.Arch
 	// Kernel is a kernel image and Modules its folder …/lib/modules/VERSION; empty for the distribution's kernel, which is
 	// downloaded into the cache once. UpdateKernel looks for a newer one.
 	Kernel, Modules string
@@ -84,7 +95,7 @@ func DefaultCache() (string, error) {
 	return filepath.Join(dir, "boottorrent"), nil
 }
 
-// Build builds the image of o.Site and returns its manifest. On an error what was in DIR/image/ before is untouched.
+// Build builds the image of o.Site and returns its manifest. On an error what was in its folder before is untouched.
 // Problems that stop the site come as [site.Problems]; those of single systems are logged, as the image depends on none.
 func Build(ctx context.Context, o Options) (*Manifest, error) {
 	b, err := newBuild(ctx, o)
@@ -136,6 +147,7 @@ func (o Options) withDefaults() (Options, error) {
 	if len(o.Drivers) == 0 {
 		o.Drivers = drivers.Selection{drivers.Common}
 	}
+	o.Arch = cmp.Or(o.Arch, arch.AMD64)
 	if o.Firmware == "" {
 		o.Firmware = DefaultFirmware
 	}
@@ -149,6 +161,9 @@ func (o Options) withDefaults() (Options, error) {
 		if o.Cache, err = DefaultCache(); err != nil {
 			return o, err
 		}
+	}
+	if o.Cache, err = filepath.Abs(o.Cache); err != nil {
+		return o, err
 	}
 	o.Source, err = commands.FindSource(o.Source)
 	return o, err
@@ -177,6 +192,7 @@ type build struct {
 	kernel kernel.Files
 	// vmlinuz is the content of the kernel's file, read once: what says its hash must hold for what is written.
 	vmlinuz []byte
+	header  bzimage.Header
 	plan    *commands.Plan
 	set     *drivers.Set
 	// medium is nil unless one is made.
@@ -265,14 +281,21 @@ func (b *build) findKernel(ctx context.Context) (err error) {
 	case b.Kernel != "":
 		b.kernel, err = kernel.Local(b.Kernel, b.Modules)
 	case b.UpdateKernel:
-		b.kernel, err = kernel.Update(ctx, b.Cache, b.Log)
+		b.kernel, err = kernel.Update(ctx, b.Cache, b.Arch, b.Log)
 	default:
-		b.kernel, err = kernel.Distribution(ctx, b.Cache, b.Log)
+		b.kernel, err = kernel.Distribution(ctx, b.Cache, b.Arch, b.Log)
 	}
 	if err != nil {
 		return err
 	}
+	if b.kernel.Arch != b.Arch {
+		return &OptionError{fmt.Sprintf("%s is a kernel for %s; build that image with --arch %s, or give a kernel for %s",
+			b.kernel.Vmlinuz, b.kernel.Arch, b.kernel.Arch, b.Arch)}
+	}
 	if b.vmlinuz, err = os.ReadFile(b.kernel.Vmlinuz); err != nil {
+		return fmt.Errorf("read the kernel: %w", err)
+	}
+	if b.header, err = bzimage.Parse(b.vmlinuz); err != nil {
 		return fmt.Errorf("read the kernel: %w", err)
 	}
 	return nil
@@ -281,7 +304,7 @@ func (b *build) findKernel(ctx context.Context) (err error) {
 // commandsPart is everything but modules and the site's part.
 func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 	if err := b.step("look at the commands' source", func() (err error) {
-		b.plan, err = commands.List(ctx, b.Source, b.Release)
+		b.plan, err = commands.List(ctx, b.Source, b.Release, b.Arch)
 		return err
 	}); err != nil {
 		return nil, err
@@ -307,7 +330,7 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 		}
 		// What was compiled must be what the key stands for.
 		if err := b.step("look at the source again", func() error {
-			if after, err := commands.List(ctx, b.Source, b.Release); err != nil || after.Key != plan.Key {
+			if after, err := commands.List(ctx, b.Source, b.Release, b.Arch); err != nil || after.Key != plan.Key {
 				return fmt.Errorf("the source in %s was changed while it was compiled; run mkimage again", b.Source)
 			}
 			return nil
@@ -339,7 +362,7 @@ func (b *build) storagePart(ctx context.Context) (*Part, error) {
 
 func (b *build) choose(selection drivers.Selection) (set *drivers.Set, err error) {
 	err = b.step("read the modules", func() error {
-		set, err = drivers.Select(b.kernel.Modules, b.kernel.Version, selection, b.Firmware)
+		set, err = drivers.Select(b.kernel.Modules, b.kernel.Version, b.Arch, selection, b.Firmware)
 		return err
 	})
 	return set, err

@@ -15,23 +15,26 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
-	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 )
 
 // Manifest is manifest.json: what an image is made of. The same inputs give the same manifest, so it has no date in it.
 type Manifest struct {
-	Site string `json:"site"`
+	Site string    `json:"site"`
+	Arch arch.Arch `json:"arch"`
 	// Files are those that a node loads, in that order.
 	Files []File `json:"files"`
 	// UKI is them in one UEFI program; nil if there is none.
 	UKI *File `json:"uki,omitempty"`
 	// Modules is the archive of kernel modules that nodes get with QEMU.
-	Modules  *File    `json:"modules,omitempty"`
+	Modules *File `json:"modules,omitempty"`
+	// Loaders are boot loaders, by their paths in the image's folder.
+	Loaders  []File   `json:"loaders,omitempty"`
 	Kernel   Kernel   `json:"kernel"`
 	Drivers  Drivers  `json:"drivers"`
 	Commands Commands `json:"commands"`
@@ -114,14 +117,26 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	}
 	archive := file(qemuruntime.ImageModules, runtime)
 	m.Drivers.Runtime, m.Modules = names, &archive
-	m.Files = []File{
-		file(KernelFile, b.vmlinuz), file(InitramfsFile, initramfs),
-	}
-	uki, err := b.unified(initramfs)
+	vmlinuz, err := b.bootKernel(ctx)
 	if err != nil {
 		return nil, err
 	}
-	outputs := []output{{KernelFile, b.vmlinuz}, {InitramfsFile, initramfs}, {qemuruntime.ImageModules, runtime}}
+	m.Files = []File{
+		file(KernelFile, vmlinuz), file(InitramfsFile, initramfs),
+	}
+	uki, err := b.unified(ctx, initramfs)
+	if err != nil {
+		return nil, err
+	}
+	outputs := []output{{KernelFile, vmlinuz}, {InitramfsFile, initramfs}, {qemuruntime.ImageModules, runtime}}
+	loaders, err := b.loaders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range loaders {
+		m.Loaders = append(m.Loaders, file(l.name, l.content))
+	}
+	outputs = append(outputs, loaders...)
 	if uki != nil {
 		f := file(UKIFile, uki)
 		m.UKI, outputs = &f, append(outputs, output{UKIFile, uki})
@@ -130,7 +145,7 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the manifest: %w", err)
 	}
-	dir := filepath.Join(b.site.Dir, site.ImageDir)
+	dir := b.folder()
 	if err := writeTogether(dir, append(outputs, output{ManifestFile, append(text, '\n')})); err != nil {
 		return nil, fmt.Errorf("write the image: %w", err)
 	}
@@ -159,6 +174,7 @@ func file(name string, content []byte) File {
 func (b *build) manifest(ctx context.Context, parts []*Part) *Manifest {
 	m := &Manifest{
 		Site:   b.site.Name,
+		Arch:   b.Arch,
 		Kernel: Kernel{Release: b.kernel.Version, Package: b.kernel.Package},
 		Drivers: Drivers{
 			Selection: b.Drivers.String(), Builtin: slices.Sorted(maps.Keys(b.set.Builtin)), Absent: b.set.Absent,
@@ -193,7 +209,7 @@ func revision(ctx context.Context, source string) string {
 	return r
 }
 
-// output is a file to be written.
+// output is a file to be written. Its name is a path in the image's folder, with slashes.
 type output struct {
 	name    string
 	content []byte
@@ -201,9 +217,6 @@ type output struct {
 
 // writeTogether writes all files of a folder beside their places and only then moves them there.
 func writeTogether(dir string, outputs []output) (err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	var files []*renameio.PendingFile
 	defer func() {
 		for _, f := range files {
@@ -211,7 +224,11 @@ func writeTogether(dir string, outputs []output) (err error) {
 		}
 	}()
 	for _, o := range outputs {
-		f, err := atomicfile.Begin(filepath.Join(dir, o.name), 0o644)
+		file := filepath.Join(dir, filepath.FromSlash(o.name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		f, err := atomicfile.Begin(file, 0o644)
 		if err != nil {
 			return err
 		}
@@ -224,7 +241,7 @@ func writeTogether(dir string, outputs []output) (err error) {
 		}
 	}
 	for i, o := range outputs {
-		if err := atomicfile.Finish(filepath.Join(dir, o.name), files[i]); err != nil {
+		if err := atomicfile.Finish(filepath.Join(dir, filepath.FromSlash(o.name)), files[i]); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
-	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/mediumseen"
 	"github.com/boottorrent/boottorrent/internal/uki"
 	"github.com/boottorrent/boottorrent/mkimage/media"
 	mediafiles "github.com/boottorrent/boottorrent/templates/media"
@@ -69,7 +69,7 @@ func BuildMedium(ctx context.Context, o Options, want Medium) (*Manifest, MadeMe
 		return nil, MadeMedium{}, err
 	}
 	defer b.close()
-	if b.medium, err = b.newMedium(want); err != nil {
+	if b.medium, err = b.newMedium(ctx, want); err != nil {
 		return nil, MadeMedium{}, err
 	}
 	m, err := b.run(ctx)
@@ -77,13 +77,13 @@ func BuildMedium(ctx context.Context, o Options, want Medium) (*Manifest, MadeMe
 }
 
 // newMedium checks all that can be checked before.
-func (b *build) newMedium(want Medium) (*medium, error) {
+func (b *build) newMedium(ctx context.Context, want Medium) (*medium, error) {
 	name, ok := mediumFiles[want.Format]
 	if !ok {
 		return nil, &OptionError{fmt.Sprintf("there is no medium %q: choose %s or %s", want.Format, USB, ISO)}
 	}
 	if want.Path == "" {
-		want.Path = filepath.Join(b.Site, site.ImageDir, name)
+		want.Path = filepath.Join(b.folder(), name)
 	}
 	if info, err := os.Stat(want.Path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file; write the medium to one, and that onto a device by: mkimage flash FILE", want.Path)
@@ -97,7 +97,7 @@ func (b *build) newMedium(want Medium) (*medium, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.stub, err = uki.ReadStub(); err != nil {
+	if m.stub, err = b.stub(ctx); err != nil {
 		return nil, err
 	}
 	if m.grub, err = media.NewGRUB(temp); err != nil {
@@ -135,11 +135,16 @@ func readConfig(path string) ([]byte, error) {
 // writeMedium makes the medium of the parts of its initramfs.
 func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 	m := b.medium
-	im := b.ukiImage(m.stub, join(parts), b.cmdline())
+	im, err := b.ukiImage(m.stub, join(parts), b.cmdline())
+	if err != nil {
+		return err
+	}
 	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediumconf.Name, Data: m.conf}}}
+	if m.Format == USB {
+		c.Files = append(c.Files, fat.File{Path: mediumseen.Name, Data: mediumseen.Blank()}) // a disc can't be written to
+	}
 	im.Cmdline += fmt.Sprintf(" %s=%08x", mediumconf.Argument, c.Volume)
-	c.Cmdline, c.Graphics = im.Cmdline, b.site.Cmdline().AsksForMode()
-	var err error
+	c.Cmdline, c.Graphics = im.Cmdline, b.site.CmdlineFor(b.Arch).AsksForMode()
 	if c.UKI, c.Sections, err = uki.Build(im); err != nil {
 		return err
 	}

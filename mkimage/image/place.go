@@ -9,13 +9,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	phase1 "github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
+
+// folder is where the image is written.
+func (b *build) folder() string {
+	return filepath.Join(b.Site, site.ImageDir, phase1.Folder(b.Arch))
+}
 
 // checkPlaces reports a folder that can't be written to before minutes go into what was to be written there.
 func (b *build) checkPlaces() error {
 	places := []struct{ what, dir, do string }{
-		{"the image", filepath.Join(b.Site, site.ImageDir), "run this as the user that owns the site, or copy the site to where you may write"},
+		{"the image", b.folder(), "run this as the user that owns the site, or copy the site to where you may write"},
 		{"the cache", b.Cache, "give another with --cache DIR"},
 		{"what comes and goes while it compiles", os.TempDir(), "set TMPDIR to a folder with 500 MB free"},
 	}

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -10,25 +11,33 @@ import (
 
 // unified joins kernel, initramfs and command line into one UEFI program. Without the stub that it takes there is none, which
 // only UEFI HTTP boot and media miss.
-func (b *build) unified(initramfs []byte) ([]byte, error) {
-	stub, err := uki.ReadStub()
+func (b *build) unified(ctx context.Context, initramfs []byte) ([]byte, error) {
+	stub, err := b.stub(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
 		b.Log.Warn("no image for UEFI HTTP boot is made", "because", err)
 		return nil, nil
 	}
-	image, _, err := uki.Build(b.ukiImage(stub, initramfs, b.cmdline()))
+	im, err := b.ukiImage(stub, initramfs, b.cmdline())
+	if err != nil {
+		return nil, err
+	}
+	image, _, err := uki.Build(im)
 	return image, err
 }
 
-func (b *build) ukiImage(stub, initramfs []byte, cmdline string) uki.Image {
+func (b *build) ukiImage(stub, initramfs []byte, cmdline string) (uki.Image, error) {
+	kernel, err := b.programKernel()
 	return uki.Image{
-		Stub: stub, Kernel: b.vmlinuz, Initrd: initramfs, Release: b.kernel.Version, Cmdline: cmdline,
+		Stub: stub, Kernel: kernel, Initrd: initramfs, Release: b.kernel.Version, Cmdline: cmdline,
 		OSRelease: osRelease(b.Release, b.site.Name),
-	}
+	}, err
 }
 
 // cmdline is phase 1's kernel command line when no boot script says another.
-func (b *build) cmdline() string { return b.site.Cmdline().String() }
+func (b *build) cmdline() string { return b.site.CmdlineFor(b.Arch).String() }
 
 // osRelease is what boot menus show of the image (os-release(5)).
 func osRelease(release, site string) string {

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/mkimage/debian"
 )
 
 // fakeApt puts programs by the names of apt's and dpkg's first in PATH. The distribution's kernel is of the release that
@@ -52,7 +55,7 @@ func TestDistribution(t *testing.T) {
 	steps := []struct {
 		name      string
 		before    func()
-		get       func(context.Context, string, *slog.Logger) (Files, error)
+		get       func(context.Context, string, arch.Arch, *slog.Logger) (Files, error)
 		version   string
 		downloads int
 		wrong     string
@@ -71,7 +74,7 @@ func TestDistribution(t *testing.T) {
 	for _, s := range steps {
 		t.Run(s.name, func(t *testing.T) {
 			s.before()
-			f, err := s.get(ctx, cache, log)
+			f, err := s.get(ctx, cache, arch.AMD64, log)
 			checkError(t, err, s.wrong)
 			if f.Version != s.version {
 				t.Errorf("kernel %q, want %q", f.Version, s.version)
@@ -84,7 +87,7 @@ func TestDistribution(t *testing.T) {
 			}
 		})
 	}
-	leftovers, err := filepath.Glob(filepath.Join(cache, folder, ".*"))
+	leftovers, err := filepath.Glob(filepath.Join(cache, debian.Folder, "amd64", ".*"))
 	if err != nil || len(leftovers) > 0 {
 		t.Errorf("left in the cache: %v %v", leftovers, err)
 	}
@@ -92,7 +95,7 @@ func TestDistribution(t *testing.T) {
 
 func TestDistributionWithoutApt(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := Distribution(context.Background(), t.TempDir(), slog.New(slog.DiscardHandler))
+	_, err := Distribution(context.Background(), t.TempDir(), arch.AMD64, slog.New(slog.DiscardHandler))
 	checkError(t, err, "--kernel FILE --modules DIR")
 }
 
@@ -103,7 +106,7 @@ func TestDistributionTwice(t *testing.T) {
 	errs := make(chan error)
 	for range 2 {
 		go func() {
-			_, err := Distribution(context.Background(), cache, slog.New(slog.DiscardHandler))
+			_, err := Distribution(context.Background(), cache, arch.AMD64, slog.New(slog.DiscardHandler))
 			errs <- err
 		}()
 	}

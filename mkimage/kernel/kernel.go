@@ -13,13 +13,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 )
 
 // Files are a kernel and its modules.
 type Files struct {
-	// Vmlinuz is the path of the kernel image (bzImage).
+	// Vmlinuz is the path of the kernel image: a bzImage for amd64, an Image for arm64, which may be compressed.
 	Vmlinuz string
+	Arch    arch.Arch
 	// Modules is the path of the folder lib/modules/Version.
 	Modules string
 	// Version is the kernel's release, as uname -r prints it.
@@ -32,11 +34,11 @@ type Files struct {
 // it is empty, the folder is looked for beside the kernel, as in the root file system that the kernel is in, and then in
 // the running system's /lib/modules.
 func Local(vmlinuz, modules string) (Files, error) {
-	release, err := Release(vmlinuz)
+	release, kernelArch, err := identify(vmlinuz)
 	if err != nil {
 		return Files{}, err
 	}
-	f := Files{Vmlinuz: vmlinuz, Modules: modules, Version: release}
+	f := Files{Vmlinuz: vmlinuz, Arch: kernelArch, Modules: modules, Version: release}
 	if modules != "" {
 		if found := modulesIn(modules, release); len(found) > 0 {
 			f.Modules = found[0]
@@ -116,11 +118,11 @@ func unpacked(dir, pkg string) (Files, error) {
 		return Files{}, fmt.Errorf("the package %s has %d files boot/vmlinuz-*, not one; give a kernel with --kernel FILE --modules DIR",
 			pkg, len(images))
 	}
-	release, err := Release(images[0])
+	release, kernelArch, err := identify(images[0])
 	if err != nil {
 		return Files{}, err
 	}
-	f := Files{Vmlinuz: images[0], Version: release, Package: pkg}
+	f := Files{Vmlinuz: images[0], Arch: kernelArch, Version: release, Package: pkg}
 	// Since Debian 13 the modules are below /usr.
 	for _, lib := range []string{"lib", "usr/lib"} {
 		if f.Modules = filepath.Join(dir, lib, "modules", release); isDir(f.Modules) {
@@ -131,31 +133,36 @@ func unpacked(dir, pkg string) (Files, error) {
 		pkg, release)
 }
 
-// Release reads the release, as uname -r prints it, from the header of a kernel image.
+// Release reads the release, as uname -r prints it, from a kernel image.
 func Release(vmlinuz string) (string, error) {
+	release, _, err := identify(vmlinuz)
+	return release, err
+}
+
+// identify reads release and architecture from a kernel image.
+func identify(vmlinuz string) (string, arch.Arch, error) {
 	f, err := os.Open(vmlinuz)
 	if errors.Is(err, fs.ErrPermission) {
-		return "", fmt.Errorf("read the kernel %s: %w; make it readable (sudo chmod +r) or copy it", vmlinuz, err)
+		return "", "", fmt.Errorf("read the kernel %s: %w; make it readable (sudo chmod +r) or copy it", vmlinuz, err)
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the kernel: %w", err)
+		return "", "", fmt.Errorf("read the kernel: %w", err)
 	}
 	defer f.Close()
 	head := make([]byte, bzimage.HeaderSize)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read the kernel: %w", err)
+		return "", "", fmt.Errorf("read the kernel: %w", err)
 	}
 	header, err := bzimage.Parse(head[:n])
-	if err != nil || header.Arch != "amd64" {
-		return "", fmt.Errorf("%s is not an x86 Linux kernel image (its header has no \"HdrS\"); give a vmlinuz, not a vmlinux or an initramfs",
-			vmlinuz)
+	if err != nil {
+		return "", "", fmt.Errorf("%s is no Linux kernel image for amd64 or arm64; give a vmlinuz, not a vmlinux or an initramfs", vmlinuz)
 	}
 	release := header.Release(f)
 	if release == "" {
-		return "", fmt.Errorf("%s does not say which kernel release it is; give an image made by the kernel's own build", vmlinuz)
+		return "", "", fmt.Errorf("%s does not say which kernel release it is; give an image made by the kernel's own build", vmlinuz)
 	}
-	return release, nil
+	return release, arch.Arch(header.Arch), nil
 }
 
 func isDir(path string) bool {

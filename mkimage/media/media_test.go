@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/gpt"
 	"github.com/boottorrent/boottorrent/internal/need"
@@ -18,7 +19,7 @@ import (
 func contents(t *testing.T) Contents {
 	t.Helper()
 	need.File(t, uki.StubFile, "systemd-boot-efi")
-	stub, err := uki.ReadStub()
+	stub, err := uki.ReadStub("/", arch.AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func (j *Job) rootFirmware(ctx context.Context, root *tree.Root, k kernel.Files)
 
 // wantedFirmware are the names of all firmware that the drivers may ask for which are packed for a kernel.
 func wantedFirmware(k kernel.Files) ([]string, error) {
-	set, err := drivers.Select(k.Modules, k.Version, drivers.Selection{drivers.Common, drivers.Root}, "")
+	set, err := drivers.Select(k.Modules, k.Version, k.Arch, drivers.Selection{drivers.Common, drivers.Root}, "")
 	if err != nil {
 		return nil, err
 	}

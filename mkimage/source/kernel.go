@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/mkimage/archive"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
@@ -46,7 +47,7 @@ func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
 	}
 	step := j.Step("get the distribution's kernel", 0)
 	defer step.End()
-	files, err := kernel.Distribution(ctx, j.Cache, j.Log)
+	files, err := kernel.Distribution(ctx, j.Cache, arch.AMD64, j.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -34,10 +34,10 @@ var ErrReplaced = errors.New("the image was replaced by another")
 type Files struct {
 	// dir is the site's folder of images.
 	dir    string
-	hashes Hashes
+	hashes hashCache
 }
 
-// New returns the files of the images in dir, which is the site's image folder.
+// New returns the files of the images in dir, which is the site's image folder; there are none if it is empty.
 func New(dir string) *Files { return &Files{dir: dir} }
 
 // File is an open file of an image.
@@ -89,14 +89,21 @@ func isContent(folder string) bool {
 	return folder != "" && !strings.ContainsFunc(folder, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef", r) })
 }
 
+// Hash is the SHA-256 of an open file, in hexadecimal, which is kept until the file changes. It leaves the file at its start; path is
+// the file's.
+func (f *Files) Hash(path string, file *os.File) (string, error) { return f.hashes.sum(path, file) }
+
 // open opens a file of the image for an architecture.
 func (f *Files) open(a arch.Arch, base string) (*File, error) {
+	if f.dir == "" {
+		return nil, fs.ErrNotExist
+	}
 	at := filepath.Join(f.dir, filepath.FromSlash(image.Folder(a)), base)
 	file, err := os.Open(at)
 	if err != nil {
 		return nil, err
 	}
-	sum, err := f.hashes.Sum(at, file)
+	sum, err := f.hashes.sum(at, file)
 	if err != nil {
 		file.Close()
 		return nil, err
@@ -121,8 +128,8 @@ func (f *Files) Path(a arch.Arch, base string) string {
 	return catalog.BootPath(base, file.SHA256)
 }
 
-// Hashes keeps the SHA-256 of files until they change. The zero value is ready.
-type Hashes struct {
+// hashCache keeps the SHA-256 of files until they change. The zero value is ready.
+type hashCache struct {
 	mu   sync.Mutex
 	sums map[string]hashed
 }
@@ -132,9 +139,9 @@ type hashed struct {
 	sum  string
 }
 
-// Sum returns the SHA-256 of the open file f, in hexadecimal, and leaves f at its start. key is its path. A room that starts
+// sum returns the SHA-256 of the open file f, in hexadecimal, and leaves f at its start. key is its path. A room that starts
 // at once waits for one hashing.
-func (c *Hashes) Sum(key string, f *os.File) (string, error) {
+func (c *hashCache) sum(key string, f *os.File) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	info, err := f.Stat()

@@ -22,9 +22,6 @@ import (
 // originalLoader is the name of the original BootTorrent's boot loader.
 const originalLoader = "pxelinux.0"
 
-// loaderFiles are the paths of the boot loaders as they are now, by the names they are served under.
-func (d *daemon) loaderFiles() map[string]string { return d.loaders.Files() }
-
 // tftpFiles are those that TFTP serves.
 func (d *daemon) tftpFiles() map[string]string {
 	files := d.loaders.Files()
@@ -44,7 +41,7 @@ func (d *daemon) choose(f loaders.Firmware) (loaders.Choice, error) {
 // script makes the iPXE script for a client that reached us at a host and port of ours.
 func (d *daemon) script(r web.ScriptRequest) ([]byte, error) {
 	base, s := "http://"+r.Host, d.current.Load()
-	cmdline := s.Cmdline()
+	cmdline := s.CmdlineFor(r.Arch)
 	p := ipxe.Params{
 		Base: base, Kernel: d.boot.Path(r.Arch, image.Kernel), Initrd: d.boot.Path(r.Arch, image.Initramfs), Site: s.Name,
 		Args: []string{"bt.seeder=" + base, cmdline.String()},
@@ -83,7 +80,7 @@ func (d *daemon) grubConfig(local netip.Addr) ([]byte, error) {
 		}
 		t := grub.Target{
 			CPU: grubCPU[a], Kernel: d.boot.Path(a, image.Kernel), Initrd: d.boot.Path(a, image.Initramfs),
-			Cmdline: "bt.seeder=" + base + " " + s.Cmdline().String(),
+			Cmdline: "bt.seeder=" + base + " " + s.CmdlineFor(a).String(),
 		}
 		if name := loaders.IPXE(a); d.loaders.Has(name) {
 			t.IPXE = "/" + name

@@ -88,7 +88,7 @@ func (d *daemon) listenTorrent(s *sockets) error {
 }
 
 func (d *daemon) listenTFTP(s *sockets) error {
-	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: d.tftpFiles(), Open: d.tftpOpen, Document: d.tftpDocument, Probed: d.pis().Probed, Log: d.Log}
+	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: d.tftpFiles, Open: d.tftpOpen, Document: d.tftpDocument, Probed: d.pis().Probed, Log: d.Log}
 	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
 		cfg.Listen, s.noTFTP = nil, true

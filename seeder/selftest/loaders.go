@@ -80,15 +80,9 @@ func (in Input) kernel(l *list, a arch.Arch) {
 		return // of which the image's own test tells
 	}
 	defer kernel.Close()
-	at, _ := in.Loaders.Find(loaders.Shim(a))
-	shim, err := os.Open(at)
-	if err != nil {
-		return // it was there a moment ago
-	}
-	defer shim.Close()
-	vendor, err := authenticode.VendorKey(shim)
-	if err != nil {
-		l.warning(fmt.Sprintf("whose kernels %s starts can't be read: %v", at, err), "install the package shim-signed again, or put another one there")
+	keys := in.byShim(a)
+	if len(keys) == 0 {
+		l.warning(fmt.Sprintf("whose kernels %s starts can't be read", loaders.Shim(a)), "install the package shim-signed again, or put another one there")
 		return
 	}
 	info, err := kernel.Stat()
@@ -97,11 +91,11 @@ func (in Input) kernel(l *list, a arch.Arch) {
 	}
 	signed, err := authenticode.Read(kernel, info.Size())
 	if err == nil {
-		trusts := secureboot.State{SecureBoot: true, Locked: true, Trusted: []secureboot.Key{vendor}, KeysKnown: true}
+		trusts := secureboot.State{SecureBoot: true, Locked: true, Trusted: keys, KeysKnown: true}
 		err = trusts.Refuses(signed)
 	}
 	if err != nil {
-		l.problem(fmt.Sprintf("machines with Secure Boot on don't start %s: it is not signed by %s, whose kernels shim starts", name, vendor.Name),
+		l.problem(fmt.Sprintf("machines with Secure Boot on don't start %s: it is not signed by %s, whose kernels shim starts", name, keys[0].Name),
 			"make the image with Debian's own kernel (mkimage "+shellquote.Join(in.Site.Dir)+" without --kernel), or write uefi: ipxe in "+site.ConfigFile)
 	}
 }

@@ -100,7 +100,7 @@ func (s *Server) serveLoader(w http.ResponseWriter, r *http.Request, name, at st
 		return
 	}
 	defer f.Close()
-	sum, err := s.hashes.Sum(at, f)
+	sum, err := s.cfg.Boot.Hash(at, f)
 	if err != nil {
 		s.unreadable(w, r, err)
 		return

@@ -71,7 +71,7 @@ func (c *pageCache) get(of *published, make func(*published) ([]byte, error)) ([
 func (s *Server) makeIndex(current *published) ([]byte, error) {
 	p := page.Page{Site: s.cfg.Site, Now: time.Now(), Links: s.links()}
 	if current != nil {
-		p.Ready, p.Site, p.Systems = true, current.release.Site, systemRows(current.release)
+		p.Ready, p.Site, p.Counter, p.Systems = true, current.release.Site, current.release.Counter, systemRows(current.release)
 	}
 	if s.cfg.Systems != nil {
 		p.Folders = folderRows(s.cfg.Systems())
@@ -197,6 +197,10 @@ func (s *Server) links() []page.Link {
 		{URL: catalog.PathCatalog, Text: "the catalog"},
 		{URL: catalog.PathSignature, Text: "its minisign signature"},
 	}
+	if s.cfg.Manifest != nil {
+		l = append(l, page.Link{URL: catalog.PathManifest, Text: "what machines start before they have a catalog, with sizes and hashes"},
+			page.Link{URL: catalog.PathManifestSignature, Text: "its minisign signature"})
+	}
 	if s.cfg.Nodes != nil {
 		l = append(l, page.Link{URL: catalog.PathNodes, Text: "the nodes, as JSON"})
 	}
@@ -218,7 +222,7 @@ func (s *Server) bootFiles() []string {
 	if s.cfg.Script != nil {
 		names = append(names, path.Base(catalog.PathScript))
 	}
-	if s.cfg.Boot != nil && s.cfg.Boot.Has(arch.ARM64, image.Kernel) {
+	if s.cfg.Boot.Has(arch.ARM64, image.Kernel) {
 		for _, name := range bootfiles.Names {
 			names = append(names, path.Join(image.Folder(arch.ARM64), name))
 		}

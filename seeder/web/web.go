@@ -26,6 +26,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
+	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
@@ -42,7 +43,7 @@ const (
 type Config struct {
 	// Log receives each request at debug level, and each fetch of the kernel and the initramfs at info level.
 	Log *slog.Logger
-	// Boot are the files of the site's images.
+	// Boot are the files of the site's images; nil: there are none.
 	Boot *bootfiles.Files
 	// Loaders returns the paths of the boot loaders as they are now, by the names under which they are found below /boot/; may be nil.
 	Loaders func() map[string]string
@@ -57,6 +58,9 @@ type Config struct {
 	// SelfTest answers what the seeder's self-test found, and Findings returns it for the page; both may be nil.
 	SelfTest http.Handler
 	Findings func() []selftest.Finding
+
+	// Manifest makes the signed boot manifest; nil: none is served.
+	Manifest *bootmanifest.Maker
 
 	// Policy decides whom the port serves; nil: one with its usual bounds.
 	Policy *admit.Policy
@@ -82,10 +86,9 @@ type ScriptRequest struct {
 
 // Server is an http.Handler for everything the seeder serves. Its methods may be called concurrently.
 type Server struct {
-	cfg    Config
-	mux    *http.ServeMux
-	hashes bootfiles.Hashes
-	page   pageCache
+	cfg  Config
+	mux  *http.ServeMux
+	page pageCache
 	// bootLines bounds the lines about boot files, as strangers can ask for them without end.
 	bootLines *rate.Limiter
 
@@ -100,6 +103,9 @@ type Server struct {
 func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Boot == nil {
+		cfg.Boot = bootfiles.New("")
 	}
 	if cfg.MaxFallback <= 0 {
 		cfg.MaxFallback = defaultMaxFallback
@@ -133,6 +139,10 @@ func (s *Server) routes() {
 		if h != nil {
 			s.mux.Handle(path, h)
 		}
+	}
+	if s.cfg.Manifest != nil {
+		s.mux.Handle("GET "+catalog.PathManifest, s.admit(k.documents, s.serveManifest))
+		s.mux.Handle("GET "+catalog.PathManifestSignature, s.admit(k.documents, s.serveManifest))
 	}
 	if s.cfg.Systems != nil {
 		s.mux.Handle("GET "+status.Path, s.admit(k.page, s.serveStatus))

@@ -153,7 +153,7 @@ func TestPaths(t *testing.T) {
 		"a loader that is none": {"/boot/dir.efi", 500, "see its log", ""},
 		"unknown boot file":     {"/boot/passwd", 404, "vmlinuz, initramfs.img, boottorrent.efi, boot.ipxe, dir.efi", ""},
 		"other content":         {catalog.BootPath("vmlinuz", sha("initramfs")), 404, "the image was replaced", ""},
-		"loader by content":     {catalog.BootPath("undionly.kpxe", sha("bios loader")), 404, "no such boot file", ""},
+		"loader in a folder":    {"/boot/folder/undionly.kpxe", 200, "bios loader", "application/octet-stream"},
 		"boot folder":           {"/boot/", 404, "no such boot file", ""},
 		"other torrent":         {catalog.TorrentPath(hash2), 404, "no such torrent", ""},
 		"torrent without end":   {"/torrents/" + hash1.String(), 404, "no such torrent", ""},

@@ -5,12 +5,9 @@ import (
 	"flag"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -52,20 +49,6 @@ func TestScriptGolden(t *testing.T) {
 				t.Errorf("differs from %s (go test -update writes it anew):\n%s", file, got)
 			}
 		})
-	}
-}
-
-// GRUB's own parser takes the script.
-func TestScriptIsGRUBs(t *testing.T) {
-	need.Command(t, "grub-script-check", "grub-common")
-	got, err := Script(both)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check := exec.Command("grub-script-check")
-	check.Stdin = bytes.NewReader(got)
-	if said, err := check.CombinedOutput(); err != nil {
-		t.Errorf("grub-script-check: %v: %s", err, said)
 	}
 }
 

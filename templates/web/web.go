@@ -23,6 +23,8 @@ type Page struct {
 	Now time.Time
 	// Ready is false while there is no catalog yet.
 	Ready bool
+	// Counter is the catalog's; 0 is not shown.
+	Counter uint64
 	// Findings are what the self-test found.
 	Findings []Finding
 	Systems  []System

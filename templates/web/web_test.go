@@ -16,7 +16,7 @@ func TestIndexGolden(t *testing.T) {
 	links := []Link{{"/catalog.json", "the signed catalog"}}
 	for name, p := range map[string]Page{
 		"starting": {Site: "Room 12", Now: now, Links: links},
-		"empty":    {Site: "Room 12", Now: now, Ready: true, Links: links},
+		"empty":    {Site: "Room 12", Now: now, Ready: true, Counter: 1795420800, Links: links},
 		"room": {
 			Site: `<script>alert("room")</script>`, Now: now, Ready: true, Links: links,
 			Systems: []System{
