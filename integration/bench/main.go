@@ -8,6 +8,7 @@
 //	            [--profiles DIR]
 //	bench plot  [--results DIR] [--docs DIR]
 //	bench sim   [--nodes N] [--racks N] [--uplink MBIT] ...
+//	bench boot  --image FOLDER [--chains NAMES] [--link MBIT] [--delay TIME] [--loss SHARE] [--card NAME] [--runs N] [--results DIR]
 //
 // bench swarm makes a star of network namespaces in this machine (integration/lab): a seeder and N nodes, each with a
 // cable of its own to one switch, shaped in both directions. All nodes begin at once, or spread over --stagger; every
@@ -16,6 +17,8 @@
 // bench plot makes the tables and pictures of docs/benchmark.md from all results kept.
 //
 // bench sim simulates rooms that are too large for this machine (package sim).
+//
+// bench boot measures how long boot loaders need for phase 1, by TFTP and by HTTP (package boot).
 //
 // `make bench` installs what is needed and measures the rows of the project's table.
 package main
@@ -29,6 +32,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/boottorrent/boottorrent/integration/bench/boot"
 	"github.com/boottorrent/boottorrent/integration/bench/sim"
 )
 
@@ -44,7 +48,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: swarm, plot or sim; see bench swarm --help")
+		return errors.New("say what to do: swarm, plot, sim or boot; see bench swarm --help")
 	}
 	switch args[0] {
 	case "swarm":
@@ -53,8 +57,10 @@ func run(ctx context.Context, args []string) error {
 		return plotCommand(args[1:])
 	case "sim":
 		return sim.Command(ctx, args[1:], os.Stdout)
+	case "boot":
+		return boot.Command(ctx, args[1:], os.Stdout)
 	case "peer":
 		return peerCommand(ctx, args[1:])
 	}
-	return fmt.Errorf("unknown command %q: want swarm, plot or sim", args[0])
+	return fmt.Errorf("unknown command %q: want swarm, plot, sim or boot", args[0])
 }

@@ -11,146 +11,146 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// image is an Image for arm64 of so many bytes whose banner is at a place. Before it stands what looks like one: a format of printf.
-func image(release string, size, at int) []byte {
-	b := make([]byte, size)
-	copy(b, "MZ")
-	binary.LittleEndian.PutUint64(b[16:], uint64(size)+4096)
-	copy(b[56:], "ARM\x64")
-	copy(b[at-64:], "Linux version %s (%s)\x00")
-	copy(b[at:], "Linux version "+release+" (somebody@somewhere) #1 SMP\n")
-	return b
+// armImage is an Image (booting.rst) of a release, with more than one reading of its text in it.
+func armImage(release string) []byte {
+	b := make([]byte, 64)
+	binary.LittleEndian.PutUint64(b[16:], 3<<20)
+	copy(b[0x38:], "ARM\x64")
+	b = append(b, bytes.Repeat([]byte("0123456789abcdef"), 1<<16)...) // the banner is cut by the end of what is read at once
+	b = append(b[:1<<20-5], "Linux version "+release+" (someone@example.org) #1\x00 Linux version %s\x00"...)
+	return append(b, make([]byte, 1000)...)
 }
 
-func gzipped(t *testing.T, b []byte) []byte {
+func gzipped(t testing.TB, content []byte) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
-	if _, err := w.Write(b); err != nil {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(content); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
+	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
+	return b.Bytes()
 }
 
-// zboot is a UEFI program for a machine with a payload, as Linux makes it: behind the payload is its size.
-func zboot(machine uint16, method string, payload []byte) []byte {
-	b := make([]byte, 0x200)
-	copy(b, "MZ\x00\x00zimg")
-	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)))
-	binary.LittleEndian.PutUint32(b[12:], uint32(len(payload)))
-	copy(b[24:], method)
-	binary.LittleEndian.PutUint32(b[0x38:], 0x818223cd)
-	binary.LittleEndian.PutUint32(b[0x3c:], 0x40)
-	copy(b[0x40:], "PE\x00\x00")
-	binary.LittleEndian.PutUint16(b[0x44:], machine)
-	return append(append(b, payload...), 0x40, 0x42, 0x0f, 0)
-}
-
-func TestARM64(t *testing.T) {
-	const release = "6.1.0-37-arm64"
-	bare := image(release, 3<<20, 2<<20)
-	encoder, err := zstd.NewWriter(nil)
+func zstandard(t testing.TB, content []byte) []byte {
+	t.Helper()
+	z, err := zstd.NewWriter(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer encoder.Close()
+	defer z.Close()
+	return z.EncodeAll(content, nil)
+}
+
+// zboot is a file as zboot-header.S makes it: the payload is followed by its unpacked size, and by what else is in the PE file.
+func zboot(method string, payload []byte) []byte {
+	const start, pe = 0x200, 0x80
+	file := make([]byte, start)
+	copy(file, "MZ\x00\x00zimg")
+	binary.LittleEndian.PutUint32(file[8:], start)
+	binary.LittleEndian.PutUint32(file[12:], uint32(len(payload)))
+	copy(file[0x18:], method)
+	binary.LittleEndian.PutUint32(file[0x3c:], pe)
+	copy(file[pe:], "PE\x00\x00\x64\xaa")
+	file = append(file, payload...)
+	return append(file, "\x00\x00\x10\x00 the loader's code"...)
+}
+
+func TestCompressedARM64(t *testing.T) {
+	const release = "6.12.1-arm64"
+	image := armImage(release)
 	for name, file := range map[string][]byte{
-		"bare":       bare,
-		"gzip":       gzipped(t, bare),
-		"zboot gzip": zboot(machineARM64, "gzip", gzipped(t, bare)),
-		"zboot zstd": zboot(machineARM64, "zstd22", encoder.EncodeAll(bare, nil)),
-		// The banner lies across two of the blocks in which the kernel is read.
-		"across": image(release, 3<<20, 1<<20-7),
+		"bare": image, "gzip": gzipped(t, image), "gzip with its size": append(gzipped(t, image), 0, 0, 1, 0),
+		"zboot of gzip": zboot("gzip", gzipped(t, image)), "zboot of zstd": zboot("zstd", zstandard(t, image)), "zboot of zstd -22": zboot("zstd22", zstandard(t, image)),
 	} {
-		h, err := Parse(file[:HeaderSize])
-		if err != nil || h.Arch != "arm64" || h.MaxCmdline != 2047 || h.Kexec() != nil {
-			t.Errorf("%s: %+v, %v, kexec: %v", name, h, err, h.Kexec())
-			continue
-		}
-		if got := h.Release(bytes.NewReader(file)); got != release {
-			t.Errorf("%s: release %q, want %q", name, got, release)
-		}
-		r, err := h.Unpack(bytes.NewReader(file), int64(len(file)))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		got, err := io.ReadAll(r)
-		if want := bare; name != "across" && (err != nil || !bytes.Equal(got, want)) {
-			t.Errorf("%s: unpacked it has %d bytes, %v; want %d", name, len(got), err, len(want))
-		}
-		r.Close()
-	}
-	h, err := Parse(gzipped(t, bare)[:HeaderSize])
-	if err != nil || h.InitSize != 3<<20+4096 {
-		t.Errorf("of a compressed one the size in memory is %d, %v", h.InitSize, err)
+		t.Run(name, func(t *testing.T) {
+			h, err := Parse(file[:HeaderSize])
+			if err != nil || h.Arch != "arm64" || h.MaxCmdline != 2047 || h.Kexec() != nil || (h.Payload == nil) != (name == "bare") {
+				t.Fatalf("%+v, %v, %v", h, err, h.Kexec())
+			}
+			if got := h.Release(bytes.NewReader(file)); got != release {
+				t.Errorf("release %q, want %q", got, release)
+			}
+			r, err := h.Unpack(bytes.NewReader(file), int64(len(file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, image) {
+				t.Errorf("unpacked %d bytes, %v", len(got), err)
+			}
+		})
 	}
 }
 
-func TestARM64Refused(t *testing.T) {
-	bare := image("6.1", 1<<20, 1<<19)
-	big := bytes.Clone(bare)
+func TestUnusableARM64(t *testing.T) {
+	big := armImage("6.1")
 	big[24] = 1
 	for name, c := range map[string]struct {
 		file []byte
-		says string
+		want string // of Kexec's error, or of Unpack's
 	}{
-		"big-endian":           {big, "big-endian"},
-		"an unknown method":    {zboot(machineARM64, "lzma", bare), "compressed by lzma"},
-		"another of xz's":      {zboot(machineARM64, "xzkern", bare), "compressed by xz,"},
-		"an unknown machine":   {zboot(0x6264, "gzip", gzipped(t, bare)), ""},
-		"gzip of another file": {gzipped(t, bytes.Repeat([]byte("text"), 1000)), ""},
-		"damaged gzip":         {append([]byte("\x1f\x8b\x08"), make([]byte, 1000)...), ""},
+		"zboot of xz":            {zboot("xzkern", []byte("\xfd7zXZ\x00")), "compressed by xz, and nodes unpack"},
+		"zboot that is cut":      {zboot("gzip", gzipped(t, armImage("6.1")))[:0x300], "cut off"},
+		"a gzip that is cut":     {gzipped(t, armImage("6.1"))[:1000], "unexpected EOF"},
+		"a big-endian kernel":    {big, "big-endian"},
+		"gzip of it":             {gzipped(t, big), "big-endian"},
+		"zboot of what is no gz": {zboot("gzip", bytes.Repeat([]byte("no gzip"), 100)), "invalid header"},
 	} {
-		h, err := Parse(c.file[:min(len(c.file), HeaderSize)])
-		if c.says == "" {
-			if err == nil {
-				t.Errorf("%s is a kernel: %+v", name, h)
+		t.Run(name, func(t *testing.T) {
+			h, err := Parse(c.file[:min(HeaderSize, len(c.file))])
+			if err != nil {
+				t.Fatal(err)
 			}
-			continue
-		}
-		if err != nil || h.Kexec() == nil || !strings.Contains(h.Kexec().Error(), c.says) {
-			t.Errorf("%s: %v, kexec %v, want %q", name, err, h.Kexec(), c.says)
-		}
-	}
-	cut := zboot(machineARM64, "gzip", gzipped(t, bare))
-	h, err := Parse(cut)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.Unpack(bytes.NewReader(cut), 0x210); err == nil {
-		t.Error("a kernel that is cut off is unpacked")
-	}
-	if got := h.Release(bytes.NewReader(cut[:0x210])); got != "" {
-		t.Errorf("a kernel that is cut off has the release %q", got)
+			if err = h.Kexec(); err == nil {
+				var r io.ReadCloser
+				if r, err = h.Unpack(bytes.NewReader(c.file), int64(len(c.file))); err == nil {
+					defer r.Close()
+					_, err = io.Copy(io.Discard, r)
+				}
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
 	}
 }
 
-// No bytes make Parse, Release or Unpack panic or go on for ever.
+// What is no kernel is none in any form.
+func TestNoARM64(t *testing.T) {
+	for name, file := range map[string][]byte{
+		"gzip of a text": gzipped(t, bytes.Repeat([]byte("a text "), 1000)), "zboot for another machine": bytes.Replace(zboot("gzip", gzipped(t, armImage("6.1"))), []byte("PE\x00\x00\x64\xaa"), []byte("PE\x00\x00\x64\x86"), 1),
+		"a header that ends": zboot("gzip", nil)[:0x20],
+	} {
+		if h, err := Parse(file[:min(HeaderSize, len(file))]); err == nil {
+			t.Errorf("%s: %+v", name, h)
+		}
+	}
+}
+
 func FuzzARM64(f *testing.F) {
-	bare := image("6.1.0", 4096, 2048)
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	_, _ = w.Write(bare)
-	_ = w.Close()
-	f.Add(bare)
-	f.Add(packed.Bytes())
-	f.Add(zboot(machineARM64, "gzip", packed.Bytes()))
-	f.Add(zboot(machineARM64, "zstd", bare))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := Parse(b)
+	small := armImage("6.1")[:100]
+	for _, method := range []string{"gzip", "zstd", "lz4"} {
+		f.Add(zboot(method, gzipped(f, small)))
+		f.Add(zboot(method, zstandard(f, small)))
+	}
+	f.Add(gzipped(f, small))
+	f.Add(small)
+	f.Fuzz(func(t *testing.T, file []byte) {
+		h, err := Parse(file[:min(HeaderSize, len(file))])
+		if err != nil || h.Arch != "arm64" {
+			return
+		}
+		if len(h.Release(bytes.NewReader(file))) > 256 {
+			t.Error("a release without an end")
+		}
+		r, err := h.Unpack(bytes.NewReader(file), int64(len(file)))
 		if err != nil {
 			return
 		}
-		if r := h.Release(bytes.NewReader(b)); strings.ContainsAny(r, "/\x00 ") {
-			t.Errorf("release %q", r)
-		}
-		if image, err := h.Unpack(bytes.NewReader(b), int64(len(b))); err == nil {
-			_, _ = io.Copy(io.Discard, io.LimitReader(image, 1<<20))
-			image.Close()
-		}
+		defer r.Close()
+		_, _ = io.CopyN(io.Discard, r, 8<<20)
 	})
 }

@@ -98,7 +98,7 @@ func (d *daemon) listenTFTP(s *sockets) error {
 		files[originalLoader] = bios
 	}
 	pis := d.pis()
-	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: files, Open: pis.Open, Document: pis.Document, Probed: pis.Probed, Log: d.Log}
+	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: func() map[string]string { return files }, Open: pis.Open, Document: pis.Document, Probed: pis.Probed, Log: d.Log}
 	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
 		cfg.Listen, s.noTFTP = nil, true

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+
+	"github.com/boottorrent/boottorrent/seeder/bootname"
 )
 
 // found is what is sent for a request.
@@ -16,6 +18,7 @@ type found struct {
 	// name is that under which it is served; mended: the request had another.
 	name    string
 	mended  bool
+	loader  bool // one of Config.Files
 	content io.ReaderAt
 	size    int64
 	file    *os.File // nil for a document
@@ -29,38 +32,39 @@ func (f *found) close() {
 
 var errNotServed = errors.New("no such file is served")
 
-// lookup finds what a client asks for. With err comes what the client is told.
-func (s *Server) lookup(asked string, local netip.Addr) (*found, *refusal, error) {
-	clean := cleanName(asked)
-	if _, ok := s.files[clean]; !ok {
-		if s.cfg.Document != nil {
-			if content, ok := s.cfg.Document(clean, local); ok {
-				return &found{name: clean, content: bytes.NewReader(content), size: int64(len(content))}, nil, nil
-			}
-		}
-		if s.cfg.Open != nil {
-			file, err := s.cfg.Open(clean)
-			if !errors.Is(err, fs.ErrNotExist) {
-				return opened(clean, file, err)
-			}
+// lookup finds what a client asks for at the address local. With err comes what the client is told.
+func (s *Server) lookup(asked string, client, local netip.Addr) (*found, *refusal, error) {
+	clean := bootname.Clean(asked)
+	if s.cfg.Document != nil {
+		if content, ok := s.cfg.Document(clean, local); ok {
+			return &found{name: clean, content: bytes.NewReader(content), size: int64(len(content))}, nil, nil
 		}
 	}
-	name, mended := s.find(asked)
-	path, ok := s.files[name]
-	if !ok {
+	if s.cfg.Open != nil {
+		file, err := s.cfg.Open(clean)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return opened(clean, file, err)
+		}
+	}
+	var files map[string]string
+	if s.cfg.Files != nil {
+		files = s.cfg.Files()
+	}
+	name, mended := bootname.Find(files, asked, s.clients.Last(client))
+	if name == "" {
 		return nil, &refusal{codeNotFound, "no such file here"}, errNotServed
 	}
-	file, err := os.Open(path)
+	file, err := os.Open(files[name])
 	f, refused, err := opened(name, file, err)
 	if f != nil {
-		f.mended = mended
+		f.mended, f.loader = mended, true
 	}
 	return f, refused, err
 }
 
 // sayMissing logs why a client gets nothing.
 func (s *Server) sayMissing(log *slog.Logger, client netip.AddrPort, name string, err error) {
-	if errors.Is(err, errNotServed) && s.cfg.Probed != nil && s.cfg.Probed(cleanName(name)) {
+	if errors.Is(err, errNotServed) && (bootname.Optional(name) || s.cfg.Probed != nil && s.cfg.Probed(bootname.Clean(name))) {
 		log.Debug("TFTP: not there, and need not be")
 		return
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // What is made for each request knows the address that was asked, and files whose names aren't known beforehand are opened by
-// cleaned names; the server's own files come first.
+// cleaned names.
 func TestLookup(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name string) string {
@@ -23,7 +23,7 @@ func TestLookup(t *testing.T) {
 	}
 	write("kernel")
 	s := New(Config{
-		Files: map[string]string{"snponly.efi": write("snponly"), "gone.efi": filepath.Join(dir, "gone")},
+		Files: files(map[string]string{"snponly.efi": write("snponly"), "gone.efi": filepath.Join(dir, "gone")}),
 		Open: func(name string) (*os.File, error) {
 			switch name {
 			case "boot/12ab/vmlinuz":
@@ -36,18 +36,18 @@ func TestLookup(t *testing.T) {
 			return nil, fs.ErrNotExist
 		},
 		Document: func(name string, local netip.Addr) ([]byte, bool) {
-			return []byte("seeder " + local.String()), name == "grub/grub.cfg" || name == "snponly.efi"
+			return []byte("seeder " + local.String()), name == "grub/grub.cfg"
 		},
 	})
 	local := netip.MustParseAddr("10.77.0.1")
 	for asked, want := range map[string]string{
-		"/grub/grub.cfg": "seeder 10.77.0.1", `\GRUB\grub.cfg`: "seeder 10.77.0.1",
-		"/boot/12AB/vmlinuz": "file kernel", "snponly.efi": "file snponly", "/x/snponly.efi": "file snponly",
+		"/grub/grub.cfg": "seeder 10.77.0.1", `\grub\\grub.cfg`: "seeder 10.77.0.1",
+		"/boot//12ab/vmlinuz": "file kernel", "SNPONLY.efi": "file snponly", "/x/snponly.efi": "file snponly",
 		"/grub/grub.cfg-01-52-54-00-00-00-01": "1: no such file is served", "boot/34cd/vmlinuz": "1: no such file is served",
 		"boot/folder": "0: " + dir + " is not a regular file", "boot/locked": "0: permission denied",
 		"gone.efi": "1: open " + filepath.Join(dir, "gone") + ": no such file or directory",
 	} {
-		f, refused, err := s.lookup(asked, local)
+		f, refused, err := s.lookup(asked, netip.MustParseAddr("10.77.0.9"), local)
 		var got string
 		if err != nil {
 			got = string('0'+rune(refused.code)) + ": " + err.Error()

@@ -102,7 +102,7 @@ const serveFile = "BT_TFTP_SERVE"
 func TestMain(m *testing.M) {
 	if path := os.Getenv(serveFile); path != "" {
 		s := New(Config{
-			Listen: []netip.AddrPort{netip.MustParseAddrPort("10.78.0.1:69")}, Files: map[string]string{"file.efi": path},
+			Listen: []netip.AddrPort{netip.MustParseAddrPort("10.78.0.1:69")}, Files: files(map[string]string{"file.efi": path}),
 			Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		})
 		if err := s.Listen(); err != nil {

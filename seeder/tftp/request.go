@@ -53,6 +53,8 @@ type request struct {
 	timeout   time.Duration
 	// agreed are the options to acknowledge, in the order asked for.
 	agreed []option
+	// takesAhead is whether the client takes blocks that it has not asked for; see ahead.go.
+	takesAhead bool
 }
 
 type option struct{ name, value string }
@@ -93,9 +95,13 @@ func parseRequest(packet []byte) (request, error) {
 		return request{}, &refusal{codeIllegal, fmt.Sprintf("transfer mode %.20q: only octet (binary) is served", mode)}
 	}
 	r := request{name: string(fields[0]), blockSize: defaultBlockSize, window: 1, timeout: defaultTimeout}
+	var asked []option
 	for options := fields[2:]; len(options) >= 2; options = options[2:] {
-		r.negotiate(strings.ToLower(string(options[0])), string(options[1]))
+		o := option{strings.ToLower(string(options[0])), string(options[1])}
+		r.negotiate(o.name, o.value)
+		asked = append(asked, o)
 	}
+	r.takesAhead = takesBlocksAhead(asked)
 	return r, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/boottorrent/boottorrent/seeder/bootname"
 )
 
 func TestParseRequest(t *testing.T) {
@@ -64,33 +66,6 @@ func TestParseRequest(t *testing.T) {
 	}
 }
 
-func TestFind(t *testing.T) {
-	files := map[string]string{}
-	for _, name := range []string{"undionly.kpxe", "snponly.efi", "ipxe.efi", "ipxe.efi.old", "a/b"} {
-		files[name] = "/dev/null"
-	}
-	s := New(Config{Files: files})
-	for asked, want := range map[string]string{
-		"undionly.kpxe": "undionly.kpxe", "/undionly.kpxe": "undionly.kpxe", `\UNDIONLY.KPXE`: "undionly.kpxe", "//a/b": "a/b", `\a\b`: "a/b",
-		"undionly.kpxe\xff": "~undionly.kpxe", "undionly.kpxea\x11": "~undionly.kpxe", "undionly.kpxea": "~undionly.kpxe",
-		"snponly.efi\xff\x00": "~snponly.efi", "snponly.efi\u00ff": "~snponly.efi", "snponly.efi ": "~snponly.efi", "/SNPONLY.EFI\xffgarbage": "~snponly.efi",
-		"undionly.kpxea/\x11": "~undionly.kpxe", "ipxe.efi.oldx": "~ipxe.efi.old", "ipxe.efi\x06": "~ipxe.efi",
-		"undionly.kpx": "~undionly.kpxe", "snponl": "~snponly.efi",
-		"/tftpboot/undionly.kpxe": "~undionly.kpxe", `C:\boot\undionly.kpxe`: "~undionly.kpxe", "c:undionly.kpxe": "~undionly.kpxe",
-		"tftp://10.77.0.1/snponly.efi": "~snponly.efi", "./snponly.efi": "~snponly.efi", `boot\snponly.efi` + "\xff": "~snponly.efi",
-		// Of these nobody can know what is meant.
-		"ipxe.e": "", "ipxe.efi.sig": "", "undi": "", "": "", "/": "", "..": "", "../a": "", "grubx64.efi": "", "undionly.kpxe.0.cfg": "", "\xff": "",
-	} {
-		name, mended := s.find(asked)
-		if mended {
-			name = "~" + name
-		}
-		if name != want {
-			t.Errorf("%q stands for %q, want %q", asked, name, want)
-		}
-	}
-}
-
 // Blocks fit the path, where the client lets their size be chosen.
 func TestBlocksFitThePath(t *testing.T) {
 	const file = "\x00\x01f\x00octet\x00"
@@ -118,7 +93,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add([]byte("\x00\x01"))
 	f.Add([]byte("\x00\x04\x00\x01"))
 	f.Add([]byte("\x00\x05\x00\x08aborted\x00"))
-	server := New(Config{Files: map[string]string{"snponly.efi": "/nonexistent/snponly.efi"}})
+	served := map[string]string{"snponly.efi": "/nonexistent/snponly.efi"}
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		_, _ = parseAck(packet)
 		r, err := parseRequest(packet)
@@ -132,7 +107,7 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("the acknowledgement has %d bytes", len(r.optionAck(1<<62)))
 		}
 		// Whatever is asked for, no path is opened but the one given.
-		if name, _ := server.find(r.name); name != "" && name != "snponly.efi" {
+		if name, _ := bootname.Find(served, r.name, ""); name != "" && name != "snponly.efi" {
 			t.Errorf("%q stands for %q", r.name, name)
 		}
 	})

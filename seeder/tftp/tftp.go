@@ -7,7 +7,7 @@
 //
 // # What clients do wrong, and what is done about it
 //
-//   - Names with garbage behind them, their end cut off, or a folder in front: see find.
+//   - Names with garbage behind them, their end cut off, or a folder in front: see bootname.Find.
 //   - A blksize of 1468 over a path that takes less (a VPN, a tunnel, MTU 1400): fragments, which ROMs don't put together. Blocks
 //     are never larger than the path takes, RFC 2348 lets a server choose less.
 //   - A timeout of 255 s, and silence after it: a place among the transfers for half an hour. See maxAskedTimeout, maxSilence.
@@ -40,6 +40,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/logonce"
+	"github.com/boottorrent/boottorrent/seeder/bootname"
 	"github.com/boottorrent/boottorrent/seeder/port"
 )
 
@@ -48,12 +49,12 @@ type Config struct {
 	// Listen are the addresses to take requests on, one for each address of this machine that is served: answers come
 	// from the address that was asked, and firmware ignores any other.
 	Listen []netip.AddrPort
-	// Files are the paths of the files that are served, by the names they are asked for. Case and a leading slash of a
-	// request don't matter. Files are opened at each request, so they may be replaced.
-	Files map[string]string
+	// Files returns the paths of the boot loaders that are served, by the names they are asked for. It is called at each request,
+	// and the file opened, so that both may change. Names are matched as package bootname says.
+	Files func() map[string]string
 	// Open, if not nil, opens files whose names aren't known beforehand, such as a kernel by its content. The name is that of the
-	// request in lower case, with slashes and none at its ends. An error that is fs.ErrNotExist means that there is no such file.
-	// The server closes the file.
+	// request, cleaned by bootname.Clean. An error that is fs.ErrNotExist means that there is no such file. The server closes the
+	// file.
 	Open func(name string) (*os.File, error)
 	// Document, if not nil, makes what is no file, such as a configuration with an address in it, for each request. The name is
 	// as for Open; local is the address of this machine that was asked. ok is false if there is no such document.
@@ -68,8 +69,9 @@ type Config struct {
 // Server is a TFTP server.
 type Server struct {
 	cfg    Config
-	files  map[string]string
 	listen listeners
+	// clients remembers which boot loader each has loaded last.
+	clients bootname.Clients
 	// sessions are the transfers under way.
 	sessions sessions
 	limit    logonce.Limiter
@@ -80,11 +82,7 @@ func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, files: map[string]string{}}
-	for name, path := range cfg.Files {
-		s.files[cleanName(name)] = path
-	}
-	return s
+	return &Server{cfg: cfg}
 }
 
 // Remedy is what to do about the process that has the port, nil if it isn't known. Another port is no remedy for 69: firmware asks no other.
@@ -167,10 +165,10 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 		return
 	}
 	defer conn.Close()
-	found, refused, err := s.lookup(req.name, local)
+	found, refused, err := s.lookup(req.name, client.Addr(), local)
 	if err != nil {
-		s.sayMissing(log, client, req.name, err)
 		_, _ = conn.Write(errorPacket(refused))
+		s.sayMissing(log, client, req.name, err)
 		return
 	}
 	defer found.close()
@@ -178,8 +176,14 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 		req.fit(mtu)
 	}
 	t := transfer{conn: conn, request: req, file: found.content, size: found.size, confirm: func() { s.sessions.confirm(place) }}
+	if req.takesAhead {
+		t.ahead = newAhead(req.window)
+	}
 	s.sessions.onRepeat(place, t.repeat)
 	err = t.run(ctx)
+	if err == nil && found.loader {
+		s.clients.Loaded(client.Addr(), found.name)
+	}
 	switch {
 	case err == nil && found.mended:
 		log.Info("TFTP: sent", "sent", found.name, "note", "asked for under another name", "bytes", found.size, "seconds", time.Since(start).Seconds())

@@ -39,7 +39,7 @@ func serveOn(t *testing.T, listen string, content []byte) (addr *net.UDPAddr, st
 	}
 	s := New(Config{
 		Listen: []netip.AddrPort{netip.MustParseAddrPort(listen)},
-		Files:  map[string]string{"file.efi": path, "missing.efi": path + ".missing", "dir": filepath.Dir(path)},
+		Files:  files(map[string]string{"file.efi": path, "missing.efi": path + ".missing", "dir": filepath.Dir(path)}),
 	})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
@@ -58,6 +58,11 @@ func serveOn(t *testing.T, listen string, content []byte) (addr *net.UDPAddr, st
 			t.Error("Serve does not end")
 		}
 	}
+}
+
+// files are files that don't change.
+func files(m map[string]string) func() map[string]string {
+	return func() map[string]string { return m }
 }
 
 func randomBytes(n int) []byte {
@@ -248,7 +253,7 @@ func TestMove(t *testing.T) {
 	if err := os.WriteFile(path, randomBytes(700), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := New(Config{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:0")}, Files: map[string]string{"file.efi": path}})
+	s := New(Config{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:0")}, Files: files(map[string]string{"file.efi": path})})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}

@@ -32,9 +32,12 @@ type transfer struct {
 	request
 	file io.ReaderAt
 	size int64
-	// acked is the number of the last block the client has; sent that of the last one sent. Block numbers count from 1
-	// without end; the 16 bits on the wire wrap to 0, as clients that take more than 65535 blocks expect.
-	acked, sent int64
+	// acked is the number of the last block the client has; sent that of the last one sent, and highest that of the last one ever
+	// sent. Block numbers count from 1 without end; the 16 bits on the wire wrap to 0, as clients that take more than 65535
+	// blocks expect.
+	acked, sent, highest int64
+	// ahead, if not nil, is how many blocks are sent without being asked for, instead of the window.
+	ahead *ahead
 	// resent is whether the window behind acked was sent again already because of a repeated acknowledgement.
 	resent bool
 	packet []byte
@@ -68,7 +71,13 @@ func (t *transfer) run(ctx context.Context) error {
 		if err := t.sendWindow(); err != nil {
 			return err
 		}
-		resend := func() error { t.sent = t.acked; return t.sendWindow() }
+		resend := func() error {
+			if t.ahead != nil {
+				t.ahead.lost(t.acked, t.highest)
+			}
+			t.sent = t.acked
+			return t.sendWindow()
+		}
 		if err := t.await(ctx, resend, t.advance); err != nil {
 			return fmt.Errorf("block %d of %d: %w", t.acked+1, t.last(), err)
 		}
@@ -90,7 +99,11 @@ func (t *transfer) handshake(ctx context.Context, oack []byte) error {
 
 // sendWindow sends the blocks of the window that were not sent yet.
 func (t *transfer) sendWindow() error {
-	for t.sent < min(t.acked+int64(t.window), t.last()) {
+	window := t.window
+	if t.ahead != nil {
+		window = t.ahead.window
+	}
+	for t.sent < min(t.acked+int64(window), t.last()) {
 		n, err := t.file.ReadAt(t.packet[4:], t.sent*int64(t.blockSize))
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read block %d: %w", t.sent+1, err)
@@ -106,6 +119,10 @@ func (t *transfer) sendWindow() error {
 		if err := t.write(t.packet[:4+n]); err != nil {
 			return fmt.Errorf("send block %d: %w", t.sent, err)
 		}
+		if t.ahead != nil && t.sent > t.highest {
+			t.ahead.sent(t.sent, time.Now())
+		}
+		t.highest = max(t.highest, t.sent)
 	}
 	return nil
 }
@@ -133,14 +150,26 @@ func isLoss(err error) bool {
 // advance takes an acknowledgement; ok if the window moved.
 func (t *transfer) advance(block uint16) (ok bool, err error) {
 	// How far behind the last acknowledged block it is, in 16 bits: right as long as a window is smaller than that.
-	ahead := int64(block - uint16(t.acked))
+	more := int64(block - uint16(t.acked))
 	switch {
-	case ahead > 0 && ahead <= t.sent-t.acked:
-		t.acked += ahead
+	case t.ahead != nil && more > 0 && more <= t.highest-t.acked:
+		t.acked += more
+		t.sent = max(t.sent, t.acked)
+		t.ahead.acked(t.acked, int(more), time.Now())
+		return true, nil
+	case t.ahead != nil && more == 0 && t.window > 1 && t.ahead.tellsLoss(t.acked) && t.highest > t.acked:
+		// The first block of the window is missing.
+		t.ahead.lost(t.acked, t.highest)
+		t.sent = t.acked
+		return false, t.sendWindow()
+	case t.ahead != nil:
+		return false, nil
+	case more > 0 && more <= t.sent-t.acked:
+		t.acked += more
 		// With a window, an acknowledgement of less than all means that the rest did not arrive (RFC 7440 section 4).
 		t.sent, t.resent = t.acked, false
 		return true, nil
-	case ahead == 0 && t.window > 1 && !t.resent:
+	case more == 0 && t.window > 1 && !t.resent:
 		// The first block of the window is missing. Only once: one acknowledgement may come for each block behind the gap.
 		t.sent, t.resent = t.acked, true
 		return false, t.sendWindow()
@@ -154,8 +183,11 @@ func (t *transfer) advance(block uint16) (ok bool, err error) {
 // timeouts and the end of ctx end it.
 func (t *transfer) await(ctx context.Context, resend func() error, accept func(block uint16) (bool, error)) error {
 	start, timeout, tries := time.Now(), t.timeout, 1
-	if !t.heard {
+	switch {
+	case !t.heard:
 		timeout = firstWait
+	case t.ahead != nil:
+		timeout = t.ahead.silence()
 	}
 	deadline := start.Add(timeout)
 	// Nothing a client sends is longer, but for the text of its errors.
@@ -172,10 +204,13 @@ func (t *transfer) await(ctx context.Context, resend func() error, accept func(b
 			deadline = time.Now().Add(timeout)
 			continue
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if tries++; tries > maxTries || !t.heard || time.Since(start) >= maxSilence {
+			if tries++; tries > maxTries && t.ahead == nil || !t.heard || time.Since(start) >= maxSilence {
 				return fmt.Errorf("no acknowledgement in %s", time.Since(start).Round(time.Second))
 			}
-			timeout = max(t.timeout, min(2*timeout, maxTimeout))
+			timeout = min(2*timeout, maxTimeout)
+			if t.ahead == nil {
+				timeout = max(t.timeout, timeout)
+			}
 			deadline = earlier(time.Now().Add(timeout), start.Add(maxSilence))
 			if err := resend(); err != nil {
 				return err
