@@ -157,7 +157,7 @@ func (t *transfer) advance(block uint16) (ok bool, err error) {
 	case t.ahead != nil && more > 0 && more <= t.highest-t.acked:
 		t.acked += more
 		t.sent = max(t.sent, t.acked)
-		t.ahead.acked(t.acked, int(more), time.Now())
+		t.ahead.acked(t.acked, int(more), t.highest, time.Now())
 		return true, nil
 	case t.ahead != nil && more == 0 && t.window > 1 && t.ahead.tellsLoss(t.acked) && t.highest > t.acked:
 		// The first block of the window is missing.
