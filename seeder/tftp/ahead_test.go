@@ -176,6 +176,16 @@ func (u *uefi) take(packet []byte) [][]byte {
 	return nil
 }
 
+// newClient is a client as the request's: what it answers to a packet, what it has, and whether it has all.
+func newClient(req request) (take func([]byte) [][]byte, got func() []byte, done func() bool) {
+	if req.window > 1 {
+		u := &uefi{blockSize: req.blockSize, window: req.window}
+		return u.take, func() []byte { return u.content }, func() bool { return u.done }
+	}
+	g := &grub{blockSize: req.blockSize}
+	return g.take, func() []byte { return g.content }, func() bool { return g.done }
+}
+
 // sendOver sends content over a path to a client that asks with these options, and returns how long it took.
 func sendOver(t *testing.T, p *path, options string, content []byte) time.Duration {
 	t.Helper()
@@ -242,14 +252,9 @@ func TestAhead(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				req, _ := parseRequest([]byte("\x00\x01f\x00octet\x00" + c.options))
 				content := randomBytes((c.blocks-1)*req.blockSize + 5)
-				p, got := c.path, func() []byte { return nil }
-				if req.window > 1 {
-					client := &uefi{blockSize: req.blockSize, window: req.window}
-					p.client, got = client.take, func() []byte { return client.content }
-				} else {
-					client := &grub{blockSize: req.blockSize}
-					p.client, got = client.take, func() []byte { return client.content }
-				}
+				p := c.path
+				take, got, _ := newClient(req)
+				p.client = take
 				if c.drop > 0 {
 					p.drop = every(c.drop)
 				}
@@ -306,5 +311,30 @@ func TestTakesBlocksAhead(t *testing.T) {
 		if err != nil || r.takesAhead != want {
 			t.Errorf("%q: %v, %v", options, r.takesAhead, fmt.Sprint(err))
 		}
+	}
+}
+
+// GRUB and UEFI get their files over real sockets, also when some packets don't arrive.
+func TestAheadOverLoopback(t *testing.T) {
+	content := randomBytes(4<<20 + 7)
+	for name, options := range map[string]string{"GRUB": grubRequest, "shim": shimRequest, "UEFI": uefiRequest} {
+		t.Run(name, func(t *testing.T) {
+			req, _ := parseRequest([]byte("\x00\x01f\x00octet\x00" + options))
+			take, got, done := newClient(req)
+			c := dial(t, serve(t, content))
+			c.send("\x00\x01file.efi\x00octet\x00" + options)
+			for n := 1; !done(); n++ {
+				packet := c.read()
+				if n%1009 == 0 {
+					continue
+				}
+				for _, a := range take([]byte(packet)) {
+					c.send(string(a))
+				}
+			}
+			if !bytes.Equal(got(), content) {
+				t.Errorf("the client has %d bytes of %d", len(got()), len(content))
+			}
+		})
 	}
 }
