@@ -25,15 +25,8 @@ var nodeSays = map[string]string{
 // switch's port is a tagged one, which the kernel command line tells. Somebody at the seeder reads its log, logs in by ssh, and looks
 // around.
 func TestHelpFromAfar(t *testing.T) {
-	need.Command(t, "ssh", "openssh-client")
-	keygen := need.Command(t, "ssh-keygen", "openssh-client")
 	r := newRoom(t, "")
-	dir := t.TempDir()
-	key, known := filepath.Join(dir, "id"), filepath.Join(dir, "known")
-	r.run(keygen, "-q", "-t", "ed25519", "-N", "", "-C", "ann@desk", "-f", key)
-	public, err := os.ReadFile(key + ".pub")
-	r.must(err)
-	r.must(r.site.Configure("version: 1\nname: room\ndefault: big\ntimeout: 0\nnode:\n  ssh_keys:\n    - " + string(public)))
+	ssh := r.withSSH("default: big\ntimeout: 0\n")
 	r.must(r.site.AddTiny(t.Context(), "big", 600<<20))
 	r.must(r.site.MakeImage(t.Context())) // only the site's part is new
 	r.dhcp()
@@ -48,14 +41,8 @@ func TestHelpFromAfar(t *testing.T) {
 	if node.FromSeeder+node.FromNodes+node.FromHTTP > 0 {
 		t.Errorf("it downloaded before it refused: %+v", node)
 	}
-	ssh := []string{"ssh", "-F", "none", "-i", key, "-o", "UserKnownHostsFile=" + known, "-o", "StrictHostKeyChecking=accept-new", "-o", "BatchMode=yes",
-		"root@" + node.IP}
-	for command, want := range nodeSays {
-		if out := r.run(append(ssh, command)...); !regexp.MustCompile(want).MatchString(out) {
-			t.Errorf("%s: the node says %q, want %q", command, out, want)
-		}
-	}
-	if out := r.run(keygen, "-l", "-f", known); node.HostKey == "" || !strings.Contains(out, node.HostKey) {
+	ssh.says(node.IP, nodeSays)
+	if out := r.run("ssh-keygen", "-l", "-f", ssh.known); node.HostKey == "" || !strings.Contains(out, node.HostKey) {
 		t.Errorf("the report has the host key %q, ssh saw %q", node.HostKey, out)
 	}
 	for name, want := range map[string]string{
@@ -63,6 +50,39 @@ func TestHelpFromAfar(t *testing.T) {
 	} {
 		if out := r.run(r.site.Kit.Seeder, "logs", r.site.Dir, node.IP, "--no-follow"); !strings.Contains(out, want) {
 			t.Errorf("the log at the seeder lacks %s; it ends with:\n%s", name, out[max(0, len(out)-2000):])
+		}
+	}
+}
+
+// ssh is what somebody needs who logs in to nodes from the seeder's host.
+type ssh struct {
+	r *room
+	// key is the file of the secret key, known that of the nodes' host keys.
+	key, known string
+}
+
+// withSSH configures the site with a key that may log in to its nodes. It needs a new image then, of which only the site's part is new.
+func (r *room) withSSH(config string) *ssh {
+	r.t.Helper()
+	need.Command(r.t, "ssh", "openssh-client")
+	keygen := need.Command(r.t, "ssh-keygen", "openssh-client")
+	dir := r.t.TempDir()
+	s := &ssh{r, filepath.Join(dir, "id"), filepath.Join(dir, "known")}
+	r.run(keygen, "-q", "-t", "ed25519", "-N", "", "-C", "ann@desk", "-f", s.key)
+	public, err := os.ReadFile(s.key + ".pub")
+	r.must(err)
+	r.must(r.site.Configure("version: 1\nname: room\n" + config + "node:\n  ssh_keys:\n    - " + string(public)))
+	return s
+}
+
+// says has a node's shell run commands, and compares what they say with patterns.
+func (s *ssh) says(ip string, want map[string]string) {
+	s.r.t.Helper()
+	for command, pattern := range want {
+		out := s.r.run("ssh", "-F", "none", "-i", s.key, "-o", "UserKnownHostsFile="+s.known, "-o", "StrictHostKeyChecking=accept-new", "-o", "BatchMode=yes",
+			"root@"+ip, command)
+		if !regexp.MustCompile(pattern).MatchString(out) {
+			s.r.t.Errorf("%s: the node says %q, want %q", command, out, pattern)
 		}
 	}
 }

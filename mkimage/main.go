@@ -7,6 +7,7 @@
 //	mkimage usb|iso DIR [-o FILE] [--conf FILE]
 //	mkimage modules --kernel FILE [--modules DIR] [--drivers common|all|LIST] -o FILE
 //	mkimage pi DIR --firmware FOLDER|PACKAGE [--device-trees DIR]
+//	mkimage keys DIR [--new]
 //	mkimage flash FILE [DEVICE] [--force]
 //	mkimage import SOURCE DIR/oss/NAME [--replace] [--title TEXT] [--entry N] [--kernel debian|FILE --modules DIR]
 //	mkimage version | help [COMMAND]
@@ -52,6 +53,7 @@ type commandLine struct {
 	ISO        isoCmd                    `cmd:"" name:"iso" help:"The same as a CD image, for virtual machines and management processors."`
 	Modules    modulesCmd                `cmd:"" name:"modules" help:"Pack the modules of a system's own kernel, for systems of the method root."`
 	Pi         piCmd                     `cmd:"" name:"pi" help:"Fill the folder from which Raspberry Pi 4 and 5 boot by TFTP, after the image for arm64."`
+	Keys       keysCmd                   `cmd:"" name:"keys" help:"Make a site's own keys for Secure Boot, and how to enrol them."`
 	Flash      flashCmd                  `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
 	Import     importCmd                 `cmd:"" help:"Make a system of a site of what you have: a live ISO, a container image, a disk, a folder."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`

@@ -36,6 +36,16 @@ func TestMain(m *testing.M) {
 			}
 			os.Exit(0)
 		},
+		// The header of a kernel for arm64.
+		"make-arm64-kernel": func() {
+			header := make([]byte, 64)
+			copy(header[0x38:], "ARM\x64")
+			if err := os.WriteFile(os.Args[1], header, 0o644); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		},
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/text"
+	"github.com/boottorrent/boottorrent/seeder/counter"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -42,6 +43,7 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 	}
 	if !c.SiteOnly {
 		n += showStatus(ctx, s, term)
+		showCounter(c.Dir, term)
 	}
 	if n > 0 {
 		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, text.Count(n, "problem"), s.Name, text.Count(len(s.Systems)-len(room), "system"))
@@ -66,6 +68,13 @@ func showMemory(s *site.Site, term terminal) {
 		}
 		fmt.Fprintf(term.Out, "%s: nodes need %s of memory for it beside what they use themselves; %s of that for its images\n",
 			sys.Name, text.Size(root.Memory(images)), text.Size(images))
+	}
+}
+
+// showCounter prints what nodes that refuse an old catalog speak of. What is wrong with it the self-test says.
+func showCounter(dir string, term terminal) {
+	if n, err := counter.Read(filepath.Join(dir, site.StateDir)); err == nil {
+		fmt.Fprintf(term.Out, "%s: the last catalog or boot manifest has the counter %d\n", dir, n)
 	}
 }
 

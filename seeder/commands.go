@@ -142,6 +142,7 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 		fmt.Fprintf(t, "  %s\t%s\t%.1f MiB\t%s\t\n", r.Name, r.Title, float64(r.Size)/(1<<20), r.Kind())
 	}
 	t.Flush()
+	fmt.Fprintf(w, "The catalog's counter is %d.\n", sum.Catalog.Counter)
 }
 
 // notServed stands where the port of a service could not be had; the log says why.

@@ -52,12 +52,14 @@ func TestQEMUIsMissing(t *testing.T) {
 func TestSummaryOfRuntime(t *testing.T) {
 	var said bytes.Buffer
 	summary(&said, &site.Site{Name: "room", Dir: t.TempDir()}, daemon.Summary{Catalog: &catalog.Catalog{
+		Counter:  7,
 		Systems:  []catalog.System{{Name: "disc", Title: "Disc", Size: 1 << 20, Launch: catalog.Launch{Method: catalog.MethodQEMU}}},
 		Runtimes: []catalog.Runtime{{System: catalog.System{Name: qemuruntime.Name, Title: "QEMU 7.2", Size: 15 << 20}}},
 	}})
 	want := `and offers 1 system
   disc   Disc      1.0 MiB   qemu     
   .qemu  QEMU 7.2  15.0 MiB  runtime  
+The catalog's counter is 7.
 `
 	if !strings.Contains(said.String(), want) {
 		t.Errorf("it said:\n%s", &said)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 )
 
@@ -120,6 +121,8 @@ func (p *parser) parameter(a param) {
 		p.timeout(a.value)
 	case mediumconf.Argument:
 		p.medium(a.value)
+	case seenArgument:
+		p.seen(a.value)
 	case "bt.shell":
 		p.flag(a, &p.out.Shell)
 	case "bt.debug":
@@ -127,7 +130,7 @@ func (p *parser) parameter(a param) {
 	default:
 		if strings.HasPrefix(a.name, "bt.") {
 			p.warn("%s is not known; there are bt.seeder=URL, bt.system=NAME, bt.timeout=SECONDS, bt.interface=NAME, "+
-				"bt.vlan=ID, bt.shell and bt.debug; bt.medium= is mkimage's", a.name)
+				"bt.vlan=ID, bt.shell and bt.debug; bt.medium= is mkimage's, bt.seen= the node's own", a.name)
 		}
 	}
 }
@@ -164,6 +167,27 @@ func (p *parser) medium(value string) {
 		return
 	}
 	p.out.Medium, p.out.Again = uint32(n), marked
+}
+
+// seenArgument hands on by kexec the highest counter of a catalog that was seen.
+const seenArgument = "bt.seen"
+
+// SeenWord is the word of a kernel command line that hands on a counter; empty for 0.
+func SeenWord(counter uint64) string {
+	if counter == 0 {
+		return ""
+	}
+	return seenArgument + "=" + strconv.FormatUint(counter, 10)
+}
+
+// seen reads a counter. Of one given twice the highest counts: what was there before must not take the place of what is added.
+func (p *parser) seen(value string) {
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil || n > catalog.MaxCounter {
+		p.warn("%s=%s is ignored: it is for phase 1, which hands a catalog's counter on to itself", seenArgument, value)
+		return
+	}
+	p.out.Seen = max(p.out.Seen, n)
 }
 
 // bootif reads pxelinux's BOOTIF=01-aa-bb-cc-dd-ee-ff: ARP's hardware type in hexadecimal, then the address. iPXE's

@@ -19,8 +19,10 @@ type Cmdline struct {
 	// Medium is bt.medium=XXXXXXXX: the serial number of the FAT file system of the stick or disc that phase 1 was started
 	// from; 0 if it came by network. Again says that phase 1 has started itself again with what boottorrent.conf there adds
 	// to the kernel command line.
-	Medium  uint32
-	Again   bool
+	Medium uint32
+	Again  bool
+	// Seen is bt.seen=COUNTER: the highest counter of a catalog that this node took under the kernel before.
+	Seen    uint64
 	Network Network
 }
 
@@ -49,7 +51,7 @@ type Network struct {
 // network and the medium is as it was before, when the node had the address mac.
 func (c Cmdline) Continue(before Cmdline, mac string) Cmdline {
 	c.Network, c.Medium, c.Again, c.ConfSeeder = before.Network, before.Medium, before.Again, before.ConfSeeder
-	c.Network.MAC = mac
+	c.Network.MAC, c.Seen = mac, max(c.Seen, before.Seen)
 	if c.Network.Interface != "" {
 		c.Network.Interface = mac // another kernel may call it otherwise
 	}

@@ -27,6 +27,7 @@ func TestParseCmdline(t *testing.T) {
 		{"nothing of ours", "BOOT_IMAGE=vmlinuz console=ttyS0,115200 quiet root=/dev/sda1", Cmdline{Consoles: []string{"ttyS0,115200"}}},
 		{"all of bt.", "bt.seeder=http://10.0.0.1:8080 bt.system=debian bt.timeout=-1 bt.shell bt.debug",
 			Cmdline{Seeder: "http://10.0.0.1:8080", System: "debian", Timeout: seconds(-1), Shell: true, Debug: true}},
+		{"a counter", "bt.seen=1795420800 bt.seen=7", Cmdline{Seen: 1795420800}},
 		{"a medium", "bt.medium=b0071234", Cmdline{Medium: 0xb0071234}},
 		{"a medium's second start", "bt.medium=b0071234 quiet bt.medium=b0071234,again", Cmdline{Medium: 0xb0071234, Again: true}},
 		{"flags with values", "bt.shell=0 bt.debug=1", Cmdline{Debug: true}},
@@ -102,6 +103,8 @@ func TestParseCmdlineWarns(t *testing.T) {
 	}{
 		{"bt.sytem=debian", "bt.system=NAME", Cmdline{}},
 		{"bt.timeout=10s", "write whole seconds", Cmdline{}},
+		{"bt.seen=-1", "hands a catalog's counter on to itself", Cmdline{}},
+		{"bt.seen=9007199254740992", "is ignored", Cmdline{}},
 		{"bt.medium=b007", "make the medium again", Cmdline{}},
 		{"bt.medium=00000000", "make the medium again", Cmdline{}},
 		{"bt.medium=b0071234,twice", "make the medium again", Cmdline{}},

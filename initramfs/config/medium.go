@@ -39,8 +39,9 @@ func (c Cmdline) Over(conf mediumconf.Config) Cmdline {
 }
 
 // Added returns the kernel command line to start phase 1 again with, for what boottorrent.conf adds to the present one, which
-// is given as c and as text; empty if it adds nothing, or was added already. The error says what to change.
-func (c Cmdline) Added(text string, conf mediumconf.Config) (string, error) {
+// is given as c and as text; empty if it adds nothing, or was added already. It hands on the highest counter of a catalog that was seen, too.
+// The error says what to change.
+func (c Cmdline) Added(text string, conf mediumconf.Config, seen uint64) (string, error) {
 	// Consoles go in front: of two of one device the kernel takes the options of the first (add_preferred_console,
 	// kernel/printk/printk.c).
 	var words []string
@@ -55,6 +56,9 @@ func (c Cmdline) Added(text string, conf mediumconf.Config) (string, error) {
 	}
 	if c.Again || len(words) == 1 {
 		return "", nil
+	}
+	if word := SeenWord(seen); word != "" {
+		words = append(words, word)
 	}
 	line := strings.Join(append(words, fmt.Sprintf("%s=%08x,%s", mediumconf.Argument, c.Medium, again)), " ")
 	if len(line) > MaxCmdline {

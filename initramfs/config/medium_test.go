@@ -34,23 +34,27 @@ func TestOver(t *testing.T) {
 
 func TestAdded(t *testing.T) {
 	const line = "console=ttyS0,115200 console=tty0 bt.medium=b0071234"
-	for _, tt := range []struct{ name, line, conf, want string }{
-		{"nothing", line, "seeder: 10.0.0.1", ""},
-		{"a console that is there", line, "console: ttyS0,115200", ""},
-		{"other options", line, "console: ttyS0,9600", "console=ttyS0,9600 " + line + " bt.medium=b0071234,again"},
-		{"parameters", line + "\n", "cmdline: nomodeset\ncmdline: a=\"b c\"", line + ` nomodeset a="b c" bt.medium=b0071234,again`},
-		{"once only", line + " nomodeset bt.medium=b0071234,again", "cmdline: nomodeset", ""},
+	for _, tt := range []struct {
+		name, line, conf, want string
+		seen                   uint64
+	}{
+		{"nothing", line, "seeder: 10.0.0.1", "", 7},
+		{"a console that is there", line, "console: ttyS0,115200", "", 0},
+		{"other options", line, "console: ttyS0,9600", "console=ttyS0,9600 " + line + " bt.medium=b0071234,again", 0},
+		{"parameters", line + "\n", "cmdline: nomodeset\ncmdline: a=\"b c\"", line + ` nomodeset a="b c" bt.medium=b0071234,again`, 0},
+		{"once only", line + " nomodeset bt.medium=b0071234,again", "cmdline: nomodeset", "", 0},
+		{"a counter", line, "cmdline: nomodeset", line + " nomodeset bt.seen=1795420800 bt.medium=b0071234,again", 1795420800},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, _ := ParseCmdline(tt.line)
 			conf, _ := mediumconf.Parse([]byte(tt.conf))
-			got, err := c.Added(tt.line, conf)
+			got, err := c.Added(tt.line, conf, tt.seen)
 			if err != nil || got != tt.want {
 				t.Fatalf("got %q, %v, want %q", got, err, tt.want)
 			}
 			// What is started with it does not start itself again.
 			if next, _ := ParseCmdline(got); got != "" {
-				if more, err := next.Added(got, conf); more != "" || err != nil || next.Medium != c.Medium {
+				if more, err := next.Added(got, conf, 0); more != "" || err != nil || next.Medium != c.Medium || next.Seen != tt.seen {
 					t.Errorf("once more: %q, %v", more, err)
 				}
 			}
@@ -58,7 +62,7 @@ func TestAdded(t *testing.T) {
 	}
 	c, _ := ParseCmdline(line)
 	conf, _ := mediumconf.Parse([]byte("cmdline: " + strings.Repeat("x", 1000)))
-	if _, err := c.Added(line+strings.Repeat(" y", 500), conf); err == nil || !strings.Contains(err.Error(), "shorten cmdline:") {
+	if _, err := c.Added(line+strings.Repeat(" y", 500), conf, 0); err == nil || !strings.Contains(err.Error(), "shorten cmdline:") {
 		t.Errorf("a line that is too long: %v", err)
 	}
 }

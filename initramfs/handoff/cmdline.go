@@ -22,6 +22,8 @@ type Words struct {
 	// Consoles are values of console=, for a command line that names none.
 	Consoles []string
 	Debug    bool
+	// Seen is the highest counter of a catalog that the node has taken.
+	Seen uint64
 }
 
 // Cmdline returns the kernel command line for a system's own kernel: own is what the system wants, with the placeholders filled in. The
@@ -32,6 +34,9 @@ func Cmdline(own string, w Words) (string, error) {
 	add := []string{"bt.system=" + quoted(w.System), "bt.timeout=0", "bt.seeder=" + w.Seeder}
 	if len(w.MAC) > 0 {
 		add = append(add, "BOOTIF=01-"+strings.ReplaceAll(w.MAC.String(), ":", "-"))
+	}
+	if word := config.SeenWord(w.Seen); word != "" {
+		add = append(add, word)
 	}
 	if w.Debug {
 		add = append(add, "bt.debug")

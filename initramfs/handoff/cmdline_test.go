@@ -22,11 +22,11 @@ func TestCmdline(t *testing.T) {
 			t.Errorf("%q becomes\n\t%s, %v; want\n\t%s", own, got, err, want)
 		}
 	}
-	w.System, w.Debug = "Debian 12", true
-	if got, err := Cmdline("", w); err != nil || !strings.HasPrefix(got, `bt.system="Debian 12" `) || !strings.Contains(got, " bt.debug ") {
+	w.System, w.Debug, w.Seen = "Debian 12", true, 1795420800
+	if got, err := Cmdline("", w); err != nil || !strings.HasPrefix(got, `bt.system="Debian 12" `) || !strings.Contains(got, " bt.seen=1795420800 bt.debug ") {
 		t.Errorf("%s, %v", got, err)
 	}
-	long := Words{System: strings.Repeat("n", 64), Seeder: "http://255.255.255.255:65535", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 0xa}, Debug: true}
+	long := Words{System: strings.Repeat("n", 64), Seeder: "http://255.255.255.255:65535", MAC: net.HardwareAddr{2, 0, 0, 0, 0, 0xa}, Debug: true, Seen: catalog.MaxCounter}
 	for range 10 {
 		long.Consoles = append(long.Consoles, "ttyS0,115200n8")
 	}

@@ -4,7 +4,7 @@
 // for it on the machine's disks, read only: whole ones, partitions of a GUID partition table (also an ISO image's, which
 // counts in sectors of 512 bytes on any disc) and those partitions that the kernel knows. Out come the text of
 // boottorrent.conf ([Medium.Conf]) and, to start phase 1 again with another command line, its kernel and initramfs
-// ([Medium.Restart]).
+// ([Medium.Restart]). The one thing that is written is a sector of boottorrent.seen ([Medium.Remember]).
 package medium
 
 import (
@@ -14,9 +14,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/gpt"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
@@ -28,10 +30,12 @@ const (
 	// hintAfter is when to say what is being waited for: the kernel leaves a USB stick alone for a second before it looks at it
 	// (usb-storage's delay_use), and virtual CDs of management processors take several.
 	hintAfter = 2 * time.Second
-	// bootFile is the unified kernel image (UEFI 2.10 section 3.5.1.1), maxBootFile how long it may be.
-	bootFile    = "EFI/BOOT/BOOTX64.EFI"
+	// maxBootFile is how long bootFile may be.
 	maxBootFile = 256 << 20
 )
+
+// bootFile is the unified kernel image (UEFI 2.10 section 3.5.1.1).
+var bootFile = arch.Arch(runtime.GOARCH).RemovableFile()
 
 // Medium is one that was found.
 type Medium struct {
@@ -40,6 +44,9 @@ type Medium struct {
 
 	volume *fat.Volume
 	file   io.Closer
+	// path is the disk's file, begins where on it the volume is, in bytes.
+	path   string
+	begins int64
 }
 
 // Close ends the reading.
@@ -158,44 +165,46 @@ func (s *search) present(name string) bool {
 
 // look looks for the volume on one disk; nil without an error is another disk.
 func (s *search) look(name string) (*Medium, error) {
-	f, err := os.Open(filepath.Join(s.dev, strings.ReplaceAll(name, "!", "/"))) // the kernel's "!" is a "/" (kobject.c)
+	path := filepath.Join(s.dev, strings.ReplaceAll(name, "!", "/")) // the kernel's "!" is a "/" (kobject.c)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	volume, err := volumeOf(f, s.id)
+	volume, begins, err := volumeOf(f, s.id)
 	if volume == nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &Medium{Device: name, volume: volume, file: f}, nil
+	return &Medium{Device: name, volume: volume, file: f, path: path, begins: begins}, nil
 }
 
-// volumeOf returns the FAT file system with a serial number on a disk, nil if it has none. The error is a disk's that can't be
-// read.
-func volumeOf(disk io.ReaderAt, id uint32) (*fat.Volume, error) {
+// volumeOf returns the FAT file system with a serial number on a disk, and where it begins, in bytes; nil if the disk has none. The error is
+// a disk's that can't be read.
+func volumeOf(disk io.ReaderAt, id uint32) (volume *fat.Volume, begins int64, err error) {
 	v, err := fat.Open(disk)
 	switch {
 	case err == nil && v.ID == id:
-		return v, nil
+		return v, 0, nil
 	case err != nil && !errors.Is(err, fat.ErrFormat) && !errors.Is(err, io.EOF):
-		return nil, err
+		return nil, 0, err
 	}
 	partitions, err := gpt.Read(disk)
 	if err != nil {
 		if errors.Is(err, gpt.ErrFormat) || errors.Is(err, io.EOF) {
-			return nil, nil
+			return nil, 0, nil
 		}
-		return nil, err
+		return nil, 0, err
 	}
 	for _, p := range partitions {
 		if p.Last < p.First || p.Last > 1<<53 {
 			continue
 		}
-		at := io.NewSectionReader(disk, int64(p.First)*gpt.Sector, int64(p.Last-p.First+1)*gpt.Sector)
+		begins := int64(p.First) * gpt.Sector
+		at := io.NewSectionReader(disk, begins, int64(p.Last-p.First+1)*gpt.Sector)
 		if v, err := fat.Open(at); err == nil && v.ID == id {
-			return v, nil
+			return v, begins, nil
 		}
 	}
-	return nil, nil
+	return nil, 0, nil
 }
 
 // looked lists the disks for the error.

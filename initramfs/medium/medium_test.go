@@ -242,7 +242,7 @@ func FuzzVolumeOf(f *testing.F) {
 	copy(disk[40*gpt.Sector:], fileSystem)
 	f.Add(disk[:24<<10])
 	f.Fuzz(func(t *testing.T, disk []byte) {
-		v, err := volumeOf(bytes.NewReader(disk), id)
+		v, _, err := volumeOf(bytes.NewReader(disk), id)
 		if v == nil {
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/initramfs/seen"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
@@ -172,10 +173,11 @@ func served[T any](ctx context.Context, d *download, sys catalog.System, ask fun
 	return instead(p), nil
 }
 
-// unanswered reports whether an error of the client is that nobody answered.
+// unanswered reports whether an error of the client is that nobody answered. A catalog that is refused as too old is an answer.
 func unanswered(err error) bool {
 	var status *client.StatusError
-	return err != nil && !errors.As(err, &status)
+	var old *seen.OldError
+	return err != nil && !errors.As(err, &status) && !errors.As(err, &old)
 }
 
 // withoutSeeder returns the catalog that was read before if the seeder doesn't answer, nor another that can be found, and there is

@@ -76,7 +76,7 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	offers := descriptions{texts: map[string]string{}}
 	told := discover.All(limited, discover.Told(answers, lease), func(ctx context.Context, base string) error {
 		// Nobody vouches for who answers DHCP: only a seeder of this site counts.
-		cat, err := n.session.at(base).Catalog(ctx)
+		cat, err := n.session.fetch(ctx, base)
 		if err == nil {
 			offers.set(base, cat.Catalog)
 		}

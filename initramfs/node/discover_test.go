@@ -20,10 +20,12 @@ import (
 // seeders are servers of an empty catalog, signed by the key that the node then trusts; the last one's is by another.
 func (p *person) seeders(n *Node, count int) (urls []string) {
 	p.t.Helper()
-	document, err := (&catalog.Catalog{Version: catalog.Version, Site: "lab"}).Encode()
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	return p.seedersOf(n, make([]uint64, count)...)
+}
+
+// seedersOf are seeders whose catalogs have these counters; that by another key has none.
+func (p *person) seedersOf(n *Node, counters ...uint64) (urls []string) {
+	p.t.Helper()
 	public, private, err := minisign.GenerateKey(nil)
 	if err != nil {
 		p.t.Fatal(err)
@@ -33,9 +35,13 @@ func (p *person) seeders(n *Node, count int) (urls []string) {
 		p.t.Fatal(err)
 	}
 	n.session.key = public
-	for i := range count + 1 {
+	for i, counter := range append(counters, 0) {
+		document, err := (&catalog.Catalog{Version: catalog.Version, Site: "lab", Counter: counter}).Encode()
+		if err != nil {
+			p.t.Fatal(err)
+		}
 		key := private
-		if i == count {
+		if i == len(counters) {
 			key = foreign
 		}
 		files := map[string][]byte{catalog.PathCatalog: document, catalog.PathSignature: catalog.Sign(key, document)}

@@ -105,11 +105,12 @@ func (n *Node) readCatalog(ctx context.Context) (*catalog.Catalog, error) {
 		n.session.signed = client.Signed{Catalog: n.handed.Catalog, Document: n.handed.Document, Signature: n.handed.Signature}
 		return n.handed.Catalog, nil
 	}
-	signed, err := n.session.client().Catalog(ctx)
+	signed, err := n.session.fetch(ctx, n.session.client().Base)
 	if err != nil {
 		return nil, err
 	}
 	n.session.signed = signed
+	n.remember(ctx, signed.Counter)
 	return signed.Catalog, nil
 }
 

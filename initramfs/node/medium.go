@@ -26,10 +26,12 @@ func (n *Node) readMedium(ctx context.Context) {
 	m, err := medium.Find(limited, n.Cmdline.Medium, n.Log)
 	if err != nil {
 		n.warn(fmt.Sprintf("%v The boot goes on without its %s.", err, mediumconf.Name))
+		n.forgetful = true // whoever waits for the catalog does not wait for it again
 		return
 	}
 	defer m.Close()
 	n.mediumRead = true
+	n.readSeen(m)
 	conf, ok := n.readConf(m)
 	if !ok || n.ByHand {
 		return
@@ -72,7 +74,7 @@ func (n *Node) restart(ctx context.Context, m *medium.Medium, conf mediumconf.Co
 	if err != nil {
 		return err
 	}
-	line, err := n.Cmdline.Added(string(now), conf)
+	line, err := n.Cmdline.Added(string(now), conf, n.seen())
 	if line == "" || err != nil {
 		return err
 	}

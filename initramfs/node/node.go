@@ -6,6 +6,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -77,6 +78,9 @@ type Node struct {
 	// refused are the systems that the running kernel would not start when it was tried.
 	refused    map[catalog.InfoHash]*secureboot.Refusal
 	mediumRead bool
+	// mediumSeen is the counter that the medium keeps, forgetful whether it can keep none.
+	mediumSeen uint64
+	forgetful  bool
 	// askDHCP is network.Seeders but in tests.
 	askDHCP func(context.Context, network.Lease) ([]string, error)
 	saving  sync.Mutex
@@ -93,7 +97,7 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	session, err := newSession(cfg.Image.PublicKey)
+	session, err := newSession(cfg.Image.PublicKey, filepath.Join(filepath.Dir(cfg.State), seenFile))
 	if err != nil {
 		return nil, err
 	}
@@ -105,9 +109,12 @@ func New(cfg Config) (*Node, error) {
 		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
 		n.download.ahead.keep(r.System, metadata{r.Files, r.Torrent})
+		n.raise(r.Catalog.Counter)
+		n.mediumSeen = r.Catalog.Counter // what the kernel before could not write there, this one can't either
 	}
+	n.raise(cfg.Cmdline.Seen)
 	n.Report.Set(func(r *wire.Report) {
-		r.UUID, r.MemoryMiB, r.Arch = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch
+		r.UUID, r.MemoryMiB, r.Arch, r.SecureBoot = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch, n.Secure.SecureBoot
 	})
 	return n, nil
 }

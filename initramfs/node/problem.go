@@ -11,6 +11,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/initramfs/seen"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	wire "github.com/boottorrent/boottorrent/internal/report"
@@ -87,7 +88,10 @@ func sleep(ctx context.Context, d time.Duration) {
 // advice is what failed, for a headline, and what a person can do about it. The cause is in the error itself.
 func advice(step wire.Step, err error) (title, try string) {
 	var memory *launch.MemoryError
+	var old *seen.OldError
 	switch {
+	case errors.As(err, &old):
+		return "The catalog is refused: it is older than one that this machine has seen", old.Advice()
 	case errors.As(err, &memory):
 		return "This machine has too little memory for the system",
 			"Choose a smaller system, or put more memory into this machine."

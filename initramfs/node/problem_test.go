@@ -11,8 +11,10 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/decision"
+	"github.com/boottorrent/boottorrent/initramfs/discover"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/initramfs/seen"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 )
@@ -37,6 +39,8 @@ func TestAdvice(t *testing.T) {
 	}{
 		{wire.Fetch, fmt.Errorf("fetch: %w", &launch.MemoryError{}), "too little memory", "smaller system"},
 		{wire.Catalog, fmt.Errorf("catalog: %w", catalog.ErrSignature), "is refused", "mkimage"},
+		{wire.Catalog, &seen.OldError{Seen: 7, Offered: 5}, "older than one that this machine has seen", "clock is right"},
+		{wire.Discover, &discover.NotFoundError{Tried: []discover.Attempt{{Err: dark}, {Err: &seen.OldError{Seen: 7, Stick: true}}}}, "is refused: it is older", "the stick remembers"},
 		{wire.Hardware, dark, "devices", "mkimage"},
 		{wire.Network, dark, "No network", "cable"},
 		{wire.Discover, dark, "No seeder", "bt.seeder="},

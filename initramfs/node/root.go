@@ -174,6 +174,7 @@ func (n *Node) kernelCmdline(sys catalog.System) (string, error) {
 	}
 	return handoff.Cmdline(own, handoff.Words{
 		System: sys.Name, Seeder: n.session.client().Base, MAC: n.link.lease().MAC, Consoles: n.keptCmdline().Consoles, Debug: n.Cmdline.Debug,
+		Seen: n.seen(),
 	})
 }
 

@@ -63,13 +63,14 @@ func (r *rootRoom) publish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cat := &catalog.Catalog{Version: catalog.Version, Site: "test", Systems: []catalog.System{r.system}, Runtimes: []catalog.Runtime{r.part}}
+	cat := &catalog.Catalog{Version: catalog.Version, Site: "test", Counter: 1795420800, Systems: []catalog.System{r.system}, Runtimes: []catalog.Runtime{r.part}}
 	document, err := cat.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.key, r.node.session.key = public, public
 	r.node.session.catalog = cat
+	r.node.raise(cat.Counter)
 	r.node.session.signed = client.Signed{Catalog: cat, Document: document, Signature: catalog.Sign(private, document)}
 }
 
@@ -138,8 +139,9 @@ func (r *rootRoom) handOver(t *testing.T) *handoff.Received {
 	if _, err := r.node.Launch(t.Context(), r.system); !errors.Is(err, f.startErr) {
 		t.Fatalf("started: %v", err)
 	}
-	if want := "quiet mac=02:00:00:00:00:01 bt.system=debian bt.timeout=0 bt.seeder=" + r.url; !strings.HasPrefix(cmdline, want) || !strings.Contains(cmdline, " console=ttyS0") {
-		t.Errorf("the command line is %s, want %s …", cmdline, want)
+	if want := "quiet mac=02:00:00:00:00:01 bt.system=debian bt.timeout=0 bt.seeder=" + r.url; !strings.HasPrefix(cmdline, want) || !strings.Contains(cmdline, " console=ttyS0") ||
+		!strings.Contains(cmdline, " bt.seen=1795420800 ") {
+		t.Errorf("the command line is %s, want %s … bt.seen=…", cmdline, want)
 	}
 	site, err := config.ReadImage(filepath.Join(to, "etc/boottorrent/site.json"))
 	if err != nil || site.KernelSHA256 != strings.Repeat("b", 64) {
@@ -228,6 +230,9 @@ func TestGoesOnWithoutSeeder(t *testing.T) {
 	n.link.setLease(r.node.link.lease())
 	if c := n.Cmdline; c.Network.VLAN != 0 || c.Network.Static.IsValid() || c.Network.MAC != "02:00:00:00:00:01" || c.Consoles[0] != "hvc0" {
 		t.Errorf("what the system is told of the network is taken for phase 1's: %+v", c)
+	}
+	if err := n.session.seen.Check(received.Catalog.Counter-1, r.url); err == nil || n.session.seen.Check(received.Catalog.Counter, r.url) != nil {
+		t.Errorf("under this kernel the node knows of the counter %d", n.seen())
 	}
 	n.ByHand = true // nothing is reported
 	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != r.url || !n.session.away.Load() {

@@ -11,6 +11,7 @@ import (
 	"aead.dev/minisign"
 
 	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/initramfs/seen"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 )
@@ -26,13 +27,15 @@ type session struct {
 	away atomic.Bool
 	// reporting is whether reports are on their way to it.
 	reporting bool
+	// seen is the highest counter of a catalog that was taken.
+	seen *seen.Memory
 	// catalog is the one in use, with what the kernel command line overrides; signed is as it was read.
 	catalog *catalog.Catalog
 	signed  client.Signed
 }
 
-func newSession(publicKey string) (*session, error) {
-	s := &session{}
+func newSession(publicKey, seenFile string) (*session, error) {
+	s := &session{seen: seen.New(seenFile)}
 	if err := s.key.UnmarshalText([]byte(publicKey)); err != nil {
 		return nil, fmt.Errorf("the public key in this image is not one (%w); build the image again with mkimage", err)
 	}
@@ -44,6 +47,15 @@ func (s *session) at(base string) *client.Client { return &client.Client{Base: b
 
 // client speaks to the seeder; nil before one was found.
 func (s *session) client() *client.Client { return s.found.Load() }
+
+// fetch reads a seeder's catalog, and refuses one that is older than what this node has seen. It doesn't count as seen before it is taken.
+func (s *session) fetch(ctx context.Context, base string) (client.Signed, error) {
+	signed, err := s.at(base).Catalog(ctx)
+	if err == nil {
+		err = s.seen.Check(signed.Counter, base)
+	}
+	return signed, err
+}
 
 // seeder is the address the seeder was found at.
 func (s *session) seeder() (netip.Addr, error) {

@@ -63,7 +63,7 @@ const (
 	// (bzImage64_load in arch/x86/kernel/kexec-bzimage64.c).
 	KexecCmdline = 31
 	// RootWords is how many bytes of the command line nodes keep for words of their own when they start the kernel of a system of
-	// MethodRoot (package handoff): with the longest name and address 191, and the rest for some ten consoles. MaxRootCmdline is what
+	// MethodRoot (package handoff): with the longest name, address and counter 216, and the rest for some ten consoles. MaxRootCmdline is what
 	// is left for the system's own.
 	RootWords      = 512
 	MaxRootCmdline = MaxCmdline - RootWords

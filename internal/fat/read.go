@@ -126,20 +126,9 @@ type entry struct {
 // ReadFile reads a file of up to limit bytes; a longer one is an error. Letters' case counts for nothing in its path. The error
 // wraps fs.ErrNotExist if there is no such file.
 func (v *Volume) ReadFile(path string, limit int64) ([]byte, error) {
-	e := entry{folder: true, first: v.rootCluster}
-	for i, name := range strings.Split(path, "/") {
-		if !e.folder {
-			return nil, fmt.Errorf("read %s: %w", path, fs.ErrNotExist)
-		}
-		content, err := v.folder(e, i == 0)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", path, err)
-		}
-		found, ok := find(content, name)
-		if !ok {
-			return nil, fmt.Errorf("read %s: %w", path, fs.ErrNotExist)
-		}
-		e = found
+	e, err := v.entry(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	if e.folder || e.size > limit {
 		return nil, fmt.Errorf("read %s: it is a folder, or longer than %d bytes", path, limit)
@@ -152,6 +141,51 @@ func (v *Volume) ReadFile(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return content, nil
+}
+
+// Offset is where in the file system byte at of a file is, for who overwrites the file in place. Up to the next multiple of 512 bytes, or
+// the file's end, what follows it in the file follows it there. The error wraps fs.ErrNotExist if there is no such file, or it has no such byte.
+func (v *Volume) Offset(path string, at int64) (int64, error) {
+	e, err := v.entry(path)
+	if err == nil && (e.folder || at < 0 || at >= e.size) {
+		err = fs.ErrNotExist
+	}
+	if err == nil {
+		err = v.check(e.first)
+	}
+	c := e.first
+	for range at / v.cluster {
+		if err == nil {
+			c, err = v.next(c)
+		}
+		if err == nil {
+			err = v.check(c)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("find %s: %w", path, err)
+	}
+	return v.data + int64(c-2)*v.cluster + at%v.cluster, nil
+}
+
+// entry finds a file or folder.
+func (v *Volume) entry(path string) (entry, error) {
+	e := entry{folder: true, first: v.rootCluster}
+	for i, name := range strings.Split(path, "/") {
+		if !e.folder {
+			return e, fs.ErrNotExist
+		}
+		content, err := v.folder(e, i == 0)
+		if err != nil {
+			return e, err
+		}
+		found, ok := find(content, name)
+		if !ok {
+			return e, fs.ErrNotExist
+		}
+		e = found
+	}
+	return e, nil
 }
 
 // folder reads a folder's entries.

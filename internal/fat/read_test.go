@@ -66,6 +66,21 @@ func TestReadForeign(t *testing.T) {
 					t.Errorf("%s: %d bytes, want %d, %v", name, len(got), len(want), err)
 				}
 			}
+			for at := int64(0); at < 150<<10; at += 512 { // in the gap, and behind
+				here := make([]byte, 512)
+				offset, err := v.Offset("boottorrent.conf", at)
+				if err == nil {
+					_, err = f.ReadAt(here, offset)
+				}
+				if err != nil || !bytes.Equal(here, files["boottorrent.conf"][at:][:512]) {
+					t.Fatalf("byte %d is not at %d (%v)", at, offset, err)
+				}
+			}
+			for name, at := range map[string]int64{"boottorrent.conf": 150 << 10, "EMPTY.TXT": 0, "EFI": 0, "none": 0, "one": -1} {
+				if offset, err := v.Offset(name, at); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("byte %d of %s is at %d, %v", at, name, offset, err)
+				}
+			}
 			if got, err := v.ReadFile("efi/SOME LONG NAME/A FILE.TEXT", 513); err != nil || len(got) != 513 {
 				t.Errorf("in other letters: %v", err)
 			}
@@ -100,6 +115,11 @@ func FuzzRead(f *testing.F) {
 		for _, name := range []string{"EFI/BOOT/a long name.efi", "boottorrent.conf"} {
 			if got, err := v.ReadFile(name, 1<<20); bytes.Equal(data, head) && (err != nil || len(got) == 0) {
 				t.Errorf("%s: %d bytes, %v", name, len(got), err)
+			}
+			for _, at := range []int64{0, 8 << 10} {
+				if offset, err := v.Offset(name, at); err == nil && offset <= 0 {
+					t.Errorf("byte %d of %s is at %d", at, name, offset)
+				}
 			}
 		}
 	})

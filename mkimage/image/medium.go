@@ -12,6 +12,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
+	"github.com/boottorrent/boottorrent/internal/mediumseen"
 	"github.com/boottorrent/boottorrent/internal/uki"
 	"github.com/boottorrent/boottorrent/mkimage/media"
 	mediafiles "github.com/boottorrent/boottorrent/templates/media"
@@ -139,6 +140,9 @@ func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 		return err
 	}
 	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediumconf.Name, Data: m.conf}}}
+	if m.Format == USB {
+		c.Files = append(c.Files, fat.File{Path: mediumseen.Name, Data: mediumseen.Blank()}) // a disc can't be written to
+	}
 	im.Cmdline += fmt.Sprintf(" %s=%08x", mediumconf.Argument, c.Volume)
 	c.Cmdline, c.Graphics = im.Cmdline, b.site.CmdlineFor(b.Arch).AsksForMode()
 	if c.UKI, c.Sections, err = uki.Build(im); err != nil {

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
@@ -39,6 +40,9 @@ const Bits = 2048
 // years is how long the certificates are valid. Firmware, shim and Linux don't look at it, but what people sign and list them with does.
 const years = 30
 
+// validBefore is since when before they are made: a clock that is behind by some hours would find them not valid yet.
+const validBefore = 24 * time.Hour
+
 // New makes a pair of keys with a certificate signed by itself. site is whose it is, role what it is for: PK, KEK or db.
 func New(site, role string, now time.Time) (*Key, error) {
 	private, err := rsa.GenerateKey(rand.Reader, Bits)
@@ -53,8 +57,7 @@ func New(site, role string, now time.Time) (*Key, error) {
 	id := sha1.Sum(public) // RFC 5280, 4.2.1.2, method 1
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{Organization: []string{site}, CommonName: "BootTorrent " + role},
-		// A clock that is behind by some hours would find it not valid yet.
-		NotBefore: now.Add(-24 * time.Hour), NotAfter: now.AddDate(years, 0, 0),
+		NotBefore: now.Add(-validBefore), NotAfter: now.AddDate(years, 0, 0),
 		BasicConstraintsValid: true, SubjectKeyId: id[:], AuthorityKeyId: id[:],
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		SignatureAlgorithm: x509.SHA256WithRSA,
@@ -78,40 +81,55 @@ func (k *Key) Signer() *image.Signer {
 
 // Load reads what signs for the site in dir: the key of db. The error says what to do.
 func Load(dir string) (*Key, error) {
-	folder := filepath.Join(dir, site.KeysDir)
-	certificate, err := readPEM(filepath.Join(folder, site.DBCertificate), "CERTIFICATE", dir)
+	k, err := load(dir, DB)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := readPEM(filepath.Join(folder, site.DBKey), "PRIVATE KEY", dir)
-	if err != nil {
-		return nil, err
-	}
-	k := &Key{}
-	if k.Certificate, err = x509.ParseCertificate(certificate); err != nil {
-		return nil, fmt.Errorf("%s is no certificate (%w); restore it from a backup", filepath.Join(folder, site.DBCertificate), err)
-	}
-	private, err := x509.ParsePKCS8PrivateKey(secret)
-	if err != nil {
-		return nil, fmt.Errorf("%s is no secret key (%w); restore it from a backup", filepath.Join(folder, site.DBKey), err)
-	}
-	var ok bool
-	if k.Private, ok = private.(*rsa.PrivateKey); !ok {
-		return nil, fmt.Errorf("%s is a secret key of another kind than RSA, which is what firmware knows", filepath.Join(folder, site.DBKey))
-	}
-	if !k.Private.PublicKey.Equal(k.Certificate.PublicKey) {
-		return nil, fmt.Errorf("%s and %s in %s don't belong together; restore the two that do from a backup", site.DBKey, site.DBCertificate, folder)
+	if k.Private == nil {
+		return nil, fmt.Errorf("%s, which signs, is missing; put it there, or sign where it is", filepath.Join(dir, site.KeysDir, site.DBKey))
 	}
 	return k, nil
 }
 
-func readPEM(file, kind, dir string) ([]byte, error) {
-	text, err := os.ReadFile(file)
+// load reads a pair of keys. Private is nil if the secret key is elsewhere.
+func load(dir, role string) (*Key, error) {
+	folder := filepath.Join(dir, site.KeysDir)
+	file := filepath.Join(folder, role+".crt")
+	der, err := readPEM(file, "CERTIFICATE")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s, which signing takes, is missing; make the site's keys with: mkimage keys %s", file, dir)
+		return nil, fmt.Errorf("%s is missing; restore it from a backup, or make the site's keys with: mkimage keys %s", file, cli.Quote(dir))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what signs: %w", err)
+		return nil, err
+	}
+	k := &Key{}
+	if k.Certificate, err = x509.ParseCertificate(der); err != nil {
+		return nil, fmt.Errorf("%s is no certificate (%w); restore it from a backup", file, err)
+	}
+	secret := filepath.Join(folder, role+".key")
+	if der, err = readPEM(secret, "PRIVATE KEY"); errors.Is(err, fs.ErrNotExist) {
+		return k, nil
+	} else if err != nil {
+		return nil, err
+	}
+	private, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no secret key (%w); restore it from a backup", secret, err)
+	}
+	var ok bool
+	if k.Private, ok = private.(*rsa.PrivateKey); !ok {
+		return nil, fmt.Errorf("%s is a secret key of another kind than RSA, which is what firmware knows", secret)
+	}
+	if !k.Private.PublicKey.Equal(k.Certificate.PublicKey) {
+		return nil, fmt.Errorf("%s and %s don't belong together; restore the two that do from a backup", secret, file)
+	}
+	return k, nil
+}
+
+func readPEM(file, kind string) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read a key: %w", err)
 	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != kind {

@@ -1,9 +1,11 @@
 package pi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,8 +14,10 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/bzimage"
 	phase1 "github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/mkimage/debian"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
 
@@ -41,13 +45,23 @@ func readImage(dir string) (*arm64Image, error) {
 // deviceTrees is the folder of the device trees that came with the image's kernel, in the cache; it may not be there.
 func (im *arm64Image) deviceTrees(cache string) string {
 	pkg := strings.Replace(im.Kernel.Package, " ", "_", 1)
-	return filepath.Join(cache, "packages", arch.ARM64.Debian(), pkg, "usr/lib/linux-image-"+im.Kernel.Release, "broadcom")
+	return filepath.Join(cache, debian.Folder, string(arch.ARM64), pkg, "usr/lib/linux-image-"+im.Kernel.Release, "broadcom")
 }
 
-// kernel puts kernel and initramfs into the folder: as links to those of the image, so that they are always its present ones. A Pi's firmware
-// starts a kernel as it is, or compressed by gzip (Raspberry Pi's documentation, arm_64bit).
+// kernel puts kernel and initramfs into the folder: as links to those of the image, so that they are always its present ones.
 func (m *Made) kernel(im *arm64Image) error {
-	for _, name := range []string{phase1.Kernel, phase1.Initramfs} {
+	linked := []string{phase1.Kernel, phase1.Initramfs}
+	unpacked, err := im.unpackedKernel()
+	if err != nil {
+		return err
+	}
+	if unpacked != nil {
+		linked = linked[1:]
+		if err := m.file(phase1.Kernel, unpacked); err != nil {
+			return err
+		}
+	}
+	for _, name := range linked {
 		info, err := os.Stat(filepath.Join(im.dir, name))
 		if err != nil {
 			return err
@@ -60,4 +74,27 @@ func (m *Made) kernel(im *arm64Image) error {
 		m.Size += info.Size()
 	}
 	return nil
+}
+
+// unpackedKernel is the image's kernel as a Pi's firmware can start it, nil if that is so of the file itself: the firmware takes a kernel
+// as it is, or compressed by gzip (Raspberry Pi's documentation, arm_64bit), and not in a UEFI program that unpacks it.
+func (im *arm64Image) unpackedKernel() ([]byte, error) {
+	path := filepath.Join(im.dir, phase1.Kernel)
+	packed, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	header, err := bzimage.Parse(packed)
+	if err != nil || header.Arch != "arm64" {
+		return nil, fmt.Errorf("%s is no kernel for arm64: run mkimage DIR --arch arm64 again", path)
+	}
+	if header.Payload == nil || header.Payload.Offset == 0 && header.Payload.Method == "gzip" {
+		return nil, nil
+	}
+	r, err := header.Unpack(bytes.NewReader(packed), int64(len(packed)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }

@@ -77,6 +77,9 @@ func (e *OptionError) Error() string { return e.message }
 // operator's. When no board could start from it, nothing is written.
 func Make(ctx context.Context, o Options) (Made, error) {
 	made := Made{Dir: filepath.Join(o.Site, site.PiDir)}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	im, err := readImage(o.Site)
 	if err != nil {
 		return made, err

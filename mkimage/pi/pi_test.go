@@ -1,6 +1,9 @@
 package pi
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -31,17 +34,55 @@ func write(t *testing.T, dir string, files map[string]string) string {
 	return dir
 }
 
+// bare is a kernel for arm64 that is not compressed (Linux, Documentation/arch/arm64/booting.rst).
+func bare(content string) string {
+	return strings.Repeat("\x00", 0x38) + "ARM\x64" + strings.Repeat("\x00", 4) + content
+}
+
+// zboot is one in a UEFI program that unpacks it (Linux, drivers/firmware/efi/libstub/zboot-header.S).
+func zboot(t *testing.T, kernel string) string {
+	t.Helper()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write([]byte(kernel)); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	const at = 128
+	b := make([]byte, at)
+	copy(b, "MZ\x00\x00zimg")
+	binary.LittleEndian.PutUint32(b[8:], at)
+	binary.LittleEndian.PutUint32(b[12:], uint32(packed.Len()))
+	copy(b[24:], "gzip")
+	binary.LittleEndian.PutUint32(b[0x3c:], 64)
+	copy(b[64:], "PE\x00\x00\x64\xaa")
+	return string(b) + packed.String()
+}
+
+// A kernel in a form that a Pi's firmware doesn't start is unpacked.
+func TestKernelInAUEFIProgram(t *testing.T) {
+	dir := aSite(t)
+	write(t, dir, map[string]string{"image/arm64/vmlinuz": zboot(t, bare("packed"))})
+	firmware := write(t, t.TempDir(), map[string]string{"start4.elf": "", "fixup4.dat": ""})
+	made, err := Make(t.Context(), Options{Site: dir, Firmware: firmware, Cache: kernelTrees(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, made.Dir, "vmlinuz"); got != bare("packed") {
+		t.Errorf("the kernel is %q", got)
+	}
+}
+
 // aSite is a site that has an image for arm64, of a kernel of the distribution.
 func aSite(t *testing.T) string {
 	return write(t, t.TempDir(), map[string]string{
-		"image/arm64/vmlinuz": "\x1f\x8b kernel", "image/arm64/initramfs.img": "initramfs",
+		"image/arm64/vmlinuz": bare("old"), "image/arm64/initramfs.img": "initramfs",
 		"image/arm64/manifest.json": `{"files":[{"name":"vmlinuz"}],"kernel":{"release":"6.1.0-1-arm64","package":"linux-image-6.1.0-1-arm64 6.1.1-1"},` +
 			`"cmdline":"loglevel=5 console=tty0"}`,
 	})
 }
 
-// debian are the device trees that the kernel's package brings, in a cache.
-func debian(t *testing.T) string {
+// kernelTrees are the device trees that the kernel's package brings, in a cache.
+func kernelTrees(t *testing.T) string {
 	const trees = "packages/arm64/linux-image-6.1.0-1-arm64_6.1.1-1/usr/lib/linux-image-6.1.0-1-arm64/broadcom/"
 	return write(t, t.TempDir(), map[string]string{trees + "bcm2711-rpi-4-b.dtb": "Debian's", trees + "bcm2837-rpi-3-b.dtb": ""})
 }
@@ -63,7 +104,7 @@ func TestMake(t *testing.T) {
 		"boot/firmware/bcm2711-rpi-4-b.dtb": "firmware's", "boot/firmware/bcm2712-rpi-5-b.dtb": "firmware's", "boot/firmware/bcm2710-rpi-3-b.dtb": "",
 		"boot/firmware/overlays/vc4-kms-v3d.dtbo": "", "boot/firmware/overlays/overlay_map.dtb": "", "boot/firmware/overlays/README": "",
 	})
-	made, err := Make(t.Context(), Options{Site: dir, Firmware: firmware, Cache: debian(t)})
+	made, err := Make(t.Context(), Options{Site: dir, Firmware: firmware, Cache: kernelTrees(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +129,7 @@ func TestMake(t *testing.T) {
 		t.Errorf("the folder has %v, of which %d are written; want %v", there, made.Files, want)
 	}
 	for name, content := range map[string]string{
-		"bcm2711-rpi-4-b.dtb": "Debian's", "bcm2712-rpi-5-b.dtb": "firmware's", "vmlinuz": "\x1f\x8b kernel", "initramfs.img": "initramfs",
+		"bcm2711-rpi-4-b.dtb": "Debian's", "bcm2712-rpi-5-b.dtb": "firmware's", "vmlinuz": bare("old"), "initramfs.img": "initramfs",
 		"cmdline.txt": "console=ttyS1,115200 console=ttyAMA10,115200 loglevel=5 console=tty0\n", "9ffefdef/config.txt": "the operator's",
 	} {
 		if got := read(t, made.Dir, name); got != content {
@@ -99,8 +140,8 @@ func TestMake(t *testing.T) {
 		t.Errorf("config.txt is\n%s", config)
 	}
 	// A new image counts at once.
-	write(t, dir, map[string]string{"image/arm64/vmlinuz": "\x1f\x8b newer"})
-	if got := read(t, made.Dir, "vmlinuz"); got != "\x1f\x8b newer" {
+	write(t, dir, map[string]string{"image/arm64/vmlinuz": bare("newer")})
+	if got := read(t, made.Dir, "vmlinuz"); got != bare("newer") {
 		t.Errorf("the kernel is %q", got)
 	}
 }
@@ -116,7 +157,7 @@ func TestMakeFromPackage(t *testing.T) {
 	if out, err := exec.Command("dpkg-deb", "--root-owner-group", "-b", root, deb).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	made, err := Make(t.Context(), Options{Site: aSite(t), Firmware: deb, Cache: debian(t)})
+	made, err := Make(t.Context(), Options{Site: aSite(t), Firmware: deb, Cache: kernelTrees(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/counter"
 	"github.com/boottorrent/boottorrent/seeder/fleet"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -150,16 +151,17 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 			}
 		},
 	}
+	count := counter.Open(d.state, d.Log, time.Now)
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
 		Systems:  func() status.Site { return d.follower.status() },
-		SelfTest: d.tests.handler(), Findings: d.tests.list,
+		SelfTest: d.tests.handler(), Findings: d.tests.list, Manifest: d.manifest(count),
 	})
 	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
-		now: time.Now, listings: newListings(d.Log, time.Now), seeding: map[catalog.InfoHash]*version{},
+		now: time.Now, counter: count, listings: newListings(d.Log, time.Now), seeding: map[catalog.InfoHash]*version{},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
+	"github.com/boottorrent/boottorrent/seeder/counter"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
@@ -50,7 +52,7 @@ func newClocked(t *testing.T) *clocked {
 		dir: s.Dir, watcher: watcher, retryAfter: retryAfter, take: func(*site.Site) {}, done: make(chan outcome, 1),
 		publisher: &publisher{
 			log: log, store: st, engine: engine, tracker: tracker.New(tracker.Config{Now: now}), web: web.New(web.Config{}),
-			now: now, listings: newListings(log, now), seeding: map[catalog.InfoHash]*version{},
+			now: now, counter: counter.Open(filepath.Join(s.Dir, site.StateDir), log, now), listings: newListings(log, now), seeding: map[catalog.InfoHash]*version{},
 		},
 	}
 	return c
@@ -162,9 +164,11 @@ func installQEMU(t *testing.T) (bios string) {
 	must(t, err)
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "qemu-system-x86_64"), program, 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "qemu-system-aarch64"), program, 0o755))
 	bios = filepath.Join(dir, "help", "bios-256k.bin")
 	must(t, os.Mkdir(filepath.Dir(bios), 0o755))
 	must(t, os.WriteFile(bios, []byte("bios"), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "help", qemuruntime.ARM64Firmware), []byte("firmware"), 0o644))
 	t.Setenv("PATH", dir)
 	t.Chdir(dir)
 	return bios
@@ -239,6 +243,31 @@ func TestRuntime(t *testing.T) {
 	c.passRetirement()
 	if c.seeded(first) {
 		t.Error("a runtime that nobody needs is seeded for ever")
+	}
+}
+
+// Guests of two architectures need two runtimes, and keep theirs when the other goes.
+func TestRuntimesOfTwoGuests(t *testing.T) {
+	installQEMU(t)
+	c := newClocked(t)
+	folder := c.discSystem()
+	arm := filepath.Join(c.site.Dir, site.SystemsDir, "arm")
+	must(t, os.MkdirAll(arm, 0o755))
+	must(t, os.WriteFile(filepath.Join(arm, "disc.iso"), []byte("disc for arm64"), 0o644))
+	must(t, os.WriteFile(filepath.Join(arm, site.SystemFile), []byte("dispname: arm\nmethod: qemu\nguest: arm64\nargs: -cdrom disc.iso\n"), 0o644))
+	cat := c.load()
+	if len(cat.Runtimes) != 2 || cat.Runtimes[0].Name != ".qemu" || cat.Runtimes[1].Name != ".qemu-arm64" || cat.Runtimes[1].Arch != runtime.GOARCH {
+		t.Fatalf("runtimes %+v", cat.Runtimes)
+	}
+	second := cat.Runtimes[1]
+	for _, s := range cat.Systems {
+		if q := s.Launch.QEMU; q != nil && q.Runtime != map[string]string{"arm": ".qemu-arm64", "disc": ".qemu"}[s.Name] {
+			t.Errorf("%s needs %s", s.Name, q.Runtime)
+		}
+	}
+	must(t, os.RemoveAll(folder))
+	if cat := c.load(); len(cat.Runtimes) != 1 || cat.Runtimes[0].InfoHash != second.InfoHash {
+		t.Errorf("without the PC: runtimes %+v", cat.Runtimes)
 	}
 }
 
@@ -323,5 +352,69 @@ func TestTrackersOfToday(t *testing.T) {
 		if !strings.Contains(w.Body.String(), "http://10.0.0.2/") || strings.Contains(w.Body.String(), "10.0.0.1") {
 			t.Errorf("the torrent of %s is %q", sys.Name, w.Body)
 		}
+	}
+}
+
+// The counter grows with each catalog that says something else, and is on the disk before that is served; the same content again has no
+// other. A seeder that begins anew goes on above it, whatever became of its clock or its state.
+func TestCounter(t *testing.T) {
+	t.Parallel()
+	c := newClocked(t)
+	state := filepath.Join(c.site.Dir, site.StateDir)
+	publish := func(fill byte) uint64 {
+		t.Helper()
+		c.release(fill)
+		saved, err := counter.Read(state)
+		if n := c.published.Counter; err != nil || saved < n || c.status().Counter != n {
+			t.Errorf("the counter %d is served, %d is on the disk (%v), the status says %d", n, saved, err, c.status().Counter)
+		}
+		return c.published.Counter
+	}
+	first := publish('a')
+	if first != 1_800_000_000 {
+		t.Errorf("the first counter is %d, want the time of day", first)
+	}
+	c.time = c.time.Add(time.Minute)
+	if again := publish('a'); again != first {
+		t.Errorf("the same content has the counter %d after %d", again, first)
+	}
+	c.time = c.time.Add(-time.Hour)
+	second := publish('b')
+	if second != first+1 {
+		t.Errorf("with a clock that was set back, %d follows %d", second, first)
+	}
+	c.published, c.counter = nil, counter.Open(state, c.log, c.now) // a restart
+	if third := publish('b'); third != second+1 {
+		t.Errorf("after a restart %d follows %d", third, second)
+	}
+	c.time = c.time.Add(2 * time.Hour)
+	must(t, os.Remove(filepath.Join(state, "counter")))
+	c.published, c.counter = nil, counter.Open(state, c.log, c.now)
+	if n := publish('b'); n != uint64(c.time.Unix()) {
+		t.Errorf("with a lost state %d follows, want the time of day", n)
+	}
+}
+
+// A disk that can't be written stops no room: catalogs go on with growing counters, and the status says what is wrong.
+func TestCounterCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	c := newClocked(t)
+	c.release('a')
+	before := c.published.Counter
+	gone := filepath.Join(t.TempDir(), "gone")
+	c.counter = counter.Open(gone, c.log, c.now)
+	must(t, c.counter.Keep(0))
+	c.time = c.time.Add(time.Second)
+	c.release('b')
+	if n := c.published.Counter; n <= before {
+		t.Errorf("%d follows %d", n, before)
+	}
+	if problems := strings.Join(c.status().Problems, "\n"); !strings.Contains(problems, "the catalog's counter can't be written down") {
+		t.Errorf("the status says %q", problems)
+	}
+	must(t, os.Mkdir(gone, 0o755))
+	c.counter.Retry()
+	if n, err := counter.Read(gone); n != c.published.Counter || err != nil || len(c.status().Problems) > 0 {
+		t.Errorf("when it can be written again there is %d, %v, %v", n, err, c.status().Problems)
 	}
 }

@@ -30,7 +30,7 @@ const (
 // Finding is one thing that the self-test found.
 type Finding struct {
 	Severity Severity `json:"severity"`
-	// About is the part: key, image, network, dhcp, ports, loaders, qemu or disk.
+	// About is the part: key, image, network, dhcp, ports, loaders, qemu, disk or clock.
 	About string `json:"about"`
 	// What is wrong, with what comes of it, and what to Do.
 	What string `json:"what"`
@@ -57,6 +57,8 @@ type Input struct {
 	Running bool
 	// Lost says why services could not be had that the site is served without.
 	Lost []error
+	// Now is this machine's clock; nil: time.Now.
+	Now func() time.Time
 	// Wait is how long other DHCP servers are waited for; 0: they are not looked for.
 	Wait time.Duration
 }
@@ -66,7 +68,7 @@ func Run(ctx context.Context, in Input) []Finding {
 	servers := make(chan []Finding, 1)
 	go func() { servers <- in.dhcpServers(ctx) }()
 	var found []Finding
-	for _, part := range []func() []Finding{in.key, in.image, in.loaders, func() []Finding { return in.qemu(ctx) }, in.network, in.dhcp, in.ports, in.disk} {
+	for _, part := range []func() []Finding{in.key, in.image, in.loaders, in.lockdown, func() []Finding { return in.qemu(ctx) }, in.network, in.dhcp, in.ports, in.disk, in.clock} {
 		found = append(found, part()...)
 	}
 	return append(found, <-servers...)

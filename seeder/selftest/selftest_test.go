@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -315,5 +316,26 @@ func TestDisk(t *testing.T) {
 	s.Systems[0].Launch.Root = &catalog.Root{Boot: &catalog.RootBoot{Kernel: "vmlinuz", Modules: "gone"}}
 	if with := in.systems(); with <= without {
 		t.Errorf("a system takes %d bytes, with its boot part %d", without, with)
+	}
+}
+
+// A clock that is behind the last catalog's counter is told of while the state is still there.
+func TestClock(t *testing.T) {
+	s := newSite(t)
+	state := filepath.Join(s.Dir, site.StateDir)
+	if err := os.MkdirAll(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	in := Input{Site: s, Now: func() time.Time { return at }}
+	expect(t, "a new site", in.clock())
+	for text, want := range map[string][]string{
+		fmt.Sprint(at.Unix() - 5):                 nil,
+		fmt.Sprint(at.Unix() + 100):               nil,
+		fmt.Sprint(at.Add(26 * time.Hour).Unix()): {"warning: the catalog's counter 1796047200 stands for 2026-11-30 14:00, and this machine's clock says 2026-11-29 12:00 UTC"},
+		"not a number":                            {"warning: the catalog's last counter is not known"},
+	} {
+		write(t, filepath.Join(state, "counter"), text)
+		expect(t, text, in.clock(), want...)
 	}
 }

@@ -42,6 +42,8 @@ func (s State) Words() string {
 
 // Site is the status of a site.
 type Site struct {
+	// Counter is that of the catalog that is served; 0: none is yet.
+	Counter uint64 `json:"counter,omitempty"`
 	// Problems are those of the site as a whole, and those between systems. They stop no system.
 	Problems []string `json:"problems,omitempty"`
 	// Systems are those of all folders of oss/, by name; and by the runtime's name, QEMU's, if a system needs it.

@@ -68,7 +68,7 @@ func (c *pageCache) get(of *published, make func(*published) ([]byte, error)) ([
 func (s *Server) makeIndex(current *published) ([]byte, error) {
 	p := page.Page{Site: s.cfg.Site, Now: time.Now(), Links: s.links()}
 	if current != nil {
-		p.Ready, p.Site, p.Systems = true, current.release.Site, systemRows(current.release)
+		p.Ready, p.Site, p.Counter, p.Systems = true, current.release.Site, current.release.Counter, systemRows(current.release)
 	}
 	if s.cfg.Systems != nil {
 		p.Folders = folderRows(s.cfg.Systems())
@@ -143,7 +143,7 @@ func nodeRows(nodes []report.Node, now time.Time) (rows []page.Node) {
 		rows = append(rows, page.Node{
 			IP: n.IP, MAC: n.MAC, Name: n.Name, System: n.System, Step: step, State: state, Error: n.Error,
 			Percent: n.Percent(), FromSeeder: n.FromSeeder, FromNodes: n.FromNodes, ByHTTP: n.FromHTTP, Uploaded: n.Uploaded,
-			Notes: notes(n), HostKey: n.HostKey, Seen: n.Seen,
+			Notes: notes(n), SecureBoot: n.SecureBoot, HostKey: n.HostKey, Seen: n.Seen,
 		})
 	}
 	return rows
@@ -193,6 +193,10 @@ func (s *Server) links() []page.Link {
 	l := []page.Link{
 		{URL: catalog.PathCatalog, Text: "the catalog"},
 		{URL: catalog.PathSignature, Text: "its minisign signature"},
+	}
+	if s.cfg.Manifest != nil {
+		l = append(l, page.Link{URL: catalog.PathManifest, Text: "what machines start before they have a catalog, with sizes and hashes"},
+			page.Link{URL: catalog.PathManifestSignature, Text: "its minisign signature"})
 	}
 	if s.cfg.Nodes != nil {
 		l = append(l, page.Link{URL: catalog.PathNodes, Text: "the nodes, as JSON"})

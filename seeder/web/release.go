@@ -25,6 +25,8 @@ const (
 type Release struct {
 	// Site is the site's name and Default that of the default system, for the page.
 	Site, Default string
+	// Counter is the catalog's, for the page.
+	Counter uint64
 	// Catalog is the encoded catalog, Signature the minisign signature file of exactly these bytes.
 	Catalog, Signature []byte
 	Torrents           map[catalog.InfoHash]Torrent

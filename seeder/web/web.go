@@ -24,6 +24,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
+	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
@@ -57,6 +58,9 @@ type Config struct {
 	// SelfTest answers what the seeder's self-test found, and Findings returns it for the page; both may be nil.
 	SelfTest http.Handler
 	Findings func() []selftest.Finding
+
+	// Manifest makes the signed boot manifest; nil: none is served.
+	Manifest *bootmanifest.Maker
 
 	// Policy decides whom the port serves; nil: one with its usual bounds.
 	Policy *admit.Policy
@@ -123,6 +127,10 @@ func (s *Server) routes() {
 		if h != nil {
 			s.mux.Handle(path, h)
 		}
+	}
+	if s.cfg.Manifest != nil {
+		s.mux.Handle("GET "+catalog.PathManifest, s.admit(k.documents, s.serveManifest))
+		s.mux.Handle("GET "+catalog.PathManifestSignature, s.admit(k.documents, s.serveManifest))
 	}
 	if s.cfg.Systems != nil {
 		s.mux.Handle("GET "+status.Path, s.admit(k.page, s.serveStatus))

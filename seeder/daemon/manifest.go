@@ -1,0 +1,26 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+
+	"aead.dev/minisign"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
+	"github.com/boottorrent/boottorrent/seeder/counter"
+)
+
+// manifest makes the boot manifest of what this seeder serves.
+func (d *daemon) manifest(count *counter.Counter) *bootmanifest.Maker {
+	return bootmanifest.New(bootmanifest.Config{
+		Images:  filepath.Join(d.Site.Dir, site.ImageDir),
+		Loaders: func() map[string]string { return d.loaders },
+		Hash:    func(path string, f *os.File) (string, error) { return d.web.Hash(path, f) },
+		Site:    func() string { return d.current.Load().Name },
+		Key:     func() (minisign.PrivateKey, error) { return d.current.Load().SecretKey() },
+		Counter: count.Next,
+		Catalog: func() *catalog.Catalog { return d.follower.shown.Load() },
+	})
+}
