@@ -146,7 +146,7 @@ func nodeRows(nodes []report.Node, now time.Time) (rows []page.Node) {
 		rows = append(rows, page.Node{
 			IP: n.IP, MAC: n.MAC, Name: n.Name, System: n.System, Step: step, State: state, Error: n.Error,
 			Percent: n.Percent(), FromSeeder: n.FromSeeder, FromNodes: n.FromNodes, ByHTTP: n.FromHTTP, Uploaded: n.Uploaded,
-			Notes: notes(n), HostKey: n.HostKey, Seen: n.Seen,
+			Notes: notes(n), SecureBoot: n.SecureBoot, HostKey: n.HostKey, Seen: n.Seen,
 		})
 	}
 	return rows

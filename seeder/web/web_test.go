@@ -303,7 +303,7 @@ func TestIndexOfFolders(t *testing.T) {
 func TestIndex(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.NodeList = func() []report.Node {
-			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, HostKey: "SHA256:abc",
+			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, SecureBoot: true, HostKey: "SHA256:abc",
 				Transfer: report.Transfer{Fallback: true, Banned: []netip.Addr{netip.MustParseAddr("10.1.0.9")}}, Exit: &report.Exit{System: "probe", Code: 3}}, Seen: time.Now()}}
 		}
 	})
@@ -314,7 +314,7 @@ func TestIndex(t *testing.T) {
 	w := s.do("GET", "/")
 	for _, want := range []string{
 		"Room 12", "Tiny &amp; small", catalog.TorrentPath(hash1), "tiny/sub/a%20b%25c", "52:54:00:00:00:01", "/boot/boot.ipxe",
-		"SHA256:abc", "falling back to HTTP", "wrong data came from 10.1.0.9", "probe ended with exit code 3",
+		"Secure Boot", "SHA256:abc", "falling back to HTTP", "wrong data came from 10.1.0.9", "probe ended with exit code 3",
 		"/boot/undionly.kpxe",
 	} {
 		if !strings.Contains(w.Body.String(), want) {
