@@ -64,7 +64,9 @@ func (f *follower) answer() {
 // status is what became of every folder, as of now.
 func (f *follower) status() status.Site {
 	s := f.listings.status(f.dir, f.watcher.Restless())
-	s.Counter = f.served.Load()
+	if cat := f.shown.Load(); cat != nil {
+		s.Counter = cat.Counter
+	}
 	if err := f.counter.Err(); err != nil {
 		s.Problems = append(s.Problems, err.Error())
 	}

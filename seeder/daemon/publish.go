@@ -38,9 +38,9 @@ type publisher struct {
 	seeding  map[catalog.InfoHash]*version
 	// storing says that something is being stored, or has been and is not listed yet.
 	storing bool
-	// published is the catalog that is served; nil: none yet. served is its counter, for other goroutines.
+	// published is the catalog that is served; nil: none yet. shown is the same, for other goroutines.
 	published *catalog.Catalog
-	served    atomic.Uint64
+	shown     atomic.Pointer[catalog.Catalog]
 }
 
 // version is one that is being seeded, listed in the catalog or not.
@@ -85,7 +85,7 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 	}
 	p.swap(release, versions)
 	p.published = cat
-	p.served.Store(cat.Counter)
+	p.shown.Store(cat)
 	p.remember()
 	return true, nil
 }
