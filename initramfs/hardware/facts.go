@@ -1,18 +1,21 @@
 package hardware
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 // Facts are what a machine knows of itself before it has a network.
 type Facts struct {
 	// UUID is SMBIOS's system UUID in lower case; empty if the firmware gives none.
 	UUID string
-	// Vendor and Product are SMBIOS's names of the machine.
+	// Vendor and Product are SMBIOS's names of the machine; where there is none, Product is the device tree's, as "Raspberry Pi 5 Model B".
 	Vendor, Product string
 	// MemoryMiB is MemTotal of /proc/meminfo.
 	MemoryMiB int64
@@ -29,8 +32,11 @@ func (f Facts) Name() string { return strings.TrimSpace(f.Vendor + " " + f.Produ
 // String describes the machine in one line, for its log.
 func (f Facts) String() string {
 	firmware := "BIOS"
-	if f.EFI {
+	switch {
+	case f.EFI:
 		firmware = "UEFI"
+	case f.Arch == string(arch.ARM64):
+		firmware = "device tree"
 	}
 	name := f.Name()
 	if name == "" {
@@ -47,7 +53,7 @@ func (t tree) facts() Facts {
 	return Facts{
 		UUID:      t.uuid(),
 		Vendor:    t.dmi("sys_vendor"),
-		Product:   t.dmi("product_name"),
+		Product:   cmp.Or(t.dmi("product_name"), t.line("proc/device-tree/model")),
 		MemoryMiB: t.memoryMiB(),
 		Arch:      runtime.GOARCH,
 		CPUs:      runtime.NumCPU(),

@@ -312,6 +312,10 @@ func TestFacts(t *testing.T) {
 	if got := empty.facts(); got.UUID != "" || got.EFI || got.MemoryMiB != 0 {
 		t.Errorf("machine that says nothing: %+v", got)
 	}
+	pi := fake(t, map[string]string{"proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\x00"})
+	if got := pi.facts(); got.Name() != "Raspberry Pi 5 Model B Rev 1.0" {
+		t.Errorf("a machine with a device tree: %+v", got)
+	}
 }
 
 // kmodule finds modules in our layout, in the order of their dependencies, and a broken one says so.

@@ -12,7 +12,7 @@ import (
 	"github.com/u-root/u-root/pkg/dt"
 	"golang.org/x/sys/unix"
 
-	"github.com/boottorrent/boottorrent/internal/zimage"
+	"github.com/boottorrent/boottorrent/internal/bzimage"
 )
 
 // Load gives the kernel another one, with an initrd or nil. A compressed kernel is unpacked into memory first. The error is
@@ -52,16 +52,21 @@ func Unload() error {
 	return load(0, nil)
 }
 
-// unpack returns a file in memory (memfd_create(2)) with the kernel in a compressed one, or the file itself.
+// unpack returns a file in memory (memfd_create(2)) with the kernel in a compressed one, or the file itself, whatever is in that.
 func unpack(kernel *os.File) (*os.File, error) {
 	info, err := kernel.Stat()
 	if err != nil {
 		return nil, err
 	}
-	content, err := zimage.Open(kernel, info.Size())
-	if errors.Is(err, zimage.ErrNone) {
+	head := make([]byte, min(info.Size(), bzimage.HeaderSize))
+	if _, err := kernel.ReadAt(head, 0); err != nil {
+		return nil, err
+	}
+	header, err := bzimage.Parse(head)
+	if err != nil || header.Payload == nil {
 		return kernel, nil
 	}
+	content, err := header.Unpack(kernel, info.Size())
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +76,18 @@ func unpack(kernel *os.File) (*os.File, error) {
 		return nil, fmt.Errorf("make a file in memory: %w", err)
 	}
 	image := os.NewFile(uintptr(fd), "kernel")
-	if _, err := io.Copy(image, content); err != nil {
+	n, err := io.Copy(image, io.LimitReader(content, maxUnpacked+1))
+	if err == nil && n > maxUnpacked {
+		err = fmt.Errorf("it has more than %d MiB", maxUnpacked>>20)
+	}
+	if err != nil {
 		return nil, errors.Join(err, image.Close())
 	}
 	return image, nil
 }
+
+// maxUnpacked is how many bytes of memory a compressed kernel may fill.
+const maxUnpacked = 256 << 20
 
 // loadSegments is kexec_load(2) of a kernel, an initrd or nil, and the device tree that this kernel was started with. The files are
 // not copied here: the kernel reads them from where they are mapped.

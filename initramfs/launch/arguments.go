@@ -6,8 +6,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/qemuargs"
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
 // What a guest in QEMU takes, in bytes.
@@ -28,6 +30,8 @@ const (
 type facts struct {
 	// System is the name, Title what people call it.
 	System, Title string
+	// Guest is the guest's architecture; amd64 if empty.
+	Guest arch.Arch
 	// Available is the node's free memory in bytes.
 	Available int64
 	// Processors is the number of the node's cores.
@@ -77,7 +81,8 @@ func arguments(q *catalog.QEMU, words []string, f facts) (machine, error) {
 		return machine{}, err
 	}
 	m.disks(opts)
-	m.network(opts)
+	m.firmware(opts, f)
+	m.network(opts, f)
 	m.display(q, opts, f)
 	// Behind the operator's own -L, which are looked at first.
 	m.add("-L", f.Share)
@@ -97,11 +102,11 @@ func (m *machine) possible(opts qemuargs.Options, f facts) qemuargs.Options {
 	if asked := opts.Accelerators(); f.KVM != nil && slices.Contains(asked, "kvm") && !slices.Contains(asked, "tcg") {
 		// It is asked for because it is faster. A slow guest is better than none.
 		m.note("its arguments ask for KVM, which this node does not have")
-		opts, _ = opts.WithoutKVM()
+		opts, _ = opts.WithoutKVM(f.Guest)
 	}
 	if emulated(opts, f) {
 		var changed bool
-		if opts, changed = opts.WithoutHost(); changed {
+		if opts, changed = opts.WithoutHost(f.Guest); changed {
 			m.note("its arguments ask for the node's own processor (-cpu host), which only KVM has; it gets an emulated one (-cpu max)")
 		}
 	}
@@ -126,19 +131,49 @@ func (m *machine) accelerate(opts qemuargs.Options, f facts) {
 	if f.KVM != nil {
 		m.note("emulated without KVM, which is slow: %v", f.KVM)
 	}
-	if !opts.PC() {
+	if machine := qemuargs.UsualMachine(f.Guest); machine != "" && opts.Machine() == "" {
+		m.add("-machine", machine)
+	}
+	if !f.usual(opts) {
 		return // QEMU knows better what else such a machine takes
 	}
 	if !opts.Has("cpu") {
 		// QEMU's default, qemu64, is less than what many systems are built for today (x86-64-v2).
 		if emulated(opts, f) {
-			m.add("-cpu", qemuargs.Emulated)
+			m.add("-cpu", qemuargs.Emulated(f.Guest))
 		} else {
 			m.add("-cpu", "max")
 		}
 	}
 	if !opts.Has("smp") && f.Processors > 1 {
-		m.add("-smp", strconv.Itoa(min(f.Processors, 255))) // the most that the machine type pc takes
+		m.add("-smp", strconv.Itoa(min(f.Processors, f.mostProcessors(opts))))
+	}
+}
+
+// usual says that the guest's machine is one of those whose devices a node knows.
+func (f facts) usual(opts qemuargs.Options) bool {
+	if f.Guest == arch.ARM64 {
+		return opts.Virt()
+	}
+	return opts.PC()
+}
+
+// mostProcessors is how many the machine type takes: pc 255; virt with the interrupt controller of its own choice, GICv2, 8.
+func (f facts) mostProcessors(opts qemuargs.Options) int {
+	if f.Guest == arch.ARM64 && opts.Machine() != "" {
+		return 8
+	}
+	return 255
+}
+
+// firmware gives an arm64 guest its UEFI, as the machine type virt has none of its own; a kernel that is named starts without.
+func (m *machine) firmware(opts qemuargs.Options, f facts) {
+	flash := slices.ContainsFunc(opts.Values("drive"), func(d string) bool {
+		kind, _ := qemuargs.Property(d, "if")
+		return kind == "pflash"
+	})
+	if f.Guest == arch.ARM64 && opts.Virt() && !flash && !opts.Has("bios", "pflash", "kernel") {
+		m.add("-bios", qemuruntime.ARM64Firmware)
 	}
 }
 
@@ -197,10 +232,14 @@ func (m *machine) disks(opts qemuargs.Options) {
 
 // network gives the guest a network card behind the node's address. It is an e1000, as QEMU's default is: systems of the last
 // twenty-five years have its driver. It has no option ROM, whose only use would be to boot from a network that has nothing
-// to boot.
-func (m *machine) network(opts qemuargs.Options) {
-	if opts.PC() && !opts.Has("nic", "net", "netdev", "nodefaults") {
-		m.add("-netdev", "user,id=bt-net", "-device", "e1000,netdev=bt-net,romfile=")
+// to boot. An arm64 guest's is virtio's, as systems for it have that driver.
+func (m *machine) network(opts qemuargs.Options, f facts) {
+	card := "e1000"
+	if f.Guest == arch.ARM64 {
+		card = "virtio-net-pci"
+	}
+	if f.usual(opts) && !opts.Has("nic", "net", "netdev", "nodefaults") {
+		m.add("-netdev", "user,id=bt-net", "-device", card+",netdev=bt-net,romfile=")
 	}
 }
 
@@ -229,6 +268,10 @@ func (m *machine) display(q *catalog.QEMU, opts qemuargs.Options, f facts) {
 		m.add("-vnc", "unix:"+qemuargs.Escape(f.Socket))
 	}
 	m.noMonitor(opts)
+	if f.Guest == arch.ARM64 {
+		m.screen(opts)
+		return
+	}
 	m.pointer(opts)
 }
 
@@ -263,13 +306,21 @@ func (m *machine) noMonitor(opts qemuargs.Options) {
 // beside it, and QEMU uses that until the guest's driver has asked the tablet for its first position: so guests without
 // a driver for USB have a mouse, too, which can get out of step with the pointer.
 func (m *machine) pointer(opts qemuargs.Options) {
-	if !opts.PC() || opts.Has("nodefaults", "usbdevice") {
+	if opts.PC() && !opts.Has("nodefaults", "usbdevice") && !opts.HasDevice("tablet", "mouse") {
+		m.add("-usb", "-device", "usb-tablet")
+	}
+}
+
+// screen gives an arm64 guest a graphics card, a keyboard and a mouse, of which the machine type virt has none. They are those that its
+// UEFI and Linux have drivers for.
+func (m *machine) screen(opts qemuargs.Options) {
+	if !opts.Virt() || opts.Has("nodefaults") {
 		return
 	}
-	for _, d := range opts.Values("device") {
-		if kind, _ := qemuargs.Property(d, ""); strings.Contains(kind, "tablet") || strings.Contains(kind, "mouse") {
-			return
-		}
+	if !opts.HasDevice("gpu", "ramfb", "vga") && !opts.Has("vga") {
+		m.add("-device", "virtio-gpu-pci")
 	}
-	m.add("-usb", "-device", "usb-tablet")
+	if !opts.HasDevice("xhci", "kbd", "keyboard", "tablet", "mouse") && !opts.Has("usbdevice", "usb") {
+		m.add("-device", "qemu-xhci", "-device", "usb-kbd", "-device", "usb-tablet")
+	}
 }

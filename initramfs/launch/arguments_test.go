@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/qemuargs"
 )
@@ -14,6 +15,10 @@ import (
 func TestArguments(t *testing.T) {
 	rich := facts{System: "disc", Available: 2 << 30, Processors: 4, Framebuffer: true, IP: "10.0.0.7",
 		Share: "/r/share", Socket: "/s/screen", Secret: "/s/secret"}
+	arm := rich
+	arm.Guest, arm.KVM = arch.ARM64, errors.New("the guest is arm64, and this node amd64")
+	armKVM := arm
+	armKVM.KVM, armKVM.Processors = nil, 64
 	poor := rich
 	poor.KVM, poor.Framebuffer, poor.Processors = errors.New("no flag says so"), false, 1
 	const (
@@ -24,6 +29,12 @@ func TestArguments(t *testing.T) {
 		serial  = " -display none -machine graphics=off -monitor none -chardev stdio,id=bt-console,signal=off -serial chardev:bt-console"
 		named   = " -name guest=disc -no-user-config"
 		firmwre = " -L /r/share"
+		virt    = " -machine virt,gic-version=max"
+		armTCG  = " -cpu max,pauth-impdef=on -smp 4"
+		armUEFI = " -snapshot -bios edk2-aarch64-code.fd"
+		armNIC  = " -netdev user,id=bt-net -device virtio-net-pci,netdev=bt-net,romfile="
+		armShow = " -display none -vnc unix:/s/screen -monitor none -device virtio-gpu-pci"
+		armKeys = " -device qemu-xhci -device usb-kbd -device usb-tablet"
 	)
 	for _, tt := range []struct {
 		name, args, display string
@@ -64,8 +75,20 @@ func TestArguments(t *testing.T) {
 		{"a mouse of its own", "-usb -device usb-mouse", "", rich, "-usb -device usb-mouse" + named + kvm + " -m MEM" + nic +
 			" -display none -vnc unix:/s/screen -monitor none" + firmwre, FaceScreen, ""},
 		{"another machine", "-M microvm -kernel k", "", rich, "-M microvm -kernel k" + named + " -accel kvm -m MEM -snapshot -display none -vnc unix:/s/screen -monitor none" + firmwre, FaceScreen, ""},
+		{"an arm64 guest of a PC", "-cdrom disc.iso", "", arm, "-cdrom disc.iso" + named + " -accel tcg,tb-size=64" + virt + armTCG + " -m MEM" + armUEFI + armNIC +
+			armShow + armKeys + firmwre, FaceScreen, "the guest is arm64, and this node amd64"},
+		{"an arm64 guest of an arm64 node, on a machine that is named", "-M virt,highmem=off -hda d", "", armKVM, "-M virt,highmem=off -hda d" + named + " -accel kvm -cpu max -smp 8 -m MEM" +
+			armUEFI + armNIC + armShow + armKeys + firmwre, FaceScreen, ""},
+		{"an arm64 guest with many processors", "-hda d", catalog.DisplaySerial, armKVM, "-hda d" + named + " -accel kvm" + virt + " -cpu max -smp 64 -m MEM" + armUEFI + armNIC + serial + firmwre,
+			FaceTerminal, ""},
+		{"an arm64 guest whose processor was the node's", "-M virt,gic-version=host,accel=kvm -cpu host -kernel Image -device ramfb -device usb-kbd", "", arm,
+			"-M virt -cpu max,pauth-impdef=on -kernel Image -device ramfb -device usb-kbd" + named + " -accel tcg,tb-size=64 -smp 4 -m MEM -snapshot" + armNIC +
+				" -display none -vnc unix:/s/screen -monitor none" + firmwre, FaceScreen, "ask for KVM, which this node does not have"},
+		{"an arm64 guest with firmware of its own", "-drive if=pflash,file=code.fd,format=raw", "", arm, "-drive if=pflash,file=code.fd,format=raw" + named + " -accel tcg,tb-size=64" + virt +
+			armTCG + " -m MEM -snapshot" + armNIC + armShow + armKeys + firmwre, FaceScreen, ""},
+		{"a board", "-M raspi3b -kernel k", "", arm, "-M raspi3b -kernel k" + named + " -accel tcg,tb-size=64 -m MEM -snapshot -display none -vnc unix:/s/screen -monitor none" + firmwre, FaceScreen, ""},
 	} {
-		q := &catalog.QEMU{Display: tt.display}
+		q := &catalog.QEMU{Display: tt.display, Guest: string(tt.facts.Guest)}
 		m, err := arguments(q, strings.Fields(tt.args), tt.facts)
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	uroot "github.com/u-root/u-root/pkg/boot/kexec"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/kexec"
 	"github.com/boottorrent/boottorrent/initramfs/network"
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/initrd"
@@ -163,6 +165,12 @@ func (x *kexecMethod) Start(_ context.Context, job Job) (Guest, error) {
 	return nil, fmt.Errorf("start %s: the kernel did not hand over and gave no reason; restart the machine", job.System.Name)
 }
 
+// wantedKernel is what kexec takes on an architecture.
+var wantedKernel = map[arch.Arch]string{
+	arch.AMD64: "bzImage (vmlinuz) with relocation and 64-bit entry",
+	arch.ARM64: "kernel for arm64 (vmlinuz, Image, also compressed by gzip or as EFI zboot)",
+}
+
 // explainKexec says what an error of kexec_file_load means and what to do. Where each comes from: kernel/kexec_file.c,
 // arch/x86/kernel/kexec-bzimage64.c, security/lockdown.
 func explainKexec(sys catalog.System, cmdline string, err error) error {
@@ -184,11 +192,16 @@ func explainKexec(sys catalog.System, cmdline string, err error) error {
 		return false
 	}
 	switch {
+	case is(unix.EPERM) && is(kexec.ErrSegments):
+		return because("this machine's kernel is locked down, as with Secure Boot, and can't verify other kernels, so it starts none; choose a system " +
+			"that runs under phase 1's own kernel, or switch Secure Boot off in the firmware")
+	case is(unix.EBUSY) && runtime.GOARCH == string(arch.ARM64):
+		return because("this machine's firmware can't switch processors off (spin-table in place of PSCI, as a Raspberry Pi 4's own), and without that there " +
+			"is no way to another kernel; choose a system that runs under phase 1's own kernel, or start the machine by UEFI firmware")
 	case secureboot.Means(err) != "":
 		return because(secureboot.Means(err) + "; " + secureboot.HowToSign)
 	case is(unix.ENOEXEC):
-		return because("it is not a bootable kernel for this machine; give a bzImage (vmlinuz) with relocation and " +
-			"64-bit entry as kernel: in its config.yaml")
+		return because("it is not a bootable kernel for this machine; give a " + wantedKernel[arch.Arch(runtime.GOARCH)] + " as kernel: in its config.yaml")
 	case is(unix.ENOMEM):
 		return because("there is not enough memory for the kernel's copies; choose a smaller system or restart the node")
 	case is(unix.EADDRNOTAVAIL):

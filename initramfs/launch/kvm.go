@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
@@ -101,6 +103,8 @@ func probeKVM(device, cpuinfo string) error {
 func whyNoKVM(cpuinfo string, err error) error {
 	flags := processorFlags(cpuinfo)
 	switch {
+	case runtime.GOARCH == string(arch.ARM64):
+		return fmt.Errorf("the processor has no virtualization, or the firmware starts the system without it (below exception level 2) (%w)", err)
 	case flags["vmx"] || flags["svm"]:
 		return fmt.Errorf("the processor can virtualize, but KVM does not work: look in the firmware's setup whether virtualization "+
 			"(Intel VT-x, AMD SVM) is switched off (%w)", err)
@@ -109,6 +113,16 @@ func whyNoKVM(cpuinfo string, err error) error {
 	}
 	return fmt.Errorf("the processor has no virtualization, or it is switched off in the firmware's setup (Intel VT-x, AMD SVM) (%w)",
 		err)
+}
+
+// mayVirtualize guesses before its modules are loaded whether there will be KVM. On arm64 it is part of the kernel.
+func mayVirtualize(cpuinfo string) bool {
+	if runtime.GOARCH == string(arch.ARM64) {
+		_, err := os.Stat("/dev/kvm")
+		return err == nil
+	}
+	flags := processorFlags(cpuinfo)
+	return flags["vmx"] || flags["svm"]
 }
 
 // processorFlags are those of the first processor in /proc/cpuinfo.

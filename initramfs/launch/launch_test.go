@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/kexec"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
@@ -132,6 +133,7 @@ func TestKexecErrorsAreExplained(t *testing.T) {
 		want string
 	}{
 		{unix.EPERM, "locked down, as with Secure Boot"},
+		{errors.Join(kexec.ErrSegments, unix.EPERM), "can't verify other kernels, so it starts none"},
 		{unix.ENODATA, "the new one is not signed;"},
 		{unix.ENOKEY, "not signed by a key that this machine trusts"},
 		{unix.EKEYREJECTED, "changed after it was signed"},

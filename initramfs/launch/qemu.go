@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/qemuargs"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
@@ -69,9 +71,9 @@ func (m *qemuMethod) Need(sys catalog.System, _ catalog.FileList) Memory {
 	if q == nil {
 		return Memory{}
 	}
-	f := facts{Processors: runtime.NumCPU()}
-	if flags := processorFlags(cpuinfo()); !flags["vmx"] && !flags["svm"] {
-		f.KVM = errors.New("no flag says so")
+	f := facts{Processors: runtime.NumCPU(), Guest: arch.Arch(q.Guest)}
+	if foreign(q) != nil || !mayVirtualize(cpuinfo()) {
+		f.KVM = errors.New("nothing says so")
 	}
 	opts := qemuargs.Parse(q.Args)
 	own, guest := overhead(opts, f), opts.Memory()
@@ -122,9 +124,12 @@ func (m *qemuMethod) decide(job Job) (machine, error) {
 		return fail(err)
 	}
 	f := facts{
-		System: job.System.Name, Available: available, Processors: runtime.NumCPU(), KVM: m.kvm(), Framebuffer: job.Framebuffer,
+		System: job.System.Name, Guest: arch.Arch(q.Guest), Available: available, Processors: runtime.NumCPU(), KVM: foreign(q), Framebuffer: job.Framebuffer,
 		IP: job.Vars["IP"], Share: filepath.Join(job.unpacked(), qemuruntime.Share),
 		Socket: filepath.Join(job.Scratch, "screen"), Secret: filepath.Join(job.Scratch, "secret"),
+	}
+	if f.KVM == nil {
+		f.KVM = m.kvm()
 	}
 	if len(f.Socket) > socketPath {
 		return fail(fmt.Errorf("the path %s is too long for a socket", f.Socket))
@@ -134,6 +139,14 @@ func (m *qemuMethod) decide(job Job) (machine, error) {
 		return machine{}, err // which names the system
 	}
 	return plan, nil
+}
+
+// foreign says why KVM is no help, if the guest's architecture is not the node's.
+func foreign(q *catalog.QEMU) error {
+	if guest := cmp.Or(q.Guest, string(arch.AMD64)); guest != runtime.GOARCH {
+		return fmt.Errorf("the guest is %s, and this node %s", guest, runtime.GOARCH)
+	}
+	return nil
 }
 
 // Start implements [Method]. It returns when the guest runs.
@@ -218,7 +231,7 @@ func (v *virtual) title() string {
 func (v *virtual) command() *exec.Cmd {
 	dir := v.job.unpacked()
 	in := func(path string) string { return filepath.Join(dir, path) }
-	args := append([]string{"--library-path", in(qemuruntime.Libraries), in(qemuruntime.Binary),
+	args := append([]string{"--library-path", in(qemuruntime.Libraries), in(qemuruntime.Binary(arch.Arch(v.job.System.Launch.QEMU.Guest))),
 		"-chardev", "socket,id=bt-monitor,fd=3", "-mon", "chardev=bt-monitor,mode=control"}, v.plan.args...)
 	cmd := exec.Command(in(qemuruntime.Loader), args...)
 	cmd.Dir = v.workspace.dir
@@ -250,7 +263,7 @@ func (v *virtual) run() (net.Conn, error) {
 		cmd.Stdin, cmd.Stdout = slave, slave
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setctty: true} // of descriptor 0
 	}
-	v.job.logf("launch: qemu-system-x86_64 %q", v.plan.args)
+	v.job.logf("launch: %s %q", qemuruntime.Program(arch.Arch(v.job.System.Launch.QEMU.Guest)), v.plan.args)
 	v.process, err = start(cmd, func(exit *report.Exit) { v.finish(exit, conn) })
 	if err != nil {
 		if v.line != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
@@ -52,7 +53,9 @@ func scribbleSector() []byte {
 // virtualJob is a job with these arguments, whose runtime is this machine's QEMU: as if it had been unpacked.
 func virtualJob(t *testing.T, q catalog.QEMU, files map[string][]byte) (*qemuMethod, Job) {
 	t.Helper()
-	program := need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
+	guest := arch.Arch(q.Guest)
+	packages := map[arch.Arch]string{"": "qemu-system-x86", arch.ARM64: "qemu-system-arm"}
+	program := need.Command(t, qemuruntime.Program(guest), packages[guest])
 	need.File(t, "/usr/share/seabios/bios-256k.bin", "seabios")
 	dir, err := os.MkdirTemp("", "qemu") // a socket's path must be short
 	if err != nil {
@@ -67,7 +70,7 @@ func virtualJob(t *testing.T, q catalog.QEMU, files map[string][]byte) (*qemuMet
 		}
 	}
 	for link, target := range map[string]string{
-		qemuruntime.Binary: program, qemuruntime.Loader: "/lib64/ld-linux-x86-64.so.2",
+		qemuruntime.Binary(guest): program, qemuruntime.Loader: "/lib64/ld-linux-x86-64.so.2",
 		qemuruntime.Plugins: "/usr/lib/x86_64-linux-gnu/qemu",
 	} {
 		if err := os.Symlink(target, filepath.Join(job.unpacked(), link)); err != nil {
@@ -102,6 +105,31 @@ func linkFirmware(t *testing.T, to string) {
 			if err := os.Symlink(filepath.Join(dir, e.Name()), filepath.Join(to, e.Name())); err != nil && !errors.Is(err, os.ErrExist) {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// An arm64 guest on this node, whatever that is: its UEFI comes up in text, with nothing in its arguments but a disc.
+func TestQEMUForARM64(t *testing.T) {
+	uefi := need.File(t, "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "qemu-efi-aarch64")
+	for display, want := range map[string]Face{catalog.DisplaySerial: FaceTerminal, catalog.DisplayScreen: FaceScreen} {
+		m, job := virtualJob(t, catalog.QEMU{Guest: "arm64", Args: []string{"-cdrom", "disc.iso"}, Display: display}, map[string][]byte{"disc.iso": make([]byte, 1<<20)})
+		job.Framebuffer = true
+		if err := os.Symlink(uefi, filepath.Join(job.unpacked(), qemuruntime.Share, qemuruntime.ARM64Firmware)); err != nil {
+			t.Fatal(err)
+		}
+		g := startVirtual(t, m, job)
+		if g.Face() != want {
+			t.Errorf("display %s: face %v", display, g.Face())
+		}
+		if want == FaceTerminal {
+			tty := newFakeTerminal(t)
+			attached(t, g, tty)
+			tty.wait(t, "UEFI firmware")
+		}
+		g.Stop()
+		if exit := g.Exit(); exit.Reason != "ended by this node" {
+			t.Errorf("display %s: it had ended before: %+v", display, exit)
 		}
 	}
 }

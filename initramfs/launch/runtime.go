@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -111,7 +110,7 @@ func extractFile(to folder, header *tar.Header, content io.Reader) error {
 		return fmt.Errorf("%q is not a regular file with a clean path", header.Name)
 	}
 	mode := os.FileMode(0o644)
-	if header.Mode&0o111 != 0 || slices.Contains([]string{qemuruntime.Binary, qemuruntime.Loader}, header.Name) {
+	if header.Mode&0o111 != 0 || filepath.Dir(header.Name) == "bin" || header.Name == qemuruntime.Loader {
 		mode = 0o755
 	}
 	f, err := to.Create(name, mode)

@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
@@ -61,7 +62,7 @@ func TestUnpack(t *testing.T) {
 	long := strings.Repeat("long/", 60) + "name"
 	dir := filepath.Join(t.TempDir(), "runtime")
 	archive := filepath.Join(t.TempDir(), qemuruntime.Archive)
-	content := packed(t, tar.Header{Name: qemuruntime.Binary, Mode: 0o755, Size: 1000}, tar.Header{Name: qemuruntime.Loader, Mode: 0o644, Size: 1},
+	content := packed(t, tar.Header{Name: qemuruntime.Binary(arch.AMD64), Mode: 0o755, Size: 1000}, tar.Header{Name: qemuruntime.Loader, Mode: 0o644, Size: 1},
 		tar.Header{Name: "share/bios.bin", Mode: 0o4644}, tar.Header{Name: long, Size: 3})
 	if err := os.WriteFile(archive, content, 0o644); err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func TestUnpack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, mode := range map[string]os.FileMode{qemuruntime.Binary: 0o755, qemuruntime.Loader: 0o755, "share/bios.bin": 0o644, long: 0o644} {
+	for name, mode := range map[string]os.FileMode{qemuruntime.Binary(arch.AMD64): 0o755, qemuruntime.Loader: 0o755, "share/bios.bin": 0o644, long: 0o644} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != mode {
 			t.Errorf("%.30s: %v, %v", name, info, err)
 		}

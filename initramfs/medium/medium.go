@@ -14,9 +14,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/gpt"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
@@ -28,10 +30,12 @@ const (
 	// hintAfter is when to say what is being waited for: the kernel leaves a USB stick alone for a second before it looks at it
 	// (usb-storage's delay_use), and virtual CDs of management processors take several.
 	hintAfter = 2 * time.Second
-	// bootFile is the unified kernel image (UEFI 2.10 section 3.5.1.1), maxBootFile how long it may be.
-	bootFile    = "EFI/BOOT/BOOTX64.EFI"
+	// maxBootFile is how long bootFile may be.
 	maxBootFile = 256 << 20
 )
+
+// bootFile is the unified kernel image (UEFI 2.10 section 3.5.1.1).
+var bootFile = arch.Arch(runtime.GOARCH).RemovableFile()
 
 // Medium is one that was found.
 type Medium struct {

@@ -70,7 +70,7 @@ func TestItemsUnderLockdown(t *testing.T) {
 	cat := listing(signedBy("debian", "6ccece7e"), signedBy("ubuntu", "ad91990b"), unsigned, kexec("old"), bin,
 		root("other", "other", &secureboot.File{}), root("same", "running", &secureboot.File{}), own)
 	want := map[string]string{
-		"ubuntu":   "Secure Boot is on, and its kernel is not signed by a key that this machine trusts (signed by: signer of ubuntu)",
+		"ubuntu":   "Secure Boot is on, and its kernel is not signed by a key that the machine trusts (signed by: signer of ubuntu)",
 		"unsigned": "its kernel is not signed", "other": "its kernel is not signed",
 	}
 	for _, got := range n.items(cat) {

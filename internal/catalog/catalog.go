@@ -136,7 +136,9 @@ type Bin struct {
 
 // QEMU are the arguments of MethodQEMU. QEMU runs in the system's folder.
 type QEMU struct {
-	// Args are qemu-system-x86_64's, one word each, as the operator wrote them; they may hold placeholders, see [Expand].
+	// Guest is the architecture of the virtual machine, a GOARCH value; empty: amd64, a PC.
+	Guest string `json:"guest,omitempty"`
+	// Args are those of QEMU for such guests (qemu-system-x86_64, qemu-system-aarch64), one word each, as the operator wrote them; they may hold placeholders, see [Expand].
 	// What they leave open (memory, processors, accelerator, network, display) the node decides.
 	Args []string `json:"args,omitempty"`
 	// Runtime is the name of the runtime that has QEMU in it.

@@ -34,8 +34,8 @@ type BootManifest struct {
 type BootFile struct {
 	// Path is relative to PathBoot: vmlinuz, arm64/vmlinuz, shimx64.efi.
 	Path string `json:"path"`
-	// Arch is the architecture of the machines that start it.
-	Arch arch.Arch `json:"arch"`
+	// Arch is the architecture of the machines that start it; empty where the file doesn't say, as boot loaders for a BIOS don't.
+	Arch arch.Arch `json:"arch,omitempty"`
 	// Kind is KindKernel, KindInitramfs, KindUKI or KindLoader; readers take others as they are.
 	Kind string `json:"kind"`
 	// Size is in bytes, SHA256 in lower-case hexadecimal.
@@ -116,7 +116,7 @@ func (f *BootFile) validate() error {
 	if err := CheckPath(f.Path); err != nil {
 		return err
 	}
-	if _, err := arch.Parse(string(f.Arch)); err != nil {
+	if _, err := arch.Parse(string(f.Arch)); f.Arch != "" && err != nil {
 		return fmt.Errorf("%s: %w", f.Path, err)
 	}
 	if f.Kind == "" || f.Size < 0 || f.Size > MaxBootFile {

@@ -119,7 +119,7 @@ func (l *Launch) validate() error {
 		}
 	case MethodQEMU:
 		if l.QEMU != nil {
-			return checkWords("the argument", l.QEMU.Args)
+			return cmp.Or(checkText("guest", l.QEMU.Guest, MaxName, ""), checkWords("the argument", l.QEMU.Args))
 		}
 	default:
 		return nil

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 // WantsWindow says that an option is about QEMU's own window on a desktop, which nodes leave out.
@@ -187,7 +189,7 @@ func goneMachine(name string) (what, do string) {
 
 // WithoutKVM takes out what demands KVM, and puts the emulated processor max in the place of host, which exists with KVM
 // only. changed says that something was.
-func (opts Options) WithoutKVM() (kept Options, changed bool) {
+func (opts Options) WithoutKVM(guest arch.Arch) (kept Options, changed bool) {
 	for _, o := range opts {
 		switch o.Name {
 		case "enable-kvm", "accel":
@@ -196,7 +198,7 @@ func (opts Options) WithoutKVM() (kept Options, changed bool) {
 		case "M", "machine":
 			rest := slices.DeleteFunc(Elements(o.Value), func(e string) bool {
 				return strings.HasPrefix(e, "accel=") || strings.HasPrefix(e, "kernel_irqchip=") || strings.HasPrefix(e, "kernel-irqchip=") ||
-					strings.HasPrefix(e, "kvm-shadow-mem=")
+					strings.HasPrefix(e, "kvm-shadow-mem=") || e == "gic-version=host"
 			})
 			changed = changed || len(rest) < len(Elements(o.Value))
 			if len(rest) == 0 {
@@ -206,19 +208,25 @@ func (opts Options) WithoutKVM() (kept Options, changed bool) {
 		}
 		kept = append(kept, o)
 	}
-	kept, host := kept.WithoutHost()
+	kept, host := kept.WithoutHost(guest)
 	return kept, changed || host
 }
 
-// Emulated is the processor that stands in for host. Page tables of five levels are trouble for older boot loaders, and slow.
-const Emulated = "max,la57=off"
+// Emulated is the processor that stands in for host, of a guest's architecture. Of PCs page tables of five levels are trouble for older boot
+// loaders, and slow; of arm64 the architected algorithm of pointer authentication takes half of the time, and guests can't tell.
+func Emulated(guest arch.Arch) string {
+	if guest == arch.ARM64 {
+		return "max,pauth-impdef=on"
+	}
+	return "max,la57=off"
+}
 
 // WithoutHost puts the emulated processor max in the place of host.
-func (opts Options) WithoutHost() (kept Options, changed bool) {
+func (opts Options) WithoutHost(guest arch.Arch) (kept Options, changed bool) {
 	kept = slices.Clone(opts)
 	for i, o := range kept {
 		if model, _ := Property(o.Value, ""); o.Name == "cpu" && model == "host" {
-			kept[i].Value = strings.Join([]string{Emulated, strings.TrimPrefix(strings.TrimPrefix(o.Value, "host"), ",")}, ",")
+			kept[i].Value = strings.Join([]string{Emulated(guest), strings.TrimPrefix(strings.TrimPrefix(o.Value, "host"), ",")}, ",")
 			kept[i].Value = strings.TrimSuffix(kept[i].Value, ",")
 			changed = true
 		}

@@ -1,4 +1,4 @@
-// Package qemuargs knows what a command line of qemu-system-x86_64 means: which options it has, which files they name, which of
+// Package qemuargs knows what a command line of QEMU means (qemu-system-x86_64, qemu-system-aarch64): which options it has, which files they name, which of
 // them a node can't have, and which QEMU no longer has. The seeder asks when it checks a system, and the node when it starts
 // one.
 package qemuargs
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 // Option is one of QEMU's options, or a disk image that stands alone.
@@ -17,7 +19,7 @@ type Option struct {
 	HasValue bool
 }
 
-// bare are the options of qemu-system-x86_64 without an argument, from 1.0 to 10.0 (qemu-options.hx); all others have one.
+// bare are QEMU's options without an argument, from 1.0 to 10.0 (qemu-options.hx); all others have one.
 var bare = []string{
 	"S", "alt-grab", "async-teardown", "audio-help", "ctrl-grab", "curses", "daemonize", "enable-fips", "enable-hax", "enable-kvm",
 	"enable-nesting", "enable-sync-profile", "full-screen", "gtk", "h", "help", "localtime", "mem-prealloc", "no-acpi", "no-fd-bootchk",
@@ -69,6 +71,14 @@ func (o Option) String() string { return strings.Join(Options{o}.Words(), " ") }
 // Has says whether one of these options is there.
 func (opts Options) Has(names ...string) bool {
 	return slices.ContainsFunc(opts, func(o Option) bool { return o.Name != "" && slices.Contains(names, o.Name) })
+}
+
+// HasDevice says whether there is a -device whose model's name has one of these in it.
+func (opts Options) HasDevice(names ...string) bool {
+	return slices.ContainsFunc(opts.Values("device"), func(d string) bool {
+		model, _ := Property(d, "")
+		return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(model, name) })
+	})
 }
 
 // Values are the arguments of all options of these names.
@@ -143,6 +153,21 @@ func (opts Options) Machine() string {
 		}
 	}
 	return name
+}
+
+// UsualMachine is the machine type, as a value of -machine, that guests of an architecture have whose arguments name none; empty: QEMU's
+// own choice, which there is for PCs only. The newest interrupt controller is the one that takes more than eight processors.
+func UsualMachine(guest arch.Arch) string {
+	if guest == arch.ARM64 {
+		return "virt,gic-version=max"
+	}
+	return ""
+}
+
+// Virt says that the machine of an arm64 guest is QEMU's own, which has PCI, and no device that isn't asked for.
+func (opts Options) Virt() bool {
+	m := opts.Machine()
+	return m == "" || m == "virt" || strings.HasPrefix(m, "virt-")
 }
 
 // PC says that the machine is one of those with PCI that QEMU's devices are made for.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
 
@@ -131,7 +132,7 @@ func TestWithoutKVM(t *testing.T) {
 		"-accel kvm -cpu qemu64":                "-cpu qemu64",
 		"-drive file=a,,b":                      "-drive file=a,,b",
 	} {
-		kept, _ := Parse(strings.Fields(args)).WithoutKVM()
+		kept, _ := Parse(strings.Fields(args)).WithoutKVM(arch.AMD64)
 		if got := strings.Join(kept.Words(), " "); got != want {
 			t.Errorf("%s becomes %s, want %s", args, got, want)
 		}

@@ -141,9 +141,13 @@ func (s State) because() string {
 }
 
 // Refusal is why a locked-down kernel does not start a file, and what a person can do about it.
-type Refusal struct{ Why, Do string }
+type Refusal struct {
+	// Cause is what is wrong with the file, and Why a whole sentence: the machine's part in it, and Cause.
+	Cause, Why string
+	Do         string
+}
 
-// Error implements error: both.
+// Error implements error: Why and Do.
 func (r *Refusal) Error() string { return r.Why + "; " + r.Do }
 
 // ErrUnknown is returned by [State.Refuses] where it can't be said: the catalog does not tell who signed the file.
@@ -157,7 +161,7 @@ func (s State) Refuses(f *File) error {
 	case !s.Locked:
 		return nil
 	case s.NoKexecFile:
-		return s.refusal("phase 1's kernel for this machine can't verify other kernels, so it starts none", "choose a system that runs under phase 1's own kernel, or switch Secure Boot off in the firmware")
+		return s.refusal("phase 1's kernel for the machine can't verify other kernels, so it starts none", "choose a system that runs under phase 1's own kernel, or switch Secure Boot off in the firmware")
 	case f == nil, len(f.By) > 0 && len(f.By[0].Keys) == 0 && f.By[0].Broken == "":
 		return ErrUnknown
 	case len(f.By) == 0:
@@ -169,10 +173,10 @@ func (s State) Refuses(f *File) error {
 	case !s.KeysKnown:
 		return ErrUnknown
 	}
-	return s.refusal(fmt.Sprintf("its kernel is not signed by a key that this machine trusts (signed by: %s)", f.By[0]), HowToSign)
+	return s.refusal(fmt.Sprintf("its kernel is not signed by a key that the machine trusts (signed by: %s)", f.By[0]), HowToSign)
 }
 
-func (s State) refusal(why, do string) *Refusal { return &Refusal{s.because() + why, do} }
+func (s State) refusal(why, do string) *Refusal { return &Refusal{why, s.because() + why, do} }
 
 // HowToSign is what helps with a kernel that nobody trusted has signed.
 const HowToSign = "use the kernel that a distribution or this site has signed for this machine, start the system by another method, or switch Secure Boot off in the firmware"

@@ -28,7 +28,7 @@ func TestRefuses(t *testing.T) {
 		{"not signed", locked, &File{}, "Secure Boot is on, and its kernel is not signed"},
 		{"not signed, and locked down by hand", State{Locked: true}, &File{}, "the kernel is locked down, and its kernel is not signed"},
 		{"keys that can't be read", State{Locked: true}, &File{By: []Signature{own}}, "unknown"},
-		{"another key", locked, &File{By: []Signature{own}}, "not signed by a key that this machine trusts (signed by: lab)"},
+		{"another key", locked, &File{By: []Signature{own}}, "not signed by a key that the machine trusts (signed by: lab)"},
 		{"another key, with an issuer", State{Locked: true, KeysKnown: true}, &File{By: []Signature{debian}}, "(signed by: Debian Secure Boot Signer 2022 - linux, of Debian Secure Boot CA)"},
 		{"changed", locked, &File{By: []Signature{changed}}, "was changed after it was signed"},
 		{"Linux reads the first signature alone", locked, &File{By: []Signature{own, debian}}, "(signed by: lab)"},

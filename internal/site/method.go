@@ -16,8 +16,10 @@ func methodNamed(name string) (method, bool) {
 		return kexec{}, true
 	case catalog.MethodBin:
 		return bin{}, true
-	case catalog.MethodQEMU, originalQEMU:
+	case catalog.MethodQEMU:
 		return qemu{}, true
+	case originalQEMU:
+		return qemu{pc: true}, true
 	case catalog.MethodRoot:
 		return root{}, true
 	}

@@ -5,16 +5,21 @@ import (
 	"path"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/qemuargs"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
-// qemu reads args and display: a virtual machine that the node runs.
-type qemu struct{}
+// qemu reads guest, args and display: a virtual machine that the node runs.
+type qemu struct {
+	// pc says that the guest is a PC by the method's name.
+	pc bool
+}
 
-func (qemu) read(m *mapping, f *folder, _ text) (catalog.Launch, []string) {
-	q := catalog.QEMU{Runtime: qemuruntime.Name}
+func (x qemu) read(m *mapping, f *folder, nodes text) (catalog.Launch, []string) {
+	q := catalog.QEMU{Guest: x.guest(m, nodes)}
+	q.Runtime = qemuruntime.For(arch.Arch(q.Guest))
 	if m.has("display") {
 		q.Display = m.oneOf("display", "", catalog.DisplayScreen, catalog.DisplaySerial, catalog.DisplayVNC)
 	}
@@ -26,8 +31,33 @@ func (qemu) read(m *mapping, f *folder, _ text) (catalog.Launch, []string) {
 		m.check.problem(at, "args is missing or empty", "write what QEMU is to start: args: -cdrom disc.iso")
 	} else {
 		checkQEMU(m.check, f, at, q.Args)
+		checkMachine(m.check, at, qemuargs.Parse(q.Args), arch.Arch(q.Guest))
 	}
 	return catalog.Launch{Method: catalog.MethodQEMU, QEMU: &q, After: readAfter(m)}, f.all(m.check)
+}
+
+// guest is the architecture of the guest: that of the nodes, if it isn't said. It is empty for a PC.
+func (x qemu) guest(m *mapping, nodes text) string {
+	usual := nodes.value
+	if usual == "" || x.pc {
+		usual = string(arch.AMD64)
+	}
+	if guest := m.oneOf("guest", usual, arches...); guest != string(arch.AMD64) {
+		return guest
+	}
+	return ""
+}
+
+// checkMachine reports a machine type of another architecture than the guest's.
+func checkMachine(c *checker, at place, opts qemuargs.Options, guest arch.Arch) {
+	machine := opts.Machine()
+	switch {
+	case machine == "":
+	case guest == arch.ARM64 && opts.PC():
+		c.problem(at, fmt.Sprintf("args: %s is a PC, and the guest is arm64", machine), "write guest: amd64, or -machine virt")
+	case guest != arch.ARM64 && opts.Virt():
+		c.problem(at, fmt.Sprintf("args: %s is a machine for arm64, and the guest is amd64", machine), "write guest: arm64 as a key of its own")
+	}
 }
 
 // checkQEMU reports arguments that can't work on a node, and files that are not there.

@@ -247,6 +247,20 @@ func TestWithoutQEMU(t *testing.T) {
 	}
 }
 
+// What runs on nodes of another architecture than this machine's can't be had from it; of what guests they run, that says nothing.
+func TestQEMUForOtherNodes(t *testing.T) {
+	installQEMU(t)
+	c := newClocked(t)
+	folder := c.discSystem()
+	must(t, os.WriteFile(filepath.Join(folder, site.SystemFile), []byte("dispname: disc\nmethod: qemu\narch: arm64\nargs: -cdrom disc.iso\n"), 0o644))
+	if cat := c.load(); len(cat.Systems) != 1 || cat.Systems[0].Name != "one" || len(cat.Runtimes) > 0 {
+		t.Errorf("published are %+v", cat)
+	}
+	if state, why := c.state("disc"); state != status.LeftOut || !strings.Contains(why, "a seeder's machine of their own architecture, which is arm64") {
+		t.Errorf("the disc is %s, %s", state, why)
+	}
+}
+
 // What can't be stored for a reason that its folder is not to blame for is tried again, said once, and costs nobody else.
 func TestImportIsTriedAgain(t *testing.T) {
 	t.Parallel()

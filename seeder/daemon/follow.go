@@ -160,12 +160,13 @@ func (f *follower) consider(s *site.Site) {
 	restless := f.watcher.Restless()
 	f.queue = nil
 	present := map[string]bool{}
-	if NeedsQEMU(s) || f.listings.offersQEMU() {
-		present[qemuruntime.Name] = true
-		if f.listings.get(qemuruntime.Name).version == nil {
-			f.listings.set(qemuruntime.Name, status.Storing)
+	for _, guest := range guests(s, f.listings.systems()) {
+		name := qemuruntime.For(guest)
+		present[name] = true
+		if f.listings.get(name).version == nil {
+			f.listings.set(name, status.Storing)
 		}
-		f.enqueue(qemuruntime.Name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s) })
+		f.enqueue(name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, guest) })
 	}
 	for _, b := range s.Broken {
 		present[b.Name] = true
@@ -187,7 +188,7 @@ func (f *follower) consider(s *site.Site) {
 		_, writing := restless[name]
 		switch {
 		case present[name], writing:
-		case s.SystemsUnknown && name != qemuruntime.Name:
+		case s.SystemsUnknown && !qemuruntime.Is(name):
 			f.listings.wrong(name, site.SystemsDir+" can't be read")
 		default:
 			f.forget(name)
@@ -257,10 +258,10 @@ func (f *follower) enqueue(name string, store func(context.Context) (store.Last,
 // favourDefault puts what machines start by themselves to the front of the queue, the runtime before it.
 func (f *follower) favourDefault() {
 	rank := func(t *task) int {
-		switch t.name {
-		case qemuruntime.Name:
+		switch {
+		case qemuruntime.Is(t.name):
 			return 0
-		case f.site.Defaults.System:
+		case t.name == f.site.Defaults.System:
 			return 1
 		}
 		return 2
@@ -357,7 +358,7 @@ func (f *follower) unready() bool {
 		return true
 	}
 	return slices.ContainsFunc(tasks, func(t *task) bool {
-		return t.name == f.site.Defaults.System && !slices.Contains(offered, t.name) || t.name == qemuruntime.Name && f.listings.get(t.name).version == nil
+		return t.name == f.site.Defaults.System && !slices.Contains(offered, t.name) || qemuruntime.Is(t.name) && f.listings.get(t.name).version == nil
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -70,16 +71,16 @@ func (l *listings) find(name string) *listing {
 
 func (l *listings) has(name string) bool { return l.find(name) != nil }
 
-// offersQEMU reports whether nodes get a system that needs the runtime, perhaps from before.
-func (l *listings) offersQEMU() bool {
+// systems are those that nodes get, perhaps from before.
+func (l *listings) systems() (systems []catalog.System) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.byName {
-		if s.version != nil && s.version.System.Launch.QEMU != nil {
-			return true
+		if s.version != nil {
+			systems = append(systems, s.version.System)
 		}
 	}
-	return false
+	return systems
 }
 
 // names are those of all listings, sorted.
@@ -196,7 +197,7 @@ func (l *listings) offered() []string {
 	defer l.mu.Unlock()
 	var names []string
 	for name, s := range l.byName {
-		if s.version != nil && name != qemuruntime.Name {
+		if s.version != nil && !qemuruntime.Is(name) {
 			names = append(names, name)
 		}
 	}

@@ -35,7 +35,7 @@ func (f *follower) obey(o *order) {
 	f.watcher.Settle(o.name)
 	f.waiting = append(f.waiting, o)
 	f.reload()
-	if !f.listings.has(o.name) || o.name == qemuruntime.Name {
+	if !f.listings.has(o.name) || qemuruntime.Is(o.name) {
 		f.waiting = slices.DeleteFunc(f.waiting, func(w *order) bool { return w == o })
 		o.done <- answer{err: fmt.Errorf("the site has no system %s", o.name)}
 	}
@@ -64,7 +64,9 @@ func (f *follower) answer() {
 // status is what became of every folder, as of now.
 func (f *follower) status() status.Site {
 	s := f.listings.status(f.dir, f.watcher.Restless())
-	s.Counter = f.served.Load()
+	if cat := f.shown.Load(); cat != nil {
+		s.Counter = cat.Counter
+	}
 	if err := f.counter.Err(); err != nil {
 		s.Problems = append(s.Problems, err.Error())
 	}

@@ -5,14 +5,17 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/counter"
+	"github.com/boottorrent/boottorrent/seeder/qemu"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
 	"github.com/boottorrent/boottorrent/seeder/web"
@@ -35,9 +38,9 @@ type publisher struct {
 	seeding  map[catalog.InfoHash]*version
 	// storing says that something is being stored, or has been and is not listed yet.
 	storing bool
-	// published is the catalog that is served; nil: none yet. served is its counter, for other goroutines.
+	// published is the catalog that is served; nil: none yet. shown is the same, for other goroutines.
 	published *catalog.Catalog
-	served    atomic.Uint64
+	shown     atomic.Pointer[catalog.Catalog]
 }
 
 // version is one that is being seeded, listed in the catalog or not.
@@ -75,12 +78,14 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 	for _, sys := range cat.Systems {
 		versions = append(versions, p.listings.get(sys.Name).version.Parts()...)
 	}
-	if _, ok := cat.Runtime(qemuruntime.Name); ok {
-		versions = append(versions, *p.listings.get(qemuruntime.Name).version)
+	for _, r := range cat.Runtimes {
+		if qemuruntime.Is(r.Name) {
+			versions = append(versions, *p.listings.get(r.Name).version)
+		}
 	}
 	p.swap(release, versions)
 	p.published = cat
-	p.served.Store(cat.Counter)
+	p.shown.Store(cat)
 	p.remember()
 	return true, nil
 }
@@ -94,24 +99,40 @@ func same(a, b *catalog.Catalog) bool {
 	return err == nil && err2 == nil && bytes.Equal(one, other)
 }
 
-// seedListed starts the seeding of what is not seeded yet, the runtime as well, and returns by name why nodes can't be given a system.
+// seedListed starts the seeding of what is not seeded yet, runtimes as well, and returns by name why nodes can't be given a system.
 func (p *publisher) seedListed(names []string) (excluded map[string]error) {
 	excluded = map[string]error{}
-	runtime := p.listings.find(qemuruntime.Name)
-	if runtime != nil && runtime.version != nil {
-		p.exclude(runtime, p.seed(*runtime.version))
+	for _, guest := range arch.All {
+		if r := p.listings.find(qemuruntime.For(guest)); r != nil && r.version != nil {
+			p.exclude(r, p.seed(*r.version))
+		}
 	}
 	for _, name := range names {
 		l := p.listings.get(name)
 		err := p.seed(*l.version)
-		if l.version.System.Launch.QEMU != nil && (runtime == nil || runtime.version == nil || runtime.excluded != "") {
-			err = fmt.Errorf("nodes need QEMU for it, which can't be given to them; see what is said of %s", qemuruntime.Name)
+		if why := p.lacksRuntime(l.version.System); why != nil {
+			err = why
 		}
 		if err != nil {
 			excluded[name] = err
 		}
 	}
 	return excluded
+}
+
+// lacksRuntime says why nodes can't be given the QEMU that a system needs; nil: they can, or it needs none.
+func (p *publisher) lacksRuntime(sys catalog.System) error {
+	q := sys.Launch.QEMU
+	if q == nil {
+		return nil
+	}
+	if err := qemu.CheckNodes(sys.Arch); err != nil {
+		return err
+	}
+	if r := p.listings.find(q.Runtime); r == nil || r.version == nil || r.excluded != "" {
+		return fmt.Errorf("nodes need QEMU for it, which can't be given to them; see what is said of %s", q.Runtime)
+	}
+	return nil
 }
 
 // exclude notes why a version is not in the catalog; nil: it is.
@@ -160,7 +181,7 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second), Counter: p.counter.Upcoming(),
 		Defaults: s.Defaults, Limits: s.Limits.Node, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
 	}
-	needsQEMU := false
+	needed := map[string]bool{}
 	for _, name := range names {
 		if excluded[name] != nil {
 			continue
@@ -170,9 +191,12 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 		if v.Boot != nil {
 			cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: v.Boot.System, Unpacked: v.Boot.System.Size})
 		}
-		needsQEMU = needsQEMU || v.System.Launch.QEMU != nil
+		if q := v.System.Launch.QEMU; q != nil {
+			needed[q.Runtime] = true
+		}
 	}
-	if r := p.listings.find(qemuruntime.Name); needsQEMU {
+	for _, name := range slices.Sorted(maps.Keys(needed)) {
+		r := p.listings.find(name)
 		cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: r.version.System, Unpacked: r.last.Unpacked})
 	}
 	cat.Defaults, cat.Systems = resolve(cat.Defaults, cat.Systems)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -163,9 +164,11 @@ func installQEMU(t *testing.T) (bios string) {
 	must(t, err)
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "qemu-system-x86_64"), program, 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "qemu-system-aarch64"), program, 0o755))
 	bios = filepath.Join(dir, "help", "bios-256k.bin")
 	must(t, os.Mkdir(filepath.Dir(bios), 0o755))
 	must(t, os.WriteFile(bios, []byte("bios"), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "help", qemuruntime.ARM64Firmware), []byte("firmware"), 0o644))
 	t.Setenv("PATH", dir)
 	t.Chdir(dir)
 	return bios
@@ -240,6 +243,31 @@ func TestRuntime(t *testing.T) {
 	c.passRetirement()
 	if c.seeded(first) {
 		t.Error("a runtime that nobody needs is seeded for ever")
+	}
+}
+
+// Guests of two architectures need two runtimes, and keep theirs when the other goes.
+func TestRuntimesOfTwoGuests(t *testing.T) {
+	installQEMU(t)
+	c := newClocked(t)
+	folder := c.discSystem()
+	arm := filepath.Join(c.site.Dir, site.SystemsDir, "arm")
+	must(t, os.MkdirAll(arm, 0o755))
+	must(t, os.WriteFile(filepath.Join(arm, "disc.iso"), []byte("disc for arm64"), 0o644))
+	must(t, os.WriteFile(filepath.Join(arm, site.SystemFile), []byte("dispname: arm\nmethod: qemu\nguest: arm64\nargs: -cdrom disc.iso\n"), 0o644))
+	cat := c.load()
+	if len(cat.Runtimes) != 2 || cat.Runtimes[0].Name != ".qemu" || cat.Runtimes[1].Name != ".qemu-arm64" || cat.Runtimes[1].Arch != runtime.GOARCH {
+		t.Fatalf("runtimes %+v", cat.Runtimes)
+	}
+	second := cat.Runtimes[1]
+	for _, s := range cat.Systems {
+		if q := s.Launch.QEMU; q != nil && q.Runtime != map[string]string{"arm": ".qemu-arm64", "disc": ".qemu"}[s.Name] {
+			t.Errorf("%s needs %s", s.Name, q.Runtime)
+		}
+	}
+	must(t, os.RemoveAll(folder))
+	if cat := c.load(); len(cat.Runtimes) != 1 || cat.Runtimes[0].InfoHash != second.InfoHash {
+		t.Errorf("without the PC: runtimes %+v", cat.Runtimes)
 	}
 }
 

@@ -19,58 +19,39 @@ import (
 
 	"github.com/u-root/u-root/pkg/ldd"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
-// program is what is packed.
-const program = "qemu-system-x86_64"
-
-// install is what to do where it is missing.
-const install = "apt-get install qemu-system-x86"
-
 // Installation is a QEMU with everything it needs: files of this machine by their paths in the archive.
 type Installation struct {
-	// Binary is where QEMU was found.
+	// Binary is where QEMU was found, Guest the architecture of what it runs.
 	Binary string
+	Guest  arch.Arch
 	files  map[string]string
 }
 
-// plugins are QEMU's own modules that a node has a use for: the translator without KVM, the graphics cards of today's
-// guests, and USB devices of the node. Others are for other displays, sound, and storage that a node doesn't have.
-var plugins = []string{
-	"accel-tcg-x86_64", "hw-display-virtio-gpu", "hw-display-virtio-gpu-pci", "hw-display-virtio-vga", "hw-usb-host",
-}
-
-// firmware is what an x86 guest's machine may ask for, by name or pattern: BIOSes, the programs of graphics cards and of direct
-// kernel boot, the option ROMs of network cards as QEMU's sources name them (without its ROM a card that args name is
-// refused; hw/net has efi-NAME.rom but for eepro100), and the keymaps of -k, which are 16 KB together. OVMF, 1.5 MB,
-// isn't there: a system that boots by UEFI has it in its folder and -bios OVMF.fd in its args.
-var firmware = []string{
-	"bios.bin", "bios-256k.bin", "bios-microvm.bin", "qboot.rom", "vgabios*.bin", "sgabios.bin", "kvmvapic.bin",
-	"linuxboot.bin", "linuxboot_dma.bin", "multiboot.bin", "multiboot_dma.bin", "pvh.bin",
-	"efi-e1000.rom", "efi-e1000e.rom", "efi-ne2k_pci.rom", "efi-pcnet.rom", "efi-rtl8139.rom", "efi-virtio.rom", "efi-vmxnet3.rom",
-	"pxe-eepro100.rom", "keymaps/*",
-}
-
-// Find looks for QEMU on this machine. The error says what to install.
-func Find() (*Installation, error) {
+// Find looks for the QEMU on this machine that runs guests of an architecture. The error says what to install.
+func Find(guest arch.Arch) (*Installation, error) {
+	program := qemuruntime.Program(guest)
 	binary, err := exec.LookPath(program)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not installed on this machine, from which nodes get it: %s", program, install)
+		return nil, fmt.Errorf("%s is not installed on this machine, from which nodes get it: %s", program, kinds[guest].install)
 	}
-	i := &Installation{Binary: binary, files: map[string]string{}}
-	i.files[qemuruntime.Binary] = binary
+	i := &Installation{Binary: binary, Guest: guest, files: map[string]string{}}
+	i.files[qemuruntime.Binary(guest)] = binary
 	if err := i.addFirmware(); err != nil {
 		return nil, err
 	}
 	return i, i.addLibraries()
 }
 
-// libraryDirs are where distributions have QEMU's folder of modules: Debian, Fedora, others.
-var libraryDirs = []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"}
+// libraryDirs are where distributions have QEMU's folder of modules: Debian on its architectures, Fedora, others.
+var libraryDirs = []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"}
 
 // addLibraries adds the dynamic linker, QEMU's modules and all libraries that those and QEMU need.
 func (i *Installation) addLibraries() error {
+	install := kinds[i.Guest].install
 	loader, err := ldd.GetInterp(i.Binary)
 	if err != nil || loader == "" {
 		return fmt.Errorf("%s asks for no dynamic linker (%v); install it again: %s", i.Binary, err, install)
@@ -79,7 +60,7 @@ func (i *Installation) addLibraries() error {
 	if err := i.addNeeded(i.Binary); err != nil {
 		return fmt.Errorf("%w; install it again: %s", err, install)
 	}
-	for _, name := range plugins {
+	for _, name := range kinds[i.Guest].plugins {
 		file := plugin(name)
 		if file == "" {
 			continue // it is part of the program, or QEMU was built without
@@ -128,7 +109,7 @@ func (i *Installation) addFirmware() error {
 	}
 	dirs := strings.Fields(string(out))
 	for _, dir := range dirs {
-		for _, pattern := range firmware {
+		for _, pattern := range kinds[i.Guest].firmware {
 			matches, err := filepath.Glob(filepath.Join(dir, pattern))
 			if err != nil {
 				return err
@@ -148,10 +129,7 @@ func (i *Installation) addFirmware() error {
 			}
 		}
 	}
-	if i.files[path.Join(qemuruntime.Share, "bios-256k.bin")] == "" {
-		return fmt.Errorf("QEMU's BIOS (bios-256k.bin) is in none of %s: apt-get install seabios", strings.Join(dirs, ", "))
-	}
-	return nil
+	return kinds[i.Guest].boots(i, dirs)
 }
 
 // names are the paths in the archive, sorted.
@@ -176,7 +154,7 @@ func missing(err error) error {
 func (i *Installation) version() string {
 	out, err := exec.Command(i.Binary, "--version").Output()
 	if err != nil {
-		return program
+		return filepath.Base(i.Binary)
 	}
 	line, _, _ := bytes.Cut(out, []byte("\n"))
 	return string(line)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
@@ -40,12 +42,19 @@ func CheckModules(images, kernel string) error {
 	if err != nil {
 		return err
 	}
-	// The release is followed by a space and who built it.
-	if !bytes.Contains(setup, []byte(release+" ")) {
+	if !isOf(setup, f, release) {
 		return fmt.Errorf("%s has modules for the kernel %s, and %s is another, so nodes run QEMU without KVM, and without a mouse",
 			file, release, f.Name())
 	}
 	return nil
+}
+
+// isOf reports whether a kernel that begins with setup is of a release. Kernels for arm64 say it somewhere in the middle.
+func isOf(setup []byte, kernel io.ReaderAt, release string) bool {
+	if header, err := bzimage.Parse(setup); err == nil && header.Arch == string(arch.ARM64) {
+		return header.Release(kernel) == release
+	}
+	return bytes.Contains(setup, []byte(release+" ")) // followed by who built it
 }
 
 // modulesRelease is the release of the kernel that the modules are for: their folder in the archive.

@@ -9,6 +9,11 @@ import (
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
+// armKernel is one that says its release where arm64's do.
+func armKernel(release string) string {
+	return strings.Repeat("\x00", 0x38) + "ARM\x64" + strings.Repeat("\x00", 3<<20) + "Linux version " + release + " (someone@example.org)" + strings.Repeat("\x00", 300)
+}
+
 func TestCheckModules(t *testing.T) {
 	const release = "6.1.0-9-amd64" // what modules has
 	kernel := func(release string) string {
@@ -19,6 +24,8 @@ func TestCheckModules(t *testing.T) {
 		{"no image at all", "", "there", ""},
 		{"another kernel", kernel("6.1.0-99-amd64"), "there", "for the kernel 6.1.0-9-amd64"},
 		{"a name that is part of another", kernel("6.1.0-9-amd64-rt"), "there", "for the kernel 6.1.0-9-amd64"},
+		{"for arm64", armKernel(release), "there", ""},
+		{"another for arm64", armKernel("6.1.0-9-arm64"), "there", "for the kernel 6.1.0-9-amd64"},
 		{"no modules", kernel(release), "", qemuruntime.ImageModules + " is missing"},
 		{"no archive", kernel(release), "text", "can't be read"},
 	} {

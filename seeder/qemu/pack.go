@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -56,7 +57,7 @@ func (i *Installation) Pack(ctx context.Context, dir, modules string, begin func
 		return Packed{}, missing(err)
 	}
 	at := filepath.Join(dir, key)
-	p := Packed{System: site.System{Name: qemuruntime.Name, Dir: at, Arch: "amd64", Files: []string{qemuruntime.Archive}}}
+	p := Packed{System: site.System{Name: qemuruntime.For(i.Guest), Dir: at, Arch: runtime.GOARCH, Files: []string{qemuruntime.Archive}}}
 	f, err := readFacts(at)
 	if err != nil {
 		if begin != nil {
@@ -177,7 +178,7 @@ func (i *Installation) archive(ctx context.Context, file, modules string) (unpac
 	}
 	w := &writer{ctx: ctx, tar: tar.NewWriter(z)}
 	for _, name := range i.names() {
-		w.file(name, i.files[name])
+		w.file(name, i.files[name], name == qemuruntime.Binary(i.Guest) || name == qemuruntime.Loader)
 	}
 	w.modules(modules)
 	return w.size, errors.Join(w.err, w.tar.Close(), z.Close(), out.Flush(), f.Sync())
@@ -192,7 +193,7 @@ type writer struct {
 }
 
 // file adds a file of this machine.
-func (w *writer) file(name, from string) {
+func (w *writer) file(name, from string, program bool) {
 	if w.err != nil {
 		return
 	}
@@ -208,7 +209,7 @@ func (w *writer) file(name, from string) {
 		return
 	}
 	mode := int64(0o644)
-	if name == qemuruntime.Binary || name == qemuruntime.Loader {
+	if program {
 		mode = 0o755
 	}
 	w.add(name, mode, info.Size(), f)

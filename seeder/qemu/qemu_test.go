@@ -19,14 +19,21 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/qemuargs"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 )
 
-func find(t *testing.T) *Installation {
+func find(t *testing.T, guest arch.Arch) *Installation {
 	t.Helper()
-	need.Command(t, program, "qemu-system-x86")
-	i, err := Find()
+	if guest == arch.ARM64 {
+		need.Command(t, "qemu-system-aarch64", "qemu-system-arm")
+		need.File(t, uefi[0], "qemu-efi-aarch64")
+	} else {
+		need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
+	}
+	i, err := Find(guest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +43,7 @@ func find(t *testing.T) *Installation {
 // ldd is the referee: the archive has all libraries that it names, and no others but those of QEMU's modules.
 func TestLibraries(t *testing.T) {
 	ldd := need.Command(t, "ldd", "libc-bin")
-	i := find(t)
+	i := find(t, arch.AMD64)
 	want := map[string]bool{}
 	for _, file := range append([]string{i.Binary}, i.plugins()...) {
 		out, err := exec.Command(ldd, file).Output()
@@ -73,8 +80,10 @@ func (i *Installation) plugins() (files []string) {
 
 func TestFindWithoutQEMU(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	if _, err := Find(); err == nil || !strings.Contains(err.Error(), "apt-get install qemu-system-x86") {
-		t.Errorf("%v", err)
+	for guest, install := range map[arch.Arch]string{arch.AMD64: "apt-get install qemu-system-x86", arch.ARM64: "apt-get install qemu-system-arm qemu-efi-aarch64"} {
+		if _, err := Find(guest); err == nil || !strings.Contains(err.Error(), install) {
+			t.Errorf("%s: %v", guest, err)
+		}
 	}
 }
 
@@ -91,7 +100,7 @@ func TestMissingLibrary(t *testing.T) {
 			t.Fatalf("gcc: %v\n%s", err, said)
 		}
 	}
-	i := &Installation{files: map[string]string{}}
+	i := &Installation{Guest: arch.AMD64, files: map[string]string{}}
 	file := filepath.Join(dir, "program")
 	if err := i.addNeeded(file); err == nil || !strings.Contains(err.Error(), file) || len(i.files) > 0 {
 		t.Errorf("%v, found %v", err, i.files)
@@ -122,8 +131,8 @@ func modules(t *testing.T) string {
 func small(t *testing.T) *Installation {
 	t.Helper()
 	dir := t.TempDir()
-	i := &Installation{Binary: "/bin/true", files: map[string]string{}}
-	for _, name := range []string{qemuruntime.Binary, qemuruntime.Loader, "share/bios.bin", "lib/libx.so"} {
+	i := &Installation{Binary: "/bin/true", Guest: arch.AMD64, files: map[string]string{}}
+	for _, name := range []string{qemuruntime.Binary(arch.AMD64), qemuruntime.Loader, "share/bios.bin", "lib/libx.so"} {
 		file := filepath.Join(dir, filepath.Base(name))
 		if err := os.WriteFile(file, []byte(name+" content"), 0o600); err != nil {
 			t.Fatal(err)
@@ -187,7 +196,7 @@ func TestPack(t *testing.T) {
 	p := pack()
 	entries := read(t, filepath.Join(p.System.Dir, qemuruntime.Archive), "")
 	size := int64(0)
-	for name, mode := range map[string]int64{qemuruntime.Binary: 0o755, qemuruntime.Loader: 0o755, "share/bios.bin": 0o644, "lib/libx.so": 0o644,
+	for name, mode := range map[string]int64{qemuruntime.Binary(arch.AMD64): 0o755, qemuruntime.Loader: 0o755, "share/bios.bin": 0o644, "lib/libx.so": 0o644,
 		"modules/6.1.0-9-amd64/order": 0o644, "modules/6.1.0-9-amd64/kvm.ko": 0o644} {
 		h := entries[name]
 		if h == nil || h.Mode != mode || h.Uid != 0 || !h.ModTime.Equal(time.Unix(0, 0)) {
@@ -274,8 +283,30 @@ func bootSector(text string) []byte {
 
 // What is in the archive runs where nothing else is: in a root of its own.
 func TestRunsAlone(t *testing.T) {
+	const marker = "ALONE-AND-WELL\n"
+	// What asks for modules, firmware and a keymap; each that is missing keeps QEMU from starting.
+	args := []string{"-fda", "floppy.img", "-snapshot", "-k", "de", "-vga", "virtio", "-usb", "-device", "usb-tablet", "-device", "virtio-gpu-pci", "-net", "none"}
+	for _, card := range []string{"e1000", "e1000e", "rtl8139", "virtio-net-pci", "vmxnet3", "pcnet", "ne2k_pci", "i82551"} {
+		args = append(args, "-device", card)
+	}
+	runsAlone(t, find(t, arch.AMD64), marker, args)
+}
+
+// The firmware of an arm64 guest comes up on its serial line.
+func TestARM64RunsAlone(t *testing.T) {
+	args := []string{"-machine", qemuargs.UsualMachine(arch.ARM64), "-cpu", "max", "-bios", qemuruntime.ARM64Firmware, "-k", "de", "-device", "virtio-gpu-pci",
+		"-device", "qemu-xhci", "-device", "usb-kbd", "-device", "usb-tablet", "-device", "ramfb", "-net", "none"}
+	for _, card := range []string{"e1000", "e1000e", "virtio-net-pci"} {
+		args = append(args, "-device", card)
+	}
+	runsAlone(t, find(t, arch.ARM64), "UEFI firmware", args)
+}
+
+// runsAlone starts a packed QEMU and waits for what its guest's serial line says.
+func runsAlone(t *testing.T, i *Installation, marker string, args []string) {
+	t.Helper()
 	need.Root(t)
-	i, dir := find(t), t.TempDir()
+	dir := t.TempDir()
 	p, err := i.Pack(t.Context(), dir, "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -291,7 +322,6 @@ func TestRunsAlone(t *testing.T) {
 	}
 	root := t.TempDir()
 	read(t, archive, root)
-	const marker = "ALONE-AND-WELL\n"
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(root, "floppy.img"), bootSector(marker), 0o644),
 		os.Mkdir(filepath.Join(root, "scratch"), 0o755), os.Mkdir(filepath.Join(root, "dev"), 0o755),
@@ -301,14 +331,9 @@ func TestRunsAlone(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/"+qemuruntime.Loader, "--library-path", "/"+qemuruntime.Libraries, "/"+qemuruntime.Binary,
-		"-L", "/"+qemuruntime.Share, "-accel", "tcg", "-display", "none", "-vnc", "unix:/scratch/vnc", "-serial", "file:/scratch/serial",
-		"-fda", "floppy.img", "-snapshot")
-	// What asks for modules, firmware and a keymap; each that is missing keeps QEMU from starting.
-	cmd.Args = append(cmd.Args, "-k", "de", "-vga", "virtio", "-usb", "-device", "usb-tablet", "-device", "virtio-gpu-pci", "-net", "none")
-	for _, card := range []string{"e1000", "e1000e", "rtl8139", "virtio-net-pci", "vmxnet3", "pcnet", "ne2k_pci", "i82551"} {
-		cmd.Args = append(cmd.Args, "-device", card)
-	}
+	cmd := exec.CommandContext(ctx, "/"+qemuruntime.Loader, "--library-path", "/"+qemuruntime.Libraries, "/"+qemuruntime.Binary(i.Guest),
+		"-L", "/"+qemuruntime.Share, "-accel", "tcg", "-display", "none", "-vnc", "unix:/scratch/vnc", "-serial", "file:/scratch/serial")
+	cmd.Args = append(cmd.Args, args...)
 	cmd.Env = []string{"QEMU_MODULE_DIR=/" + qemuruntime.Plugins, "TMPDIR=/scratch"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Pdeathsig: syscall.SIGKILL}

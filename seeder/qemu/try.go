@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/qemuargs"
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -31,7 +33,7 @@ var examples = map[string]string{
 // doesn't, or it can't be asked: what depends on a node's hardware, or would write or wait here, is not tried. The guest has
 // little memory, no KVM and no windows, and nothing is written to its images.
 func (i *Installation) Try(ctx context.Context, sys site.System) error {
-	words, ok := trial(sys)
+	words, ok := i.trial(sys)
 	if !ok {
 		return nil
 	}
@@ -52,7 +54,7 @@ func (i *Installation) Try(ctx context.Context, sys site.System) error {
 	if len(lines) == 0 || slices.ContainsFunc(lines, hereOnly) {
 		return nil
 	}
-	return errors.New(strings.TrimPrefix(lines[0], program+": "))
+	return errors.New(strings.TrimPrefix(lines[0], qemuruntime.Program(i.Guest)+": "))
 }
 
 // hereOnly reports whether an error is about this machine rather than the arguments.
@@ -66,7 +68,7 @@ func hereOnly(line string) bool {
 }
 
 // trial is the command line of a trial; not ok: there can't be one.
-func trial(sys site.System) (words []string, ok bool) {
+func (i *Installation) trial(sys site.System) (words []string, ok bool) {
 	q := sys.Launch.QEMU
 	vars := map[string]string{"System": sys.Name}
 	for name, value := range examples {
@@ -79,7 +81,7 @@ func trial(sys site.System) (words []string, ok bool) {
 		}
 		words = append(words, expanded)
 	}
-	opts, _ := qemuargs.Parse(words).WithoutKVM()
+	opts, _ := qemuargs.Parse(words).WithoutKVM(i.Guest)
 	if slices.ContainsFunc(opts, dependsOnMachine) || slices.ContainsFunc(opts.Files(), elsewhere) {
 		return nil, false
 	}
@@ -87,13 +89,21 @@ func trial(sys site.System) (words []string, ok bool) {
 	opts, _ = opts.Without(func(o qemuargs.Option) bool {
 		return leftOut(o) || o.Name == "m" && !memory && !strings.Contains(o.Value, "maxmem")
 	})
-	for i, o := range opts {
+	for n, o := range opts {
 		if o.Name == "chardev" { // others name it
 			id, _ := qemuargs.Property(o.Value, "id")
-			opts[i].Value = "null,id=" + qemuargs.Escape(id)
+			opts[n].Value = "null,id=" + qemuargs.Escape(id)
+		}
+	}
+	for n, o := range opts {
+		if at := i.files[path.Join(qemuruntime.Share, o.Value)]; o.Name == "bios" && o.Value == qemuruntime.ARM64Firmware && at != "" {
+			opts[n].Value = at
 		}
 	}
 	words = append(opts.Words(), "-S", "-display", "none", "-monitor", "stdio", "-no-user-config", "-accel", "tcg,tb-size=16")
+	if machine := qemuargs.UsualMachine(i.Guest); machine != "" && opts.Machine() == "" {
+		words = append(words, "-machine", machine)
+	}
 	if !opts.Has("m") {
 		words = append(words, "-m", "128")
 	}

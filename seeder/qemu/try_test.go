@@ -6,15 +6,34 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
+// The same of the QEMU for arm64 guests.
+func TestTryForARM64(t *testing.T) {
+	i, dir := find(t, arch.ARM64), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "disk.img"), make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"-hda disk.img": "", "-cdrom disk.img": "", "-bios edk2-aarch64-code.fd -hda disk.img": "", "-M virt,gic-version=host,accel=kvm -cpu host -hda disk.img": "",
+		"-drive if=virtio,file=disk.img,format=raw -device virtio-gpu-pci -nic user,model=virtio": "",
+		"-M virt -cpu pentium": "unable to find CPU model", "-M pc": "unsupported machine type",
+	} {
+		sys := site.System{Name: "x", Dir: dir, Launch: catalog.Launch{Method: catalog.MethodQEMU, QEMU: &catalog.QEMU{Guest: "arm64", Args: strings.Fields(args)}}}
+		if err := i.Try(t.Context(), sys); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
+}
+
 // QEMU says what no list of ours knows; nothing in the system's folder is changed by asking it.
 func TestTry(t *testing.T) {
-	need.Command(t, program, "qemu-system-x86")
-	i, err := Find()
+	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
+	i, err := Find(arch.AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}

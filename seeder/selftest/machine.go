@@ -1,11 +1,13 @@
 package selftest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,66 +15,70 @@ import (
 	"github.com/kballard/go-shellquote"
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/qemu"
 )
 
-// loaders looks for iPXE, without which firmware gets nothing by TFTP.
-func (in Input) loaders() []Finding {
-	l := &list{about: "loaders"}
-	const install = "apt-get install ipxe"
-	var missing []string
-	for _, name := range in.Wanted {
-		if in.Loaders[name] == "" {
-			missing = append(missing, name)
+// qemu looks for the QEMU that nodes need for some systems, and asks it about their arguments.
+func (in Input) qemu(ctx context.Context) []Finding {
+	l := &list{about: "qemu"}
+	guests := map[arch.Arch][]site.System{}
+	for _, s := range in.Site.Systems {
+		q := s.Launch.QEMU
+		if q == nil {
+			continue
+		}
+		if err := qemu.CheckNodes(s.Arch); err != nil {
+			what, do, _ := strings.Cut(err.Error(), "; ")
+			l.problem(fmt.Sprintf("%s: %s", filepath.Join(site.SystemsDir, s.Name, site.SystemFile), what), do)
+			continue
+		}
+		guest := cmp.Or(arch.Arch(q.Guest), arch.AMD64)
+		guests[guest] = append(guests[guest], s)
+	}
+	for _, guest := range arch.All {
+		if len(guests[guest]) > 0 {
+			tryGuests(ctx, l, guest, guests[guest])
 		}
 	}
-	switch {
-	case len(missing) == 0:
-	case len(missing) == len(in.Wanted):
-		l.problem("iPXE is not installed on this machine, so firmware gets no boot loader; only sticks, discs and UEFI HTTP boot work", install)
-	default:
-		l.problem(fmt.Sprintf("of iPXE %s is not installed on this machine, so a part of the machines gets no boot loader", strings.Join(missing, ", ")), install)
+	if len(guests) > 0 {
+		in.qemuModules(l)
 	}
 	return l.found
 }
 
-// qemu looks for the QEMU that nodes need for some systems, and asks it about their arguments.
-func (in Input) qemu(ctx context.Context) []Finding {
-	l := &list{about: "qemu"}
-	var needs []string
-	for _, s := range in.Site.Systems {
-		if s.Launch.QEMU != nil {
-			needs = append(needs, s.Name)
-		}
-	}
-	if len(needs) == 0 {
-		return nil
-	}
-	installed, err := qemu.Find()
+// tryGuests asks the QEMU for guests of an architecture about systems.
+func tryGuests(ctx context.Context, l *list, guest arch.Arch, systems []site.System) {
+	installed, err := qemu.Find(guest)
 	if err != nil {
-		what, do, _ := strings.Cut(err.Error(), ": ") // "… is not installed …: apt-get install …"
-		l.problem(fmt.Sprintf("%s for %s", what, strings.Join(needs, ", ")), do)
-		return l.found
-	}
-	for _, s := range in.Site.Systems {
-		if s.Launch.QEMU == nil {
-			continue
+		names := make([]string, len(systems))
+		for i, s := range systems {
+			names[i] = s.Name
 		}
+		what, do, _ := strings.Cut(err.Error(), ": ") // "… is not installed …: apt-get install …"
+		l.problem(fmt.Sprintf("%s for %s", what, strings.Join(names, ", ")), do)
+		return
+	}
+	for _, s := range systems {
 		if refused := installed.Try(ctx, s); refused != nil {
 			l.problem(fmt.Sprintf("%s: args: QEMU refuses them: %v", filepath.Join(site.SystemsDir, s.Name, site.SystemFile), refused),
-				"correct args, and see: man qemu-system-x86_64")
+				"correct args, and see: man "+qemuruntime.Program(guest))
 		}
 	}
-	dir := filepath.Join(in.Site.Dir, site.ImageDir)
+}
+
+// qemuModules looks for the kernel modules that go along with QEMU, in the image for this machine's architecture.
+func (in Input) qemuModules(l *list) {
+	dir := filepath.Join(in.Site.Dir, site.ImageDir, image.Folder(arch.Arch(runtime.GOARCH)))
 	if err := qemu.CheckModules(dir, image.Kernel); err != nil {
 		if _, gone := os.Stat(filepath.Join(dir, image.Manifest)); gone == nil { // otherwise there is no image at all
 			l.warning(err.Error(), "run: mkimage "+shellquote.Join(in.Site.Dir))
 		}
 	}
-	return l.found
 }
 
 // reserve is what a file system should have left beside the systems' copies, for leases, logs and the image.
