@@ -9,6 +9,7 @@ import (
 	"github.com/boottorrent/boottorrent/integration/lab"
 	"github.com/boottorrent/boottorrent/integration/uefivars"
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/mkimage/keys"
 )
 
 // underSecureBoot is what a node says that was started with Secure Boot on: its firmware has told the kernel so (boot_params.secure_boot,
@@ -16,8 +17,7 @@ import (
 // has told it.
 var underSecureBoot = map[string]string{
 	"hexdump /sys/kernel/boot_params/data": `(?m)^0*1e0 +(?:[0-9a-f]{2} +){12}03 `,
-	"cat /sys/kernel/security/lockdown":    `\[integrity\]`,
-	"dmesg":                                `(?s)secureboot: Secure boot enabled.*Kernel is locked down from EFI Secure Boot`,
+	"dmesg":                                `(?s)Kernel is locked down from EFI Secure Boot.*secureboot: Secure boot enabled.*boottorrent: Secure Boot: on, and the kernel is locked down`,
 	"cat /proc/keys":                       `Debian Secure Boot CA`,
 	"lsmod":                                `virtio_net`, // its signature was verified
 }
@@ -57,8 +57,13 @@ func TestSecureBoot(t *testing.T) {
 	lab.AwaitScreen(t, n.Console(), toChooser, `Choose a system`)
 	t.Logf("shim, GRUB, kernel: the chooser is there after %.0f s", time.Since(began).Seconds())
 	ssh.says(r.reports()[n.Config.NICs[0].MAC].IP, underSecureBoot)
-	lab.AwaitScreen(t, n.Console(), soon, `Tiny system \(unsigned\)`)
-	t.Log(n.Console().Screen())
+	lab.AwaitScreen(t, n.Console(), soon, `(?s)> Tiny system \(signed\).*Tiny system \(unsigned\).*not available: Secure Boot is on, and its kernel is not signed`)
+	r.must(n.Console().Send(lab.Down))
+	lab.AwaitScreen(t, n.Console(), soon, `> Tiny system \(unsigned\)`)
+	r.must(n.Console().Send(lab.Enter))
+	lab.AwaitScreen(t, n.Console(), soon, wrapped(`can't be started here: Secure Boot is on, and its kernel is not signed; use the kernel that a distribution`))
+	r.must(n.Console().Send(lab.Up))
+	lab.AwaitScreen(t, n.Console(), soon, `> Tiny system \(signed\)`)
 	r.must(n.Console().Send(lab.Enter))
 	r.awaitTiny(n, toSystem)
 	n.Stop()
@@ -70,6 +75,18 @@ func TestSecureBoot(t *testing.T) {
 	r.changed(grubSigned, r.site.Path("loaders", "grubx64.efi"))
 	swapped = r.node(lab.NodeConfig{Name: "swapped-grub", Firmware: lab.SecureUEFI})
 	lab.Await(t, swapped.Console(), toMessage, `Verification failed: \(0x1A\) Security Violation`)
+}
+
+// sign signs a program with the site's own key.
+func (r *room) sign(path string) {
+	r.t.Helper()
+	key, err := keys.Load(r.site.Dir)
+	r.must(err)
+	program, err := os.ReadFile(path)
+	r.must(err)
+	program, err = key.Sign(program)
+	r.must(err)
+	r.replace(path, program)
 }
 
 // unsign takes the signatures off a program, in a file of its own: others may have it under another name.
@@ -123,15 +140,19 @@ func (r *room) enrolled(der []byte) string {
 
 // Machines whose owner has put the site's own key into the firmware's db, and took Microsoft's out, start the site's signed program, which has
 // kernel, initramfs and the catalog's key in it: by PXE, by HTTP boot and from a stick. A machine that doesn't know the key does not
-// start it, nor does one that knows it start what isn't signed. The first kernel knows no key of Debian's then, but the site's.
+// start it, nor does one that knows it start what isn't signed. Phase 1's kernel doesn't know Debian's key then, which shim would have told
+// it, but the site's: it starts the system whose kernel the site has signed.
 func TestSecureBootWithOwnKeys(t *testing.T) {
 	needChain(t)
 	r := newRoom(t, "")
 	ssh := r.withSSH("timeout: -1\nseed_time: 0\nuefi: uki\nsign_image: true\n" + allServed)
-	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
+	r.must(r.site.AddTiny(t.Context(), "debians", 1<<20))
+	r.must(r.site.AddTiny(t.Context(), "ours", 1<<20))
 	der, err := r.site.MakeKeys(t.Context())
 	r.must(err)
+	r.sign(r.site.Path("oss", "ours", "vmlinuz"))
 	r.must(r.site.MakeImage(t.Context()))
+	r.sign(r.site.Path("image", "boottorrent.efi"))
 	r.serve()
 	own := r.enrolled(der)
 	began := time.Now()
@@ -142,8 +163,12 @@ func TestSecureBootWithOwnKeys(t *testing.T) {
 	lab.AwaitScreen(t, http.Console(), toChooser, `Choose a system`)
 	t.Logf("UKI by HTTP: the chooser is there after %.0f s", time.Since(began).Seconds())
 	pxe.Stop()
-	ssh.says(r.reports()[http.Config.NICs[0].MAC].IP, underSecureBoot)
-	t.Log(http.Console().Screen())
+	ssh.says(r.reports()[http.Config.NICs[0].MAC].IP, map[string]string{"dmesg": `Kernel is locked down from EFI Secure Boot`, "cat /proc/keys": `BootTorrent db`})
+	lab.AwaitScreen(t, http.Console(), soon, `(?s)Tiny system \(debians\).*not available: Secure Boot is on, and its kernel is not signed by a key.*Tiny system \(ours\)`)
+	r.must(http.Console().Send(lab.Down))
+	lab.AwaitScreen(t, http.Console(), soon, `> Tiny system \(ours\)`)
+	r.must(http.Console().Send(lab.Enter))
+	r.awaitTiny(http, toSystem)
 	http.Stop()
 
 	foreign := r.node(lab.NodeConfig{Name: "foreign", Firmware: lab.SecureUEFI, Args: httpOnly})
