@@ -10,7 +10,6 @@ import (
 	"github.com/boottorrent/boottorrent/integration/uefivars"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/mkimage/image"
-	"github.com/boottorrent/boottorrent/mkimage/keys"
 )
 
 // underSecureBoot is what a node says that was started with Secure Boot on: its firmware has told the kernel so (boot_params.secure_boot,
@@ -78,18 +77,6 @@ func TestSecureBoot(t *testing.T) {
 	lab.Await(t, swapped.Console(), toMessage, `Verification failed: \(0x1A\) Security Violation`)
 }
 
-// sign signs a program with the site's own key.
-func (r *room) sign(path string) {
-	r.t.Helper()
-	key, err := keys.Load(r.site.Dir)
-	r.must(err)
-	program, err := os.ReadFile(path)
-	r.must(err)
-	program, err = key.Sign(program)
-	r.must(err)
-	r.replace(path, program)
-}
-
 // unsign takes the signatures off a program, in a file of its own: others may have it under another name.
 func (r *room) unsign(path string) {
 	r.t.Helper()
@@ -151,8 +138,7 @@ func TestSecureBootWithOwnKeys(t *testing.T) {
 	r.must(r.site.AddTiny(t.Context(), "ours", 1<<20))
 	der, err := r.site.MakeKeys(t.Context())
 	r.must(err)
-	r.sign(r.site.Path("oss", "ours", "vmlinuz"))
-	r.must(r.site.MakeImage(t.Context()))
+	r.must(r.site.MakeImage(t.Context(), "--sign-kernels", "ours"))
 	stick, err := r.site.MakeMedium(t.Context(), t.TempDir(), image.USB)
 	r.must(err)
 	r.serve()

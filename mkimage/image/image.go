@@ -74,6 +74,8 @@ type Options struct {
 	// Sign signs the UEFI program with the site's own key for Secure Boot, as the site itself may ask for. SignLoaders signs copies of the
 	// boot loaders as well, which then start any kernel and initramfs.
 	Sign, SignLoaders bool
+	// SignKernels are the names of systems whose kernels are signed, in their folders, so that nodes under Secure Boot start them by kexec.
+	SignKernels []string
 	// Compress is archive.MethodXZ or MethodZstd; xz if empty.
 	Compress string
 	// Level is how much effort goes into compression, archive.MinLevel to archive.MaxLevel; archive.DefaultLevel if 0.
@@ -232,6 +234,9 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 		b.Log.Info("keys are made for this site of the original; keep them", "secret", site.SecretKeyFile, "public", site.PublicKeyFile)
 	}
 	if err := b.findKey(); err != nil {
+		return nil, err
+	}
+	if err := b.signKernels(); err != nil {
 		return nil, err
 	}
 	if err := b.step("find the kernel", func() error { return b.findKernel(ctx) }); err != nil {

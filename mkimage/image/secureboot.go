@@ -8,9 +8,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/authenticode"
 	phase1 "github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
@@ -20,7 +22,7 @@ import (
 
 // findKey loads the site's key for Secure Boot if something is to be signed.
 func (b *build) findKey() (err error) {
-	if b.Sign || b.SignLoaders || b.site.SignImage {
+	if b.Sign || b.SignLoaders || b.site.SignImage || len(b.SignKernels) > 0 {
 		b.key, err = keys.Load(b.Site)
 		return err
 	}
@@ -40,6 +42,55 @@ func (b *build) sign(name string, program []byte) ([]byte, error) {
 		return nil, fmt.Errorf("sign %s: %w", name, err)
 	}
 	return signed, nil
+}
+
+// signKernels signs the kernels of the systems that are named, in place of whoever has signed them: Linux reads one signature only. All are
+// signed before the first is replaced.
+func (b *build) signKernels() error {
+	signed := map[string][]byte{}
+	for _, name := range b.SignKernels {
+		path, err := b.systemsKernel(name)
+		if err != nil {
+			return err
+		}
+		kernel, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("sign the kernel of %s: %w", name, err)
+		}
+		if signed[path], err = b.key.Sign(kernel); err != nil {
+			return fmt.Errorf("sign the kernel %s: %w", path, err)
+		}
+		if bytes.Equal(signed[path], kernel) {
+			delete(signed, path)
+		}
+	}
+	for path, kernel := range signed {
+		info, err := os.Stat(path)
+		if err == nil {
+			err = atomicfile.Write(path, kernel, info.Mode().Perm())
+		}
+		if err != nil {
+			return fmt.Errorf("sign the kernel %s: %w", path, err)
+		}
+		b.Log.Info("a kernel is signed by the site's key", "kernel", path)
+	}
+	return nil
+}
+
+// systemsKernel is the path of a system's kernel.
+func (b *build) systemsKernel(name string) (string, error) {
+	i := slices.IndexFunc(b.site.Systems, func(s site.System) bool { return s.Name == name })
+	if i < 0 {
+		return "", &OptionError{fmt.Sprintf("--sign-kernels %s: the site has no such system, or it has a mistake; seeder check says which", name)}
+	}
+	sys := b.site.Systems[i]
+	switch l := sys.Launch; {
+	case l.Kexec != nil:
+		return filepath.Join(sys.Dir, filepath.FromSlash(l.Kexec.Kernel)), nil
+	case l.Root != nil && l.Root.Boot != nil:
+		return filepath.Join(sys.Dir, filepath.FromSlash(l.Root.Boot.Kernel)), nil
+	}
+	return "", &OptionError{fmt.Sprintf("--sign-kernels %s: that system has no kernel of its own", name)}
 }
 
 // signedLoaders are the boot loaders that firmware starts, signed by the site's key: shim, and iPXE where Debian has it.
