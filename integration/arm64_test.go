@@ -44,7 +44,7 @@ func TestTwoArchitectures(t *testing.T) {
 	pc := r.node(r.direct("pc", r.seederArg()))
 	lab.AwaitScreen(t, pc.Console(), toChooser, `(?s)> Tiny system \(arm\).*not available: it is for arm64 machines, this one is amd64.* Tiny system \(pc\)`)
 
-	r.must(r.host.SetRates(t.Context(), 0, slowLink))
+	r.must(r.host.SetRates(t.Context(), 0, 4*slowLink))
 	for _, n := range servers {
 		r.must(n.Console().Send(lab.Enter))
 		arrived.Go(func() {

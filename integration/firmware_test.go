@@ -14,15 +14,17 @@ const serverMode = "default: tiny\ntimeout: 2\nseed_time: 0\n" +
 	"dhcp:\n  mode: server\n  range: {first: 10.77.2.10, last: 10.77.2.20}\n  lease: 10m\n" +
 	"  reservations:\n    - {mac: \"52:54:00:77:00:01\", address: 10.77.3.1, hostname: desk-1}\n"
 
-// A UEFI machine (OVMF) in a room where the seeder alone does everything.
+// A UEFI machine (OVMF) with Secure Boot off, in a room where the seeder alone does everything: it gets the chain that serves those with Secure
+// Boot on, too.
 func TestUEFIServerMode(t *testing.T) {
+	needChain(t)
 	need.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 	r := newRoom(t, serverMode)
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	r.serve()
 	const mac = "52:54:00:77:00:01"
 	n := r.node(lab.NodeConfig{Name: "efi", Firmware: lab.UEFI, NICs: []lab.NIC{{MAC: mac}}})
-	lab.Await(t, r.seeder, toChooser, `snponly\.efi`)
+	lab.Await(t, r.seeder, toChooser, `offered=shimx64\.efi`)
 	if got, _ := r.awaitTiny(n, toChooser+toSystem); got != mac {
 		t.Errorf("the system sees the MAC %s, want %s", got, mac)
 	}

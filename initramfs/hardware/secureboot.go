@@ -2,7 +2,6 @@ package hardware
 
 import (
 	"encoding/binary"
-	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/kexec"
 	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 	"github.com/boottorrent/boottorrent/internal/secureboot"
 )
@@ -40,8 +40,7 @@ func ReadSecureBoot() secureboot.State {
 	}
 	s := running.secureBoot(readRing)
 	s.SecureBoot = s.SecureBoot || s.Locked && lockedByFirmware() // there are no boot parameters on arm64
-	// Of a kernel that has the call, no file is refused as such.
-	s.NoKexecFile = errors.Is(unix.KexecFileLoad(-1, -1, "", unix.KEXEC_FILE_NO_INITRAMFS), unix.ENOSYS)
+	s.NoKexecFile = !kexec.FileLoads()
 	return s
 }
 

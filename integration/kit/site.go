@@ -33,6 +33,15 @@ func (s *Site) MakeImage(ctx context.Context, args ...string) error {
 	return s.Kit.run(ctx, s.Kit.Mkimage, append([]string{s.Dir}, args...)...)
 }
 
+// MakeKeys makes the site's own keys for Secure Boot with `mkimage keys`, and returns the certificate that belongs into the
+// firmware's db.
+func (s *Site) MakeKeys(ctx context.Context) (der []byte, err error) {
+	if err := s.Kit.run(ctx, s.Kit.Mkimage, "keys", s.Dir); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(s.Path(site.KeysDir, site.DBCertificateDER))
+}
+
 // MakeMedium builds a medium in a folder with `mkimage usb` or `mkimage iso`, and phase 1 with it, and returns the medium's path.
 func (s *Site) MakeMedium(ctx context.Context, dir string, format image.Format, args ...string) (string, error) {
 	path := filepath.Join(dir, "boottorrent."+string(format))

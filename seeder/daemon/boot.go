@@ -82,9 +82,6 @@ func (d *daemon) grubConfig(local netip.Addr) ([]byte, error) {
 			CPU: grubCPU[a], Kernel: d.boot.Path(a, image.Kernel), Initrd: d.boot.Path(a, image.Initramfs),
 			Cmdline: "bt.seeder=" + base + " " + s.CmdlineFor(a).String(),
 		}
-		if name := loaders.IPXE(a); d.loaders.Has(name) {
-			t.IPXE = "/" + name
-		}
 		p.Targets = append(p.Targets, t)
 	}
 	return grub.Script(p)

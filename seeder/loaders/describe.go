@@ -29,8 +29,6 @@ func (l *Loaders) describe(uefi site.UEFI, f Firmware) string {
 	switch {
 	case err != nil:
 		return "nothing"
-	case c.File == Shim(f.Arch) && l.Has(IPXE(f.Arch)):
-		return "shim and Debian's signed GRUB, then iPXE where Secure Boot is off"
 	case c.File == Shim(f.Arch):
 		return "shim and Debian's signed GRUB"
 	case c.Secure && path.Base(c.File) == image.UKI:

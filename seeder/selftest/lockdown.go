@@ -113,8 +113,12 @@ func (in Input) ownKeys() ([]secureboot.Key, error) {
 	return authenticode.KeysOfPEM(text)
 }
 
-// byShim are the keys that machines trust which start phase 1 by way of shim: that of shim's vendor. None: they don't.
+// byShim are the keys that machines trust which start phase 1 by way of shim: that of shim's vendor. None: they don't, as there is no shim, or
+// the site says that they start its own signed program.
 func (in Input) byShim(a arch.Arch) []secureboot.Key {
+	if in.Site.UEFI == site.UEFIUKI {
+		return nil
+	}
 	all := in.Loaders
 	if all == nil {
 		all = loaders.New(in.Site.Dir)
@@ -156,5 +160,5 @@ func (in Input) runsAlready(sys site.System) bool {
 
 // usesSecureBoot reports whether the site says that it does.
 func (in Input) usesSecureBoot(own []secureboot.Key) bool {
-	return len(own) > 0
+	return len(own) > 0 || in.Site.UEFI == site.UEFIShim || in.Site.UEFI == site.UEFIUKI
 }

@@ -66,10 +66,18 @@ func TestLockdown(t *testing.T) {
 		"ubuntu (its kernel is not signed by a key that the machine trusts (signed by: Canonical)); use a kernel of Debian's"
 	expect(t, "nobody says that it is used", in.lockdown(), "note: "+refused)
 
+	s.UEFI = site.UEFIShim
+	expect(t, "the site says that it is used", in.lockdown(), "warning: "+refused)
+	s.UEFI = site.UEFIAuto
+
 	id := makeKeys(t, s)
 	s.Systems = append(s.Systems, kexecSystem("own", "amd64", signedBy("Room 12", id)))
 	expect(t, "own keys", in.lockdown(), "warning: "+refused,
 		"note: with Secure Boot on, machines that start the signed boottorrent.efi without shim refuse to start debian (its kernel is not signed by")
+
+	s.UEFI = site.UEFIUKI
+	s.Systems = []site.System{kexecSystem("debian", "amd64", signedBy("Debian", debian)), kexecSystem("own", "amd64", signedBy("Room 12", id))}
+	expect(t, "without shim", in.lockdown(), "warning: with Secure Boot on, machines refuse to start debian (its kernel is not signed by")
 
 	write(t, filepath.Join(s.Dir, site.KeysDir, site.DBCertificate), "nonsense")
 	s.Systems = nil

@@ -51,8 +51,6 @@ type Target struct {
 	CPU string
 	// Kernel and Initrd are paths on the TFTP server.
 	Kernel, Initrd string
-	// IPXE is the path there of the iPXE that a machine without Secure Boot goes on with; empty: GRUB goes on itself.
-	IPXE string
 	// Cmdline is what the kernel is told, but for BOOTIF.
 	Cmdline string
 }
@@ -73,7 +71,7 @@ func Script(p Params) ([]byte, error) {
 		if !cpuPattern.MatchString(t.CPU) {
 			errs = append(errs, fmt.Errorf("architecture %q: want GRUB's name of it", t.CPU))
 		}
-		for _, path := range []string{t.Kernel, t.Initrd, t.IPXE} {
+		for _, path := range []string{t.Kernel, t.Initrd} {
 			if path != "" && !pathPattern.MatchString(path) {
 				errs = append(errs, fmt.Errorf("path %q: want letters, digits and . _ - between slashes", path))
 			}

@@ -18,7 +18,7 @@ var both = Params{
 	Server: server, Base: "http://10.0.0.1:8080", Site: "Room 12's $machines; && `friends` # \"x\"",
 	Targets: []Target{
 		{
-			CPU: "x86_64", Kernel: "/boot/aa11/vmlinuz", Initrd: "/boot/bb22/initramfs.img", IPXE: "/snponly.efi",
+			CPU: "x86_64", Kernel: "/boot/aa11/vmlinuz", Initrd: "/boot/bb22/initramfs.img",
 			Cmdline: `bt.seeder=http://10.0.0.1:8080 console=ttyS0,115200  console=tty0 dyndbg="file a.c +p; file b.c +p" a=$HOME {b} x=*?~`,
 		},
 		{CPU: "arm64", Kernel: "/boot/cc33/vmlinuz", Initrd: "/boot/dd44/initramfs.img", Cmdline: "bt.seeder=http://10.0.0.1:8080 quiet"},
@@ -70,7 +70,7 @@ func TestScriptRefuses(t *testing.T) {
 		"newline in the kernel's arguments": {target(func(t *Target) { t.Cmdline = "quiet\nreboot" }), "command line"},
 		"another command in a path":         {target(func(t *Target) { t.Kernel = "/boot/x; reboot" }), "path"},
 		"variable in a path":                {target(func(t *Target) { t.Initrd = "/$x" }), "path"},
-		"a folder above":                    {target(func(t *Target) { t.IPXE = "snponly.efi" }), "path"},
+		"a folder above":                    {target(func(t *Target) { t.Initrd = "../initramfs.img" }), "path"},
 		"another command for a processor":   {target(func(t *Target) { t.CPU = "x86_64 ]; reboot" }), "architecture"},
 	} {
 		t.Run(name, func(t *testing.T) {
