@@ -83,6 +83,7 @@ func TestServe(t *testing.T) {
 
 	want := regexp.MustCompile(`^The site "Room 12" is served on
   lo +127\.0\.0\.1/8 +http://127\.0\.0\.1:\d+  DHCP: off  TFTP: \d+  BitTorrent: \d+
+  x64 UEFI: by PXE [^;\n]+; by HTTP [^\n]+
 and offers 1 system
   tiny  A tiny system  16\.0 MiB  kexec  default
 `)

@@ -27,7 +27,7 @@ const NeighbourWait = 4 * time.Second
 
 // Neighbours finds the DHCP servers of an interface's network by asking for an address, which is then not taken: those that offer
 // one within wait, and the process on this very machine that has port 67. It needs CAP_NET_RAW. The seeder's own proxy is none.
-func Neighbours(ctx context.Context, i Interface, wait time.Duration) ([]netip.Addr, error) {
+func Neighbours(ctx context.Context, i Interface, wait time.Duration) ([]Neighbour, error) {
 	ifi, err := net.InterfaceByName(i.Name)
 	if err != nil {
 		return nil, fmt.Errorf("look for DHCP servers on %s: %w", i.Name, err)
@@ -37,7 +37,14 @@ func Neighbours(ctx context.Context, i Interface, wait time.Duration) ([]netip.A
 		return nil, fmt.Errorf("look for DHCP servers: %w", err)
 	}
 	defer f.close()
-	return f.find(ctx, wait)
+	return f.search(ctx, wait)
+}
+
+// Neighbour is another DHCP server.
+type Neighbour struct {
+	Addr netip.Addr
+	// Next is the next server (siaddr) that its offers name; invalid if they name none, or if it is not known.
+	Next netip.Addr
 }
 
 // finder looks for DHCP servers.
@@ -60,13 +67,23 @@ func newFinder(ifi *net.Interface, own netip.Addr) (*finder, error) {
 
 func (f *finder) close() error { return f.conn.Close() }
 
+// find returns the addresses of the servers.
 func (f *finder) find(ctx context.Context, wait time.Duration) ([]netip.Addr, error) {
+	found, err := f.search(ctx, wait)
+	var addrs []netip.Addr
+	for _, n := range found {
+		addrs = append(addrs, n.Addr)
+	}
+	return addrs, err
+}
+
+func (f *finder) search(ctx context.Context, wait time.Duration) ([]Neighbour, error) {
 	f.busy.Lock()
 	defer f.busy.Unlock()
-	var found []netip.Addr
+	var found []Neighbour
 	// What is sent here comes to no socket of this machine.
 	if p := port.OwnerOn(f.ifi.Index, netip.AddrPortFrom(f.own, serverPort)); p != nil && p.PID != strconv.Itoa(os.Getpid()) {
-		found = append(found, f.own)
+		found = append(found, Neighbour{Addr: f.own})
 	}
 	discover, err := discoverFrom(f.ifi)
 	if err != nil {
@@ -84,9 +101,9 @@ func (f *finder) find(ctx context.Context, wait time.Duration) ([]netip.Addr, er
 	if err := sendPacket(f.conn, discover.ToBytes(), src, to, broadcastMAC); err != nil {
 		return nil, fmt.Errorf("look for DHCP servers on %s: %w", f.ifi.Name, err)
 	}
-	err = readOffers(f.conn, discover.TransactionID, func(a netip.Addr) {
-		if !slices.Contains(found, a) && a != f.own {
-			found = append(found, a)
+	err = readOffers(f.conn, discover.TransactionID, func(n Neighbour) {
+		if n.Addr != f.own && !slices.ContainsFunc(found, func(known Neighbour) bool { return known.Addr == n.Addr }) {
+			found = append(found, n)
 		}
 	})
 	if ctx.Err() == nil {
@@ -111,7 +128,7 @@ func discoverFrom(ifi *net.Interface) (*dhcpv4.DHCPv4, error) {
 }
 
 // readOffers reports who offers an address in answer to xid, until reading fails.
-func readOffers(conn *packet.Conn, xid dhcpv4.TransactionID, report func(netip.Addr)) error {
+func readOffers(conn *packet.Conn, xid dhcpv4.TransactionID, report func(Neighbour)) error {
 	buf := make([]byte, 1<<16)
 	for {
 		n, _, err := conn.ReadFrom(buf)
@@ -130,6 +147,6 @@ func readOffers(conn *packet.Conn, xid dhcpv4.TransactionID, report func(netip.A
 		if !server.IsValid() {
 			server = from.Addr()
 		}
-		report(server)
+		report(Neighbour{server, addrOf(p.ServerIPAddr)})
 	}
 }

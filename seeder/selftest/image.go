@@ -11,31 +11,47 @@ import (
 	"aead.dev/minisign"
 	"github.com/kballard/go-shellquote"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
-// image looks whether nodes can start with the site's image, and will believe its catalog.
+// image looks whether nodes can start with the site's images, and will believe its catalog.
 func (in Input) image() []Finding {
 	l := &list{about: "image"}
-	dir := filepath.Join(in.Site.Dir, site.ImageDir)
+	arches := in.Site.Arches
+	if len(arches) == 0 {
+		arches = []arch.Arch{arch.AMD64}
+	}
+	for _, a := range arches {
+		in.imageFor(l, a)
+	}
+	return l.found
+}
+
+// imageFor looks at the image for machines of one architecture.
+func (in Input) imageFor(l *list, a arch.Arch) {
+	folder := filepath.Join(site.ImageDir, image.Folder(a))
+	dir := filepath.Join(in.Site.Dir, folder)
 	build := "run: mkimage " + shellquote.Join(in.Site.Dir)
+	if a != arch.AMD64 {
+		build += " --arch " + string(a)
+	}
 	made, err := image.ReadMade(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		l.problem(fmt.Sprintf("%s is missing, so there is nothing that a node could start", filepath.Join(site.ImageDir, image.Manifest)), build)
-		return l.found
+		l.problem(fmt.Sprintf("%s is missing, so there is nothing that a node of %s could start", filepath.Join(folder, image.Manifest), a), build)
+		return
 	case err != nil:
-		l.problem(fmt.Sprintf("%s can't be judged: %v", site.ImageDir, err), build)
-		return l.found
+		l.problem(fmt.Sprintf("%s can't be judged: %v", folder, err), build)
+		return
 	}
 	for _, err := range made.Verify(dir) {
-		l.problem(fmt.Sprintf("the image is not whole, so that nodes may not start: %s", filepath.Join(site.ImageDir, err.Error())), build+
+		l.problem(fmt.Sprintf("the image is not whole, so that nodes may not start: %s", filepath.Join(folder, err.Error())), build+
 			", or copy the whole folder again")
 	}
-	in.builtIn(l, made, build)
+	in.builtIn(l, made, build, a)
 	in.release(l, made, build)
-	return l.found
 }
 
 // key looks whether the catalog can be signed. Of keys that can't be used the site's own check tells.
@@ -57,7 +73,7 @@ func (in Input) key() []Finding {
 }
 
 // builtIn compares what of the site is in the image with what it is now.
-func (in Input) builtIn(l *list, made *image.Made, build string) {
+func (in Input) builtIn(l *list, made *image.Made, build string, a arch.Arch) {
 	if made.SitePart == nil {
 		l.warning("the image was made by an older release, which did not note for which site", build)
 		return
@@ -79,7 +95,7 @@ func (in Input) builtIn(l *list, made *image.Made, build string) {
 	if !slices.Equal(made.SitePart.SSHKeys, in.Site.Node.SSHKeys) {
 		l.warning("node: ssh_keys was changed since the image was made, and nodes have those that were there then", again)
 	}
-	if made.Cmdline != in.Site.Cmdline().String() {
+	if made.Cmdline != in.Site.CmdlineFor(a).String() {
 		l.warning("node: consoles or cmdline was changed since the image was made; machines that boot by PXE get the new one, but "+
 			"sticks, discs and UEFI HTTP boot the one of then", again)
 	}

@@ -12,8 +12,10 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 	"github.com/boottorrent/boottorrent/seeder/port"
 	"github.com/boottorrent/boottorrent/seeder/tftp"
 )
@@ -89,11 +91,46 @@ func (in Input) dhcpServers(ctx context.Context) []Finding {
 			servers, err := dhcp.Neighbours(ctx, i, in.Wait)
 			mu.Lock()
 			defer mu.Unlock()
-			in.judge(l, i, servers, err)
+			in.judge(l, i, addressesOf(servers), err)
+			in.grubsServer(l, i, servers)
 		})
 	}
 	wg.Wait()
 	return l.found
+}
+
+func addressesOf(servers []dhcp.Neighbour) (addrs []netip.Addr) {
+	for _, s := range servers {
+		addrs = append(addrs, s.Addr)
+	}
+	return addrs
+}
+
+// grubsServer tells whether Debian's signed GRUB will find this machine. As a proxy the seeder can't tell it: GRUB asks the next server
+// that the network's DHCP server names, and nobody else. Where that is another, UEFI machines get iPXE.
+func (in Input) grubsServer(l *list, i dhcp.Interface, servers []dhcp.Neighbour) {
+	uefi := in.Site.UEFI
+	_, signed := in.Loaders.SignedIPXE(arch.AMD64)
+	if in.Site.DHCP.Mode != site.DHCPProxy || uefi != site.UEFIAuto && uefi != site.UEFIShim || signed || !in.Loaders.HasShim(arch.AMD64) {
+		return
+	}
+	own := i.Addr.Addr()
+	for _, s := range servers {
+		if s.Addr == own || s.Next == own {
+			continue
+		}
+		names := "no next server"
+		if s.Next.IsValid() {
+			names = "the next server " + s.Next.String()
+		}
+		tell := l.note
+		if uefi == site.UEFIShim {
+			tell = l.warning
+		}
+		tell(fmt.Sprintf("machines with Secure Boot on can't boot by PXE on %s: the DHCP server %s names %s (siaddr), where Debian's signed GRUB looks for its files; "+
+			"UEFI machines get iPXE there", i.Name, s.Addr, names),
+			fmt.Sprintf("have that server name %s and the boot file %s (dnsmasq: dhcp-boot=%[2]s,,%[1]s); docs/operating.md has other ways", own, loaders.Shim(arch.AMD64)))
+	}
 }
 
 // judge tells what the DHCP servers on an interface mean.

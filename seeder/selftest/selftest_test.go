@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/need"
@@ -133,6 +134,8 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, "none", in.image(), "problem: image/manifest.json is missing")
+	s.Arches = []arch.Arch{arch.ARM64}
+	expect(t, "none of the architecture that the site has", in.image(), "problem: image/arm64/manifest.json is missing")
 }
 
 func TestLoaders(t *testing.T) {
@@ -266,6 +269,30 @@ func TestOtherDHCPServers(t *testing.T) {
 	l := &list{about: "dhcp"}
 	Input{Site: &site.Site{DHCP: site.DHCP{Mode: site.DHCPServer}}, Running: true}.judge(l, eth, []netip.Addr{eth.Addr.Addr(), router[0]}, nil)
 	expect(t, "the site's own seeder is no other server", l.found, "problem: another DHCP server hands out addresses on eth0, too: 10.0.0.254; ")
+}
+
+// Debian's signed GRUB finds this machine only if the network's DHCP server names it.
+func TestGRUBsServer(t *testing.T) {
+	s, root := newSite(t), t.TempDir()
+	eth := on("eth0", "10.0.0.1/24", 2)
+	in := Input{Site: s, Loaders: loaders.At(s.Dir, root)}
+	router := dhcp.Neighbour{Addr: netip.MustParseAddr("10.0.0.254"), Next: netip.MustParseAddr("10.0.0.254")}
+	found := func(uefi site.UEFI, n dhcp.Neighbour) []Finding {
+		l := &list{about: "dhcp"}
+		s.UEFI = uefi
+		in.grubsServer(l, eth, []dhcp.Neighbour{n})
+		return l.found
+	}
+	expect(t, "shim is not installed", found(site.UEFIAuto, router))
+	install(t, root, "usr/lib/shim/shimx64.efi.signed", "")
+	install(t, root, "usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed", "")
+	const what = "machines with Secure Boot on can't boot by PXE on eth0: the DHCP server 10.0.0.254 names "
+	expect(t, "the router names itself", found(site.UEFIAuto, router), "note: "+what+"the next server 10.0.0.254")
+	expect(t, "the router names none", found(site.UEFIShim, dhcp.Neighbour{Addr: router.Addr}), "warning: "+what+"no next server")
+	expect(t, "it names the seeder", found(site.UEFIShim, dhcp.Neighbour{Addr: router.Addr, Next: eth.Addr.Addr()}))
+	expect(t, "iPXE is wanted", found(site.UEFIiPXE, router))
+	s.DHCP.Mode = site.DHCPServer
+	expect(t, "the seeder hands out the addresses", found(site.UEFIShim, router))
 }
 
 // A port that somebody has is told with who has it, and with what can be done: another port where machines don't mind.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
+	"github.com/boottorrent/boottorrent/seeder/bootname"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
 
@@ -39,8 +41,8 @@ func (s *Server) serveBoot(w http.ResponseWriter, r *http.Request) {
 		s.serveImage(w, r, name)
 		return
 	}
-	if file, ok := s.loader(name); ok {
-		s.serveLoader(w, r, path.Base(name), file)
+	if name, file := s.loader(r, name); name != "" {
+		s.serveLoader(w, r, name, file)
 		return
 	}
 	notFound(w, "no such boot file; there are "+strings.Join(s.bootFiles(), ", "))
@@ -77,14 +79,18 @@ func (s *Server) loaderFiles() map[string]string {
 	return s.cfg.Loaders()
 }
 
-// loader is the path of the boot loader that is asked for by that name, or by a folder and that name, as firmware and boot
-// loaders do that take the folder of what was loaded before.
-func (s *Server) loader(name string) (file string, ok bool) {
+// loader is the boot loader that a client means by a name, and its path; both are empty if none is meant. Firmware and boot loaders
+// ask for the next one by all sorts of names, see package bootname.
+func (s *Server) loader(r *http.Request, asked string) (name, file string) {
 	files := s.loaderFiles()
-	if file, ok = files[name]; !ok {
-		file, ok = files[path.Base(name)]
-	}
-	return file, ok
+	name, _ = bootname.Find(files, asked, s.clients.Last(clientAddr(r)))
+	return name, files[name]
+}
+
+// clientAddr is a client's address; the zero Addr if it has none, as in tests.
+func clientAddr(r *http.Request) netip.Addr {
+	at, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return at.Addr().Unmap()
 }
 
 // serveLoader sends a boot loader, which may be replaced by rename at any time.
@@ -105,6 +111,7 @@ func (s *Server) serveLoader(w http.ResponseWriter, r *http.Request, name, at st
 		s.unreadable(w, r, err)
 		return
 	}
+	s.clients.Loaded(clientAddr(r), name)
 	w.Header().Set("Content-Type", bootType(name))
 	w.Header().Set("ETag", etag(sum))
 	w.Header().Set("Cache-Control", "no-cache")

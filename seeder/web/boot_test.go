@@ -112,3 +112,26 @@ func TestScriptLeadsToOneImage(t *testing.T) {
 		t.Errorf("without an image: %s", got)
 	}
 }
+
+// A shim that came by HTTP gets what lies beside it, by the names that shims ask for.
+func TestShimByHTTP(t *testing.T) {
+	s := newSite(t, nil)
+	files := map[string]string{}
+	for name, content := range map[string]string{
+		"x86_64-sb/snponly-shim.efi": "ipxe's shim", "x86_64-sb/snponly.efi": "signed ipxe", "snponly.efi": "unsigned ipxe",
+		"shimx64.efi": "debian's shim", "grubx64.efi": "grub",
+	} {
+		files[name] = filepath.Join(s.dir, "loaders", name)
+		write(t, files[name], content)
+	}
+	s.cfg.Loaders = func() map[string]string { return files }
+	for _, c := range [][2]string{
+		{"snponly.efi", "unsigned ipxe"}, {"x86_64-sb/snponly-shim.efi", "ipxe's shim"}, {"x86_64-sb/snponly.efi", "signed ipxe"},
+		{"x86_64-sb/snponly-shim.efi", "ipxe's shim"}, {"ipxe.efi", "signed ipxe"},
+		{"shimx64.efi", "debian's shim"}, {"/grubx64.efi", "grub"}, {"SHIMX64.EFI", "debian's shim"},
+	} {
+		if w := s.do("GET", catalog.PathBoot+c[0]); w.Code != 200 || w.Body.String() != c[1] {
+			t.Errorf("%s: %d %q, want %q", c[0], w.Code, w.Body, c[1])
+		}
+	}
+}

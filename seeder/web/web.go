@@ -27,6 +27,7 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
+	"github.com/boottorrent/boottorrent/seeder/bootname"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
@@ -89,6 +90,8 @@ type Server struct {
 	cfg  Config
 	mux  *http.ServeMux
 	page pageCache
+	// clients remembers which boot loader each has loaded, as that decides what it means by the next name.
+	clients bootname.Clients
 	// bootLines bounds the lines about boot files, as strangers can ask for them without end.
 	bootLines *rate.Limiter
 
