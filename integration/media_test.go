@@ -13,8 +13,8 @@ import (
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
 
-// A stick with the image of mkimage usb, in a machine with BIOS and in one with UEFI: GRUB and the firmware start phase 1, which
-// finds the seeder, and on its medium the system to start without a person.
+// A stick with the image of mkimage usb, in a machine with BIOS and in one with UEFI that has Secure Boot on, as it is sold: GRUB, and shim with
+// Debian's GRUB, start phase 1, which finds the seeder, and on its medium the system to start without a person.
 func TestUSBStick(t *testing.T) {
 	bootMedium(t, image.USB, func(path string) lab.Disk { return lab.Disk{Path: path, USB: true} })
 }
@@ -27,7 +27,7 @@ func TestISO(t *testing.T) {
 
 // bootMedium starts a machine of each firmware from a medium, side by side.
 func bootMedium(t *testing.T, format image.Format, insert func(path string) lab.Disk) {
-	need.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
+	needChain(t)
 	need.File(t, uki.StubFile, "systemd-boot-efi")
 	need.Command(t, "grub-mkimage", "grub-common")
 	need.File(t, "/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin")
@@ -42,7 +42,7 @@ func bootMedium(t *testing.T, format image.Format, insert func(path string) lab.
 
 	began := time.Now()
 	var nodes []*lab.Node
-	for name, firmware := range map[string]lab.Firmware{"bios": lab.BIOS, "uefi": lab.UEFI} {
+	for name, firmware := range map[string]lab.Firmware{"bios": lab.BIOS, "secure": lab.SecureUEFI} {
 		nodes = append(nodes, r.node(lab.NodeConfig{Name: name, Firmware: firmware, Disks: []lab.Disk{insert(medium)}}))
 	}
 	var arrived sync.WaitGroup
@@ -50,6 +50,9 @@ func bootMedium(t *testing.T, format image.Format, insert func(path string) lab.
 		arrived.Go(func() {
 			lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
 			t.Logf("%s, %s: the chooser is there after %.0f s", format, n.Config.Name, time.Since(began).Seconds())
+			if secure := r.reports()[n.Config.NICs[0].MAC].SecureBoot; secure != (n.Config.Firmware == lab.SecureUEFI) {
+				t.Errorf("%s: Secure Boot: %v", n.Config.Name, secure)
+			}
 			if mac, _ := r.awaitTiny(n, toSystem); mac != n.Config.NICs[0].MAC {
 				t.Errorf("%s: the system sees the MAC %s", n.Config.Name, mac)
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/boottorrent/boottorrent/integration/lab"
 	"github.com/boottorrent/boottorrent/integration/uefivars"
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/mkimage/image"
 	"github.com/boottorrent/boottorrent/mkimage/keys"
 )
 
@@ -152,7 +153,8 @@ func TestSecureBootWithOwnKeys(t *testing.T) {
 	r.must(err)
 	r.sign(r.site.Path("oss", "ours", "vmlinuz"))
 	r.must(r.site.MakeImage(t.Context()))
-	r.sign(r.site.Path("image", "boottorrent.efi"))
+	stick, err := r.site.MakeMedium(t.Context(), t.TempDir(), image.USB)
+	r.must(err)
 	r.serve()
 	own := r.enrolled(der)
 	began := time.Now()
@@ -171,9 +173,16 @@ func TestSecureBootWithOwnKeys(t *testing.T) {
 	r.awaitTiny(http, toSystem)
 	http.Stop()
 
+	began = time.Now()
+	usb := r.node(lab.NodeConfig{Name: "stick", Firmware: lab.SecureUEFI, Variables: own, Disks: []lab.Disk{{Path: stick, USB: true}}})
 	foreign := r.node(lab.NodeConfig{Name: "foreign", Firmware: lab.SecureUEFI, Args: httpOnly})
 	lab.Await(t, foreign.Console(), toMessage, `failed to load Boot\d+ "UEFI HTTPv4.*Access Denied`)
 	foreign.Stop()
+	lab.AwaitScreen(t, usb.Console(), toChooser, `Choose a system`)
+	t.Logf("stick with the UKI: the chooser is there after %.0f s", time.Since(began).Seconds())
+	if node := r.reports()[usb.Config.NICs[0].MAC]; !node.SecureBoot {
+		t.Errorf("the node from the stick reports %+v", node)
+	}
 	r.unsign(r.site.Path("image", "boottorrent.efi"))
 	unsigned := r.node(lab.NodeConfig{Name: "unsigned", Firmware: lab.SecureUEFI, Variables: own, Args: httpOnly})
 	lab.Await(t, unsigned.Console(), toMessage, `failed to load Boot\d+ "UEFI HTTPv4.*Access Denied`)

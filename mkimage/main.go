@@ -80,6 +80,9 @@ type flags struct {
 	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}. For pi: a Raspberry Pi's firmware, as folder or package."`
 	Seeder   string `placeholder:"URL" help:"The seeder, http://ADDRESS:PORT, for nodes that are not told by what boots them."`
 
+	Sign        bool `help:"Sign the UEFI program (boottorrent.efi, and what UEFI starts on media) with keys/db.key, which 'mkimage keys' makes. Default: sign_image in boottorrent.yaml. Machines that know db's certificate then verify all of phase 1."`
+	SignLoaders bool `help:"Sign shim and iPXE as well, into image/loaders, for machines that don't know Microsoft's certificate. They start kernels with any initramfs: whoever can answer on the network then starts what he likes on these machines."`
+
 	Compress      string `default:"${compress}" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`
 	CompressLevel int    `default:"${level}" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
 	Cache         string `placeholder:"DIR" help:"Where kernels and compiled parts are kept. Default: $$XDG_CACHE_HOME/boottorrent."`
@@ -192,7 +195,7 @@ func (f *flags) options(dir string, s *steps) (image.Options, error) {
 	}
 	return image.Options{
 		Site: dir, Kernel: f.Kernel, Modules: f.Modules, UpdateKernel: f.Update, Drivers: selection, Firmware: f.Firmware,
-		Seeder: f.Seeder, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release,
+		Seeder: f.Seeder, Sign: f.Sign, SignLoaders: f.SignLoaders, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release,
 		Watch: commands.Watch{Began: s.began, Took: s.took, Counted: s.counted},
 		Log:   slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, nil

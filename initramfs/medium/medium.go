@@ -30,11 +30,11 @@ const (
 	// hintAfter is when to say what is being waited for: the kernel leaves a USB stick alone for a second before it looks at it
 	// (usb-storage's delay_use), and virtual CDs of management processors take several.
 	hintAfter = 2 * time.Second
-	// maxBootFile is how long bootFile may be.
+	// maxBootFile is how long bootFile, a kernel or an initramfs may be.
 	maxBootFile = 256 << 20
 )
 
-// bootFile is the unified kernel image (UEFI 2.10 section 3.5.1.1).
+// bootFile is what UEFI starts from the medium.
 var bootFile = arch.Arch(runtime.GOARCH).RemovableFile()
 
 // Medium is one that was found.

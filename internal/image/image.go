@@ -15,6 +15,12 @@ const (
 	Manifest = "manifest.json"
 )
 
+// Names of kernel and initramfs on media that start by shim and GRUB. On others both are in the UEFI program.
+const (
+	MediumKernel    = "boot/vmlinuz"
+	MediumInitramfs = "boot/initramfs.img"
+)
+
 // LoadersFolder is the folder, in the [Folder] of an image, of the boot loaders that mkimage puts there: those of another
 // architecture than the seeder's, and those that were signed with the site's own key.
 const LoadersFolder = "loaders"

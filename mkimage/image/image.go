@@ -30,6 +30,7 @@ import (
 	"github.com/boottorrent/boottorrent/mkimage/commands"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
+	"github.com/boottorrent/boottorrent/mkimage/keys"
 )
 
 // Names of the files in DIR/image/.
@@ -70,6 +71,9 @@ type Options struct {
 	// Seeder is the seeder's base URL, http://ADDRESS:PORT, for nodes that neither the boot loader nor DHCP tells; may be
 	// empty.
 	Seeder string
+	// Sign signs the UEFI program with the site's own key for Secure Boot, as the site itself may ask for. SignLoaders signs copies of the
+	// boot loaders as well, which then start any kernel and initramfs.
+	Sign, SignLoaders bool
 	// Compress is archive.MethodXZ or MethodZstd; xz if empty.
 	Compress string
 	// Level is how much effort goes into compression, archive.MinLevel to archive.MaxLevel; archive.DefaultLevel if 0.
@@ -188,7 +192,9 @@ type build struct {
 	// temp is made when it is needed.
 	temp string
 
-	site   *site.Site
+	site *site.Site
+	// key signs; nil if nothing is signed.
+	key    *keys.Key
 	kernel kernel.Files
 	// vmlinuz is the content of the kernel's file, read once: what says its hash must hold for what is written.
 	vmlinuz []byte
@@ -224,6 +230,9 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 		return nil, err
 	case made:
 		b.Log.Info("keys are made for this site of the original; keep them", "secret", site.SecretKeyFile, "public", site.PublicKeyFile)
+	}
+	if err := b.findKey(); err != nil {
+		return nil, err
 	}
 	if err := b.step("find the kernel", func() error { return b.findKernel(ctx) }); err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ type Manifest struct {
 	Files []File `json:"files"`
 	// UKI is them in one UEFI program; nil if there is none.
 	UKI *File `json:"uki,omitempty"`
+	// SignedBy is the certificate whose key has signed the UEFI program; nil if nobody has.
+	SignedBy *image.Signer `json:"signed_by,omitempty"`
 	// Modules is the archive of kernel modules that nodes get with QEMU.
 	Modules *File `json:"modules,omitempty"`
 	// Loaders are boot loaders, by their paths in the image's folder.
@@ -133,12 +136,20 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	signed, err := b.signLoaders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	loaders = replace(loaders, signed)
 	for _, l := range loaders {
 		m.Loaders = append(m.Loaders, file(l.name, l.content))
 	}
 	outputs = append(outputs, loaders...)
 	if uki != nil {
 		f := file(UKIFile, uki)
+		if b.key != nil {
+			m.SignedBy = b.key.Signer()
+		}
 		m.UKI, outputs = &f, append(outputs, output{UKIFile, uki})
 	}
 	text, err := json.MarshalIndent(m, "", "  ")
@@ -149,13 +160,39 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	if err := writeTogether(dir, append(outputs, output{ManifestFile, append(text, '\n')})); err != nil {
 		return nil, fmt.Errorf("write the image: %w", err)
 	}
-	if uki == nil {
-		// One of an earlier kernel would be offered.
-		if err := os.Remove(filepath.Join(dir, UKIFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("write the image: %w", err)
+	return m, b.removeOld(m)
+}
+
+// removeOld removes what an earlier build has left and would be served: a UEFI program of another kernel, and boot loaders that were signed.
+func (b *build) removeOld(m *Manifest) error {
+	var old []string
+	if m.UKI == nil {
+		old = append(old, UKIFile)
+	}
+	entries, err := os.ReadDir(filepath.Join(b.folder(), image.LoadersFolder))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("write the image: %w", err)
+	}
+	for _, e := range entries {
+		name := path.Join(image.LoadersFolder, e.Name())
+		if !slices.ContainsFunc(m.Loaders, func(f File) bool { return f.Name == name }) {
+			old = append(old, name)
 		}
 	}
-	return m, nil
+	for _, name := range old {
+		if err := os.Remove(filepath.Join(b.folder(), name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("write the image: %w", err)
+		}
+	}
+	return nil
+}
+
+// replace puts files in the place of those with the same names.
+func replace(files, by []output) []output {
+	files = slices.DeleteFunc(files, func(f output) bool {
+		return slices.ContainsFunc(by, func(other output) bool { return other.name == f.name })
+	})
+	return append(files, by...)
 }
 
 // join makes an initramfs of its parts.

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	"github.com/boottorrent/boottorrent/internal/mediumseen"
+	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/uki"
 	"github.com/boottorrent/boottorrent/mkimage/media"
 	mediafiles "github.com/boottorrent/boottorrent/templates/media"
@@ -57,7 +59,9 @@ type medium struct {
 	Medium
 	conf []byte
 	stub []byte
+	// grub makes the way for BIOS; nil for machines that have none.
 	grub *media.GRUB
+	temp string
 	made MadeMedium
 }
 
@@ -93,15 +97,16 @@ func (b *build) newMedium(ctx context.Context, want Medium) (*medium, error) {
 		return nil, err
 	}
 	m := &medium{Medium: want, conf: conf}
-	temp, err := b.tempDir()
-	if err != nil {
+	if m.temp, err = b.tempDir(); err != nil {
 		return nil, err
 	}
 	if m.stub, err = b.stub(ctx); err != nil {
 		return nil, err
 	}
-	if m.grub, err = media.NewGRUB(temp); err != nil {
-		return nil, err
+	if b.Arch == arch.AMD64 {
+		if m.grub, err = media.NewGRUB(m.temp); err != nil {
+			return nil, err
+		}
 	}
 	if want.Format == ISO {
 		return m, media.CheckISO()
@@ -135,17 +140,8 @@ func readConfig(path string) ([]byte, error) {
 // writeMedium makes the medium of the parts of its initramfs.
 func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 	m := b.medium
-	im, err := b.ukiImage(m.stub, join(parts), b.cmdline())
+	c, err := b.contents(ctx, join(parts))
 	if err != nil {
-		return err
-	}
-	c := media.Contents{Label: mediumLabel, Volume: m.volume(im), Files: []fat.File{{Path: mediumconf.Name, Data: m.conf}}}
-	if m.Format == USB {
-		c.Files = append(c.Files, fat.File{Path: mediumseen.Name, Data: mediumseen.Blank()}) // a disc can't be written to
-	}
-	im.Cmdline += fmt.Sprintf(" %s=%08x", mediumconf.Argument, c.Volume)
-	c.Cmdline, c.Graphics = im.Cmdline, b.site.CmdlineFor(b.Arch).AsksForMode()
-	if c.UKI, c.Sections, err = uki.Build(im); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(m.Path), 0o755); err != nil {
@@ -167,11 +163,62 @@ func (b *build) writeMedium(ctx context.Context, parts []*Part) error {
 	return nil
 }
 
-// volume is the serial number for a medium with this image, never 0.
-func (m *medium) volume(im uki.Image) uint32 {
+// contents are what is on the medium: the UEFI program where the site signs it, else shim and GRUB with kernel and initramfs, and the
+// program, unsigned, where these are missing.
+func (b *build) contents(ctx context.Context, initramfs []byte) (c media.Contents, err error) {
+	m := b.medium
+	c = media.Contents{Arch: b.Arch, Label: mediumLabel, Graphics: b.site.CmdlineFor(b.Arch).AsksForMode()}
+	if c.Files, err = m.files(b.Site); err != nil {
+		return c, err
+	}
+	if b.key == nil {
+		if c.Chain, err = b.chain(ctx, initramfs); err != nil {
+			return c, err
+		}
+	}
+	im, err := b.ukiImage(m.stub, initramfs, b.cmdline())
+	if err != nil {
+		return c, err
+	}
+	c.Volume = m.volume(im, c)
+	im.Cmdline += fmt.Sprintf(" %s=%08x", mediumconf.Argument, c.Volume)
+	c.Cmdline = im.Cmdline
+	if c.Chain != nil {
+		return c, nil
+	}
+	if c.UKI, c.Sections, err = uki.Build(im); err != nil {
+		return c, err
+	}
+	c.UKI, err = b.sign(UKIFile, c.UKI)
+	return c, err
+}
+
+// files are those for people: boottorrent.conf, boottorrent.seen on what can be written to, and db's certificate where the site has keys of its own, for
+// the menus that enrol it.
+func (m *medium) files(dir string) ([]fat.File, error) {
+	files := []fat.File{{Path: mediumconf.Name, Data: m.conf}}
+	if m.Format == USB {
+		files = append(files, fat.File{Path: mediumseen.Name, Data: mediumseen.Blank()}) // a disc can't be written to
+	}
+	der, err := os.ReadFile(filepath.Join(dir, site.KeysDir, site.DBCertificateDER))
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return files, nil
+	}
+	return append(files, fat.File{Path: site.DBCertificateDER, Data: der}), err
+}
+
+// volume is the serial number for a medium with this image and these files, never 0.
+func (m *medium) volume(im uki.Image, c media.Contents) uint32 {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %q %q %q ", m.Format, im.Cmdline, im.Release, im.OSRelease)
-	for _, part := range [][]byte{im.Stub, im.Kernel, im.Initrd, m.conf} {
+	parts := [][]byte{im.Stub, im.Kernel, im.Initrd}
+	if c.Chain != nil {
+		parts = append(parts, c.Chain.Shim, c.Chain.GRUB, c.Chain.MokManager)
+	}
+	for _, f := range c.Files {
+		parts = append(parts, f.Data)
+	}
+	for _, part := range parts {
 		fmt.Fprintf(h, "%x", sha256.Sum256(part))
 	}
 	return max(1, binary.LittleEndian.Uint32(h.Sum(nil)))
@@ -195,7 +242,7 @@ func (m *medium) writeISO(ctx context.Context, c media.Contents) (err error) {
 		return fmt.Errorf("write the medium: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Cleanup()) }() // nothing for what was moved
-	if err := c.ISO(ctx, m.grub, f.Name()); err != nil {
+	if err := c.ISO(ctx, m.grub, m.temp, f.Name()); err != nil {
 		return err
 	}
 	if err := atomicfile.Finish(m.Path, f); err != nil {

@@ -21,6 +21,9 @@ func (m *Manifest) WriteTable(w io.Writer, verbose bool) error {
 		}
 	}
 	fmt.Fprintf(t, "%d\t%s\t\t  in all, paid once by each node\n", m.Size(), mebibytes(m.Size()))
+	if m.SignedBy != nil {
+		fmt.Fprintf(t, "\t\t\t  %s is signed by %s, %.16s…\n", UKIFile, m.SignedBy.Name, m.SignedBy.SHA256)
+	}
 	if verbose {
 		m.writeDetails(t)
 	}

@@ -17,6 +17,9 @@ func (b *build) unified(ctx context.Context, initramfs []byte) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, err
 		}
+		if b.key != nil {
+			return nil, fmt.Errorf("there is no UEFI program to sign: %w", err)
+		}
 		b.Log.Warn("no image for UEFI HTTP boot is made", "because", err)
 		return nil, nil
 	}
@@ -25,7 +28,10 @@ func (b *build) unified(ctx context.Context, initramfs []byte) ([]byte, error) {
 		return nil, err
 	}
 	image, _, err := uki.Build(im)
-	return image, err
+	if err != nil {
+		return nil, err
+	}
+	return b.sign(UKIFile, image)
 }
 
 func (b *build) ukiImage(stub, initramfs []byte, cmdline string) (uki.Image, error) {

@@ -9,7 +9,8 @@ import (
 // is text.
 func TestScriptAsksForAPicture(t *testing.T) {
 	for graphics, want := range map[bool]string{true: "1024x768x32,1024x768x24,1024x768x16,text", false: "text"} {
-		script := Contents{Cmdline: "quiet", Graphics: graphics}.script("search\n")
+		c := Contents{Cmdline: "quiet", Graphics: graphics}
+		script := c.script("search\n" + c.picture())
 		set, linux := strings.Index(script, "set gfxpayload="+want+"\n"), strings.Index(script, "\nlinux ")
 		if set < 0 || linux < set {
 			t.Errorf("with a picture %v the mode is not set before the kernel is loaded:\n%s", graphics, script)

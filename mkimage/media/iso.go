@@ -28,23 +28,24 @@ func CheckISO() error {
 }
 
 // ISO writes an ISO image (ECMA-119) to path that starts as a CD or DVD by BIOS and UEFI (El Torito), and as a disk when it is
-// written on one: it has a partition table over the same bytes. g makes its way for BIOS; the rest does xorriso, which must
-// be installed.
-func (c Contents) ISO(ctx context.Context, g *GRUB, path string) error {
+// written on one: it has a partition table over the same bytes. g makes its way for BIOS, and there is none if it is nil; the rest does
+// xorriso, which must be installed. temp is a folder for files in the making.
+func (c Contents) ISO(ctx context.Context, g *GRUB, temp, path string) error {
 	if err := CheckISO(); err != nil {
 		return err
 	}
-	tree := filepath.Join(g.temp, "iso")
+	tree := filepath.Join(temp, "iso")
 	if err := c.tree(ctx, g, tree); err != nil {
 		return fmt.Errorf("make an ISO image: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, xorriso, "-as", "mkisofs", "-quiet", "-o", path,
-		"-V", strings.ToUpper(c.Label), "-r", "-J", "-joliet-long",
-		"--modification-date="+made.Format("20060102150405")+"00", "--set_all_file_dates", made.Format("20060102150405")+"00",
-		"-b", isoGRUB, "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "--grub2-boot-info",
-		"--grub2-mbr", filepath.Join(g.dir, "boot_hybrid.img"), "--protective-msdos-label", "--mbr-force-bootable", "-partition_cyl_align", "off",
-		"--efi-boot", isoESP, "-efi-boot-part", "--efi-boot-image",
-		tree)
+	args := []string{"-as", "mkisofs", "-quiet", "-o", path, "-V", strings.ToUpper(c.Label), "-r", "-J", "-joliet-long",
+		"--modification-date=" + made.Format("20060102150405") + "00", "--set_all_file_dates", made.Format("20060102150405") + "00"}
+	if g != nil {
+		args = append(args, "-b", isoGRUB, "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "--grub2-boot-info",
+			"--grub2-mbr", filepath.Join(g.dir, "boot_hybrid.img"), "--protective-msdos-label", "--mbr-force-bootable")
+	}
+	args = append(args, "-partition_cyl_align", "off", "--efi-boot", isoESP, "-efi-boot-part", "--efi-boot-image", tree)
+	cmd := exec.CommandContext(ctx, xorriso, args...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", made.Unix()), "TZ=UTC")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make an ISO image: xorriso: %w: %s", err, strings.TrimSpace(string(said)))
@@ -58,11 +59,16 @@ func (c Contents) tree(ctx context.Context, g *GRUB, tree string) error {
 	if err != nil {
 		return err
 	}
-	core, err := g.cdCore(ctx, "(cd)", c.script("loopback esp /"+isoESP+"\nset root=esp\n"))
-	if err != nil {
-		return err
+	const inESP = "loopback esp /" + isoESP + "\nset root=esp\n"
+	files := map[string][]byte{isoESP: esp}
+	if g != nil {
+		if files[isoGRUB], err = g.cdCore(ctx, "(cd)", c.script(inESP+c.picture())); err != nil {
+			return err
+		}
 	}
-	files := map[string][]byte{isoESP: esp, isoGRUB: core}
+	if c.Chain != nil {
+		files[efiConfig] = []byte(c.script(inESP)) // for GRUB that was started from a disc
+	}
 	for _, f := range c.Files {
 		files[f.Path] = f.Data
 	}

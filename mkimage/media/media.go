@@ -1,33 +1,38 @@
 // Package media makes what a machine without network boot starts phase 1 from: a disk image for USB sticks ([Contents.Disk])
 // and an ISO image ([Contents.ISO]), for machines with BIOS and with UEFI.
 //
-// Both hold one small FAT file system with the unified kernel image at EFI/BOOT/BOOTX64.EFI, where UEFI looks for it
-// (UEFI 2.10 section 3.5.1.1), and texts for people. A BIOS starts GRUB (GNU GRUB manual, "BIOS installation"), which
-// takes kernel and initramfs out of that same file, so that nothing is on the medium twice.
+// Both hold one small FAT file system with what UEFI starts at EFI/BOOT/BOOTX64.EFI (UEFI 2.10 section 3.5.1.1), and texts for people. That is
+// either the unified kernel image, or shim, as machines with Secure Boot know it, which starts GRUB with kernel and initramfs beside it: GRUB can't
+// take a signed kernel out of a unified image, as it reads whole sectors, and shim refuses a file with something behind its signature. A BIOS
+// starts another GRUB (GNU GRUB manual, "BIOS installation"), which takes kernel and initramfs from the same place. Nothing is on the medium twice.
 package media
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/gpt"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/uki"
 	grubscript "github.com/boottorrent/boottorrent/templates/grub"
 )
 
-// bootFile is where UEFI looks on a removable medium of an x86-64 machine.
-const bootFile = "EFI/BOOT/BOOTX64.EFI"
-
-// Contents are what a medium holds.
+// Contents are what a medium holds: UKI, or Chain.
 type Contents struct {
+	// Arch is the machines' architecture; amd64 if empty. Others have no BIOS.
+	Arch arch.Arch
 	// UKI is a unified kernel image and Sections where its parts are.
 	UKI      []byte
 	Sections []uki.Section
-	// Cmdline is the kernel command line for machines with BIOS.
+	// Chain is what starts under Secure Boot with nothing enrolled; nil if UKI is on the medium.
+	Chain *Chain
+	// Cmdline is the kernel command line that GRUB gives.
 	Cmdline string
 	// Graphics says that GRUB is to look for a picture of 1024x768 for the kernel; where there is none it goes on without.
 	Graphics bool
@@ -39,6 +44,34 @@ type Contents struct {
 	Volume uint32
 }
 
+// Chain is shim and what it starts: GRUB, which takes kernel and initramfs as files; and MokManager, by which a person enrols keys.
+type Chain struct {
+	Shim, GRUB, MokManager []byte
+	Kernel, Initramfs      []byte
+}
+
+// efiConfig is where Debian's signed GRUB for removable media looks for its script, on the medium that it was started from.
+const efiConfig = "boot/grub/grub.cfg"
+
+func (c Contents) efiFile(name string) string { return "EFI/BOOT/" + name + c.arch().EFI() + ".efi" }
+
+func (c Contents) arch() arch.Arch { return cmp.Or(c.Arch, arch.AMD64) }
+
+// boot are the files that firmware and boot loaders read.
+func (c Contents) boot() []fat.File {
+	if c.Chain == nil {
+		return []fat.File{{Path: c.arch().RemovableFile(), Data: c.UKI}}
+	}
+	return []fat.File{
+		{Path: c.arch().RemovableFile(), Data: c.Chain.Shim},
+		{Path: c.efiFile("grub"), Data: c.Chain.GRUB},
+		{Path: c.efiFile("mm"), Data: c.Chain.MokManager},
+		{Path: efiConfig, Data: []byte(c.script(""))},
+		{Path: image.MediumKernel, Data: c.Chain.Kernel},
+		{Path: image.MediumInitramfs, Data: c.Chain.Initramfs},
+	}
+}
+
 // room is what is left on the file system: for the files that an editor makes beside the one it writes.
 const room = 256 << 10
 
@@ -47,8 +80,7 @@ var made = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // fileSystem is the FAT file system, to stand at a sector of a disk.
 func (c Contents) fileSystem(at uint32) ([]byte, error) {
-	files := append([]fat.File{{Path: bootFile, Data: c.UKI}}, c.Files...)
-	return fat.Make(files, fat.Options{Label: c.Label, ID: c.Volume, Time: made, Free: room, Hidden: at})
+	return fat.Make(append(c.boot(), c.Files...), fat.Options{Label: c.Label, ID: c.Volume, Time: made, Free: room, Hidden: at})
 }
 
 // id makes an identifier of the contents and a name, a version 8 UUID (RFC 9562).
@@ -65,7 +97,7 @@ func (c Contents) id(name string) (g gpt.GUID) {
 // dataFirst is the sector of the file system on a disk. Partitions begin at a MiB, as all tools of today want it.
 const dataFirst = 2048
 
-// Disk returns the image of a disk with sectors of [gpt.Sector] bytes. g makes its way for BIOS.
+// Disk returns the image of a disk with sectors of [gpt.Sector] bytes. g makes its way for BIOS; there is none if it is nil.
 //
 // The file system comes first, in the table and on the disk, and is typed as data: of a removable disk Windows before 10.1703
 // shows the first partition only, and no Windows gives an ESP a letter, so nobody could edit what is on it there. UEFI
@@ -75,7 +107,15 @@ func (c Contents) Disk(ctx context.Context, g *GRUB) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	core, err := g.core(ctx, "(,gpt1)", c.script(""))
+	partitions := []gpt.Partition{{Type: gpt.BasicData, ID: c.id("data"), First: dataFirst, Name: "BootTorrent"}}
+	if g == nil {
+		end := upToEight(dataFirst + sectors(data))
+		partitions[0].Last = uint64(end - 1)
+		disk := make([]byte, (end+gpt.Behind)*gpt.Sector)
+		copy(disk[dataFirst*gpt.Sector:], data)
+		return disk, gpt.Write(disk, c.id("disk"), partitions)
+	}
+	core, err := g.core(ctx, "(,gpt1)", c.script(c.picture()))
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +130,9 @@ func (c Contents) Disk(ctx context.Context, g *GRUB) ([]byte, error) {
 	copy(disk[coreFirst*gpt.Sector:], core)
 	binary.LittleEndian.PutUint64(disk[coreFirst*gpt.Sector+blockListAt:], uint64(coreFirst+1))
 	copy(disk[dataFirst*gpt.Sector:], data)
-	return disk, gpt.Write(disk, c.id("disk"), []gpt.Partition{
-		{Type: gpt.BasicData, ID: c.id("data"), First: dataFirst, Last: uint64(coreFirst - 1), Name: "BootTorrent"},
-		{Type: gpt.BIOSBoot, ID: c.id("grub"), First: uint64(coreFirst), Last: uint64(end - 1), Name: "BIOS boot"},
-	})
+	partitions[0].Last = uint64(coreFirst - 1)
+	return disk, gpt.Write(disk, c.id("disk"), append(partitions,
+		gpt.Partition{Type: gpt.BIOSBoot, ID: c.id("grub"), First: uint64(coreFirst), Last: uint64(end - 1), Name: "BIOS boot"}))
 }
 
 // sectors is how many sectors some bytes take.
@@ -101,25 +140,35 @@ func sectors(b []byte) int { return (len(b) + gpt.Sector - 1) / gpt.Sector }
 
 func upToEight(n int) int { return (n + 7) / 8 * 8 }
 
-// script is what GRUB does. before are lines that make the file system the root.
+// script is what GRUB does. before are lines that make the file system the root, and that set the picture. GRUB for BIOS knows commands alone
+// in it, no "if".
 func (c Contents) script(before string) string {
-	part := func(name string) string {
-		for _, s := range c.Sections {
-			if s.Name == name {
-				return fmt.Sprintf("(uki)%d+%d", s.Offset/gpt.Sector, (s.Size+gpt.Sector-1)/gpt.Sector)
-			}
-		}
-		return "missing"
+	kernel, initramfs := "/"+image.MediumKernel, "/"+image.MediumInitramfs
+	if c.Chain == nil {
+		before += "loopback uki /" + c.arch().RemovableFile() + "\n"
+		kernel, initramfs = c.section(".linux"), c.section(".initrd")
 	}
-	mode := "text"
-	if c.Graphics {
-		mode = "1024x768x32,1024x768x24,1024x768x16,text"
-	}
-	return before + "loopback uki /" + bootFile + "\n" +
-		"set gfxpayload=" + mode + "\n" +
-		"linux " + part(".linux") + " " + grubscript.Words(c.Cmdline) + "\n" +
-		"initrd " + part(".initrd") + "\n" +
+	return before + "linux " + kernel + " " + grubscript.Words(c.Cmdline) + "\n" +
+		"initrd " + initramfs + "\n" +
 		"boot\n" +
 		"echo This medium is damaged, or not for this machine. It restarts in a minute.\n" +
 		"sleep 60\nreboot\n"
+}
+
+// picture is the line that has a kernel started by BIOS set a mode. One that UEFI starts has the firmware's.
+func (c Contents) picture() string {
+	if c.Graphics {
+		return "set gfxpayload=1024x768x32,1024x768x24,1024x768x16,text\n"
+	}
+	return "set gfxpayload=text\n"
+}
+
+// section is where a part of the unified kernel image is, as GRUB reads it: in whole sectors.
+func (c Contents) section(name string) string {
+	for _, s := range c.Sections {
+		if s.Name == name {
+			return fmt.Sprintf("(uki)%d+%d", s.Offset/gpt.Sector, (s.Size+gpt.Sector-1)/gpt.Sector)
+		}
+	}
+	return "missing"
 }

@@ -83,7 +83,7 @@ func TestDisk(t *testing.T) {
 		t.Errorf("boottorrent.conf is %q", got)
 	}
 	out := filepath.Join(t.TempDir(), "linux.efi")
-	run(t, "mcopy", "mtools", "-n", "-i", at, "::"+bootFile, out)
+	run(t, "mcopy", "mtools", "-n", "-i", at, "::EFI/BOOT/BOOTX64.EFI", out)
 	if text := run(t, "objdump", "binutils", "-h", out); !strings.Contains(text, ".initrd") {
 		t.Errorf("objdump:\n%s", text)
 	}
@@ -101,7 +101,7 @@ func TestISO(t *testing.T) {
 	c := contents(t)
 	path, twice := filepath.Join(t.TempDir(), "a.iso"), filepath.Join(t.TempDir(), "b.iso")
 	for _, p := range []string{path, twice} {
-		if err := c.ISO(t.Context(), grub(t), p); err != nil {
+		if err := c.ISO(t.Context(), grub(t), t.TempDir(), p); err != nil {
 			t.Fatal(err)
 		}
 	}
