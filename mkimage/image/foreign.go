@@ -92,8 +92,8 @@ func (b *build) loaders(ctx context.Context) ([]output, error) {
 // kernelPart is the name under which a compressed kernel is in the cache.
 const kernelPart = "kernel"
 
-// bootKernel is the kernel as boot loaders load it. One of x86 is as its file is. One of arm64 is compressed by gzip, which GRUB unpacks by itself
-// before it looks at a signature: Debian's Image is a third of its size then. See docs/compression.md.
+// bootKernel is the kernel as boot loaders load it. One of x86 is as its file is. One of arm64 is compressed by gzip, a third of Debian's Image;
+// GRUB gets it unpacked from the seeder (seeder/bootfiles). See docs/compression.md.
 func (b *build) bootKernel(ctx context.Context) ([]byte, error) {
 	if b.Arch != arch.ARM64 || b.header.Payload != nil && b.header.Payload.Method == "gzip" {
 		return b.vmlinuz, nil

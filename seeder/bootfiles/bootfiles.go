@@ -33,8 +33,9 @@ var ErrReplaced = errors.New("the image was replaced by another")
 // Files are those of a site. Its methods may be called concurrently.
 type Files struct {
 	// dir is the site's folder of images.
-	dir    string
-	hashes hashCache
+	dir      string
+	hashes   hashCache
+	unpacked unpackedCache
 }
 
 // New returns the files of the images in dir, which is the site's image folder; there are none if it is empty.

@@ -13,6 +13,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 	"github.com/boottorrent/boottorrent/seeder/web"
 	"github.com/boottorrent/boottorrent/templates/grub"
@@ -79,7 +80,7 @@ func (d *daemon) grubConfig(local netip.Addr) ([]byte, error) {
 			continue
 		}
 		t := grub.Target{
-			CPU: grubCPU[a], Kernel: d.boot.Path(a, image.Kernel), Initrd: d.boot.Path(a, image.Initramfs),
+			CPU: grubCPU[a], Kernel: d.boot.KernelForGRUB(a), Initrd: d.boot.Path(a, image.Initramfs),
 			Cmdline: "bt.seeder=" + base + " " + s.CmdlineFor(a).String(),
 		}
 		p.Targets = append(p.Targets, t)
@@ -87,22 +88,33 @@ func (d *daemon) grubConfig(local netip.Addr) ([]byte, error) {
 	return grub.Script(p)
 }
 
-// tftpDocument makes what TFTP serves and is no file: GRUB's script, and what Raspberry Pis ask for.
+// tftpDocument makes what TFTP serves and is no file: GRUB's script, a kernel unpacked for GRUB, and what Raspberry Pis ask for.
 func (d *daemon) tftpDocument(name string, local netip.Addr) ([]byte, bool) {
-	if name != grub.Path {
-		return d.pis().Document(name, local)
+	if name == grub.Path {
+		script, err := d.grubConfig(local)
+		if err != nil {
+			d.Log.Error("TFTP: the script for GRUB can't be made", "err", err)
+		}
+		return script, err == nil
 	}
-	script, err := d.grubConfig(local)
-	if err != nil {
-		d.Log.Error("TFTP: the script for GRUB can't be made", "err", err)
-		return nil, false
+	kernel, err := d.boot.Unpacked(belowBoot(name))
+	if err == nil {
+		return kernel, true
 	}
-	return script, true
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, bootfiles.ErrReplaced) {
+		d.Log.Error("TFTP: the kernel can't be unpacked for GRUB", "err", err)
+	}
+	return d.pis().Document(name, local)
+}
+
+// belowBoot is a name without the folder of boot files, as GRUB's script has it.
+func belowBoot(name string) string {
+	return strings.TrimPrefix(name, strings.TrimPrefix(catalog.PathBoot, "/"))
 }
 
 // tftpOpen opens the images' files, by their plain names as DHCP tells them, and by those below /boot/, as GRUB's script has them.
 func (d *daemon) tftpOpen(name string) (*os.File, error) {
-	f, err := d.boot.Open(strings.TrimPrefix(name, strings.TrimPrefix(catalog.PathBoot, "/")))
+	f, err := d.boot.Open(belowBoot(name))
 	if err == nil {
 		return f.File, nil
 	}

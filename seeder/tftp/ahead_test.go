@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,8 +217,8 @@ const (
 // the path, or the client. A card that has little room loses few of them.
 func TestAhead(t *testing.T) {
 	every := func(n int) func([]byte, bool) bool {
-		i := 0
-		return func([]byte, bool) bool { i++; return i%n == 0 }
+		var i atomic.Int64
+		return func([]byte, bool) bool { return i.Add(1)%int64(n) == 0 }
 	}
 	for name, c := range map[string]struct {
 		options string

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -62,10 +61,9 @@ func script(r web.ScriptRequest) ([]byte, error) {
 
 // loads prints what the TFTP server logs of files that it has sent.
 type loads struct {
-	out io.Writer
-	mu  sync.Mutex
-	slog.TextHandler
-	file string
+	slog.TextHandler // for the methods that nobody calls
+	out              io.Writer
+	file             string
 }
 
 func (l *loads) Enabled(context.Context, slog.Level) bool { return true }
@@ -81,24 +79,19 @@ func (l *loads) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 func (l *loads) Handle(_ context.Context, r slog.Record) error {
-	var bytes, seconds, plan any
+	var bytes, seconds any
 	r.Attrs(func(a slog.Attr) bool {
 		switch a.Key {
 		case "bytes":
 			bytes = a.Value
 		case "seconds":
 			seconds = a.Value
-		case "ahead":
-			plan = a.Value
 		}
 		return true
 	})
 	if seconds == nil {
-		fmt.Fprintln(os.Stderr, r.Message, l.file, r.NumAttrs())
+		fmt.Fprintln(l.out, r.Message, l.file)
 		return nil
-	}
-	if plan != nil {
-		fmt.Fprintln(os.Stderr, "ahead", plan)
 	}
 	var name string
 	_, _ = fmt.Sscanf(l.file, "%q", &name)
