@@ -8,6 +8,7 @@
 //	a system that is started, a guest      TestGuestsOfOneNode, TestGuestsOnSerialLines
 //	the chooser, keys, both consoles       TestChooserStartsDebianInstaller
 //	firmware, DHCP of the seeder           TestUEFIServerMode, TestUEFIHTTPBoot, TestUndionlyByTFTP
+//	arm64, two architectures           TestTwoArchitectures
 //	sticks and discs, boottorrent.conf     TestUSBStick, TestISO, TestStickWith…
 //	networks that are slow or tagged       TestLateDHCPAndUnpluggedCard, TestHelpFromAfar
 //	a root file system that people know    TestDebian…: debianSays in debian_test.go, a command in the running system and a pattern

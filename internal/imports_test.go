@@ -64,6 +64,19 @@ func TestOnlySwarmKnowsTheTorrentLibrary(t *testing.T) {
 	}
 }
 
+// Nodes compare who signed kernels, and don't read signatures: the parser stays out of the program that every node loads.
+func TestNodesDoNotReadSignatures(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"cmds/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for p := range strings.Lines(string(out)) {
+		if p = strings.TrimSpace(p); p == module+"internal/authenticode" || strings.HasSuffix(p, "/pkcs7") {
+			t.Errorf("the node's program has %s in it", p)
+		}
+	}
+}
+
 func packages(t *testing.T) []pkg {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"...")

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
@@ -34,8 +36,23 @@ func (importCmd) Help() string {
 		fmt.Fprintf(&b, "\n%s: %s.\n\n    mkimage import %s\n", k.Name(), e.Becomes, e.Source)
 	}
 	b.WriteString("\nIf it fails or is interrupted, nothing is left of it.\n\n" +
-		"Of the last group of flags below, import takes --kernel, --modules, --drivers, --firmware, --cache and --verbose.")
+		"Of the last group of flags below, import takes --arch, --kernel, --modules, --drivers, --firmware, --cache and --verbose.")
 	return b.String()
+}
+
+// onlyArch is the one architecture that was asked for; empty if none was.
+func (f *flags) onlyArch() (arch.Arch, error) {
+	if len(f.Arch) == 0 {
+		return "", nil
+	}
+	if len(f.Arch) > 1 {
+		return "", cli.UsageError{Err: errors.New("a system is for one architecture; give one with --arch")}
+	}
+	a, err := arch.Parse(f.Arch[0])
+	if err != nil {
+		return "", cli.UsageError{Err: err}
+	}
+	return a, nil
 }
 
 // forImport refuses flags that are for images of phase 1 and for archives of modules alone.
@@ -74,9 +91,13 @@ func (c importCmd) Run(ctx context.Context, term terminal, f *flags) error {
 	if err := f.forImport(); err != nil {
 		return cli.UsageError{Err: err}
 	}
+	a, err := f.onlyArch()
+	if err != nil {
+		return err
+	}
 	steps := newSteps(term.Err)
 	result, err := source.Import(ctx, source.Options{
-		Source: c.Source, Target: c.Target, Replace: c.Replace, Title: c.Title, Init: c.Init, Entries: c.Entry, Kernel: f.Kernel, Modules: f.Modules, Drivers: f.Drivers, Firmware: f.Firmware, Cache: cache,
+		Source: c.Source, Target: c.Target, Replace: c.Replace, Title: c.Title, Arch: a, Init: c.Init, Entries: c.Entry, Kernel: f.Kernel, Modules: f.Modules, Drivers: f.Drivers, Firmware: f.Firmware, Cache: cache,
 		Watch: source.Watch{Began: steps.began, Took: steps.took, Counted: steps.countedBytes},
 		Log:   slog.New(slog.NewTextHandler(steps, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, kinds.All())

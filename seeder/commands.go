@@ -129,6 +129,9 @@ func summary(w io.Writer, s *site.Site, sum daemon.Summary) {
 		fmt.Fprintf(w, "  %-10s %-18s %s  DHCP: %s  TFTP: %s  BitTorrent: %d\n",
 			i.Name, i.Addr, sum.Base[n], dhcpMode(s, sum), tftpPort(s, sum), s.Ports.Torrent)
 	}
+	for _, line := range sum.UEFI {
+		fmt.Fprintf(w, "  %s\n", line)
+	}
 	fmt.Fprintf(w, "and offers %s\n", text.Count(len(sum.Catalog.Systems), "system"))
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
 	for _, sys := range sum.Catalog.Systems {

@@ -36,7 +36,7 @@ func TestKexec(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, qemu, "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024", "-nographic", "-no-reboot",
-		"-nic", "none", "-kernel", kernel, "-initrd", initrd, "-append", fmt.Sprintf("console=ttyS0 quiet panic=-1 LARGE=%d", large))
+		"-nic", "none", "-kernel", kernel, "-initrd", initrd, "-append", fmt.Sprintf("console=ttyS0 quiet panic=-1 CONSOLE=ttyS0 LARGE=%d", large))
 	console, err := cmd.CombinedOutput()
 	text := strings.ReplaceAll(string(console), "\r", "")
 	if err != nil || strings.Contains(text, "VM failed") {

@@ -114,7 +114,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.raise(cfg.Cmdline.Seen)
 	n.Report.Set(func(r *wire.Report) {
-		r.UUID, r.MemoryMiB, r.Arch = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch
+		r.UUID, r.MemoryMiB, r.Arch, r.SecureBoot = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch, n.Secure.SecureBoot
 	})
 	return n, nil
 }

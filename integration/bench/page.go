@@ -26,8 +26,8 @@ packets are dropped, as in a small switch, at a host 1000 packets, as in Linux; 
 - boottorrent is done when it has verified the files' SHA-256, too; the others when they have every piece (SHA-1), HTTP when it has every byte.
 `
 
-// writePage writes the documentation's page.
-func writePage(path string, reports []report, groups []group) error {
+// writePage writes the documentation's page; more stands at its end.
+func writePage(path string, reports []report, groups []group, more string) error {
 	var b bytes.Buffer
 	b.WriteString(pageHead)
 	var machines []string
@@ -54,6 +54,7 @@ func writePage(path string, reports []report, groups []group) error {
 	if limited {
 		b.WriteString("\n" + limitNote + ".\n")
 	}
+	b.WriteString(more)
 	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 

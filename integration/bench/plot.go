@@ -12,6 +12,8 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+
+	"github.com/boottorrent/boottorrent/integration/bench/boot"
 )
 
 // plotCommand makes the documentation's tables and pictures of the results kept.
@@ -41,8 +43,12 @@ func plotCommand(args []string) error {
 			return fmt.Errorf("draw %s: %w", name, err)
 		}
 	}
+	loaders, err := boot.Page(filepath.Join(*results, "boot"))
+	if err != nil {
+		return err
+	}
 	page := filepath.Join(*docs, "benchmark.md")
-	if err := writePage(page, reports, groups); err != nil {
+	if err := writePage(page, reports, groups, loaders); err != nil {
 		return err
 	}
 	fmt.Println("written:", page)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/boottorrent/boottorrent/integration/tiny"
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -68,11 +69,11 @@ func (s *Site) MakeOriginal(ctx context.Context, address, kernel string, disk []
 	if err != nil {
 		return err
 	}
-	modules, err := cardModules(ctx)
+	modules, err := cardModules(ctx, arch.AMD64)
 	if err != nil {
 		return err
 	}
-	if err := tiny.Initrd(ctx, s.Path(site.SystemsDir, "linuxos", "initramfs.img"), modules); err != nil {
+	if err := tiny.Initrd(ctx, s.Path(site.SystemsDir, "linuxos", "initramfs.img"), arch.AMD64, modules); err != nil {
 		return err
 	}
 	if err := s.AddProber(ctx, "hello", "amd64", ""); err != nil {

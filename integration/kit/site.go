@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/boottorrent/boottorrent/integration/tiny"
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
@@ -44,29 +46,47 @@ func (s *Site) ShareImage(from *Site) error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(s.Path(site.ImageDir), 0o755); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(from.Path(site.ImageDir))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := replaceLink(from.Path(site.ImageDir, e.Name()), s.Path(site.ImageDir, e.Name())); err != nil {
+	return filepath.WalkDir(from.Path(site.ImageDir), func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		rel, err := filepath.Rel(from.Dir, path)
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			return os.MkdirAll(s.Path(rel), 0o755)
+		}
+		return replaceLink(path, s.Path(rel))
+	})
 }
 
 // AddTiny adds a system that proves a boot, of about size bytes beside its kernel, which is the one of the site's own
 // image.
 func (s *Site) AddTiny(ctx context.Context, name string, size int64) error {
-	modules, err := cardModules(ctx)
+	modules, err := cardModules(ctx, arch.AMD64)
 	if err != nil {
 		return err
 	}
-	return tiny.Build(ctx, s.Path(site.SystemsDir, name), s.Path(site.ImageDir, "vmlinuz"), modules, size)
+	return tiny.Build(ctx, s.Path(site.SystemsDir, name), arch.AMD64, s.Path(site.ImageDir, image.KernelFile), modules, size)
+}
+
+// AddTinyARM64 is AddTiny for arm64 machines, with the distribution's kernel, compressed by gzip.
+func (s *Site) AddTinyARM64(ctx context.Context, name string, size int64) error {
+	files, err := distribution(ctx, arch.ARM64)
+	if err != nil {
+		return err
+	}
+	modules, err := cardModules(ctx, arch.ARM64)
+	if err != nil {
+		return err
+	}
+	compressed := s.Path("vmlinuz.gz")
+	if err := gzipped(files.Vmlinuz, compressed); err != nil {
+		return err
+	}
+	defer os.Remove(compressed)
+	return tiny.Build(ctx, s.Path(site.SystemsDir, name), arch.ARM64, compressed, modules, size)
 }
 
 // AddDebian adds the Debian 12 installer, which must be installed on this machine (DebianInstallerPackage).

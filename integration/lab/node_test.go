@@ -35,7 +35,7 @@ func tinySystem(t *testing.T) (kernel, initrd string) {
 	kernel = need.File(t, installer+"/linux", pkg)
 	need.File(t, installer+"/initrd.gz", pkg)
 	initrd = filepath.Join(t.TempDir(), "initrd.gz")
-	if err := tiny.Initrd(t.Context(), initrd, unpackModules(t)); err != nil {
+	if err := tiny.Initrd(t.Context(), initrd, arch.AMD64, unpackModules(t)); err != nil {
 		t.Fatal(err)
 	}
 	return kernel, initrd
@@ -106,7 +106,7 @@ func TestNodeWithKernel(t *testing.T) {
 	console := node.Console()
 	Await(t, console, bootTime, tiny.Marker+`\n`)
 	t.Logf("the tiny system's init after %.1f s", time.Since(start).Seconds())
-	Await(t, console, keyTime, `mac=eth0 52:54:00:00:01:01\nmac=eth1 52:54:00:aa:bb:cc\ncmdline=.*quiet\n`+tiny.End)
+	Await(t, console, keyTime, `mac=eth0 52:54:00:00:01:01\nmac=eth1 52:54:00:aa:bb:cc\ncmdline=.*quiet\nfirmware=\S*\n`+tiny.End)
 	AwaitScreen(t, console, keyTime, `(?m)^cmdline=console=tty0`)
 
 	assertPicture(t, node)

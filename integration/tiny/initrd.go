@@ -16,6 +16,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/u-root/u-root/pkg/cpio"
 	"github.com/ulikunitz/xz"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 // initPackage is the command that becomes /init.
@@ -26,8 +28,8 @@ const maxPadding = 1<<32 - 1
 
 // Initrd writes the initramfs of the tiny system alone, for a kernel that is started without BootTorrent: a cpio
 // archive (newc) compressed by gzip. Modules are as for Build.
-func Initrd(ctx context.Context, path string, modules []string) error {
-	program, err := compile(ctx)
+func Initrd(ctx context.Context, path string, a arch.Arch, modules []string) error {
+	program, err := compile(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -59,24 +61,24 @@ func Initrd(ctx context.Context, path string, modules []string) error {
 	})
 }
 
-var compiled struct {
+var compiled = struct {
 	sync.Mutex
-	program []byte
-}
+	programs map[arch.Arch][]byte
+}{programs: map[arch.Arch][]byte{}}
 
-// compile builds /init as a static program, once a process.
-func compile(ctx context.Context) ([]byte, error) {
+// compile builds /init as a static program, once a process for each architecture.
+func compile(ctx context.Context, a arch.Arch) ([]byte, error) {
 	compiled.Lock()
 	defer compiled.Unlock()
-	if compiled.program != nil {
-		return compiled.program, nil
+	if program := compiled.programs[a]; program != nil {
+		return program, nil
 	}
-	program, err := buildInit(ctx)
-	compiled.program = program
+	program, err := buildInit(ctx, a)
+	compiled.programs[a] = program
 	return program, err
 }
 
-func buildInit(ctx context.Context) ([]byte, error) {
+func buildInit(ctx context.Context, a arch.Arch) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "boottorrent-tiny-")
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func buildInit(ctx context.Context) ([]byte, error) {
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "init")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, initPackage)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+string(a))
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("compile %s (within its module?): %w: %s", initPackage, err, said)
 	}

@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 // What the consoles show.
@@ -22,7 +24,12 @@ const (
 )
 
 // Cmdline is the kernel command line of the system, as in its config.yaml: it shows that placeholders are filled in.
-const Cmdline = "console=tty0 console=ttyS0,115200 bt.mac={{.MAC}} bt.ip={{.IP}} bt.seeder={{.Seeder}}"
+const Cmdline = "console=tty0 console=ttyS0,115200 " + words
+
+// cmdlineARM64 is the same for arm64, whose first serial line is another.
+const cmdlineARM64 = "console=tty0 console=ttyAMA0,115200 " + words
+
+const words = "bt.mac={{.MAC}} bt.ip={{.IP}} bt.seeder={{.Seeder}}"
 
 // Names of the files in a system's folder.
 const (
@@ -36,21 +43,21 @@ const (
 // padding.cpio: a second initramfs with one file of so many bytes. Modules are files (.ko, .ko.xz, .ko.zst), loaded in that
 // order. The same arguments give the same bytes. It runs the go tool, in the current directory, which must be
 // within this module.
-func Build(ctx context.Context, dir, kernel string, modules []string, padding int64) error {
-	if err := build(ctx, dir, kernel, modules, padding); err != nil {
+func Build(ctx context.Context, dir string, a arch.Arch, kernel string, modules []string, padding int64) error {
+	if err := build(ctx, dir, a, kernel, modules, padding); err != nil {
 		return fmt.Errorf("build the tiny system in %s: %w", dir, err)
 	}
 	return nil
 }
 
-func build(ctx context.Context, dir, kernel string, modules []string, padding int64) error {
+func build(ctx context.Context, dir string, a arch.Arch, kernel string, modules []string, padding int64) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	if err := copyFile(filepath.Join(dir, kernelFile), kernel); err != nil {
 		return err
 	}
-	if err := Initrd(ctx, filepath.Join(dir, initrdFile), modules); err != nil {
+	if err := Initrd(ctx, filepath.Join(dir, initrdFile), a, modules); err != nil {
 		return err
 	}
 	if padding > 0 {
@@ -58,11 +65,11 @@ func build(ctx context.Context, dir, kernel string, modules []string, padding in
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, configFile), config(filepath.Base(dir), padding), 0o644)
+	return os.WriteFile(filepath.Join(dir, configFile), config(filepath.Base(dir), a, padding), 0o644)
 }
 
 // config is config.yaml of a system.
-func config(name string, padding int64) []byte {
+func config(name string, a arch.Arch, padding int64) []byte {
 	initrd := "initrd: " + initrdFile
 	description := "says that it runs, and powers off at a key"
 	if padding > 0 {
@@ -71,8 +78,12 @@ func config(name string, padding int64) []byte {
 		initrd = fmt.Sprintf("initrd:\n  - %s\n  - %s", paddingFile, initrdFile)
 		description += fmt.Sprintf("; padded with %d bytes", padding)
 	}
-	return fmt.Appendf(nil, "dispname: Tiny system (%s)\ndescription: %s\nmethod: kexec\nkernel: %s\n%s\ncmdline: %q\n",
-		name, description, kernelFile, initrd, Cmdline)
+	cmdline := Cmdline
+	if a == arch.ARM64 {
+		cmdline = cmdlineARM64
+	}
+	return fmt.Appendf(nil, "dispname: Tiny system (%s)\ndescription: %s\narch: %s\nmethod: kexec\nkernel: %s\n%s\ncmdline: %q\n",
+		name, description, a, kernelFile, initrd, cmdline)
 }
 
 func copyFile(to, from string) error {

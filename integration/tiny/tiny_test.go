@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
@@ -56,7 +57,7 @@ func TestBuild(t *testing.T) {
 	var dirs []string
 	for range 2 {
 		dir := filepath.Join(t.TempDir(), "small")
-		if err := Build(t.Context(), dir, kernel, modules, padding); err != nil {
+		if err := Build(t.Context(), dir, arch.AMD64, kernel, modules, padding); err != nil {
 			t.Fatal(err)
 		}
 		dirs = append(dirs, dir)
@@ -86,13 +87,13 @@ func read(t *testing.T, path ...string) []byte {
 func checkConfig(t *testing.T, data []byte) {
 	t.Helper()
 	var c struct {
-		Dispname, Description, Method, Kernel, Cmdline string
-		Initrd                                         []string
+		Dispname, Description, Arch, Method, Kernel, Cmdline string
+		Initrd                                               []string
 	}
 	if err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
-	if c.Dispname != "Tiny system (small)" || c.Method != catalog.MethodKexec || c.Kernel != "vmlinuz" ||
+	if c.Arch != "amd64" || c.Dispname != "Tiny system (small)" || c.Method != catalog.MethodKexec || c.Kernel != "vmlinuz" ||
 		strings.Join(c.Initrd, " ") != "padding.cpio initrd.gz" || c.Cmdline != Cmdline {
 		t.Errorf("config.yaml says %+v", c)
 	}
@@ -152,7 +153,7 @@ func checkInitrd(t *testing.T, path string) {
 func TestBuildWithoutPadding(t *testing.T) {
 	kernel, _ := ingredients(t)
 	dir := filepath.Join(t.TempDir(), "plain")
-	if err := Build(t.Context(), dir, kernel, nil, 0); err != nil {
+	if err := Build(t.Context(), dir, arch.AMD64, kernel, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "padding.cpio")); !os.IsNotExist(err) {
@@ -180,7 +181,7 @@ func TestBuildFails(t *testing.T) {
 			if err := os.WriteFile(kernel+".xz", []byte("not xz"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			err := Build(t.Context(), filepath.Join(t.TempDir(), "x"), c.kernel, c.modules, c.padding)
+			err := Build(t.Context(), filepath.Join(t.TempDir(), "x"), arch.AMD64, c.kernel, c.modules, c.padding)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}

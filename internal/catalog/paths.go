@@ -16,6 +16,8 @@ const (
 	PathKernel = PathBoot + image.Kernel
 	PathInitrd = PathBoot + image.Initramfs
 	PathScript = PathBoot + "boot.ipxe"
+	// PathScriptARM64 is the same for machines of arm64.
+	PathScriptARM64 = PathBoot + "arm64/boot.ipxe"
 	// PathUKI is kernel, initramfs and command line in one UEFI program.
 	PathUKI = PathBoot + image.UKI
 	// PathManifest is the signed list of what is below PathBoot, see [BootManifest].

@@ -50,6 +50,8 @@ type Report struct {
 	// MemoryMiB is the machine's memory.
 	MemoryMiB int64  `json:"memory_mib,omitempty"`
 	Arch      string `json:"arch,omitempty"`
+	// SecureBoot says that the machine's firmware verifies what it starts; its kernel is locked down then.
+	SecureBoot bool `json:"secure_boot,omitempty"`
 
 	Step  Step  `json:"step"`
 	State State `json:"state"`

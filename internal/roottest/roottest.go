@@ -56,6 +56,15 @@ func Kernel(release string) []byte {
 	return b
 }
 
+// KernelARM64 is a bare kernel for arm64 that says its release.
+func KernelARM64(release string) []byte {
+	b := make([]byte, 4096)
+	binary.LittleEndian.PutUint64(b[16:], 1<<20) // image_size
+	copy(b[56:], "ARM\x64")
+	copy(b[0x600:], "Linux version "+release+" (somebody@somewhere) #1 SMP\n")
+	return b
+}
+
 // Program is an ELF program for a machine, as far as anybody looks into it.
 func Program(machine elf.Machine) []byte {
 	var b bytes.Buffer

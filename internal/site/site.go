@@ -57,6 +57,8 @@ type Site struct {
 	Limits Limits
 	// Manual is what holds for systems whose configuration doesn't say it; see [System.Manual].
 	Manual bool
+	// UEFI is what machines with UEFI get first when they boot from the network.
+	UEFI UEFI
 	// SignImage says that mkimage signs the UEFI program with the site's own key for Secure Boot.
 	SignImage bool
 	// Original says that the site is one of the original BootTorrent (Boottorrent.yaml, version 0).
@@ -90,6 +92,21 @@ const (
 	DHCPProxy  DHCPMode = "proxy"
 	DHCPServer DHCPMode = "server"
 	DHCPOff    DHCPMode = "off"
+)
+
+// UEFI is what machines with UEFI start first.
+type UEFI string
+
+// What UEFI machines start.
+const (
+	// UEFIAuto is UEFIShim where shim and GRUB are there, else UEFIiPXE.
+	UEFIAuto UEFI = "auto"
+	// UEFIShim is the chain that starts under Secure Boot with nothing enrolled: shim, Debian's signed GRUB, Debian's kernel.
+	UEFIShim UEFI = "shim"
+	// UEFIiPXE is iPXE, which Secure Boot refuses.
+	UEFIiPXE UEFI = "ipxe"
+	// UEFIUKI is phase 1 as one UEFI program, for machines whose firmware knows the site's own key.
+	UEFIUKI UEFI = "uki"
 )
 
 // DHCP configures the DHCP service. Everything but Mode is for DHCPServer.

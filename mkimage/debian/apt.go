@@ -103,20 +103,17 @@ func (t *apt) update(ctx context.Context) error {
 	return atomicfile.Write(t.stamp(), nil, 0o644)
 }
 
+// old reports whether the lists are ours, and of an earlier run.
+func (t *apt) old() bool { return t.foreign && !t.fresh }
+
 // find finds the newest version of what is wanted.
 func (t *apt) find(ctx context.Context, w Wanted) (version, error) {
-	if info, err := os.Stat(t.stamp()); t.foreign && (err != nil || time.Since(info.ModTime()).Abs() > listsAge) {
+	if info, err := os.Stat(t.stamp()); t.old() && (err != nil || time.Since(info.ModTime()).Abs() > listsAge) {
 		if err := t.update(ctx); err != nil {
 			return version{}, err
 		}
 	}
 	show, err := t.show(ctx, w)
-	if err != nil && t.foreign && !t.fresh && ctx.Err() == nil {
-		if err := t.update(ctx); err != nil {
-			return version{}, err
-		}
-		show, err = t.show(ctx, w)
-	}
 	if err != nil {
 		return version{}, err
 	}
@@ -182,7 +179,6 @@ func (t *apt) download(ctx context.Context, v version, w Wanted, dir string) (st
 			return "", err
 		}
 		if t.foreign {
-			os.Remove(t.stamp()) // perhaps the lists are of a version that is gone: the next run fetches them
 			return "", fmt.Errorf("download the package %s: %w; see that this machine reaches its archive and try again, or %s", v.name, err, w.Instead)
 		}
 		return "", fmt.Errorf("download the package %s: %w; run apt-get update as root and try again, or %s", v.name, err, w.Instead)

@@ -106,22 +106,35 @@ func (a Archive) newest(ctx context.Context, w Wanted) (Package, error) {
 	if err != nil {
 		return Package{}, err
 	}
-	v, err := apt.find(ctx, w)
+	p, err := a.found(ctx, apt, w)
+	if err != nil && apt.old() && ctx.Err() == nil { // perhaps the archive has another version by now
+		if err := apt.update(ctx); err != nil {
+			return Package{}, err
+		}
+		p, err = a.found(ctx, apt, w)
+	}
 	if err != nil {
 		return Package{}, err
 	}
-	name := v.name + "_" + v.version
-	p := Package{Name: v.name, Version: v.version, Dir: filepath.Join(a.dir(), name)}
-	if !isDir(p.Dir) {
-		a.Log.Info("download a package of the distribution", "package", v.name, "version", v.version, "architecture", string(a.Arch))
-		if err := a.fetch(ctx, apt, v, w, p.Dir); err != nil {
-			return Package{}, err
-		}
-	}
+	name := filepath.Base(p.Dir)
 	if err := renameio.Symlink(name, filepath.Join(a.dir(), w.Name)); err != nil {
 		return Package{}, fmt.Errorf("remember the package %s: %w", name, err)
 	}
 	return p, nil
+}
+
+// found is the version that apt's lists have, downloaded if need be.
+func (a Archive) found(ctx context.Context, apt *apt, w Wanted) (Package, error) {
+	v, err := apt.find(ctx, w)
+	if err != nil {
+		return Package{}, err
+	}
+	p := Package{Name: v.name, Version: v.version, Dir: filepath.Join(a.dir(), v.name+"_"+v.version)}
+	if isDir(p.Dir) {
+		return p, nil
+	}
+	a.Log.Info("download a package of the distribution", "package", v.name, "version", v.version, "architecture", string(a.Arch))
+	return p, a.fetch(ctx, apt, v, w, p.Dir)
 }
 
 // fetch downloads and unpacks v, and moves the result to target when it is whole.

@@ -315,7 +315,10 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	compressor := b.compressor.ForCode()
+	compressor := b.compressor
+	if b.Arch == arch.AMD64 {
+		compressor = compressor.ForCode() // whose filter is for x86; Linux has had one for arm64 since 6.14
+	}
 	key := hash("commands", compressor.String(), plan.Key, string(skeleton))
 	return b.cache.part(CommandsPart, key, func() (*Part, error) {
 		b.Log.Info("compile the node's commands; this takes a minute or more the first time",

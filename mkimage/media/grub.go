@@ -76,21 +76,3 @@ func (g *GRUB) make(ctx context.Context, format, prefix, script string) ([]byte,
 	}
 	return os.ReadFile(out)
 }
-
-// grubWords writes a kernel command line so that GRUB passes it on as it is. Both split it at spaces outside of double quotes,
-// and GRUB puts quotes around a word with a space again; but GRUB's shell would expand what has $, and end at a semicolon,
-// so each word stands in single quotes ("Quoting" in its manual).
-func grubWords(cmdline string) string {
-	var words []string
-	quoted := false
-	for _, word := range strings.FieldsFunc(cmdline, func(r rune) bool {
-		if r == '"' {
-			quoted = !quoted
-		}
-		return r == ' ' && !quoted
-	}) {
-		word = strings.ReplaceAll(word, `"`, "")
-		words = append(words, "'"+strings.ReplaceAll(word, "'", `'\''`)+"'")
-	}
-	return strings.Join(words, " ")
-}

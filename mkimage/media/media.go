@@ -16,6 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/gpt"
 	"github.com/boottorrent/boottorrent/internal/uki"
+	grubscript "github.com/boottorrent/boottorrent/templates/grub"
 )
 
 // bootFile is where UEFI looks on a removable medium of an x86-64 machine.
@@ -116,7 +117,7 @@ func (c Contents) script(before string) string {
 	}
 	return before + "loopback uki /" + bootFile + "\n" +
 		"set gfxpayload=" + mode + "\n" +
-		"linux " + part(".linux") + " " + grubWords(c.Cmdline) + "\n" +
+		"linux " + part(".linux") + " " + grubscript.Words(c.Cmdline) + "\n" +
 		"initrd " + part(".initrd") + "\n" +
 		"boot\n" +
 		"echo This medium is damaged, or not for this machine. It restarts in a minute.\n" +

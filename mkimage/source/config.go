@@ -11,6 +11,7 @@ import (
 
 	"github.com/kballard/go-shellquote"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/site"
 	systemfile "github.com/boottorrent/boottorrent/templates/system"
@@ -27,7 +28,10 @@ func (s *System) writeConfig() error {
 
 func (s *System) config() ([]byte, error) {
 	c := systemfile.System{
-		Title: oneLine(s.Title, catalog.MaxTitle), Description: oneLine(s.Description, catalog.MaxDescription), Arch: s.Arch, Head: s.Comments[""],
+		Title: oneLine(s.Title, catalog.MaxTitle), Description: oneLine(s.Description, catalog.MaxDescription), Arch: string(s.Arch), Head: s.Comments[""],
+	}
+	if s.Arch == arch.AMD64 {
+		c.Arch = ""
 	}
 	switch {
 	case s.Root != nil:

@@ -44,7 +44,7 @@ func Import(ctx context.Context, o Options, kinds []Kind) (r *Result, err error)
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{Source: src, Options: o, Temp: filepath.Join(st.dir, tempDir), name: t.name, staging: st}
+	j := &Job{Source: src, Options: o, Temp: filepath.Join(st.dir, tempDir), name: t.name, arches: o.arches(t.site), staging: st}
 	defer func() {
 		step := j.Step("remove what was needed meanwhile", 0)
 		defer step.End()

@@ -5,10 +5,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/text"
 )
@@ -19,6 +21,8 @@ type Options struct {
 	Source, Target string
 	// Replace lets the target be a system already.
 	Replace bool
+	// Arch is the architecture that the system is to be for, where a source has several; empty: one that the site's machines have.
+	Arch arch.Arch
 	// Init is the program of a root file system that becomes process 1; empty: it is looked for.
 	Init string
 	// Title is shown in the chooser; empty: one that the source has.
@@ -57,8 +61,37 @@ type Job struct {
 	Temp string
 
 	name    string
+	arches  []arch.Arch
 	staging *staging
 	systems []*System
+}
+
+// Arches are the architectures that the system may be for, the preferred one first: the one that the person asked for, or those of the
+// site's machines.
+func (j *Job) Arches() []arch.Arch { return j.arches }
+
+// arches are those of [Job.Arches]. A site that can't be read has only amd64; its own check says what is wrong.
+func (o Options) arches(dir string) []arch.Arch {
+	if o.Arch != "" {
+		return []arch.Arch{o.Arch}
+	}
+	if s, _ := site.Load(dir); s != nil && len(s.Arches) > 0 {
+		return s.Arches
+	}
+	return []arch.Arch{arch.AMD64}
+}
+
+// WrongArch says that a source is for another architecture than the site's machines have.
+func (j *Job) WrongArch(what string, a arch.Arch) error {
+	var names []string
+	for _, own := range j.arches {
+		names = append(names, string(own))
+	}
+	if j.Arch != "" {
+		return fmt.Errorf("%s is for %s, and --arch says %s; take one for that, or leave --arch out", what, a, j.Arch)
+	}
+	return fmt.Errorf("%s is for %s, and the site's machines are %s; take one for those, or, if there are others too, write into %s: arch: [%s]",
+		what, a, strings.Join(names, " and "), site.ConfigFile, strings.Join(append(names, string(a)), ", "))
 }
 
 // NewSystem begins a system in a folder of its own. suffix is empty for the only system of a source, else what follows the name
@@ -142,8 +175,8 @@ type System struct {
 	// Title is what the source calls itself; empty: the name.
 	Title       string
 	Description string
-	// Arch is a GOARCH value; empty is amd64.
-	Arch  string
+	// Arch is empty where it is not known yet; of a system that is finished so it is amd64.
+	Arch  arch.Arch
 	Root  *Root
 	Kexec *Kexec
 	QEMU  *QEMU

@@ -29,8 +29,8 @@ type Kernel struct {
 	From, ModulesFrom string
 }
 
-// GivenKernel is the kernel that the person asked for with --kernel; nil: none.
-func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
+// GivenKernel is the kernel that the person asked for with --kernel, for a system of an architecture; nil: none.
+func (j *Job) GivenKernel(ctx context.Context, a arch.Arch) (*Kernel, error) {
 	switch {
 	case j.Options.Kernel == "" && j.Modules != "":
 		return nil, errors.New("--modules DIR says where the modules of --kernel FILE are; give both")
@@ -41,13 +41,16 @@ func (j *Job) GivenKernel(ctx context.Context) (*Kernel, error) {
 		if err != nil {
 			return nil, err
 		}
+		if files.Arch != a {
+			return nil, fmt.Errorf("--kernel %s is a kernel for %s, and the system's programs are for %s", j.Options.Kernel, files.Arch, a)
+		}
 		return &Kernel{Files: files, Firmware: j.Firmware, From: j.Options.Kernel, ModulesFrom: files.Modules}, nil
 	case j.Modules != "":
 		return nil, fmt.Errorf("--kernel %s brings its own modules; leave --modules out", DistributionKernel)
 	}
 	step := j.Step("get the distribution's kernel", 0)
 	defer step.End()
-	files, err := kernel.Distribution(ctx, j.Cache, arch.AMD64, j.Log)
+	files, err := kernel.Distribution(ctx, j.Cache, a, j.Log)
 	if err != nil {
 		return nil, err
 	}

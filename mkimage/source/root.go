@@ -2,12 +2,15 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/program"
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
 )
@@ -37,10 +40,11 @@ func (j *Job) FinishRoot(ctx context.Context, s *System, outside ...OutsideKerne
 		return err
 	}
 	defer root.Close()
-	found, err := root.Look(ctx, s.Root.Init)
+	found, err := j.look(ctx, root, s)
 	if err != nil {
 		return err
 	}
+	s.Arch = found.Arch
 	if s.Title == "" {
 		s.Title = found.Title
 	}
@@ -48,7 +52,7 @@ func (j *Job) FinishRoot(ctx context.Context, s *System, outside ...OutsideKerne
 		s.Root.Init = found.Init
 	}
 	s.withoutMounts(found.Mounts)
-	given, err := j.GivenKernel(ctx)
+	given, err := j.GivenKernel(ctx, s.Arch)
 	if err != nil {
 		return err
 	}
@@ -63,6 +67,24 @@ func (j *Job) FinishRoot(ctx context.Context, s *System, outside ...OutsideKerne
 	s.Comments["kernel"] = "There is no kernel in the root file system, so it runs under that of phase 1, with the modules that phase 1 has. " +
 		"To give it another: mkimage import … --replace --kernel FILE --modules DIR"
 	return nil
+}
+
+// look looks into the root file system of a system.
+func (j *Job) look(ctx context.Context, root *tree.Root, s *System) (tree.Found, error) {
+	arches := j.arches
+	if s.Arch != "" { // the source says it
+		arches = []arch.Arch{s.Arch}
+	}
+	found, err := root.Look(ctx, s.Root.Init, arches...)
+	if wrong := (*program.Error)(nil); !errors.As(err, &wrong) {
+		return found, err
+	}
+	for _, a := range arch.All {
+		if other, e := root.Look(ctx, s.Root.Init, a); e == nil {
+			return found, j.WrongArch("its "+other.Init, a)
+		}
+	}
+	return found, err
 }
 
 // withoutMounts keeps systemd from waiting for the disks of the machine that a root file system is from (systemd-fstab-generator(8)).
@@ -93,7 +115,7 @@ func (j *Job) rootKernel(ctx context.Context, root *tree.Root, found tree.Found,
 	for _, o := range outside {
 		release, err := kernel.Release(o.Path)
 		if err != nil {
-			continue // it is for another machine, or does not say
+			continue // it is no kernel, or does not say
 		}
 		at := slices.IndexFunc(found.ModulesOnly, func(k tree.Kernel) bool { return k.Release == release })
 		if at < 0 {

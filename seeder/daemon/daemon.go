@@ -15,17 +15,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/counter"
 	"github.com/boottorrent/boottorrent/seeder/fleet"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
 	"github.com/boottorrent/boottorrent/seeder/watch"
 	"github.com/boottorrent/boottorrent/seeder/web"
-	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
 
 // Options say what to run.
@@ -47,7 +47,8 @@ type Summary struct {
 	Interfaces []Interface
 	Base       []string // HTTP base URLs
 	Catalog    *catalog.Catalog
-	Loaders    map[string]string
+	// UEFI says what machines with UEFI get, one line for each architecture.
+	UEFI []string
 	// NoTFTP and NoDHCP say that the site has the service on, and that it could not be had.
 	NoTFTP, NoDHCP bool
 }
@@ -60,7 +61,8 @@ type daemon struct {
 	Options
 	on      []Interface
 	base    []string
-	loaders map[string]string
+	loaders *loaders.Loaders
+	boot    *bootfiles.Files
 	// state is the folder of what is kept over a restart.
 	state   string
 	sockets *sockets
@@ -89,7 +91,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{Options: o, on: on, loaders: loaders(), state: filepath.Join(o.Site.Dir, site.StateDir), retest: make(chan struct{}, 1)}
+	d := &daemon{Options: o, on: on, loaders: loaders.New(o.Site.Dir), boot: bootfiles.New(filepath.Join(o.Site.Dir, site.ImageDir)), state: filepath.Join(o.Site.Dir, site.StateDir), retest: make(chan struct{}, 1)}
 	d.current.Store(o.Site)
 	st, err := store.Open(filepath.Join(d.state, "store"), o.Log)
 	if err != nil {
@@ -145,7 +147,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 		ready: func(cat *catalog.Catalog) {
 			if d.Ready != nil {
 				d.Ready(Summary{
-					Interfaces: d.on, Base: d.base, Catalog: cat, Loaders: d.loaders,
+					Interfaces: d.on, Base: d.base, Catalog: cat, UEFI: d.loaders.Describe(d.current.Load().UEFI),
 					NoTFTP: d.sockets.noTFTP, NoDHCP: d.sockets.dhcp == nil && d.Site.DHCP.Mode != site.DHCPOff,
 				})
 			}
@@ -153,7 +155,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	}
 	count := counter.Open(d.state, d.Log, time.Now)
 	d.web = web.New(web.Config{
-		Log: d.Log, Site: d.Site.Name, ImageDir: filepath.Join(d.Site.Dir, site.ImageDir), Loaders: d.loaders, Script: d.script,
+		Log: d.Log, Site: d.Site.Name, Boot: d.boot, Loaders: d.loaders.Files, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
 		Systems:  func() status.Site { return d.follower.status() },
@@ -178,17 +180,6 @@ func (d *daemon) take(s *site.Site) {
 // seedAt is where the seed is reached from the side that local faces.
 func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(local.Unmap(), uint16(d.sockets.engine.Port()))
-}
-
-// script makes the iPXE script for a client that reached us at host, an address and port of ours.
-func (d *daemon) script(host, kernel, initrd string) ([]byte, error) {
-	base, s := "http://"+host, d.current.Load()
-	cmdline := s.Cmdline()
-	p := ipxe.Params{Base: base, Kernel: kernel, Initrd: initrd, Site: s.Name, Args: []string{"bt.seeder=" + base, cmdline.String()}}
-	if cmdline.AsksForMode() {
-		p.Graphics = image.Graphics
-	}
-	return ipxe.Script(p)
 }
 
 // hostname is the name that the site reserves for a MAC address, or empty.

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"os"
 	"path/filepath"
 
 	"aead.dev/minisign"
@@ -16,8 +15,8 @@ import (
 func (d *daemon) manifest(count *counter.Counter) *bootmanifest.Maker {
 	return bootmanifest.New(bootmanifest.Config{
 		Images:  filepath.Join(d.Site.Dir, site.ImageDir),
-		Loaders: func() map[string]string { return d.loaders },
-		Hash:    func(path string, f *os.File) (string, error) { return d.web.Hash(path, f) },
+		Loaders: d.loaders.Files,
+		Hash:    d.boot.Hash,
 		Site:    func() string { return d.current.Load().Name },
 		Key:     func() (minisign.PrivateKey, error) { return d.current.Load().SecretKey() },
 		Counter: count.Next,

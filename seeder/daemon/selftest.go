@@ -14,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	release "github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 )
 
@@ -37,7 +38,7 @@ func testOf(s *site.Site, on []Interface, missing error) selftest.Input {
 	all, _ := addressed() // of which it was told why it fails
 	return selftest.Input{
 		Site: s, Interfaces: dhcpInterfaces(on), All: dhcpInterfaces(all), NoInterface: missing,
-		Loaders: loaders(), Wanted: loaderNames, Release: release.Release, Revision: release.Revision(), Wait: dhcp.NeighbourWait,
+		Loaders: loaders.New(s.Dir), Release: release.Release, Revision: release.Revision(), Wait: dhcp.NeighbourWait,
 	}
 }
 

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 
-	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/admit"
@@ -91,14 +88,7 @@ func (d *daemon) listenTorrent(s *sockets) error {
 }
 
 func (d *daemon) listenTFTP(s *sockets) error {
-	files := d.loaders
-	if bios, ok := files[loaderBIOS]; ok && d.Site.Original {
-		// A DHCP server that was set up for the original names its boot loader.
-		files = maps.Clone(files)
-		files[originalLoader] = bios
-	}
-	pis := d.pis()
-	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: func() map[string]string { return files }, Open: pis.Open, Document: pis.Document, Probed: pis.Probed, Log: d.Log}
+	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: d.tftpFiles, Open: d.tftpOpen, Document: d.tftpDocument, Probed: d.pis().Probed, Log: d.Log}
 	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
 		cfg.Listen, s.noTFTP = nil, true
@@ -128,20 +118,8 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 	}
 	cfg := dhcp.Config{
 		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log,
-		Boot: dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0, Pi: d.pis().There}, Interfaces: dhcpInterfaces(d.on),
-	}
-	have := func(name string) string {
-		if _, ok := d.loaders[name]; ok {
-			return name
-		}
-		return ""
-	}
-	cfg.Boot.BIOS, cfg.Boot.EFI = have(loaderBIOS), have(loaderEFI)
-	cfg.Boot.HTTPEFI = func() string {
-		if _, err := os.Stat(filepath.Join(d.Site.Dir, site.ImageDir, image.UKI)); err == nil {
-			return image.UKI
-		}
-		return have(loaderHTTP)
+		Boot:       dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0, Choose: d.choose, Pi: d.pis().There},
+		Interfaces: dhcpInterfaces(d.on),
 	}
 	server, err := dhcp.New(cfg)
 	if err != nil {

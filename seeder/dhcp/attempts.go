@@ -13,11 +13,13 @@ import (
 )
 
 const (
+	// refusedAfter is how often firmware is told what to load, before it looks as if it refused the file.
+	refusedAfter = 2
 	// stuckAfter is the number of DHCPDISCOVERs after which a boot client gets nowhere. PXE 2.1 (chapter 2) has four, after 0, 4, 12
 	// and 28 s, and then the firmware gives up.
 	stuckAfter = 3
 	// forgetAfter is after what time without a packet a machine starts afresh.
-	forgetAfter = 5 * time.Minute
+	forgetAfter = 15 * time.Minute
 	// maxAttempts bounds the memory that made-up hardware addresses can take.
 	maxAttempts = 4096
 )
@@ -27,8 +29,11 @@ type attempt struct {
 	arch      iana.Arch
 	kind      kind
 	discovers int
-	// relayed: it asks through a relay.
-	relayed bool
+	// relayed: it asks through a relay; oldIPXE as in client.
+	relayed, oldIPXE bool
+	// given is how often UEFI firmware has been told what to load, and taken the last time by which request.
+	given int
+	taken dhcpv4.TransactionID
 	// server is whose offer it took; invalid: nobody's.
 	server netip.Addr
 	last   time.Time
@@ -46,7 +51,8 @@ func (a *attempts) note(req *dhcpv4.DHCPv4, port int, own netip.Addr, now time.T
 	c, mac, t := identify(req), string(req.ClientHWAddr), req.MessageType()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if c.kind == ipxe || c.kind == phase1 || c.pi || !supported(c.arch) || port == pxePort {
+	takes := port == pxePort || t == dhcpv4.MessageTypeRequest && (c.kind == httpBoot || c.kind == pxe && addrOf(req.ServerIdentifier()) == own)
+	if c.kind == ipxe || c.kind == phase1 || c.pi || !supported(c.arch) || port == pxePort && isBIOS(c.arch) {
 		delete(a.byMAC, mac) // it has what was offered, or nothing is offered to it
 		return nil
 	}
@@ -54,10 +60,12 @@ func (a *attempts) note(req *dhcpv4.DHCPv4, port int, own netip.Addr, now time.T
 	if old != nil && now.Sub(old.last) > forgetAfter {
 		old = nil
 	}
-	switch {
-	case t == dhcpv4.MessageTypeRequest && old != nil:
+	if t == dhcpv4.MessageTypeRequest && old != nil && port != pxePort {
 		old.last, old.server = now, addrOf(req.ServerIdentifier())
-		return nil
+	}
+	switch {
+	case takes && old != nil && !isBIOS(c.arch):
+		return old.take(req, port, now)
 	case t != dhcpv4.MessageTypeDiscover || c.kind == plain:
 		return nil
 	case old == nil:
@@ -67,7 +75,7 @@ func (a *attempts) note(req *dhcpv4.DHCPv4, port int, own netip.Addr, now time.T
 		old = &attempt{}
 		a.byMAC[mac] = old
 	}
-	old.arch, old.kind, old.last, old.relayed = c.arch, c.kind, now, addrOf(req.GatewayIPAddr).IsValid()
+	old.arch, old.kind, old.oldIPXE, old.last, old.relayed = c.arch, c.kind, c.oldIPXE, now, addrOf(req.GatewayIPAddr).IsValid()
 	if old.discovers++; old.discovers < stuckAfter {
 		return nil
 	}
@@ -75,14 +83,30 @@ func (a *attempts) note(req *dhcpv4.DHCPv4, port int, own netip.Addr, now time.T
 	return &found
 }
 
+// take notes that UEFI firmware was told what to load. Whatever it starts asks DHCP itself, or is phase 1's kernel: so firmware that
+// is told again has probably refused what it was told before.
+func (a *attempt) take(req *dhcpv4.DHCPv4, port int, now time.Time) *attempt {
+	a.last = now
+	if port == pxePort {
+		a.discovers = 0 // it takes what a second server offers
+	}
+	if a.taken == req.TransactionID {
+		return nil
+	}
+	a.taken = req.TransactionID
+	if a.given++; a.given < refusedAfter {
+		return nil
+	}
+	found := *a
+	return &found
+}
+
 // explain says why a machine gets nowhere, and what to do. servers are the other DHCP servers that answer in this network.
 func (h *handler) explain(a *attempt, servers []netip.Addr) string {
-	file := h.boot.BIOS
-	if !isBIOS(a.arch) {
-		file = h.boot.EFI
-	}
-	if a.kind == httpBoot {
-		file = fmt.Sprintf("http://%s:%d/boot/…", h.addr(), h.boot.HTTPPort)
+	c := client{kind: a.kind, arch: a.arch, oldIPXE: a.oldIPXE}
+	file := "of its loader"
+	if o, err := h.boot.offer(c, h.addr(), true); err == nil {
+		file = o.file
 	}
 	byHand := fmt.Sprintf("have that server name it (next server %s, boot file %s), or set dhcp: mode: server and switch that one off", h.addr(), file)
 	firewall := "UDP ports 67, 69 and 4011 of this machine's firewall must be open"
@@ -90,6 +114,8 @@ func (h *handler) explain(a *attempt, servers []netip.Addr) string {
 		firewall = fmt.Sprintf("TCP port %d of this machine's firewall must be open", h.boot.HTTPPort)
 	}
 	switch {
+	case a.given >= refusedAfter:
+		return h.refused(a)
 	case a.server == h.addr():
 		return "it took the address and the boot file's name from here, and comes again without having started the file: " + firewall
 	case a.server.IsValid():

@@ -24,8 +24,9 @@ type offer struct {
 	pi bool
 }
 
-// offer chooses what c boots, with the seeder at addr. The error says what this machine lacks and what to do.
-func (b Boot) offer(c client, addr netip.Addr) (offer, error) {
+// offer chooses what c boots, with the seeder at addr. named says that the server that gives c its address names the seeder as the
+// next server; see loaders.Firmware. The error says what this machine lacks and what to do.
+func (b Boot) offer(c client, addr netip.Addr, named bool) (offer, error) {
 	base := fmt.Sprintf("http://%s:%d", addr, b.HTTPPort)
 	switch {
 	case c.kind == phase1:
@@ -33,35 +34,25 @@ func (b Boot) offer(c client, addr netip.Addr) (offer, error) {
 	case c.pi:
 		return b.offerPi()
 	case !supported(c.arch):
-		return offer{}, fmt.Errorf("architecture %s is not supported: BootTorrent's client OS is for x64; %s", c.archName(), remedy(c.arch))
+		return offer{}, fmt.Errorf("architecture %s is not supported: BootTorrent's client OS is for x64 and arm64; %s", c.archName(), remedy(c.arch))
+	case c.kind == ipxe && isARM64(c.arch):
+		return offer{file: base + catalog.PathScriptARM64, direct: true}, nil
 	case c.kind == ipxe:
 		// The script, and not iPXE again: that would never end.
 		return offer{file: base + catalog.PathScript, direct: true}, nil
-	case c.kind == httpBoot:
-		if b.HTTPEFI != nil {
-			if name := b.HTTPEFI(); name != "" {
-				return offer{file: base + catalog.PathBoot + name}, nil
-			}
-		}
-		return offer{}, noLoader("HTTP boot on x64 UEFI")
-	case b.NoTFTP:
+	case c.kind != httpBoot && b.NoTFTP:
 		return offer{}, errors.New("its firmware boots by TFTP, which is switched off; remove ports: tftp: 0 from boottorrent.yaml, or boot it by HTTP or from a medium")
-	case isBIOS(c.arch):
-		if b.BIOS == "" {
-			return offer{}, noLoader("PC BIOS")
-		}
-		return offer{file: b.BIOS, direct: true}, nil
-	default:
-		if b.EFI == "" {
-			return offer{}, noLoader("x64 UEFI")
-		}
-		return offer{file: b.EFI}, nil
+	case b.Choose == nil:
+		return offer{}, errors.New("this seeder has no boot loaders")
 	}
-}
-
-// noLoader is the error for a loader that is not installed here.
-func noLoader(what string) error {
-	return fmt.Errorf("there is no boot loader for %s on this machine; install the package ipxe and restart the seeder", what)
+	choice, err := b.Choose(c.firmware(named))
+	if err != nil {
+		return offer{}, err
+	}
+	if c.kind == httpBoot {
+		choice.File = base + catalog.PathBoot + choice.File
+	}
+	return offer{file: choice.File, direct: isBIOS(c.arch)}, nil
 }
 
 // remedy is what the owner of an unsupported machine can try.

@@ -9,7 +9,9 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/seederurl"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
 
 // kind is what sort of program asks.
@@ -46,6 +48,8 @@ type client struct {
 	class string
 	// arch is the architecture (RFC 4578, section 2.1); 0, PC BIOS, if kind is plain or phase1.
 	arch iana.Arch
+	// oldIPXE: it is an iPXE that can't run our script.
+	oldIPXE bool
 	// guessed: it named no architecture.
 	guessed bool
 	// pi: it is a Raspberry Pi.
@@ -100,8 +104,10 @@ func identify(req *dhcpv4.DHCPv4) client {
 		}
 	}
 	switch {
-	case c.kind == pxe && isIPXE(req) && canRunScript(req, c.arch):
-		c.kind = ipxe
+	case c.kind == pxe && isIPXE(req):
+		if c.oldIPXE = !canRunScript(req, c.arch); !c.oldIPXE {
+			c.kind = ipxe
+		}
 	case c.kind == pxe && isBIOS(c.arch):
 		c.pi = isRaspberryPi(req)
 	}
@@ -128,7 +134,21 @@ func architecture(req *dhcpv4.DHCPv4) (a iana.Arch, known bool) {
 }
 
 // supported reports whether there is a client OS for this architecture.
-func supported(a iana.Arch) bool { return isBIOS(a) || isEFI(a) || a == iana.EFI_X86_64_HTTP }
+func supported(a iana.Arch) bool {
+	return isBIOS(a) || isEFI(a) || a == iana.EFI_X86_64_HTTP || isARM64(a)
+}
+
+// isARM64: UEFI of arm64, by PXE or by HTTP boot.
+func isARM64(a iana.Arch) bool { return a == iana.EFI_ARM64 || a == iana.EFI_ARM64_HTTP }
+
+// firmware is what the choice of a boot file goes by; named as for Boot.offer.
+func (c client) firmware(named bool) loaders.Firmware {
+	f := loaders.Firmware{Arch: arch.AMD64, BIOS: isBIOS(c.arch), HTTP: c.kind == httpBoot, IPXE: c.oldIPXE, Named: named}
+	if isARM64(c.arch) {
+		f.Arch = arch.ARM64
+	}
+	return f
+}
 
 func isBIOS(a iana.Arch) bool { return a == iana.INTEL_X86PC }
 
@@ -156,14 +176,14 @@ const (
 // canRunScript reports whether this iPXE can do what our script asks of it: load a Linux kernel by HTTP. The ROMs of some
 // network cards and hypervisors are built without; they are treated as plain PXE and get our iPXE first. An iPXE that lists
 // no features is believed to have all.
-func canRunScript(req *dhcpv4.DHCPv4, arch iana.Arch) bool {
+func canRunScript(req *dhcpv4.DHCPv4, a iana.Arch) bool {
 	raw := req.Options.Get(dhcpv4.OptionEtherboot)
 	features := make(dhcpv4.Options)
 	if len(raw) == 0 || features.FromBytes(raw) != nil {
 		return true
 	}
 	loader := dhcpv4.GenericOptionCode(featureBzImage)
-	if !isBIOS(arch) {
+	if !isBIOS(a) {
 		loader = featureEFI
 	}
 	return features.Has(dhcpv4.GenericOptionCode(featureHTTP)) && features.Has(loader)

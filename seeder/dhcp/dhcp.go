@@ -57,6 +57,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/logonce"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
 
 // Config is what a [Server] needs to know.
@@ -81,17 +82,14 @@ type Interface struct {
 	Addr netip.Prefix
 }
 
-// Boot is what firmware is offered. An empty name means that this machine has no such loader.
+// Boot is what firmware is offered.
 type Boot struct {
 	// HTTPPort is the port of the seeder's HTTP server; URLs are http://<interface's address>:<HTTPPort>….
 	HTTPPort uint16
-	// BIOS and EFI are names on the TFTP server: iPXE for PC BIOS (undionly.kpxe) and for x64 UEFI (snponly.efi).
-	BIOS, EFI string
 	// NoTFTP says that there is no TFTP server, so that firmware that boots by TFTP gets nothing but a line in the log.
 	NoTFTP bool
-	// HTTPEFI returns the name below catalog.PathBoot of what x64 UEFI gets that boots by HTTP: phase 1 as one program, or
-	// iPXE (ipxe.efi) as long as there is none. It is asked for each machine; nil has none.
-	HTTPEFI func() string
+	// Choose says which file some firmware gets, or what is missing. It is asked for each machine; nil has none.
+	Choose func(loaders.Firmware) (loaders.Choice, error)
 	// Pi reports whether the TFTP server has the files for Raspberry Pis. It is asked for each of them; nil has none.
 	Pi func() bool
 }

@@ -16,14 +16,16 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 var (
 	testIface = Interface{Name: "eth0", Index: 2, Addr: netip.MustParsePrefix("10.77.0.1/24")}
-	testBoot  = Boot{HTTPPort: 8080, BIOS: "undionly.kpxe", EFI: "snponly.efi", HTTPEFI: func() string { return "boottorrent.efi" }}
+	testBoot  = Boot{HTTPPort: 8080, Choose: testChoice}
 	testMAC   = net.HardwareAddr{0x52, 0x54, 0, 0, 0, 1}
 	otherMAC  = net.HardwareAddr{0x52, 0x54, 0, 0, 0, 2}
 	testGUID  = append([]byte{0}, "0123456789abcdef"...)
@@ -148,4 +150,18 @@ func golden(t *testing.T, name, text string) {
 	if !bytes.Equal([]byte(text), want) {
 		t.Errorf("differs from %s (go test -update writes it anew):\n%s", path, text)
 	}
+}
+
+// testChoice is what firmware gets where only the package ipxe is installed, and what is built of the client OS is there for both
+// architectures.
+func testChoice(f loaders.Firmware) (loaders.Choice, error) {
+	switch {
+	case f.BIOS:
+		return loaders.Choice{File: loaders.BIOS}, nil
+	case f.Arch == arch.ARM64:
+		return loaders.Choice{File: "arm64/boottorrent.efi"}, nil
+	case f.HTTP:
+		return loaders.Choice{File: "boottorrent.efi"}, nil
+	}
+	return loaders.Choice{File: loaders.SNP}, nil
 }

@@ -26,6 +26,8 @@ type handler struct {
 	boot     Boot
 	pool     *pool // nil: proxy mode
 	attempts attempts
+	// others is what a proxy heard of the network's own DHCP server.
+	others others
 }
 
 // decision is what became of a request: a reply, an address to probe first, or neither, and what to log about it.

@@ -56,6 +56,9 @@ func (s *Server) Serve(ctx context.Context) {
 		for _, p := range l.ports {
 			wg.Go(func() { s.read(ctx, &wg, l, p) })
 		}
+		if l.overheard != nil {
+			wg.Go(func() { l.h.overhear(ctx, l.overheard) })
+		}
 		if l.prober != nil {
 			wg.Go(l.prober.run)
 			wg.Go(func() { s.warnOfServers(ctx, l) })

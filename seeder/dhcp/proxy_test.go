@@ -1,11 +1,14 @@
 package dhcp
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/iana"
+
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
 
 const pxeBIOS = "PXEClient:Arch:00000:UNDI:002001"
@@ -65,7 +68,9 @@ func TestProxyNeverHandsOutAnAddress(t *testing.T) {
 
 // What is not installed is not offered, and the log says what to install.
 func TestMissingLoader(t *testing.T) {
-	h := &handler{iface: testIface, boot: Boot{HTTPPort: 80}}
+	h := &handler{iface: testIface, boot: Boot{HTTPPort: 80, Choose: func(loaders.Firmware) (loaders.Choice, error) {
+		return loaders.Choice{}, errors.New("install the package ipxe")
+	}}}
 	for _, req := range []*dhcpv4.DHCPv4{
 		request(dhcpv4.MessageTypeDiscover, firmware(pxeBIOS, 0)),
 		captured(t, "ovmf-pxe-discover"),

@@ -155,7 +155,7 @@ func TestDroppedRequestsAreExplained(t *testing.T) {
 		"has no hardware address":  change(func(p *dhcpv4.DHCPv4) { p.ClientHWAddr = make([]byte, 6) }),
 		"which there is no range":  change(func(p *dhcpv4.DHCPv4) { p.GatewayIPAddr = net.IP{10, 99, 0, 1} }),
 		"another DHCP server":      request(dhcpv4.MessageTypeRequest, otherServer, wants("10.77.0.2")),
-		"is not supported":         request(dhcpv4.MessageTypeDiscover, firmware("PXEClient:Arch:00011:UNDI:003016", 11)),
+		"is not supported":         request(dhcpv4.MessageTypeDiscover, firmware("PXEClient:Arch:00010:UNDI:003016", 10)),
 		"switched off; remove por": request(dhcpv4.MessageTypeDiscover, firmware(pxeBIOS, 0)),
 	} {
 		h := serverHandler(t)

@@ -25,6 +25,8 @@ type link struct {
 	prober addressProber
 	// finder finds other DHCP servers.
 	finder serverFinder
+	// overheard is where a proxy hears what other servers answer; nil in server mode.
+	overheard *packet.Conn
 }
 
 // serverFinder finds the other DHCP servers of a network; finder is the real one.
@@ -109,6 +111,9 @@ func (l *link) openProxy(ctx context.Context, ifi *net.Interface) error {
 		return err
 	}
 	l.ports = append(l.ports, &packetPort{conn: conn, from: l.from(serverPort), subnet: lastOf(l.h.iface.Addr)})
+	if l.overheard, err = openPacket(ifi, toPort(ifi.Index, clientPort)); err != nil {
+		return err
+	}
 	pxe, err := listenUDP(ctx, ifi, l.h.addr(), pxePort, func(p *port.Process) string {
 		if p != nil && p.Name == "dnsmasq" {
 			return "remove pxe-service, pxe-prompt and \"proxy\" from dnsmasq's configuration and restart it: an interface can have only one PXE service"
@@ -135,6 +140,9 @@ func (l *link) close() {
 	}
 	if l.finder != nil {
 		_ = l.finder.close()
+	}
+	if l.overheard != nil {
+		_ = l.overheard.Close()
 	}
 }
 

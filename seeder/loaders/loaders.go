@@ -94,7 +94,10 @@ type Loaders struct {
 }
 
 // New returns the loaders of the site in dir.
-func New(dir string) *Loaders { return &Loaders{dir: dir, root: "/"} }
+func New(dir string) *Loaders { return At(dir, "/") }
+
+// At is New with Debian's packages installed below root, for tests.
+func At(dir, root string) *Loaders { return &Loaders{dir: dir, root: root} }
 
 // folders are those of the site, the first one first.
 func (l *Loaders) folders() []string {

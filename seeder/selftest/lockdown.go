@@ -115,7 +115,11 @@ func (in Input) ownKeys() ([]secureboot.Key, error) {
 
 // byShim are the keys that machines trust which start phase 1 by way of shim: that of shim's vendor. None: they don't.
 func (in Input) byShim(a arch.Arch) []secureboot.Key {
-	path, ok := loaders.New(in.Site.Dir).Find(loaders.Shim(a))
+	all := in.Loaders
+	if all == nil {
+		all = loaders.New(in.Site.Dir)
+	}
+	path, ok := all.Find(loaders.Shim(a))
 	if !ok {
 		return nil
 	}

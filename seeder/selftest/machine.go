@@ -23,26 +23,6 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/qemu"
 )
 
-// loaders looks for iPXE, without which firmware gets nothing by TFTP.
-func (in Input) loaders() []Finding {
-	l := &list{about: "loaders"}
-	const install = "apt-get install ipxe"
-	var missing []string
-	for _, name := range in.Wanted {
-		if in.Loaders[name] == "" {
-			missing = append(missing, name)
-		}
-	}
-	switch {
-	case len(missing) == 0:
-	case len(missing) == len(in.Wanted):
-		l.problem("iPXE is not installed on this machine, so firmware gets no boot loader; only sticks, discs and UEFI HTTP boot work", install)
-	default:
-		l.problem(fmt.Sprintf("of iPXE %s is not installed on this machine, so a part of the machines gets no boot loader", strings.Join(missing, ", ")), install)
-	}
-	return l.found
-}
-
 // qemu looks for the QEMU that nodes need for some systems, and asks it about their arguments.
 func (in Input) qemu(ctx context.Context) []Finding {
 	l := &list{about: "qemu"}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
 
 // Severity is how bad a finding is.
@@ -30,7 +31,7 @@ const (
 // Finding is one thing that the self-test found.
 type Finding struct {
 	Severity Severity `json:"severity"`
-	// About is the part: key, image, network, dhcp, ports, loaders, qemu, disk or clock.
+	// About is the part: key, image, network, dhcp, ports, loaders, secure boot, qemu, disk or clock.
 	About string `json:"about"`
 	// What is wrong, with what comes of it, and what to Do.
 	What string `json:"what"`
@@ -46,9 +47,8 @@ type Input struct {
 	// Interfaces are where the site is served, All those of this machine. NoInterface says which named one is not there.
 	Interfaces, All []dhcp.Interface
 	NoInterface     error
-	// Loaders are the files of iPXE by their names, of which Wanted are looked for.
-	Loaders map[string]string
-	Wanted  []string
+	// Loaders are the boot loaders of the site.
+	Loaders *loaders.Loaders
 	// Release and Revision are those of this seeder (package version).
 	Release, Revision string
 	// Serving says that this process serves the site already, so that the ports are its own.
@@ -68,7 +68,7 @@ func Run(ctx context.Context, in Input) []Finding {
 	servers := make(chan []Finding, 1)
 	go func() { servers <- in.dhcpServers(ctx) }()
 	var found []Finding
-	for _, part := range []func() []Finding{in.key, in.image, in.loaders, in.lockdown, func() []Finding { return in.qemu(ctx) }, in.network, in.dhcp, in.ports, in.disk, in.clock} {
+	for _, part := range []func() []Finding{in.key, in.image, in.loaders, in.secureBoot, in.lockdown, func() []Finding { return in.qemu(ctx) }, in.network, in.dhcp, in.ports, in.disk, in.clock} {
 		found = append(found, part()...)
 	}
 	return append(found, <-servers...)

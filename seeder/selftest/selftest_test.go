@@ -19,9 +19,11 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
 
 // newSite makes a site with an image as mkimage makes it.
@@ -134,12 +136,73 @@ func TestImage(t *testing.T) {
 }
 
 func TestLoaders(t *testing.T) {
-	in := Input{Wanted: []string{"bios", "efi"}}
+	s, root := newSite(t), t.TempDir()
+	in := Input{Site: s, Loaders: loaders.At(s.Dir, root)}
 	expect(t, "none", in.loaders(), "problem: iPXE is not installed")
-	in.Loaders = map[string]string{"efi": "/efi"}
-	expect(t, "one", in.loaders(), "problem: of iPXE bios is not installed")
-	in.Loaders["bios"] = "/bios"
-	expect(t, "both", in.loaders())
+	install(t, root, "usr/lib/ipxe/snponly.efi", "")
+	expect(t, "one", in.loaders(), "problem: of iPXE undionly.kpxe, ipxe.efi is not installed")
+	install(t, root, "usr/lib/ipxe/undionly.kpxe", "")
+	install(t, root, "boot/ipxe.efi", "")
+	expect(t, "all", in.loaders())
+}
+
+// install puts a file where a package would, with the content of another one, or none.
+func install(t *testing.T, root, path, from string) {
+	t.Helper()
+	var content []byte
+	if from != "" {
+		var err error
+		if content, err = os.ReadFile(from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path = filepath.Join(root, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(content))
+}
+
+// What keeps machines with Secure Boot on from booting is told before one is switched on.
+func TestSecureBoot(t *testing.T) {
+	s, root := newSite(t), t.TempDir()
+	in := Input{Site: s, Loaders: loaders.At(s.Dir, root)}
+	with := func(uefi site.UEFI) []Finding {
+		s.UEFI = uefi
+		return in.secureBoot()
+	}
+	expect(t, "nothing installed", with(site.UEFIAuto), "note: machines with Secure Boot on get nothing from the network: shim or")
+	expect(t, "nothing installed", with(site.UEFIShim), "problem: machines with Secure Boot on get nothing from the network: shim or")
+	expect(t, "not wanted", with(site.UEFIiPXE))
+	expect(t, "no program", with(site.UEFIUKI), "problem: uefi is uki, and image/boottorrent.efi is missing")
+	write(t, filepath.Join(s.Dir, site.ImageDir, image.UKI), "program")
+	expect(t, "not signed", with(site.UEFIUKI), "problem: uefi is uki, and image/boottorrent.efi is not signed")
+	writeImage(t, s, func(m *image.Made) { m.SignedBy = &image.Signer{Name: "Room 12"} })
+	expect(t, "signed", with(site.UEFIUKI))
+	install(t, s.Dir, "loaders/x86_64-sb/snponly-shim.efi", "")
+	install(t, s.Dir, "loaders/x86_64-sb/snponly.efi", "")
+	expect(t, "iPXE's own shim", with(site.UEFIShim))
+}
+
+// Shim starts what Debian has signed, and nothing else.
+func TestSecureBootKernel(t *testing.T) {
+	shim := need.File(t, "/usr/lib/shim/shimx64.efi.signed", "shim-signed")
+	signed := need.File(t, "/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed", "grub-efi-amd64-signed")
+	unsigned := need.File(t, "/usr/lib/ipxe/snponly.efi", "ipxe")
+	s, root := newSite(t), t.TempDir()
+	s.UEFI = site.UEFIShim
+	in := Input{Site: s, Loaders: loaders.At(s.Dir, root)}
+	install(t, root, "usr/lib/shim/shimx64.efi.signed", shim)
+	install(t, root, "usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed", signed)
+	install(t, s.Dir, "image/vmlinuz", signed)
+	expect(t, "signed by Debian", in.secureBoot())
+	s.Ports.TFTP = 0
+	expect(t, "no TFTP", in.secureBoot(), "problem: uefi is shim, which loads everything by TFTP")
+	s.Ports.TFTP = 69
+	install(t, s.Dir, "image/vmlinuz", unsigned)
+	expect(t, "not signed", in.secureBoot(), "problem: machines with Secure Boot on don't start image/vmlinuz: it is not signed by Debian")
+	install(t, root, "usr/lib/shim/shimx64.efi.signed", unsigned)
+	expect(t, "no shim", in.secureBoot(), "warning: whose kernels")
 }
 
 func on(name, addr string, index int) dhcp.Interface {

@@ -16,20 +16,23 @@ import (
 // cost a round trip. It acknowledges as RFC 7440 wants it and takes the next block in order likewise; where one is
 // missing it repeats its last acknowledgement for each block behind.
 //
-// So they are sent blocks ahead of their acknowledgements: as many as the card has room for, which isn't known. The number begins small and
-// grows with what is acknowledged; what is lost is sent again from the first block that is missing on (go-back-N).
+// So they are sent blocks ahead of their acknowledgements. How many is found out as TCP Vegas does: as long as they come back as
+// fast as the fastest did, all of them are on the wire, and there may be more; when they take longer, some wait in the client's
+// network card, whose room isn't known and may be small. What is lost all the same is sent again from the first block that is
+// missing on (go-back-N).
 
 const (
-	// firstAhead is the number of blocks under way to begin with, and minAhead after losses. Network cards of firmware keep 8
-	// packets at least.
-	firstAhead = 4
-	minAhead   = 2
-	// maxAhead is less than the 50 packets after which GRUB stops to acknowledge, and the 64 that OVMF's virtio driver has room for
-	// (VirtioNet.h, VNET_MAX_PENDING).
-	maxAhead = 48
-	// afterLoss is for how many blocks the number stays as it is after a first loss, before it grows by one; it doubles with each
-	// loss up to maxAfterLoss. A card that has too little room loses blocks each time that the number becomes too large for it,
-	// and each time that costs a silence. Where the client tells of losses they cost little, and it is toldLoss.
+	// firstAhead is the number of blocks under way to begin with, and minAhead the least after losses. Network cards of firmware have
+	// room for 8 packets at least.
+	firstAhead, minAhead = 4, 2
+	// maxAhead is what a link of 1 Gbit/s carries in 2 ms in blocks of 1024 bytes.
+	maxAhead = 256
+	// At least fewWaiting blocks are to wait in the client's card, so that it has always something to do, and at most manyWaiting.
+	// OVMF's driver has room for 64 packets (VirtioNet.h, VNET_MAX_PENDING).
+	fewWaiting, manyWaiting = 8, 16
+	// afterLoss is for how many blocks the number stays within what was lost, before it may be one more; it doubles with each loss up
+	// to maxAfterLoss. A card that has too little room loses blocks each time that the number becomes too large for it, and each
+	// time that costs a silence. Where the client tells of losses they cost little, and it is toldLoss.
 	afterLoss, maxAfterLoss, toldLoss = 256, 1024, 64
 	// minSilence is the shortest silence that is taken for a loss: firmware is away for some milliseconds at times.
 	minSilence = 50 * time.Millisecond
@@ -54,50 +57,63 @@ type ahead struct {
 	window int
 	// least is the window that was agreed to: a client acknowledges nothing before it has so many blocks.
 	least int
-	// full is the window at the last loss; 0 before the first. It grows by one for each block that is acknowledged up to three
-	// quarters of that, and then by one for every calm blocks. credit are those that count already.
-	full, calm, credit int
+	// limit is what the window doesn't exceed; after losses it grows by one for every calm blocks, of which credit count already.
+	limit, calm, credit int
+	// quick is whether the window grows by one for each block that is acknowledged: until blocks wait, or are lost.
+	quick bool
 	// lostAt is the last block that was acknowledged when some were lost: what is lost before another one is acknowledged belongs
-	// to the same loss.
-	lostAt int64
-	// again is the first block that is sent for the first time after the last loss. Until it is acknowledged, repeated
-	// acknowledgements may be for blocks that arrived twice.
-	again int64
-	// smooth is the round trip's time, and vary its variation (RFC 6298); 0 until it was measured. timed is the block that is
-	// being measured, 0 for none, which was sent at the time at.
-	smooth, vary time.Duration
-	timed        int64
-	at           time.Time
+	// to the same loss. again is the first block that is sent for the first time after it: until that is acknowledged, repeated
+	// acknowledgements may be for blocks that arrived twice, and no time is measured (Karn's algorithm).
+	lostAt, again int64
+	// at has when each of the last blocks was sent, by its number modulo maxAhead.
+	at [maxAhead]time.Time
+	// base is the shortest time of a round trip, smooth their mean, and vary its variation (RFC 6298); 0 until one was measured.
+	base, smooth, vary time.Duration
+	// adjust is the block after which the window is adjusted next, once in a round trip.
+	adjust int64
 }
 
 func newAhead(agreed int) *ahead {
-	return &ahead{window: max(firstAhead, agreed), least: max(minAhead, agreed), lostAt: -1}
+	return &ahead{window: max(firstAhead, agreed), least: max(minAhead, agreed), limit: maxAhead, quick: true, lostAt: -1}
 }
 
 // sent notes that a block was sent for the first time.
-func (a *ahead) sent(block int64, now time.Time) {
-	if a.timed == 0 {
-		a.timed, a.at = block, now
+func (a *ahead) sent(block int64, now time.Time) { a.at[block%maxAhead] = now }
+
+// acked notes that the client has all blocks up to this one, more of them than before by n, of those up to highest that were sent.
+func (a *ahead) acked(block int64, n int, highest int64, now time.Time) {
+	if a.calm > 0 {
+		for a.credit += n; a.credit >= a.calm; a.credit -= a.calm {
+			a.limit = min(a.limit+1, maxAhead)
+		}
 	}
+	if block >= a.again {
+		a.measure(now.Sub(a.at[block%maxAhead]))
+	}
+	waiting := a.waiting()
+	if a.quick = a.quick && waiting < manyWaiting; a.quick {
+		a.window = min(a.window+n, a.limit)
+		return
+	}
+	if block < a.adjust {
+		return
+	}
+	a.adjust = highest
+	switch {
+	case waiting > manyWaiting:
+		a.window = max(a.window-(waiting-manyWaiting+1)/2, a.window*3/4, a.least)
+	case waiting < fewWaiting:
+		a.window += 1 + a.window/16
+	}
+	a.window = min(a.window, a.limit)
 }
 
-// acked notes that the client has all blocks up to this one, more of them than before by n.
-func (a *ahead) acked(block int64, n int, now time.Time) {
-	if a.timed != 0 && block >= a.timed {
-		a.measure(now.Sub(a.at))
-		a.timed = 0
+// waiting is how many blocks wait in the client's card: the part of those under way that a round trip takes longer than the shortest.
+func (a *ahead) waiting() int {
+	if a.smooth == 0 {
+		return 0
 	}
-	if a.full == 0 {
-		a.window = min(a.window+n, maxAhead)
-		return
-	}
-	if quick := a.full * 3 / 4; a.window < quick {
-		a.window = min(a.window+n, quick)
-		return
-	}
-	for a.credit += n; a.credit >= a.calm; a.credit -= a.calm {
-		a.window = min(a.window+1, maxAhead)
-	}
+	return int(time.Duration(a.window) * max(a.smooth-a.base, 0) / a.smooth)
 }
 
 // tellsLoss reports whether a repeated acknowledgement of this block tells of a loss.
@@ -107,11 +123,11 @@ func (a *ahead) tellsLoss(acked int64) bool { return acked >= a.again }
 // wire loses some.
 func (a *ahead) lost(acked, highest int64) {
 	a.again = highest + 1
-	a.timed = 0 // who knows which of the two is acknowledged (Karn's algorithm)
 	if acked == a.lostAt {
 		return
 	}
-	a.lostAt, a.full = acked, a.window
+	a.lostAt, a.quick = acked, false
+	a.limit = max(a.window*3/4, a.least)
 	a.window = max(a.window/2, a.least)
 	a.calm, a.credit = min(max(afterLoss, 2*a.calm), maxAfterLoss), 0
 	if a.least > minAhead {
@@ -121,6 +137,9 @@ func (a *ahead) lost(acked, highest int64) {
 
 // measure takes a round trip's time, as RFC 6298 (2.2, 2.3) does.
 func (a *ahead) measure(took time.Duration) {
+	if a.base == 0 || took < a.base {
+		a.base = took
+	}
 	if a.smooth == 0 {
 		a.smooth, a.vary = took, took/2
 		return

@@ -14,6 +14,9 @@
 //   - The same request again before the answer is there: it gets the same packet again, from the same port. A ROM that got two
 //     answers from two ports would end both (RFC 1350, section 4: error 5).
 //   - Another request from the same port: the client gave up the first, and so does the server.
+//   - Names that a boot loader chose itself, or that its firmware spoilt (shim); files that it can do without, which are refused at
+//     once and hardly logged: see bootname. What machines ask for was captured: testdata/requests.txt.
+//   - Blocks of 1024 bytes and no window (GRUB), of 512 bytes and a window of 4 (shim): see ahead.go.
 //   - Mode netascii, which would change the bytes of a program, is refused and said so in the log. Options that are garbage, given
 //     twice, unknown (multicast) or out of range count as not asked for, as RFC 2347 wants it.
 //

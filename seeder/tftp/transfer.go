@@ -62,6 +62,8 @@ func (t *transfer) last() int64 { return t.size/int64(t.blockSize) + 1 }
 // run sends the file, until the client has it, gives up or is gone, or ctx is done.
 func (t *transfer) run(ctx context.Context) error {
 	t.packet = make([]byte, 4+t.blockSize)
+	stop := context.AfterFunc(ctx, func() { _ = t.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
 	if oack := t.optionAck(t.size); oack != nil {
 		if err := t.handshake(ctx, oack); err != nil {
 			return err
@@ -155,7 +157,7 @@ func (t *transfer) advance(block uint16) (ok bool, err error) {
 	case t.ahead != nil && more > 0 && more <= t.highest-t.acked:
 		t.acked += more
 		t.sent = max(t.sent, t.acked)
-		t.ahead.acked(t.acked, int(more), time.Now())
+		t.ahead.acked(t.acked, int(more), t.highest, time.Now())
 		return true, nil
 	case t.ahead != nil && more == 0 && t.window > 1 && t.ahead.tellsLoss(t.acked) && t.highest > t.acked:
 		// The first block of the window is missing.
@@ -255,8 +257,10 @@ func (t *transfer) read(ctx context.Context, buf []byte, deadline time.Time) (in
 	if err := t.conn.SetReadDeadline(deadline); err != nil {
 		return 0, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = t.conn.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	// A ctx that ends from here on ends the read, see run.
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	// repeat sets again before it ends the read, so that one of the two is seen here.
 	if t.again.CompareAndSwap(true, false) {
 		return 0, errRepeated

@@ -1,117 +1,119 @@
 package web
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
 
-// images are phase 1's kernel and initramfs, and both in one.
-var images = []string{image.Kernel, image.Initramfs, image.UKI}
+func isImage(name string) bool { return slices.Contains(bootfiles.Names, name) }
 
-func isImage(name string) bool { return slices.Contains(images, name) }
-
-// serveBoot serves what is below /boot/: the script, kernel and initramfs, and the boot loaders.
+// serveBoot serves what is below /boot/: the scripts, kernels and initramfs of all architectures, and the boot loaders.
 func (s *Server) serveBoot(w http.ResponseWriter, r *http.Request) {
-	name := strings.TrimPrefix(r.URL.Path, catalog.PathBoot)
-	if r.URL.Path == catalog.PathScript {
-		s.serveScript(w, r)
+	switch r.URL.Path {
+	case catalog.PathScript:
+		s.serveScript(w, r, arch.AMD64)
 		return
-	}
-	if r.URL.Path == ipxe.VESAPath {
+	case catalog.PathScriptARM64:
+		s.serveScript(w, r, arch.ARM64)
+		return
+	case ipxe.VESAPath:
 		newDocument(ipxe.VESA).serve(w, r, "application/octet-stream")
 		return
 	}
-	_, rest, byContent := strings.Cut(name, "/")
-	if byContent && isImage(rest) {
-		name = rest
-	}
-	if isImage(name) {
-		s.serveBootFile(w, r, bootFile{name, filepath.Join(s.cfg.ImageDir, name), byContent,
-			"image/" + name + " is missing: run mkimage DIR, with the site's directory"})
+	name := strings.TrimPrefix(r.URL.Path, catalog.PathBoot)
+	if isImage(path.Base(name)) {
+		s.serveImage(w, r, name)
 		return
 	}
-	if file, ok := s.cfg.Loaders[name]; ok {
-		s.serveBootFile(w, r, bootFile{name, file, false, "the boot loader " + name + " is missing at the seeder: install the " +
-			"package it is from (Debian: ipxe)"})
+	if file, ok := s.loader(name); ok {
+		s.serveLoader(w, r, path.Base(name), file)
 		return
 	}
 	notFound(w, "no such boot file; there are "+strings.Join(s.bootFiles(), ", "))
 }
 
-// bootFile is a file below /boot/ that may be replaced by rename at any time.
-type bootFile struct {
-	name, path string
-	// byContent: it was asked for by its catalog.BootPath.
-	byContent bool
-	// missing is what the client is told if it isn't there.
-	missing string
-}
-
-// serveBootFile sends what the file is at this moment, to its end.
-func (s *Server) serveBootFile(w http.ResponseWriter, r *http.Request, b bootFile) {
-	f, sum, err := s.openBootFile(b.path)
-	if err != nil {
+// serveImage sends a file of an image as it is at this moment, to its end.
+func (s *Server) serveImage(w http.ResponseWriter, r *http.Request, name string) {
+	f, err := s.cfg.Boot.Open(name)
+	switch {
+	case errors.Is(err, bootfiles.ErrReplaced):
+		s.cfg.Log.Info("a node boots while the image is being replaced; it will start again", "client", r.RemoteAddr, "file", path.Base(name))
+		notFound(w, "the image was replaced; load "+catalog.PathScript+" again")
+		return
+	case errors.Is(err, fs.ErrNotExist):
 		s.cfg.Log.Warn("HTTP: boot file can't be read", "client", r.RemoteAddr, "err", err)
-		if errors.Is(err, fs.ErrNotExist) {
-			notFound(w, b.missing)
-		} else {
-			http.Error(w, "the file can't be read at the seeder; see its log", http.StatusInternalServerError)
-		}
+		notFound(w, "image/"+name+" is missing: run mkimage DIR, with the site's directory")
+		return
+	case err != nil:
+		s.unreadable(w, r, err)
 		return
 	}
 	defer f.Close()
-	if b.byContent && r.URL.Path != catalog.BootPath(b.name, sum) {
-		s.cfg.Log.Info("a node boots while the image is being replaced; it will start again", "client", r.RemoteAddr, "file", b.name)
-		notFound(w, "the image was replaced; load "+catalog.PathScript+" again")
+	w.Header().Set("Content-Type", bootType(f.Name))
+	w.Header().Set("ETag", etag(f.SHA256))
+	w.Header().Set("Cache-Control", "no-cache")
+	http.ServeContent(w, r, "", time.Time{}, f)
+}
+
+// loaderFiles are the paths of the boot loaders by their names, as they are now.
+func (s *Server) loaderFiles() map[string]string {
+	if s.cfg.Loaders == nil {
+		return nil
+	}
+	return s.cfg.Loaders()
+}
+
+// loader is the path of the boot loader that is asked for by that name, or by a folder and that name, as firmware and boot
+// loaders do that take the folder of what was loaded before.
+func (s *Server) loader(name string) (file string, ok bool) {
+	files := s.loaderFiles()
+	if file, ok = files[name]; !ok {
+		file, ok = files[path.Base(name)]
+	}
+	return file, ok
+}
+
+// serveLoader sends a boot loader, which may be replaced by rename at any time.
+func (s *Server) serveLoader(w http.ResponseWriter, r *http.Request, name, at string) {
+	f, err := os.Open(at)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.cfg.Log.Warn("HTTP: boot file can't be read", "client", r.RemoteAddr, "err", err)
+		notFound(w, "the boot loader "+name+" is missing at the seeder: install the package it is from")
 		return
 	}
-	w.Header().Set("Content-Type", bootType(b.name))
+	if err != nil {
+		s.unreadable(w, r, err)
+		return
+	}
+	defer f.Close()
+	sum, err := s.cfg.Boot.Hash(at, f)
+	if err != nil {
+		s.unreadable(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", bootType(name))
 	w.Header().Set("ETag", etag(sum))
 	w.Header().Set("Cache-Control", "no-cache")
 	http.ServeContent(w, r, "", time.Time{}, f)
 }
 
-// openBootFile opens a file and returns its SHA-256.
-func (s *Server) openBootFile(path string) (*os.File, string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, "", err
-	}
-	sum, err := s.hashes.sum(path, f)
-	if err != nil {
-		f.Close()
-		return nil, "", err
-	}
-	return f, sum, nil
-}
-
-// imagePath is the path of kernel or initramfs as it is now. Of one that can't be read it is the plain path, where the
-// node will be told why.
-func (s *Server) imagePath(name string) string {
-	f, sum, err := s.openBootFile(filepath.Join(s.cfg.ImageDir, name))
-	if err != nil {
-		return catalog.PathBoot + name
-	}
-	f.Close()
-	return catalog.BootPath(name, sum)
+func (s *Server) unreadable(w http.ResponseWriter, r *http.Request, err error) {
+	s.cfg.Log.Warn("HTTP: boot file can't be read", "client", r.RemoteAddr, "err", err)
+	http.Error(w, "the file can't be read at the seeder; see its log", http.StatusInternalServerError)
 }
 
 // bootType is the media type of a boot file. UEFI HTTP boot takes a file for a loader if it is called .efi or has the type
@@ -123,7 +125,7 @@ func bootType(name string) string {
 	return "application/octet-stream"
 }
 
-func (s *Server) serveScript(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveScript(w http.ResponseWriter, r *http.Request, a arch.Arch) {
 	if s.cfg.Script == nil {
 		notFound(w, "this seeder makes no boot script")
 		return
@@ -133,8 +135,7 @@ func (s *Server) serveScript(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	kernel, initrd := s.imagePath(image.Kernel), s.imagePath(image.Initramfs)
-	script, err := s.cfg.Script(host, kernel, initrd)
+	script, err := s.cfg.Script(ScriptRequest{Host: host, Arch: a, Agent: r.UserAgent()})
 	if err != nil {
 		s.cfg.Log.Error("HTTP: the boot script can't be made", "client", r.RemoteAddr, "err", err)
 		http.Error(w, "the boot script can't be made; see the seeder's log", http.StatusInternalServerError)
@@ -155,45 +156,4 @@ func usedHost(r *http.Request) (string, error) {
 		return addr.String(), nil
 	}
 	return "", fmt.Errorf("host %.100q is no address to make a boot script for", r.Host)
-}
-
-// hashCache keeps the SHA-256 of files until they change. The zero value is ready.
-type hashCache struct {
-	mu   sync.Mutex
-	sums map[string]hashed
-}
-
-type hashed struct {
-	info os.FileInfo
-	sum  string
-}
-
-// sum returns the SHA-256 of the open file f, in hexadecimal, and leaves f at its start. key is its path. A room that starts
-// at once waits for one hashing.
-func (c *hashCache) sum(key string, f *os.File) (string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", &os.PathError{Op: "read", Path: key, Err: errors.New("not a regular file")}
-	}
-	if h, ok := c.sums[key]; ok && os.SameFile(h.info, info) && h.info.Size() == info.Size() && h.info.ModTime().Equal(info.ModTime()) {
-		return h.sum, nil
-	}
-	digest := sha256.New()
-	if _, err := io.Copy(digest, f); err != nil {
-		return "", err
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return "", err
-	}
-	if c.sums == nil {
-		c.sums = map[string]hashed{}
-	}
-	h := hashed{info, hex.EncodeToString(digest.Sum(nil))}
-	c.sums[key] = h
-	return h.sum, nil
 }

@@ -58,7 +58,7 @@ func TestScriptHost(t *testing.T) {
 			t.Errorf("host %q: %d %q, want %d", host, w.Code, w.Body, status)
 		}
 	}
-	s = newSite(t, func(c *Config) { c.Script = func(_, _, _ string) ([]byte, error) { return nil, errors.New("broken") } })
+	s = newSite(t, func(c *Config) { c.Script = func(ScriptRequest) ([]byte, error) { return nil, errors.New("broken") } })
 	if w := s.do("GET", catalog.PathScript); w.Code != 500 || !strings.Contains(s.log.String(), "broken") {
 		t.Errorf("script that fails: %d, log %s", w.Code, s.log)
 	}

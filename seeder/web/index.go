@@ -12,9 +12,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/text"
+	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	page "github.com/boottorrent/boottorrent/templates/web"
 )
@@ -143,7 +146,7 @@ func nodeRows(nodes []report.Node, now time.Time) (rows []page.Node) {
 		rows = append(rows, page.Node{
 			IP: n.IP, MAC: n.MAC, Name: n.Name, System: n.System, Step: step, State: state, Error: n.Error,
 			Percent: n.Percent(), FromSeeder: n.FromSeeder, FromNodes: n.FromNodes, ByHTTP: n.FromHTTP, Uploaded: n.Uploaded,
-			Notes: notes(n), HostKey: n.HostKey, Seen: n.Seen,
+			Notes: notes(n), SecureBoot: n.SecureBoot, HostKey: n.HostKey, Seen: n.Seen,
 		})
 	}
 	return rows
@@ -215,21 +218,30 @@ func (s *Server) links() []page.Link {
 
 // bootFiles are the names below /boot/.
 func (s *Server) bootFiles() []string {
-	names := slices.Clone(images)
+	names := slices.Clone(bootfiles.Names)
 	if s.cfg.Script != nil {
 		names = append(names, path.Base(catalog.PathScript))
 	}
-	return append(names, slices.Sorted(maps.Keys(s.cfg.Loaders))...)
+	if s.cfg.Boot.Has(arch.ARM64, image.Kernel) {
+		for _, name := range bootfiles.Names {
+			names = append(names, path.Join(image.Folder(arch.ARM64), name))
+		}
+	}
+	return append(names, slices.Sorted(maps.Keys(s.loaderFiles()))...)
 }
 
 func bootText(name string) string {
+	of := ""
+	if folder, base := path.Split(name); folder == image.Folder(arch.ARM64)+"/" {
+		of, name = " for arm64", base
+	}
 	switch catalog.PathBoot + name {
 	case catalog.PathKernel:
-		return "phase 1's kernel"
+		return "phase 1's kernel" + of
 	case catalog.PathInitrd:
-		return "phase 1's initramfs"
+		return "phase 1's initramfs" + of
 	case catalog.PathUKI:
-		return "both as one UEFI program"
+		return "both as one UEFI program" + of
 	case catalog.PathScript:
 		return "the iPXE script that starts phase 1"
 	}

@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net/http"
-	"os"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/seeder/admit"
@@ -33,6 +32,3 @@ func (s *Server) serveManifest(w http.ResponseWriter, r *http.Request) {
 	}
 	newDocument(data).serve(w, r, contentType)
 }
-
-// Hash is the SHA-256 of an open file, in hexadecimal, which is kept until the file changes. It leaves the file at its start; path is the file's.
-func (s *Server) Hash(path string, f *os.File) (string, error) { return s.hashes.sum(path, f) }

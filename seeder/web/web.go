@@ -21,9 +21,11 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
+	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -41,14 +43,12 @@ const (
 type Config struct {
 	// Log receives each request at debug level, and each fetch of the kernel and the initramfs at info level.
 	Log *slog.Logger
-	// ImageDir is the folder of what mkimage builds: vmlinuz and initramfs.img.
-	ImageDir string
-	// Loaders are the paths of boot loaders by the names under which they are found below /boot/.
-	Loaders map[string]string
-	// Script returns the iPXE script for nodes that reach the seeder at host, "ADDRESS" or "ADDRESS:PORT" as the client
-	// wrote it in its URL. Host holds only what a host name, an IP address and a port can. Kernel and initrd are the paths
-	// of the image as it is now.
-	Script func(host, kernel, initrd string) ([]byte, error)
+	// Boot are the files of the site's images; nil: there are none.
+	Boot *bootfiles.Files
+	// Loaders returns the paths of the boot loaders as they are now, by the names under which they are found below /boot/; may be nil.
+	Loaders func() map[string]string
+	// Script returns the iPXE script.
+	Script func(ScriptRequest) ([]byte, error)
 
 	Announce, Scrape, Report, Nodes, NodeLog http.Handler
 	// Systems is what became of each system's folder, for the page and status.Path; nil: none is shown.
@@ -74,12 +74,21 @@ type Config struct {
 	Site string
 }
 
+// ScriptRequest is what an iPXE script is made for.
+type ScriptRequest struct {
+	// Host is where the node reaches the seeder, "ADDRESS" or "ADDRESS:PORT" as the client wrote it in its URL. It holds only what a
+	// host name, an IP address and a port can.
+	Host string
+	// Arch is that of the node, Agent what its iPXE calls itself ("iPXE/1.21.1").
+	Arch  arch.Arch
+	Agent string
+}
+
 // Server is an http.Handler for everything the seeder serves. Its methods may be called concurrently.
 type Server struct {
-	cfg    Config
-	mux    *http.ServeMux
-	hashes hashCache
-	page   pageCache
+	cfg  Config
+	mux  *http.ServeMux
+	page pageCache
 	// bootLines bounds the lines about boot files, as strangers can ask for them without end.
 	bootLines *rate.Limiter
 
@@ -94,6 +103,9 @@ type Server struct {
 func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Boot == nil {
+		cfg.Boot = bootfiles.New("")
 	}
 	if cfg.MaxFallback <= 0 {
 		cfg.MaxFallback = defaultMaxFallback

@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
@@ -46,15 +48,20 @@ func newSite(t testing.TB, change func(*Config)) *site {
 		t.Fatal(err)
 	}
 	s := &site{dir: dir, log: &bytes.Buffer{}}
+	boot := bootfiles.New(filepath.Join(dir, "image"))
 	cfg := Config{
-		Log:      slog.New(slog.NewTextHandler(s.log, nil)),
-		ImageDir: filepath.Join(dir, "image"),
-		Loaders: map[string]string{
-			"snponly.efi": filepath.Join(dir, "ipxe/snponly.signed"), "undionly.kpxe": filepath.Join(dir, "ipxe/undionly.kpxe"),
-			"gone.efi": filepath.Join(dir, "ipxe/gone.efi"), "dir.efi": dir,
+		Log:  slog.New(slog.NewTextHandler(s.log, nil)),
+		Boot: boot,
+		Loaders: func() map[string]string {
+			return map[string]string{
+				"snponly.efi": filepath.Join(dir, "ipxe/snponly.signed"), "undionly.kpxe": filepath.Join(dir, "ipxe/undionly.kpxe"),
+				"gone.efi": filepath.Join(dir, "ipxe/gone.efi"), "dir.efi": dir, "x86_64-sb/ipxe.efi": filepath.Join(dir, "ipxe/snponly.signed"),
+			}
 		},
-		Script: func(host, kernel, initrd string) ([]byte, error) {
-			return ipxe.Script(ipxe.Params{Base: "http://" + host, Kernel: kernel, Initrd: initrd})
+		Script: func(r ScriptRequest) ([]byte, error) {
+			return ipxe.Script(ipxe.Params{
+				Base: "http://" + r.Host, Kernel: boot.Path(r.Arch, image.Kernel), Initrd: boot.Path(r.Arch, image.Initramfs),
+			})
 		},
 		Announce: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, "announce by ", r.Method)
@@ -146,7 +153,7 @@ func TestPaths(t *testing.T) {
 		"a loader that is none": {"/boot/dir.efi", 500, "see its log", ""},
 		"unknown boot file":     {"/boot/passwd", 404, "vmlinuz, initramfs.img, boottorrent.efi, boot.ipxe, dir.efi", ""},
 		"other content":         {catalog.BootPath("vmlinuz", sha("initramfs")), 404, "the image was replaced", ""},
-		"loader by content":     {catalog.BootPath("undionly.kpxe", sha("bios loader")), 404, "no such boot file", ""},
+		"loader in a folder":    {"/boot/folder/undionly.kpxe", 200, "bios loader", "application/octet-stream"},
 		"boot folder":           {"/boot/", 404, "no such boot file", ""},
 		"other torrent":         {catalog.TorrentPath(hash2), 404, "no such torrent", ""},
 		"torrent without end":   {"/torrents/" + hash1.String(), 404, "no such torrent", ""},
@@ -296,7 +303,7 @@ func TestIndexOfFolders(t *testing.T) {
 func TestIndex(t *testing.T) {
 	s := newSite(t, func(c *Config) {
 		c.NodeList = func() []report.Node {
-			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, HostKey: "SHA256:abc",
+			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, SecureBoot: true, HostKey: "SHA256:abc",
 				Transfer: report.Transfer{Fallback: true, Banned: []netip.Addr{netip.MustParseAddr("10.1.0.9")}}, Exit: &report.Exit{System: "probe", Code: 3}}, Seen: time.Now()}}
 		}
 	})
@@ -307,7 +314,7 @@ func TestIndex(t *testing.T) {
 	w := s.do("GET", "/")
 	for _, want := range []string{
 		"Room 12", "Tiny &amp; small", catalog.TorrentPath(hash1), "tiny/sub/a%20b%25c", "52:54:00:00:00:01", "/boot/boot.ipxe",
-		"SHA256:abc", "falling back to HTTP", "wrong data came from 10.1.0.9", "probe ended with exit code 3",
+		"Secure Boot", "SHA256:abc", "falling back to HTTP", "wrong data came from 10.1.0.9", "probe ended with exit code 3",
 		"/boot/undionly.kpxe",
 	} {
 		if !strings.Contains(w.Body.String(), want) {

@@ -39,6 +39,11 @@ type Params struct {
 	// Kernel and Initrd are the paths of phase 1's kernel and initramfs below Base (catalog.BootPath); those of whatever
 	// is there at the time if empty. The initramfs must be called initramfs.img in its folder.
 	Kernel, Initrd string
+	// Path is where the script itself is below Base; /boot/boot.ipxe if empty.
+	Path string
+	// Shim is the path below Base of the shim that vouches for the kernel under Secure Boot; none if empty. Only iPXE from 1.21 of 2023 on
+	// knows the command, and only a signed iPXE (2.0) needs it.
+	Shim string
 	// Site is the site's name, for the screen.
 	Site string
 	// Args are appended to phase 1's kernel command line; one element may hold several arguments.
@@ -52,6 +57,7 @@ type Params struct {
 // arguments, a Base that is no http URL.
 func Script(p Params) ([]byte, error) {
 	p.Kernel, p.Initrd = cmp.Or(p.Kernel, "/boot/vmlinuz"), cmp.Or(p.Initrd, "/boot/initramfs.img")
+	p.Path = cmp.Or(p.Path, "/boot/boot.ipxe")
 	args, errs := arguments(p.Args)
 	if words, wrong := arguments([]string{p.Graphics}); len(wrong) > 0 || len(words) > 1 {
 		errs = append(errs, fmt.Errorf("kernel argument %q for graphics: want one word", p.Graphics))
@@ -59,8 +65,8 @@ func Script(p Params) ([]byte, error) {
 	if err := checkBase(p.Base); err != nil {
 		errs = append(errs, err)
 	}
-	for _, path := range []string{p.Kernel, p.Initrd} {
-		if !pathPattern.MatchString(path) {
+	for _, path := range []string{p.Kernel, p.Initrd, p.Path, p.Shim} {
+		if path != "" && !pathPattern.MatchString(path) {
 			errs = append(errs, fmt.Errorf("path %q: want letters, digits and . _ - between slashes", path))
 		}
 	}
@@ -70,12 +76,13 @@ func Script(p Params) ([]byte, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("make boot.ipxe: %w", err)
 	}
+	p.Site, p.Args = displayed(p.Site), args
 	var b bytes.Buffer
 	err := script.Execute(&b, struct {
 		Params
 		Tries, Pause, PromptMS int
 		VESAPath               string
-	}{Params{p.Base, p.Kernel, p.Initrd, displayed(p.Site), args, p.Graphics}, tries, pause, promptMS, VESAPath})
+	}{p, tries, pause, promptMS, VESAPath})
 	if err != nil {
 		return nil, fmt.Errorf("make boot.ipxe: %w", err)
 	}

@@ -18,7 +18,11 @@ func TestScriptGolden(t *testing.T) {
 			Site: "Room 12 && friends # ${netX/mac} ;",
 			Args: []string{"bt.seeder=http://10.0.0.1:8080", "console=tty0", "console=ttyS0,115200", "  quiet  loglevel=3 "},
 		},
-		"minimal":  {Base: "http://seeder"},
+		"minimal": {Base: "http://seeder"},
+		"arm64": {
+			Base: "http://seeder", Kernel: "/boot/aa/vmlinuz", Initrd: "/boot/bb/initramfs.img", Path: "/boot/arm64/boot.ipxe",
+			Shim: "/boot/shimaa64.efi",
+		},
 		"graphics": {Base: "http://seeder", Graphics: "vga=0x318", Args: []string{"quiet"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,6 +55,7 @@ func TestScriptRefuses(t *testing.T) {
 	}{
 		"newline in an argument":  {Params{Base: good, Args: []string{"quiet\nshell"}}, "kernel argument"},
 		"newline in a path":       {Params{Base: good, Kernel: "/boot/x\nshell"}, "path"},
+		"newline in the shim":     {Params{Base: good, Shim: "/shim\nshell"}, "path"},
 		"setting in a path":       {Params{Base: good, Initrd: "/${x}"}, "path"},
 		"newline in the site":     {Params{Base: good, Site: "a\nshell"}, "site name"},
 		"newline in the base":     {Params{Base: good + "\nshell"}, "base URL"},

@@ -72,6 +72,8 @@ type Node struct {
 	IP, MAC, Name, System, Step, State, Error string
 	// Notes say what else there is to know: how the last system ended, that BitTorrent brings nothing, who sent wrong data.
 	Notes []string
+	// SecureBoot says that the firmware verifies what it starts.
+	SecureBoot bool
 	// HostKey is the fingerprint of the node's SSH server; empty: it has none.
 	HostKey string
 	// Percent of the download, 0 to 100.

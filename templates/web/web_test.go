@@ -34,7 +34,7 @@ func TestIndexGolden(t *testing.T) {
 				{MAC: "52:54:00:00:00:01", IP: "10.0.0.5", Name: "desk-1", System: "debian", Step: "fetch", State: "running",
 					Percent: 41.7, FromSeeder: 1 << 20, FromNodes: 1500 << 10, Uploaded: 12345, Seen: now.Add(-3 * time.Second)},
 				{MAC: "52:54:00:00:00:02", IP: "10.0.0.6", Step: "network", State: "failed", Error: "<b>no carrier</b>",
-					Notes: []string{"nothing comes by BitTorrent", "probe ended with exit code 3: <i>why</i>"}, HostKey: "SHA256:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG",
+					Notes: []string{"nothing comes by BitTorrent", "probe ended with exit code 3: <i>why</i>"}, SecureBoot: true, HostKey: "SHA256:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG",
 					Seen: now.Add(-90 * time.Second)},
 			},
 		},

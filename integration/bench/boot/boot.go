@@ -15,7 +15,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -178,14 +177,4 @@ func measure(ctx context.Context, in Room, chain, image, logs string) (loads []L
 func fileName(asked string) string {
 	parts := strings.Split(asked, "/")
 	return parts[len(parts)-1]
-}
-
-// total is the sum of a chain's loads of phase 1 itself, without the loaders.
-func total(loads []Load) (bytes int64, seconds float64) {
-	for _, l := range loads {
-		if slices.Contains([]string{"vmlinuz", "initramfs.img", "boottorrent.efi"}, l.File) {
-			bytes, seconds = bytes+l.Bytes, seconds+l.Seconds
-		}
-	}
-	return bytes, seconds
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/tftp"
 	"github.com/boottorrent/boottorrent/seeder/web"
 )
@@ -42,7 +43,7 @@ func serve(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	h := &http.Server{Handler: &timed{next: web.New(web.Config{ImageDir: image, Script: script}), out: out}}
+	h := &http.Server{Handler: &timed{next: web.New(web.Config{Boot: bootfiles.New(image), Script: script}), out: out}}
 	go func() { _ = h.Serve(l) }()
 	fmt.Fprintln(out, "ready")
 	err = server.Serve(ctx)
@@ -55,8 +56,8 @@ func grubConfig(name string, _ netip.Addr) ([]byte, bool) {
 }
 
 // script has iPXE do the same.
-func script(host, kernel, initrd string) ([]byte, error) {
-	return fmt.Appendf(nil, "#!ipxe\nkernel http://%s%s\ninitrd http://%s%s\nimgfetch http://%s/boot/done ||\nsleep 3600\n", host, kernel, host, initrd, host), nil
+func script(r web.ScriptRequest) ([]byte, error) {
+	return fmt.Appendf(nil, "#!ipxe\nkernel http://%[1]s/boot/vmlinuz\ninitrd http://%[1]s/boot/initramfs.img\nimgfetch http://%[1]s/boot/done ||\nsleep 3600\n", r.Host), nil
 }
 
 // loads prints what the TFTP server logs of files that it has sent.

@@ -10,6 +10,7 @@
 //		uptime=3.42
 //		mac=eth0 52:54:00:00:01:01
 //		cmdline=console=ttyS0 …
+//		firmware=acpi,efi
 //		padding=67108864
 //		BOOTTORRENT-TINY-END: r reboots, any other key powers off
 //
@@ -111,6 +112,18 @@ func cards() []string {
 	return out
 }
 
+// firmware is what of it the kernel has found its way to.
+func firmware() string {
+	var found []string
+	for name, path := range map[string]string{"acpi": "/sys/firmware/acpi/tables", "devicetree": "/proc/device-tree/compatible", "efi": "/sys/firmware/efi/systab"} {
+		if _, err := os.Stat(path); err == nil {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	return strings.Join(found, ",")
+}
+
 // block is what is printed.
 func block(cmdline string, problems []string) string {
 	lines := []string{"", "BOOTTORRENT-TINY-OK"}
@@ -125,6 +138,7 @@ func block(cmdline string, problems []string) string {
 		lines = append(lines, "mac="+c)
 	}
 	lines = append(lines, "cmdline="+cmdline)
+	lines = append(lines, "firmware="+firmware())
 	if info, err := os.Stat(padding); err == nil {
 		lines = append(lines, fmt.Sprintf("padding=%d", info.Size()))
 	}

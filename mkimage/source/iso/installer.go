@@ -75,8 +75,9 @@ func (i *image) installers(ctx context.Context, j *source.Job) error {
 // installer makes a system of an entry.
 func (i *image) installer(ctx context.Context, j *source.Job, s *source.System, e entry) error {
 	s.Title = i.title() + ": " + e.Title
-	if e.arch != "amd64" {
-		s.Arch = e.arch
+	s.Arch = e.arch
+	if !slices.Contains(j.Arches(), e.arch) {
+		return j.WrongArch("the kernel "+e.Kernel, e.arch)
 	}
 	cmdline, comment := i.installerCmdline(e)
 	s.Kexec = &source.Kexec{Cmdline: cmdline}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/roottest"
 	"github.com/boottorrent/boottorrent/mkimage/source"
@@ -64,7 +65,12 @@ func TestInstaller(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := c.iso.iso(t)
-			change := func(o *source.Options) { o.Entries = c.entries }
+			change := func(o *source.Options) {
+				o.Entries = c.entries
+				if name == "arm" {
+					o.Arch = arch.ARM64
+				}
+			}
 			dir, r, err := run(t, path, change)
 			if err != nil {
 				t.Fatal(err)

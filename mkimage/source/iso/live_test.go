@@ -221,7 +221,7 @@ func TestLiveRefused(t *testing.T) {
 		"which layer":           {files{"casper/a.squashfs": whole, "casper/b.squashfs": whole}, false, "nothing says which is the live one: a.squashfs, b.squashfs"},
 		"layers without a base": {files{"casper/a.b.live.squashfs": whole, "casper/a.squashfs": whole}, false, "casper/a.b.squashfs is not on the ISO"},
 		"no init":               {files{"live/filesystem.squashfs": files{"bin/sh": roottest.Program(elf.EM_X86_64)}.squashfs(t)}, false, "it has no init"},
-		"for arm64":             {files{"live/filesystem.squashfs": arm.squashfs(t)}, false, "aarch64"},
+		"for arm64":             {files{"live/filesystem.squashfs": arm.squashfs(t)}, false, "its /sbin/init is for arm64, and the site's machines are amd64"},
 		"not a root at all":     {files{"LiveOS/squashfs.img": files{"LiveOS/rootfs.img": []byte("hello")}.squashfs(t)}, false, "LiveOS/squashfs.img/LiveOS/rootfs.img of the ISO: it is no squashfs"},
 	} {
 		t.Run(name, func(t *testing.T) {

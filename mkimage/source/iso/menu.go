@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/mkimage/source/bootmenu"
 )
@@ -14,8 +15,8 @@ import (
 // entry is an entry of the boot menu whose files are on the image.
 type entry struct {
 	bootmenu.Entry
-	// arch is the kernel's architecture, a GOARCH value.
-	arch string
+	// arch is the kernel's architecture.
+	arch arch.Arch
 }
 
 // menu are the entries that kexec can start; their numbers, from 1, are those of --entry.
@@ -27,12 +28,12 @@ func (i *image) menu(ctx context.Context) ([]entry, error) {
 	var entries []entry
 	var wrong error
 	for _, e := range m.Entries {
-		arch, err := i.checkEntry(e)
+		of, err := i.checkEntry(e)
 		if err != nil {
 			wrong = errors.Join(wrong, fmt.Errorf("%q in %s: %w", e.Title, m.File, err))
 			continue
 		}
-		entries = append(entries, entry{e, arch})
+		entries = append(entries, entry{e, of})
 	}
 	if len(entries) == 0 {
 		return nil, fmt.Errorf("no entry of the boot menu can be started: %w", wrong)
@@ -44,7 +45,7 @@ func (i *image) menu(ctx context.Context) ([]entry, error) {
 }
 
 // checkEntry looks whether an entry's files are there, and whether the kernel is one for kexec.
-func (i *image) checkEntry(e bootmenu.Entry) (arch string, err error) {
+func (i *image) checkEntry(e bootmenu.Entry) (arch.Arch, error) {
 	head, err := i.head(e.Kernel, bzimage.HeaderSize)
 	if err != nil {
 		return "", err
@@ -63,7 +64,7 @@ func (i *image) checkEntry(e bootmenu.Entry) (arch string, err error) {
 		}
 		f.Close()
 	}
-	return header.Arch, nil
+	return arch.Arch(header.Arch), nil
 }
 
 // choose are the entries of the numbers that a person gave, or the default one.

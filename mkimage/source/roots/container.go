@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
@@ -62,8 +64,8 @@ func isReference(text string) bool {
 
 // place is where a container image is.
 type place interface {
-	// image chooses the image for nodes.
-	image(ctx context.Context) (v1.Image, error)
+	// image chooses the image for nodes: of several platforms that of the first of these architectures.
+	image(ctx context.Context, arches []arch.Arch) (v1.Image, error)
 	// layer is one of the image as a stream that can be read twice. The index counts from 0.
 	layer(ctx context.Context, j *source.Job, l v1.Layer, index int) (tree.Layer, error)
 	// String is for the table.
@@ -107,7 +109,7 @@ func splitTag(text string) (path, tag string) {
 func importContainer(ctx context.Context, j *source.Job, p place) error {
 	step := j.Step("look for "+p.String(), 0)
 	defer step.End()
-	img, err := p.image(ctx)
+	img, err := p.image(ctx, j.Arches())
 	if err != nil {
 		return err
 	}
@@ -115,7 +117,8 @@ func importContainer(ctx context.Context, j *source.Job, p place) error {
 	if err != nil {
 		return fmt.Errorf("read its configuration: %w", err)
 	}
-	if err := checkPlatform(config); err != nil {
+	of, err := checkPlatform(j, config)
+	if err != nil {
 		return err
 	}
 	step.End()
@@ -135,23 +138,26 @@ func importContainer(ctx context.Context, j *source.Job, p place) error {
 	if err != nil {
 		return err
 	}
+	s.Arch = of
 	s.Comments["init"] = "What the container image has as entry point, command, environment and user does not count here: a system starts its init."
 	return pack(ctx, j, s, t, fmt.Sprintf("%s of %s", text.Count(len(layers), "layer"), p))
 }
 
-// nodes run this platform.
-const (
-	nodeOS   = "linux"
-	nodeArch = "amd64"
-)
+// nodeOS is the operating system of nodes. Their architecture is one of OCI's names too, which are Go's.
+const nodeOS = "linux"
 
-// checkPlatform refuses images for other machines. An image that says nothing is found out by its init.
-func checkPlatform(c *v1.ConfigFile) error {
-	if (c.OS == "" || c.OS == nodeOS) && (c.Architecture == "" || c.Architecture == nodeArch) {
-		return nil
+// checkPlatform returns the architecture that an image is for; empty if it doesn't say, which its init tells then. Those for other machines it
+// refuses.
+func checkPlatform(j *source.Job, c *v1.ConfigFile) (arch.Arch, error) {
+	of := arch.Arch(c.Architecture)
+	if (c.OS == "" || c.OS == nodeOS) && (of == "" || slices.Contains(j.Arches(), of)) {
+		return of, nil
 	}
-	return fmt.Errorf("the image is for %s/%s, and nodes are %s/%s; get it for that platform, or build it so (docker build --platform %[3]s/%[4]s)",
-		c.OS, c.Architecture, nodeOS, nodeArch)
+	if _, err := arch.Parse(c.Architecture); err == nil && (c.OS == "" || c.OS == nodeOS) {
+		return "", j.WrongArch("the image", of)
+	}
+	return "", fmt.Errorf("the image is for %s/%s, and nodes are %s/%s; get it for that platform, or build it so (docker build --platform %[3]s/%[4]s)",
+		c.OS, c.Architecture, nodeOS, j.Arches()[0])
 }
 
 // layersOf are the layers that have files, lowest first.

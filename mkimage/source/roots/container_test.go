@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/mkimage/source"
 )
 
 // ociFolder is an OCI image layout with the image base:tag of a root file system: a layer with all files, and one that takes one away.
@@ -51,6 +54,27 @@ func TestOCIFolder(t *testing.T) {
 	}
 }
 
+// A system for arm64 comes of what is for arm64, in a site that has such machines.
+func TestContainerARM64(t *testing.T) {
+	arm := ociFolder(t, root(t, elf.EM_AARCH64), "arm64")
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := site.Init(dir, "test"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, site.ConfigFile), "version: 1\narch: [amd64, arm64]\n")
+	r, err := importedTo(t, dir, "oci:"+arm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(r.config(t), "\narch: arm64\n") {
+		t.Errorf("config.yaml is\n%s", r.config(t))
+	}
+	if _, err := imported(t, root(t, elf.EM_AARCH64), func(o *source.Options) { o.Arch = arch.AMD64 }); err == nil ||
+		!strings.Contains(err.Error(), "its /sbin/init is for arm64, and --arch says amd64") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestContainerRefused(t *testing.T) {
 	arm := ociFolder(t, root(t, elf.EM_AARCH64), "arm64")
 	layout := ociFolder(t, root(t, elf.EM_X86_64), "amd64")
@@ -59,8 +83,8 @@ func TestContainerRefused(t *testing.T) {
 	damaged := ociFolder(t, root(t, elf.EM_X86_64), "amd64")
 	damage(t, damaged)
 	for _, test := range []struct{ name, source, says string }{
-		{"another platform", "oci:" + arm, "linux/arm64"},
-		{"a program of another architecture", "oci:" + lying, "is for aarch64"},
+		{"another platform", "oci:" + arm, "the image is for arm64, and the site's machines are amd64; take one for those, or, if there are others too, write into boottorrent.yaml: arch: [amd64, arm64]"},
+		{"a program of another architecture", "oci:" + lying, "its /sbin/init is for arm64"},
 		{"a tag that is not there", "oci:" + layout + ":none", `no image with the tag "none", only: base, other`},
 		{"several images", "oci:" + layout, "name one by its tag: base, other"},
 		{"no layout", "oci:" + t.TempDir(), "is no OCI image layout"},
@@ -143,6 +167,9 @@ func TestRegistry(t *testing.T) {
 	index(t, host, digest)
 	if r, err := imported(t, host+"/lab/desktop:both"); err != nil || image(t, r) != first {
 		t.Errorf("of an index: %v", err)
+	}
+	if _, err := imported(t, host+"/lab/desktop:both", func(o *source.Options) { o.Arch = arch.ARM64 }); err == nil || !strings.Contains(err.Error(), "the image is for amd64, and --arch says arm64") {
+		t.Errorf("of an index that lies about an image: %v", err)
 	}
 	if _, err := imported(t, host+"/lab/desktop:arm"); err == nil || !strings.Contains(err.Error(), "no image for linux/amd64, only for linux/arm64") {
 		t.Errorf("%v", err)

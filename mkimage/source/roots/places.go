@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
 )
@@ -28,12 +30,12 @@ func (f folder) String() string {
 	return f.path
 }
 
-func (f folder) image(context.Context) (v1.Image, error) {
+func (f folder) image(_ context.Context, arches []arch.Arch) (v1.Image, error) {
 	index, err := layout.ImageIndexFromPath(f.path)
 	if err != nil {
 		return nil, fmt.Errorf("%s is no OCI image layout: %w; make one with: skopeo copy docker://HOST/NAME:TAG oci:FOLDER:TAG", f.path, err)
 	}
-	return choose(index, f.tag)
+	return choose(index, f.tag, arches)
 }
 
 func (folder) layer(_ context.Context, _ *source.Job, l v1.Layer, index int) (tree.Layer, error) {
@@ -44,12 +46,14 @@ func (folder) layer(_ context.Context, _ *source.Job, l v1.Layer, index int) (tr
 // refName is the annotation that has an image's tag (OCI image specification, annotations.md).
 const refName = "org.opencontainers.image.ref.name"
 
-// choose finds the image for nodes in an index, and in those that it leads to. tag is empty for the only one.
-func choose(index v1.ImageIndex, tag string) (v1.Image, error) {
+// choose finds the image for nodes in an index, and in those that it leads to: the one for the first of some architectures that has one. tag
+// is empty for the only one.
+func choose(index v1.ImageIndex, tag string, arches []arch.Arch) (v1.Image, error) {
 	m, err := index.IndexManifest()
 	if err != nil {
 		return nil, fmt.Errorf("read the list of images: %w", err)
 	}
+	of := preferred(m.Manifests, arches)
 	var fit []v1.Descriptor
 	var tags, platforms []string
 	for _, d := range m.Manifests {
@@ -58,7 +62,7 @@ func choose(index v1.ImageIndex, tag string) (v1.Image, error) {
 			tags = append(tags, name)
 			continue
 		}
-		if d.Platform != nil && (d.Platform.OS != nodeOS || d.Platform.Architecture != nodeArch) {
+		if d.Platform != nil && (d.Platform.OS != nodeOS || d.Platform.Architecture != string(of)) {
 			platforms = append(platforms, d.Platform.OS+"/"+d.Platform.Architecture)
 			continue
 		}
@@ -68,7 +72,7 @@ func choose(index v1.ImageIndex, tag string) (v1.Image, error) {
 	}
 	switch {
 	case len(fit) == 0 && len(platforms) > 0:
-		return nil, fmt.Errorf("there is no image for %s/%s, only for %s", nodeOS, nodeArch, strings.Join(platforms, ", "))
+		return nil, fmt.Errorf("there is no image for %s/%s, only for %s", nodeOS, of, strings.Join(platforms, ", "))
 	case len(fit) == 0 && tag != "":
 		return nil, fmt.Errorf("there is no image with the tag %q, only: %s", tag, strings.Join(tags, ", "))
 	case len(fit) == 0:
@@ -81,9 +85,21 @@ func choose(index v1.ImageIndex, tag string) (v1.Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		return choose(below, "")
+		return choose(below, "", arches)
 	}
 	return index.Image(fit[0].Digest)
+}
+
+// preferred is the first of some architectures that one of the images is for; if none is, the first.
+func preferred(images []v1.Descriptor, arches []arch.Arch) arch.Arch {
+	for _, a := range arches {
+		if slices.ContainsFunc(images, func(d v1.Descriptor) bool {
+			return d.Platform != nil && d.Platform.OS == nodeOS && d.Platform.Architecture == string(a)
+		}) {
+			return a
+		}
+	}
+	return arches[0]
 }
 
 // archived is what 'docker save' and 'podman save' write.
@@ -117,7 +133,7 @@ type both struct {
 
 func (b both) Close() error { return errors.Join(b.ReadCloser.Close(), b.file.Close()) }
 
-func (a archived) image(context.Context) (v1.Image, error) {
+func (a archived) image(context.Context, []arch.Arch) (v1.Image, error) {
 	manifest, err := tarball.LoadManifest(a.open)
 	if err != nil {
 		return nil, fmt.Errorf("%s is no archive that 'docker save' wrote: %w", filepath.Base(a.path), err)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
@@ -29,9 +30,9 @@ type registry struct{ ref name.Reference }
 
 func (r registry) String() string { return r.ref.Name() }
 
-func (r registry) image(ctx context.Context) (v1.Image, error) {
+func (r registry) image(ctx context.Context, arches []arch.Arch) (v1.Image, error) {
 	d, err := remote.Get(r.ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
-		remote.WithUserAgent("mkimage/"+version.Release), remote.WithPlatform(v1.Platform{OS: nodeOS, Architecture: nodeArch}))
+		remote.WithUserAgent("mkimage/"+version.Release), remote.WithPlatform(v1.Platform{OS: nodeOS, Architecture: string(arches[0])}))
 	if err != nil {
 		return nil, r.explain(err)
 	}
@@ -40,7 +41,7 @@ func (r registry) image(ctx context.Context) (v1.Image, error) {
 		if err != nil {
 			return nil, r.explain(err)
 		}
-		img, err := choose(index, "")
+		img, err := choose(index, "", arches)
 		return img, r.explain(err)
 	}
 	img, err := d.Image()

@@ -105,7 +105,7 @@ func TestRefused(t *testing.T) {
 		{"a bomb", bomb(t), "decompression bombs"},
 		{"no tar", bad("x.gz", string(run(t, "gzip", "gzip", "-c", "/etc/passwd"))), "what is in it is no tar"},
 		{"a squashfs that is cut off", bad("x.squashfs", string(squashfs[:len(squashfs)-4096])), "bytes"},
-		{"another architecture", root(t, elf.EM_AARCH64), "/sbin/init is for aarch64"},
+		{"another architecture", root(t, elf.EM_AARCH64), "/sbin/init is for arm64"},
 		{"no init", noInit, "install one in it (systemd-sysv"},
 		{"no root", t.TempDir(), "is a folder without a root file system"},
 		{"no file", filepath.Join(t.TempDir(), "none"), "there is no file or folder"},

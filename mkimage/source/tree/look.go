@@ -16,14 +16,16 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 	"github.com/boottorrent/boottorrent/internal/program"
 )
 
 // Found is what a root file system has.
 type Found struct {
-	// Init is the absolute path of the program that becomes process 1.
+	// Init is the absolute path of the program that becomes process 1, Arch the architecture that it is for.
 	Init string
+	Arch arch.Arch
 	// Title is what the distribution calls itself (PRETTY_NAME of os-release); empty if it doesn't say.
 	Title string
 	// Kernels are those that have modules in the root, newest first.
@@ -62,18 +64,16 @@ func (e *NoInitError) Error() string {
 		"install one in it (systemd-sysv in Debian and Ubuntu, systemd in Fedora, openrc in Alpine, busybox elsewhere), or name a program of it with --init", strings.Join(Inits, ", "))
 }
 
-// nodeArch is the architecture of nodes, as a GOARCH value.
-const nodeArch = "amd64"
-
-// Look finds what a root file system has. init is the program that is to become process 1; empty: one of Inits. A root without one is a
-// *NoInitError, one whose init nodes can't run a *program.Error.
-func (r *Root) Look(ctx context.Context, init string) (Found, error) {
+// Look finds what a root file system has. init is the program that is to become process 1; empty: one of Inits. arches are the
+// architectures of the machines that it may be for, the preferred one first. A root without an init is a *NoInitError, one whose init none of
+// them can run a *program.Error.
+func (r *Root) Look(ctx context.Context, init string, arches ...arch.Arch) (Found, error) {
 	var f Found
 	var err error
 	if f.Init, err = r.init(init); err != nil {
 		return Found{}, err
 	}
-	if err := program.CheckInit(rootFS{ctx, r}, f.Init[1:], nodeArch); err != nil {
+	if f.Arch, err = r.archOf(ctx, f.Init, arches); err != nil {
 		return Found{}, fmt.Errorf("its %s %w", f.Init, err)
 	}
 	if f.Title, err = r.title(ctx); err != nil {
@@ -82,7 +82,7 @@ func (r *Root) Look(ctx context.Context, init string) (Found, error) {
 	if fstab, err := r.ReadFile(ctx, "/etc/fstab", 1<<20); err == nil {
 		f.Mounts = deviceMounts(fstab)
 	}
-	f.Kernels, f.Notes, err = r.kernels(ctx)
+	f.Kernels, f.Notes, err = r.kernels(ctx, f.Arch)
 	for release, dir := range r.moduleFolders() {
 		if !slices.ContainsFunc(f.Kernels, func(k Kernel) bool { return k.Release == release }) {
 			f.ModulesOnly = append(f.ModulesOnly, Kernel{Release: release, Modules: dir})
@@ -90,6 +90,20 @@ func (r *Root) Look(ctx context.Context, init string) (Found, error) {
 	}
 	slices.SortFunc(f.ModulesOnly, func(a, b Kernel) int { return CompareReleases(b.Release, a.Release) })
 	return f, err
+}
+
+// archOf is the first of some architectures whose machines can run a program of the root. The error is what speaks against the
+// first one.
+func (r *Root) archOf(ctx context.Context, name string, arches []arch.Arch) (arch.Arch, error) {
+	var first error
+	for _, a := range arches {
+		err := program.CheckInit(rootFS{ctx, r}, name[1:], string(a))
+		if err == nil {
+			return a, nil
+		}
+		first = cmp.Or(first, err)
+	}
+	return "", first
 }
 
 // init finds process 1.
@@ -136,7 +150,7 @@ func prettyName(osRelease []byte) string {
 }
 
 // kernels finds kernels by what their headers say, wherever distributions put them, and their modules.
-func (r *Root) kernels(ctx context.Context) ([]Kernel, []string, error) {
+func (r *Root) kernels(ctx context.Context, a arch.Arch) ([]Kernel, []string, error) {
 	modules := r.moduleFolders()
 	files := r.kernelFiles(modules)
 	var nodes []*Node
@@ -150,7 +164,7 @@ func (r *Root) kernels(ctx context.Context) ([]Kernel, []string, error) {
 	found := map[string]Kernel{}
 	var notes []string
 	for i, name := range files {
-		release, err := releaseOf(paths[nodes[i]])
+		release, err := releaseOf(paths[nodes[i]], a)
 		switch {
 		case err != nil:
 			notes = append(notes, fmt.Sprintf("%s is no kernel that can be used: %v", name, err))
@@ -206,12 +220,12 @@ func (r *Root) moduleFolders() map[string]string {
 }
 
 // kernelFiles are the files that may be kernels: /boot/vmlinuz-RELEASE in most distributions, /usr/lib/modules/RELEASE/vmlinuz in Fedora,
-// Arch and openSUSE, /boot/vmlinuz-lts in Alpine, /boot/kernel-RELEASE in Gentoo.
+// Arch and openSUSE, /boot/vmlinuz-lts in Alpine, /boot/kernel-RELEASE in Gentoo, /boot/Image of some for arm64.
 func (r *Root) kernelFiles(modules map[string]string) []string {
 	var files []string
 	if boot := r.find("/boot"); boot != nil {
 		for _, name := range slices.Sorted(maps.Keys(boot.children)) {
-			for _, prefix := range []string{"vmlinuz", "bzImage", "kernel"} {
+			for _, prefix := range []string{"vmlinuz", "bzImage", "Image", "kernel"} {
 				if strings.HasPrefix(name, prefix) && !strings.Contains(name, "rescue") {
 					files = append(files, path.Join("/boot", name))
 				}
@@ -230,8 +244,8 @@ func (r *Root) kernelFiles(modules map[string]string) []string {
 	})
 }
 
-// releaseOf reads the header of a kernel.
-func releaseOf(file string) (string, error) {
+// releaseOf is the release of a kernel for machines of an architecture.
+func releaseOf(file string, a arch.Arch) (string, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return "", err
@@ -245,6 +259,9 @@ func releaseOf(file string) (string, error) {
 	h, err := bzimage.Parse(head[:n])
 	if err != nil {
 		return "", err
+	}
+	if h.Arch != string(a) {
+		return "", fmt.Errorf("it is for %s, and the system's programs are for %s", h.Arch, a)
 	}
 	if err := h.Kexec(); err != nil {
 		return "", err

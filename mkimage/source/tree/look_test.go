@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/roottest"
 )
@@ -59,7 +60,7 @@ func look(t *testing.T, files map[string]string, init string) (Found, error) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	return r.Look(t.Context(), init)
+	return r.Look(t.Context(), init, arch.AMD64)
 }
 
 func TestLook(t *testing.T) {
@@ -121,6 +122,32 @@ func TestLookRefused(t *testing.T) {
 	}
 }
 
+// Of several architectures it is the one whose machines can run the init; kernels for another one are none of the system's.
+func TestLookArch(t *testing.T) {
+	files := system(map[string]string{
+		"usr/lib/systemd/systemd": elfOf(elf.EM_AARCH64),
+		"boot/vmlinuz-6.1-arm64":  string(roottest.KernelARM64("6.1-arm64")), "usr/lib/modules/6.1-arm64/modules.dep": "",
+		"boot/vmlinuz-6.1-amd64": bzImage("6.1-amd64"), "usr/lib/modules/6.1-amd64/modules.dep": "",
+	})
+	r, err := OpenFolder(t.Context(), t.TempDir(), folder(t, files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f, err := r.Look(t.Context(), "", arch.AMD64, arch.ARM64)
+	if err != nil || f.Arch != arch.ARM64 || len(f.Kernels) != 1 || f.Kernels[0].Release != "6.1-arm64" {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if !slices.ContainsFunc(f.Notes, func(n string) bool {
+		return strings.Contains(n, "it is for amd64, and the system's programs are for arm64")
+	}) {
+		t.Errorf("notes %q", f.Notes)
+	}
+	if f, err = look(t, system(nil), ""); err != nil || f.Arch != arch.AMD64 {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
 // Kernels and modules that don't fit are named.
 func TestUnfitKernels(t *testing.T) {
 	f, err := look(t, system(map[string]string{
@@ -156,7 +183,7 @@ func TestExtract(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			r := opened(t, kind, source)
 			defer r.Close()
-			f, err := r.Look(t.Context(), "")
+			f, err := r.Look(t.Context(), "", arch.AMD64)
 			if err != nil || len(f.Kernels) != 1 {
 				t.Fatalf("%+v %v", f, err)
 			}
@@ -248,7 +275,7 @@ func TestOpenLayers(t *testing.T) {
 			t.Errorf("%s is %q: %v", name, b, err)
 		}
 	}
-	if f, err := r.Look(t.Context(), ""); err != nil || f.Init != "/sbin/init" {
+	if f, err := r.Look(t.Context(), "", arch.AMD64); err != nil || f.Init != "/sbin/init" {
 		t.Errorf("%+v %v", f, err)
 	}
 }
@@ -268,7 +295,7 @@ func TestOpenRefused(t *testing.T) {
 		}
 		r, err := Open(t.Context(), t.TempDir(), image)
 		if err == nil {
-			_, err = r.Look(t.Context(), "")
+			_, err = r.Look(t.Context(), "", arch.AMD64)
 		}
 		if err == nil {
 			t.Errorf("%s: no error", name)

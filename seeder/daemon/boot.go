@@ -1,0 +1,116 @@
+package daemon
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
+	"github.com/boottorrent/boottorrent/seeder/web"
+	"github.com/boottorrent/boottorrent/templates/grub"
+	"github.com/boottorrent/boottorrent/templates/ipxe"
+)
+
+// originalLoader is the name of the original BootTorrent's boot loader.
+const originalLoader = "pxelinux.0"
+
+// tftpFiles are those that TFTP serves.
+func (d *daemon) tftpFiles() map[string]string {
+	files := d.loaders.Files()
+	if bios, ok := files[loaders.BIOS]; ok && d.Site.Original {
+		// A DHCP server that was set up for the original names its boot loader.
+		files = maps.Clone(files)
+		files[originalLoader] = bios
+	}
+	return files
+}
+
+// choose says what firmware boots.
+func (d *daemon) choose(f loaders.Firmware) (loaders.Choice, error) {
+	return d.loaders.Choose(d.current.Load().UEFI, f)
+}
+
+// script makes the iPXE script for a client that reached us at a host and port of ours.
+func (d *daemon) script(r web.ScriptRequest) ([]byte, error) {
+	base, s := "http://"+r.Host, d.current.Load()
+	cmdline := s.CmdlineFor(r.Arch)
+	p := ipxe.Params{
+		Base: base, Kernel: d.boot.Path(r.Arch, image.Kernel), Initrd: d.boot.Path(r.Arch, image.Initramfs), Site: s.Name,
+		Args: []string{"bt.seeder=" + base, cmdline.String()},
+	}
+	if r.Arch == arch.ARM64 {
+		p.Path = catalog.PathScriptARM64
+	} else if cmdline.AsksForMode() {
+		p.Graphics = image.Graphics
+	}
+	if shim := loaders.Shim(r.Arch); signedIPXE(r.Agent) && d.loaders.Has(shim) {
+		p.Shim = catalog.PathBoot + shim
+	}
+	return ipxe.Script(p)
+}
+
+// signedIPXE reports whether an iPXE may be one that is signed for Secure Boot: the first such release is 2.0. It calls itself
+// "iPXE/VERSION" to web servers.
+func signedIPXE(agent string) bool {
+	version, ok := strings.CutPrefix(agent, "iPXE/")
+	major, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	return ok && err == nil && n >= 2
+}
+
+// grubCPU are GRUB's names of the architectures.
+var grubCPU = map[arch.Arch]string{arch.AMD64: "x86_64", arch.ARM64: "arm64"}
+
+// grubConfig makes the script for GRUB; local is the address that was asked.
+func (d *daemon) grubConfig(local netip.Addr) ([]byte, error) {
+	s := d.current.Load()
+	base := "http://" + netip.AddrPortFrom(local, d.Site.Ports.HTTP).String()
+	p := grub.Params{Server: local, Base: base, Site: s.Name}
+	for _, a := range arch.All {
+		if !d.boot.Has(a, image.Kernel) {
+			continue
+		}
+		t := grub.Target{
+			CPU: grubCPU[a], Kernel: d.boot.Path(a, image.Kernel), Initrd: d.boot.Path(a, image.Initramfs),
+			Cmdline: "bt.seeder=" + base + " " + s.CmdlineFor(a).String(),
+		}
+		if name := loaders.IPXE(a); d.loaders.Has(name) {
+			t.IPXE = "/" + name
+		}
+		p.Targets = append(p.Targets, t)
+	}
+	return grub.Script(p)
+}
+
+// tftpDocument makes what TFTP serves and is no file: GRUB's script, and what Raspberry Pis ask for.
+func (d *daemon) tftpDocument(name string, local netip.Addr) ([]byte, bool) {
+	if name != grub.Path {
+		return d.pis().Document(name, local)
+	}
+	script, err := d.grubConfig(local)
+	if err != nil {
+		d.Log.Error("TFTP: the script for GRUB can't be made", "err", err)
+		return nil, false
+	}
+	return script, true
+}
+
+// tftpOpen opens the images' files, by their plain names as DHCP tells them, and by those below /boot/, as GRUB's script has them.
+func (d *daemon) tftpOpen(name string) (*os.File, error) {
+	f, err := d.boot.Open(strings.TrimPrefix(name, strings.TrimPrefix(catalog.PathBoot, "/")))
+	if err == nil {
+		return f.File, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) || strings.HasPrefix(name, "boot/") || path.Base(name) == image.UKI {
+		return nil, err
+	}
+	return d.pis().Open(name)
+}
