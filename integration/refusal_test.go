@@ -103,7 +103,10 @@ func (r *room) liar(change func(path string, body []byte) []byte) string {
 	target, err := url.Parse(r.seeder.Base)
 	r.must(err)
 	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(target) },
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetURL(target)
+			p.Out.Header.Del("Accept-Encoding") // change gets the bytes, not what they are compressed to
+		},
 		Transport: host.HTTP().Transport,
 		ModifyResponse: func(resp *http.Response) error {
 			if resp.Request.URL.Path == catalog.PathReport {

@@ -8,6 +8,7 @@
 //	seeder publish DIR NAME...
 //	seeder logs DIR [NODE] [--no-follow]
 //	seeder key DIR [--new]
+//	seeder verify SEEDER KEY
 //	seeder migrate DIR
 //	seeder version | help [COMMAND]
 //
@@ -29,6 +30,7 @@ type commands struct {
 	Publish    publishCmd                `cmd:"" help:"Publish systems as they are now, for those that say publish: manual."`
 	Logs       logsCmd                   `cmd:"" help:"Show what the nodes log, and follow it."`
 	Key        keyCmd                    `cmd:"" help:"Show a site's public key, and mend what is lost of its pair of keys."`
+	Verify     verifyCmd                 `cmd:"" help:"Fetch what machines start, and compare it with what the site's key has signed."`
 	Migrate    migrateCmd                `cmd:"" help:"Write a new configuration for a site of the original BootTorrent."`
 	Version    cli.VersionCmd            `cmd:"" help:"Print the version."`
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`

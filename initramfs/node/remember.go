@@ -38,8 +38,9 @@ func (n *Node) raise(counter uint64) {
 
 // remember notes the counter of a catalog that is taken, on the medium as well.
 func (n *Node) remember(ctx context.Context, counter uint64) {
+	known := counter <= n.seen()
 	n.raise(counter)
-	if n.Cmdline.Medium == 0 || n.ByHand || n.forgetful || counter <= n.mediumSeen {
+	if n.Cmdline.Medium == 0 || n.forgetful || counter <= n.mediumSeen || n.ByHand && known { // the boot wrote down what it took
 		return
 	}
 	limited, cancel := context.WithTimeout(ctx, mediumWriteTime)
