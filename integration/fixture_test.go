@@ -9,6 +9,8 @@
 //	the chooser, keys, both consoles       TestChooserStartsDebianInstaller
 //	firmware, DHCP of the seeder           TestUEFIServerMode, TestUEFIHTTPBoot, TestUndionlyByTFTP
 //	arm64, two architectures           TestTwoArchitectures
+//	Secure Boot: shim, GRUB, what is       TestSecureBoot (nothing enrolled), TestSecureBootWithOwnKeys; underSecureBoot is what
+//	  refused, own keys                      such a node's shell shows
 //	sticks and discs, boottorrent.conf     TestUSBStick, TestISO, TestStickWith…
 //	networks that are slow or tagged       TestLateDHCPAndUnpluggedCard, TestHelpFromAfar
 //	a root file system that people know    TestDebian…: debianSays in debian_test.go, a command in the running system and a pattern
