@@ -33,20 +33,21 @@ func TestUEFIServerMode(t *testing.T) {
 	}
 }
 
-// UEFI HTTP boot: the firmware fetches the loader by HTTP from the URL in the seeder's offer, without TFTP. Addresses come
-// from another DHCP server.
+// UEFI HTTP boot with Secure Boot on and Microsoft's keys: the firmware fetches a disk image by HTTP from the URL in the seeder's offer and
+// starts shim from it, without TFTP. Addresses come from another DHCP server, which knows nothing of the seeder.
 func TestUEFIHTTPBoot(t *testing.T) {
-	need.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
+	need.File(t, "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "ovmf")
+	need.File(t, "/usr/lib/shim/shimx64.efi.signed", "shim-signed")
 	r := newRoom(t, "default: tiny\ntimeout: -1\n")
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	r.dhcp()
 	r.serve()
 	began := time.Now()
-	n := r.node(lab.NodeConfig{Name: "http", Firmware: lab.UEFI, Args: []string{
+	n := r.node(lab.NodeConfig{Name: "http", Firmware: lab.SecureUEFI, Args: []string{
 		"-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n",
 		"-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n",
 	}})
-	lab.Await(t, r.seeder, toChooser, `http://10\.77\.0\.1:8080/boot/boottorrent\.efi`)
+	lab.Await(t, r.seeder, toChooser, `http://10\.77\.0\.1:8080/boot/httpboot\.img`)
 	lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
 	t.Logf("http, uefi: the chooser is there after %.0f s", time.Since(began).Seconds())
 	r.must(n.Console().Send(lab.Enter))

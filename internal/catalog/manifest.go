@@ -36,7 +36,7 @@ type BootFile struct {
 	Path string `json:"path"`
 	// Arch is the architecture of the machines that start it; empty where the file doesn't say, as boot loaders for a BIOS don't.
 	Arch arch.Arch `json:"arch,omitempty"`
-	// Kind is KindKernel, KindInitramfs, KindUKI or KindLoader; readers take others as they are.
+	// Kind is KindKernel, KindInitramfs, KindUKI, KindDisk or KindLoader; readers take others as they are.
 	Kind string `json:"kind"`
 	// Size is in bytes, SHA256 in lower-case hexadecimal.
 	Size   int64  `json:"size"`
@@ -48,6 +48,7 @@ const (
 	KindKernel    = "kernel"
 	KindInitramfs = "initramfs"
 	KindUKI       = "uki"
+	KindDisk      = "disk"
 	KindLoader    = "loader"
 )
 

@@ -11,6 +11,9 @@ const (
 	Initramfs = "initramfs.img"
 	// UKI is kernel, initramfs and command line in one UEFI program.
 	UKI = "boottorrent.efi"
+	// HTTPDisk is the image of a disk with shim, GRUB, kernel and initramfs. UEFI HTTP boot makes a RAM disk of it, so that machines with
+	// Secure Boot on start by HTTP with nothing enrolled.
+	HTTPDisk = "httpboot.img"
 	// Manifest says what the others are made of.
 	Manifest = "manifest.json"
 )

@@ -33,6 +33,8 @@ type Made struct {
 	// UKI is them in one UEFI program, Modules the archive of kernel modules for QEMU; nil if there is none.
 	UKI     *File `json:"uki"`
 	Modules *File `json:"modules"`
+	// HTTPDisk is the disk image for UEFI HTTP boot; nil if there is none.
+	HTTPDisk *File `json:"http_disk"`
 	// Loaders are boot loaders, by their paths below the image's folder.
 	Loaders []File `json:"loaders"`
 	// Commands say which release and which source it was made of; both may be empty.
@@ -75,7 +77,7 @@ func ReadMade(dir string) (*Made, error) {
 // others.
 func (m *Made) Verify(dir string) []error {
 	files := append(m.Files[:len(m.Files):len(m.Files)], m.Loaders...)
-	for _, f := range []*File{m.UKI, m.Modules} {
+	for _, f := range []*File{m.UKI, m.HTTPDisk, m.Modules} {
 		if f != nil {
 			files = append(files[:len(files):len(files)], *f)
 		}

@@ -34,6 +34,8 @@ type Manifest struct {
 	UKI *File `json:"uki,omitempty"`
 	// SignedBy is the certificate whose key has signed the UEFI program; nil if nobody has.
 	SignedBy *image.Signer `json:"signed_by,omitempty"`
+	// HTTPDisk is a disk image for UEFI HTTP boot with Secure Boot on; nil if there is none.
+	HTTPDisk *File `json:"http_disk,omitempty"`
 	// Modules is the archive of kernel modules that nodes get with QEMU.
 	Modules *File `json:"modules,omitempty"`
 	// Loaders are boot loaders, by their paths in the image's folder.
@@ -152,6 +154,14 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 		}
 		m.UKI, outputs = &f, append(outputs, output{UKIFile, uki})
 	}
+	disk, err := b.httpDisk(ctx, initramfs)
+	if err != nil {
+		return nil, err
+	}
+	if disk != nil {
+		f := file(image.HTTPDisk, disk)
+		m.HTTPDisk, outputs = &f, append(outputs, output{image.HTTPDisk, disk})
+	}
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write the manifest: %w", err)
@@ -168,6 +178,9 @@ func (b *build) removeOld(m *Manifest) error {
 	var old []string
 	if m.UKI == nil {
 		old = append(old, UKIFile)
+	}
+	if m.HTTPDisk == nil {
+		old = append(old, image.HTTPDisk)
 	}
 	entries, err := os.ReadDir(filepath.Join(b.folder(), image.LoadersFolder))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -172,8 +172,11 @@ func (b *build) contents(ctx context.Context, initramfs []byte) (c media.Content
 		return c, err
 	}
 	if b.key == nil {
-		if c.Chain, err = b.chain(ctx, initramfs); err != nil {
+		if c.Chain, err = b.chain(ctx, initramfs); ctx.Err() != nil {
 			return c, err
+		}
+		if err != nil {
+			b.Log.Warn("the medium starts no machine on which Secure Boot is on", "because", err)
 		}
 	}
 	im, err := b.ukiImage(m.stub, initramfs, b.cmdline())

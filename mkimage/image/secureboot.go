@@ -129,11 +129,10 @@ func (b *build) read(ctx context.Context, l loader) ([]byte, error) {
 	return content, err
 }
 
-// chain is shim and GRUB with this kernel and initramfs, for a medium; nil, with a warning, where a package or a signature is missing.
+// chain is shim and GRUB with this kernel and initramfs, for media and UEFI HTTP boot. The error says which package or signature is missing.
 func (b *build) chain(ctx context.Context, initramfs []byte) (*media.Chain, error) {
 	if err := b.signedKernel(); err != nil {
-		b.Log.Warn("the medium starts no machine on which Secure Boot is on", "because", err)
-		return nil, nil
+		return nil, err
 	}
 	shim := signedLoaders(b.Arch)
 	grub := loader{"", shim[1].pkg, strings.Replace(shim[1].file, "grubnet", "gcd", 1)} // which looks for its script on its medium
@@ -141,15 +140,28 @@ func (b *build) chain(ctx context.Context, initramfs []byte) (*media.Chain, erro
 	for i, l := range []loader{shim[0], grub, shim[2]} {
 		var err error
 		if content[i], err = b.read(ctx, l); err != nil {
-			if ctx.Err() != nil {
-				return nil, err
-			}
-			b.Log.Warn("the medium starts no machine on which Secure Boot is on", "because", err)
-			return nil, nil
+			return nil, err
 		}
 	}
 	kernel, err := b.bootKernel(ctx)
 	return &media.Chain{Shim: content[0], GRUB: content[1], MokManager: content[2], Kernel: kernel, Initramfs: initramfs}, err
+}
+
+// httpDisk is the disk image that UEFI HTTP boot makes a RAM disk of; nil if the site signs the UEFI program, which then starts by itself, or
+// if something for it is missing. There is none for arm64, whose kernel GRUB would have to unpack before shim finds its signature.
+func (b *build) httpDisk(ctx context.Context, initramfs []byte) ([]byte, error) {
+	if b.key != nil || b.Arch != arch.AMD64 {
+		return nil, nil
+	}
+	chain, err := b.chain(ctx, initramfs)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		b.Log.Info("the image does not start by UEFI HTTP boot where Secure Boot is on", "because", err)
+		return nil, nil
+	}
+	return media.Contents{Arch: b.Arch, Label: mediumLabel, Chain: chain, Cmdline: b.cmdline()}.RAMDisk()
 }
 
 // signedKernel says why shim would refuse the kernel: nobody has signed it.

@@ -83,6 +83,9 @@ func (c Contents) fileSystem(at uint32) ([]byte, error) {
 	return fat.Make(append(c.boot(), c.Files...), fat.Options{Label: c.Label, ID: c.Volume, Time: made, Free: room, Hidden: at})
 }
 
+// RAMDisk returns the image of a disk that UEFI HTTP boot makes a RAM disk of (UEFI 2.10, 24.7.3.1): nothing but the file system.
+func (c Contents) RAMDisk() ([]byte, error) { return c.fileSystem(0) }
+
 // id makes an identifier of the contents and a name, a version 8 UUID (RFC 9562).
 func (c Contents) id(name string) (g gpt.GUID) {
 	h := sha256.New()

@@ -24,8 +24,8 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 )
 
-// Names are those of the files that an image has for nodes: kernel, initramfs, and both as one UEFI program.
-var Names = []string{image.Kernel, image.Initramfs, image.UKI}
+// Names are those of the files that an image has for nodes: kernel, initramfs, both as one UEFI program, and both on the image of a disk.
+var Names = []string{image.Kernel, image.Initramfs, image.UKI, image.HTTPDisk}
 
 // ErrReplaced says that there is no file with the content that was asked for, but one of that name: the image was replaced.
 var ErrReplaced = errors.New("the image was replaced by another")

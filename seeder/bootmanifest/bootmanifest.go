@@ -132,7 +132,7 @@ func runtimes(cat *catalog.Catalog) (all []catalog.BootRuntime) {
 }
 
 // kinds are those of an image's files.
-var kinds = map[string]string{image.Kernel: catalog.KindKernel, image.Initramfs: catalog.KindInitramfs, image.UKI: catalog.KindUKI}
+var kinds = map[string]string{image.Kernel: catalog.KindKernel, image.Initramfs: catalog.KindInitramfs, image.UKI: catalog.KindUKI, image.HTTPDisk: catalog.KindDisk}
 
 // image are the files of the image for an architecture; none if there is no image. Files that mkimage has not made together, as while it
 // is replacing them, are not signed.

@@ -209,6 +209,7 @@ func (h *handler) putBoot(reply, req *dhcpv4.DHCPv4) (note, error) {
 	if c.kind == plain {
 		return note{}, nil
 	}
+	c.told = h.attempts.told(req, time.Now())
 	o, err := h.boot.offer(c, h.addr(), true)
 	if err != nil {
 		return refuse(req, c, err).note, err

@@ -83,6 +83,20 @@ func (a *attempts) note(req *dhcpv4.DHCPv4, port int, own netip.Addr, now time.T
 	return &found
 }
 
+// told is how often the machine's firmware has been told what to load, before it asked by this request, since it last succeeded.
+func (a *attempts) told(req *dhcpv4.DHCPv4, now time.Time) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old := a.byMAC[string(req.ClientHWAddr)]
+	switch {
+	case old == nil || now.Sub(old.last) > forgetAfter:
+		return 0
+	case old.taken == req.TransactionID:
+		return max(0, old.given-1) // it repeats its last request
+	}
+	return old.given
+}
+
 // take notes that UEFI firmware was told what to load. Whatever it starts asks DHCP itself, or is phase 1's kernel: so firmware that
 // is told again has probably refused what it was told before.
 func (a *attempt) take(req *dhcpv4.DHCPv4, port int, now time.Time) *attempt {

@@ -52,6 +52,8 @@ type client struct {
 	oldIPXE bool
 	// guessed: it named no architecture.
 	guessed bool
+	// told is how often its firmware was told already what to load, and came again; see attempts.
+	told int
 	// pi: it is a Raspberry Pi.
 	pi bool
 }
@@ -143,7 +145,7 @@ func isARM64(a iana.Arch) bool { return a == iana.EFI_ARM64 || a == iana.EFI_ARM
 
 // firmware is what the choice of a boot file goes by; named as for Boot.offer.
 func (c client) firmware(named bool) loaders.Firmware {
-	f := loaders.Firmware{Arch: arch.AMD64, BIOS: isBIOS(c.arch), HTTP: c.kind == httpBoot, IPXE: c.oldIPXE, Named: named}
+	f := loaders.Firmware{Arch: arch.AMD64, BIOS: isBIOS(c.arch), HTTP: c.kind == httpBoot, IPXE: c.oldIPXE, Named: named, Told: c.told}
 	if isARM64(c.arch) {
 		f.Arch = arch.ARM64
 	}

@@ -139,3 +139,37 @@ func TestRefusedFileIsExplained(t *testing.T) {
 		})
 	}
 }
+
+// UEFI HTTP boot is told something else when it comes again without having started what it was told.
+func TestFirmwareThatComesAgainIsToldAnother(t *testing.T) {
+	http := func(mt dhcpv4.MessageType, xid byte) *dhcpv4.DHCPv4 {
+		p := request(mt, opt(dhcpv4.OptServerIdentifier(addr("10.77.0.2").AsSlice())), firmware("HTTPClient:Arch:00016:UNDI:003001", iana.EFI_X86_64_HTTP))
+		p.TransactionID[0] = xid
+		return p
+	}
+	h := proxyHandler()
+	h.boot.Choose = func(f loaders.Firmware) (loaders.Choice, error) {
+		return loaders.Choice{File: []string{"httpboot.img", "boottorrent.efi"}[f.Told%2]}, nil
+	}
+	offered := func(xid byte) string {
+		t.Helper()
+		d := h.handle(http(dhcpv4.MessageTypeDiscover, xid), serverPort)
+		if d.reply == nil {
+			t.Fatal("there is no offer")
+		}
+		h.handle(http(dhcpv4.MessageTypeRequest, xid), serverPort)
+		return d.reply.BootFileName[strings.LastIndexByte(d.reply.BootFileName, '/')+1:]
+	}
+	for xid, want := range []string{"httpboot.img", "boottorrent.efi", "httpboot.img"} {
+		if got := offered(byte(xid)); got != want {
+			t.Errorf("attempt %d: it is told %s, want %s", xid+1, got, want)
+		}
+	}
+	if got := offered(2); got != "httpboot.img" {
+		t.Errorf("asked once more by the same request, it is told %s", got)
+	}
+	h.handle(request(dhcpv4.MessageTypeDiscover, class("BootTorrent")), serverPort)
+	if got := offered(9); got != "httpboot.img" {
+		t.Errorf("after phase 1 has started, it is told %s", got)
+	}
+}

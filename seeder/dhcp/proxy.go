@@ -1,6 +1,8 @@
 package dhcp
 
 import (
+	"time"
+
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
@@ -15,6 +17,7 @@ func (h *handler) proxyReply(req *dhcpv4.DHCPv4, port int) decision {
 	if t == dhcpv4.MessageTypeNone {
 		return ignore("%s of a %s client on port %d is for the other DHCP server", req.MessageType(), c.kind, port)
 	}
+	c.told = h.attempts.told(req, time.Now())
 	o, err := h.boot.offer(c, h.addr(), h.named(req.ClientHWAddr))
 	if err != nil {
 		return refuse(req, c, err)

@@ -2,8 +2,10 @@ package dhcp
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
 
@@ -19,6 +21,10 @@ func (h *handler) refused(a *attempt) string {
 		return err.Error()
 	}
 	told := fmt.Sprintf("it was told to load %s and comes again without having started it", choice.File)
+	if path.Base(choice.File) == image.HTTPDisk {
+		return told + ", " + image.UKI + " or that in turn: firmware that makes no RAM disk of an image starts the program, where Secure Boot is off; " +
+			"its screen says what it does"
+	}
 	if choice.Secure {
 		return told + ": its screen says why; firmware from before 2013 does not know the key that shim is signed with, and with uefi: uki " +
 			"only machines start that know the site's own key"
@@ -35,7 +41,7 @@ func (h *handler) remedy(c client, a *attempt) string {
 		if pxe, err := h.boot.Choose(f); err == nil && pxe.Secure {
 			return "switch its firmware from HTTP boot to PXE, by which it gets " + pxe.File + ", or " + own
 		}
-		return own + "; or install " + packages(f) + " on the seeder's machine and switch its firmware from HTTP boot to PXE"
+		return own + "; or install " + packages(f) + " on the seeder's machine and run mkimage DIR, which then makes " + image.HTTPDisk
 	}
 	if f.IPXE {
 		return "its PXE stack is an old iPXE, behind which shim does not work; switch to that of the firmware, switch Secure Boot off, or start it from a stick"

@@ -23,6 +23,8 @@ type Firmware struct {
 	// IPXE says that its PXE stack is an iPXE, which can't run our script. Shim never comes behind that: what iPXE of 2019 tells of a
 	// file's length is the buffer's, and shim refuses GRUB for it.
 	IPXE bool
+	// Told is how often it was told already what to load, and came again without having started it.
+	Told int
 	// Named says that the DHCP server that gave it its address names the seeder as the next server (siaddr). That is the one
 	// thing by which Debian's GRUB finds its TFTP server: it does not look into the offer of a proxy.
 	Named bool
@@ -60,8 +62,9 @@ func (l *Loaders) Choose(uefi site.UEFI, f Firmware) (Choice, error) {
 	return l.first(f, Choice{File: IPXE(f.Arch)}, Choice{File: l.uki(f.Arch)})
 }
 
-// byHTTP is what UEFI HTTP boot gets. Debian's GRUB has no HTTP, so that shim leads nowhere there: with Secure Boot on, only what is
-// signed with a key that the firmware knows goes on, or iPXE's own shim.
+// byHTTP is what UEFI HTTP boot gets. Debian's GRUB has no HTTP, so with Secure Boot on these go on: what is signed with a key that the
+// firmware knows, iPXE's own shim, and a disk image with all that shim and GRUB load, of which the firmware makes a RAM disk. DHCP can't tell
+// whether firmware can do that, and whether Secure Boot is on: so firmware that comes again gets the program and the disk in turn.
 func (l *Loaders) byHTTP(uefi site.UEFI, f Firmware) (Choice, error) {
 	if l.SignedUKI(f.Arch) {
 		return l.own(f)
@@ -69,11 +72,15 @@ func (l *Loaders) byHTTP(uefi site.UEFI, f Firmware) (Choice, error) {
 	if shim, ok := l.SignedIPXE(f.Arch); ok && uefi != site.UEFIiPXE {
 		return Choice{File: shim, Secure: true}, nil
 	}
+	program := l.uki(f.Arch)
+	if disk := l.inImage(f.Arch, image.HTTPDisk); disk != "" && uefi != site.UEFIiPXE && (program == "" || f.Told%2 == 0) {
+		return Choice{File: disk, Secure: true}, nil
+	}
 	http := HTTP
 	if f.Arch == arch.ARM64 {
 		http = ARM64
 	}
-	return l.first(f, Choice{File: l.uki(f.Arch)}, Choice{File: http})
+	return l.first(f, Choice{File: program}, Choice{File: http})
 }
 
 // own is phase 1 as one program.
@@ -111,14 +118,17 @@ func missing(f Firmware) error {
 		strings.Join(Packages(f.Arch), " and "))
 }
 
-// uki is the name of phase 1 as one program, or empty if there is none.
-func (l *Loaders) uki(a arch.Arch) string {
-	name := path.Join(image.Folder(a), image.UKI)
+// inImage is the name below /boot/ of a file of the image for an architecture, or empty if it is not there.
+func (l *Loaders) inImage(a arch.Arch, file string) string {
+	name := path.Join(image.Folder(a), file)
 	if !regular(filepath.Join(l.dir, site.ImageDir, filepath.FromSlash(name))) {
 		return ""
 	}
 	return name
 }
+
+// uki is the name of phase 1 as one program, or empty if there is none.
+func (l *Loaders) uki(a arch.Arch) string { return l.inImage(a, image.UKI) }
 
 // HasUKI reports whether there is phase 1 as one program.
 func (l *Loaders) HasUKI(a arch.Arch) bool { return l.uki(a) != "" }

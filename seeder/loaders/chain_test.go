@@ -18,12 +18,15 @@ func TestChoose(t *testing.T) {
 		program     = "image/boottorrent.efi"
 		arm         = "image/arm64/boottorrent.efi"
 		armShim     = "image/arm64/loaders/shimaa64.efi image/arm64/loaders/grubaa64.efi"
+		disk        = "image/httpboot.img"
 		ipxe2       = "loaders/x86_64-sb/snponly-shim.efi loaders/x86_64-sb/snponly.efi"
 		signed      = "signed"
 	)
 	x64 := Firmware{Arch: arch.AMD64}
 	named, old, http := x64, x64, x64
 	named.Named, old.IPXE, old.Named, http.HTTP = true, true, true, true
+	again, third := http, http
+	again.Told, third.Told = 1, 2
 	bios := Firmware{Arch: arch.AMD64, BIOS: true}
 	arm64 := Firmware{Arch: arch.ARM64}
 	armNamed, armHTTP := arm64, arm64
@@ -52,6 +55,13 @@ func TestChoose(t *testing.T) {
 		{"uki without one", ipxePackage, site.UEFIUKI, named, "error: image/boottorrent.efi is missing"},
 		{"iPXE 2.0", ipxePackage + " " + shimPackage + " " + ipxe2, site.UEFIAuto, x64, "secure x86_64-sb/snponly-shim.efi"},
 		{"HTTP", ipxePackage + " " + shimPackage + " " + program, site.UEFIAuto, http, "boottorrent.efi"},
+		{"HTTP, a disk", program + " " + disk, site.UEFIAuto, http, "secure httpboot.img"},
+		{"HTTP, the disk did not start", program + " " + disk, site.UEFIAuto, again, "boottorrent.efi"},
+		{"HTTP, neither did", program + " " + disk, site.UEFIAuto, third, "secure httpboot.img"},
+		{"HTTP, nothing but a disk", disk, site.UEFIAuto, again, "secure httpboot.img"},
+		{"HTTP, a disk, ipxe", program + " " + disk, site.UEFIiPXE, http, "boottorrent.efi"},
+		{"HTTP, a disk, uki", program + " " + disk, site.UEFIUKI, http, "boottorrent.efi"},
+		{"HTTP, a disk, signed", program + " " + disk + " " + signed, site.UEFIAuto, http, "secure boottorrent.efi"},
 		{"HTTP without a program", ipxePackage, site.UEFIAuto, http, "ipxe.efi"},
 		{"HTTP, signed", program + " " + ipxe2 + " " + signed, site.UEFIAuto, http, "secure boottorrent.efi"},
 		{"HTTP, iPXE 2.0", program + " " + ipxe2, site.UEFIAuto, http, "secure x86_64-sb/snponly-shim.efi"},

@@ -33,6 +33,8 @@ func (l *Loaders) describe(uefi site.UEFI, f Firmware) string {
 		return "shim and Debian's signed GRUB"
 	case c.Secure && path.Base(c.File) == image.UKI:
 		return c.File + ", signed with the site's key"
+	case path.Base(c.File) == image.HTTPDisk:
+		return "shim and Debian's signed GRUB on a RAM disk"
 	case c.Secure:
 		return c.File + ", which starts with Secure Boot on"
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootname"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
@@ -128,6 +129,9 @@ func (s *Server) unreadable(w http.ResponseWriter, r *http.Request, err error) {
 func bootType(name string) string {
 	if strings.EqualFold(path.Ext(name), ".efi") {
 		return "application/efi"
+	}
+	if name == image.HTTPDisk {
+		return "application/vnd.efi-img"
 	}
 	return "application/octet-stream"
 }

@@ -151,7 +151,7 @@ func TestPaths(t *testing.T) {
 		"elsewhere":             {"/elsewhere", 404, "/ shows what there is", ""},
 		"missing loader":        {"/boot/gone.efi", 404, "install the package", ""},
 		"a loader that is none": {"/boot/dir.efi", 500, "see its log", ""},
-		"unknown boot file":     {"/boot/passwd", 404, "vmlinuz, initramfs.img, boottorrent.efi, boot.ipxe, dir.efi", ""},
+		"unknown boot file":     {"/boot/passwd", 404, "vmlinuz, initramfs.img, boottorrent.efi, httpboot.img, boot.ipxe, dir.efi", ""},
 		"other content":         {catalog.BootPath("vmlinuz", sha("initramfs")), 404, "the image was replaced", ""},
 		"loader in a folder":    {"/boot/folder/undionly.kpxe", 200, "bios loader", "application/octet-stream"},
 		"boot folder":           {"/boot/", 404, "no such boot file", ""},
