@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -53,6 +54,10 @@ func TestTakeOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Remove(result.Name()); result.Close() })
+	// Under nohup(1) SIGHUP is ignored, and would be in the init. What has a handler here has none there, and isn't ignored.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangup) })
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestTakeOver$", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), stage+"="+result.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{
