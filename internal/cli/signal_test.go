@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +37,10 @@ func TestMain(m *testing.M) {
 
 // Whatever asks a command to end, Ctrl-C, systemd or a terminal that is closed, lets it tidy up.
 func TestSignals(t *testing.T) {
+	// Under nohup(1) SIGHUP is ignored, and would be in the program. What has a handler here has none there, and isn't ignored.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		cmd := exec.Command(os.Args[0], "wait")
 		var complaints bytes.Buffer
