@@ -180,7 +180,6 @@ func (h Header) releaseARM64(r io.ReaderAt) string {
 			}
 			from += at + len(banner)
 			if err == nil && len(have)-from < most {
-				from -= len(banner)
 				break // the rest comes with what is read next
 			}
 			if release := releaseText(have[from:]); release != "" {
