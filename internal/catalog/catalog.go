@@ -31,6 +31,8 @@ type Catalog struct {
 	Defaults Defaults `json:"defaults"`
 	// Limits are for each node; nodes older than the field don't know of any.
 	Limits Limits `json:"limits,omitzero"`
+	// Rules are for some machines only.
+	Rules Rules `json:"rules,omitzero"`
 	// Trackers are the announce URLs (BEP 3), one for each address the seeder serves on.
 	Trackers []string `json:"trackers"`
 	// HTTP are the base URLs, without a slash at the end, below which the paths of this package are found: the

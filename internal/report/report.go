@@ -50,6 +50,15 @@ type Report struct {
 	// MemoryMiB is the machine's memory.
 	MemoryMiB int64  `json:"memory_mib,omitempty"`
 	Arch      string `json:"arch,omitempty"`
+	// Serial, Vendor and Model are SMBIOS's; Firmware is "bios" or "uefi", empty if it is neither. Rules go by them.
+	Serial   string `json:"serial,omitempty"`
+	Vendor   string `json:"vendor,omitempty"`
+	Model    string `json:"model,omitempty"`
+	Firmware string `json:"firmware,omitempty"`
+	// Group is the group whose rules the node follows, Machine what the site calls it; Next is the ID of the catalog.Next that it follows.
+	Group   string `json:"group,omitempty"`
+	Machine string `json:"machine,omitempty"`
+	Next    string `json:"next,omitempty"`
 	// SecureBoot says that the machine's firmware verifies what it starts; its kernel is locked down then.
 	SecureBoot bool `json:"secure_boot,omitempty"`
 
