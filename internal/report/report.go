@@ -73,6 +73,9 @@ type Report struct {
 
 	// Exit is how the last system that ran beside phase 1 ended; nil before.
 	Exit *Exit `json:"exit,omitempty"`
+	// Order is the order that the node got last, and what became of it; nil: it got none in this boot. Its counter goes on under another
+	// kernel of the same boot, as reports do.
+	Order *Order `json:"order,omitempty"`
 	// HostKey is the fingerprint of the node's SSH server ("SHA256:…", as ssh-keygen -l shows it); empty if it has none.
 	HostKey string `json:"host_key,omitempty"`
 
@@ -81,6 +84,24 @@ type Report struct {
 	// Uptime is the seconds since the node's kernel started.
 	Uptime float64 `json:"uptime"`
 }
+
+// Order is what became of an order (internal/order).
+type Order struct {
+	// Counter is the order's.
+	Counter uint64     `json:"counter"`
+	State   OrderState `json:"state"`
+	// Text says in words what the node does, or why it doesn't.
+	Text string `json:"text"`
+}
+
+// OrderState is what a node does with an order.
+type OrderState string
+
+// The states of an order.
+const (
+	OrderTaken   OrderState = "taken"
+	OrderRefused OrderState = "refused"
+)
 
 // Exit is how a system of the methods bin and qemu ended.
 type Exit struct {

@@ -127,7 +127,22 @@ func decodeReport(body io.Reader) (report.Report, error) {
 	for i, a := range rep.Banned {
 		rep.Banned[i] = a.Unmap().WithZone("")
 	}
+	if err := decodeOrder(rep.Order); err != nil {
+		return report.Report{}, err
+	}
 	return rep, decodeExit(rep.Exit)
+}
+
+// decodeOrder checks what is said of an order; nil is none.
+func decodeOrder(o *report.Order) error {
+	if o == nil {
+		return nil
+	}
+	if states := []report.OrderState{report.OrderTaken, report.OrderRefused}; !slices.Contains(states, o.State) {
+		return fmt.Errorf("order: state %.100q is none of %v", o.State, states)
+	}
+	o.Text = printable(o.Text, report.MaxError)
+	return nil
 }
 
 // decodeExit checks how a system is said to have ended; nil is none.

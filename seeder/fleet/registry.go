@@ -29,6 +29,9 @@ func (n *node) cost() int64 {
 func reportCost(r *report.Report) int {
 	cost := len(r.Boot) + len(r.UUID) + len(r.Name) + len(r.Arch) + len(r.Error) + len(r.System) + len(r.InfoHash) + len(r.HostKey) +
 		len(r.IP) + len(r.MAC) + 24*len(r.Banned)
+	if r.Order != nil {
+		cost += 64 + len(r.Order.Text)
+	}
 	if r.Exit != nil {
 		cost += 100 + len(r.Exit.System) + len(r.Exit.Reason)
 		for _, line := range r.Exit.Lines {
