@@ -9,7 +9,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
-	"github.com/boottorrent/boottorrent/mkimage/source/bootmenu"
+	"github.com/boottorrent/boottorrent/internal/bootmenu"
 )
 
 // entry is an entry of the boot menu whose files are on the image.
