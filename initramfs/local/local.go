@@ -75,9 +75,14 @@ func (f *Found) Has(number uint32, start uint64) bool {
 	return slices.Contains(f.Partitions, Partition{number, start})
 }
 
-// notef notes something about a device.
+// notef notes something about a device, doubtf something that is not as one would expect.
 func (f *Found) notef(format string, args ...any) {
 	f.Notes = append(f.Notes, fmt.Sprintf(format, args...))
+}
+
+func (f *Found) doubtf(format string, args ...any) {
+	f.notef(format, args...)
+	f.Doubtful = true
 }
 
 // Scan looks at all disks of the machine that are not removable. What it mounts is below dir, which it makes.
@@ -117,7 +122,7 @@ func (f *Found) lookAt(ctx context.Context, m machine, d disk, dir string) {
 	f.close = append(f.close, readOnly(m.path(d.name)))
 	boots, err := hasBootCode(m.path(d.name))
 	if err != nil {
-		f.notef("%s can't be read: %v", d, err)
+		f.doubtf("%s can't be read: %v", d, err)
 		return
 	}
 	f.Firmware = f.Firmware || boots
@@ -134,11 +139,13 @@ func (f *Found) lookAt(ctx context.Context, m machine, d disk, dir string) {
 		kind, err := identify(m.path(v.name))
 		switch {
 		case err != nil:
-			f.notef("%s can't be read: %v", v.name, err)
+			f.doubtf("%s can't be read: %v", v.name, err)
 		case kind.name == "" && empty:
 			f.notef("%s has no partitions and no file system on it", d)
 		case kind.mounts:
 			f.mount(ctx, m, v.name, kind.name, dir)
+		case kind.closed:
+			f.doubtf("%s %s", v.name, kind.means)
 		case kind.means != "":
 			f.notef("%s %s", v.name, kind.means)
 		}
@@ -150,13 +157,13 @@ func (f *Found) mount(ctx context.Context, m machine, name, kind, dir string) {
 	at := filepath.Join(dir, name)
 	unmount, err := mount(m.path(name), at, kind)
 	if err != nil {
-		f.notef("%s (%s) can't be mounted: %v", name, kind, err)
+		f.doubtf("%s (%s) can't be mounted: %v", name, kind, err)
 		return
 	}
 	root, err := os.OpenRoot(at)
 	if err != nil {
 		unmount()
-		f.notef("%s (%s) can't be read: %v", name, kind, err)
+		f.doubtf("%s (%s) can't be read: %v", name, kind, err)
 		return
 	}
 	f.close = append(f.close, unmount, func() { root.Close() })
@@ -173,13 +180,13 @@ func (f *Found) read(ctx context.Context, name, kind string, root *os.Root) {
 	switch {
 	case errors.Is(err, bootmenu.ErrNone):
 		if found := bootmenu.Configurations(fsys); len(found) > 0 {
-			f.notef("%s: %s names no Linux kernel to start", name, strings.Join(found, ", "))
+			f.doubtf("%s: %s names no Linux kernel to start", name, strings.Join(found, ", "))
 		} else if isSystem(fsys) {
-			f.notef("%s (%s) has a system on it, but no configuration of a boot loader", name, kind)
+			f.doubtf("%s (%s) has a system on it, but no configuration of a boot loader", name, kind)
 		}
 		return
 	case err != nil:
-		f.notef("%s: the boot loader's configuration can't be read: %v", name, err)
+		f.doubtf("%s: the boot loader's configuration can't be read: %v", name, err)
 		return
 	}
 	for _, e := range menu.Entries {

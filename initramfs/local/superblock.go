@@ -18,6 +18,8 @@ type kind struct {
 	// partition.
 	mounts bool
 	means  string
+	// closed says that a Linux system may be in it, and can't be read here.
+	closed bool
 }
 
 // magics are what partitions begin with: at an offset in bytes there are some bytes. Half of a mirror (RAID 1 of Linux) whose data is at the
@@ -27,15 +29,15 @@ var magics = []struct {
 	magic string
 	kind  kind
 }{
-	{0, "LUKS\xba\xbe", kind{name: "LUKS", means: "is encrypted (LUKS), so what is on it can't be read here; started by the firmware, its boot loader asks for the passphrase"}},
+	{0, "LUKS\xba\xbe", kind{name: "LUKS", closed: true, means: "is encrypted (LUKS), so what is on it can't be read here; started by the firmware, its boot loader asks for the passphrase"}},
 	{3, "-FVE-FS-", kind{name: "BitLocker", means: "is encrypted (BitLocker), as Windows does; the firmware starts that"}},
 	{3, "NTFS    ", kind{name: "ntfs", means: "has a file system of Windows (NTFS); the firmware starts that"}},
-	{512, "LABELONE", kind{name: "LVM2", means: "belongs to a volume group (LVM), which is not put together here; the firmware's boot loader does"}},
+	{512, "LABELONE", kind{name: "LVM2", closed: true, means: "belongs to a volume group (LVM), which is not put together here; the firmware's boot loader does"}},
 	{1080, "\x53\xef", kind{name: "ext4", mounts: true}},
 	{0, "XFSB", kind{name: "xfs", mounts: true}},
 	{0x10040, "_BHRfS_M", kind{name: "btrfs", mounts: true}},
-	{1024, "\x10\x20\xf5\xf2", kind{name: "f2fs", means: "has a file system that is not read here (F2FS)"}},
-	{4096, "\xfc\x4e\x2b\xa9", kind{name: "raid", means: "belongs to an array of disks (RAID of Linux), which is not put together here; the firmware's boot loader does"}},
+	{1024, "\x10\x20\xf5\xf2", kind{name: "f2fs", closed: true, means: "has a file system that is not read here (F2FS)"}},
+	{4096, "\xfc\x4e\x2b\xa9", kind{name: "raid", closed: true, means: "belongs to an array of disks (RAID of Linux), which is not put together here; the firmware's boot loader does"}},
 	{0x36, "FAT", kind{name: "vfat", mounts: true}},
 	{0x52, "FAT32", kind{name: "vfat", mounts: true}},
 	{4086, "SWAPSPACE2", kind{name: "swap"}},
