@@ -20,6 +20,7 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/counter"
 	"github.com/boottorrent/boottorrent/seeder/fleet"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
+	"github.com/boottorrent/boottorrent/seeder/local"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
@@ -70,7 +71,9 @@ type daemon struct {
 	// follower publishes the site.
 	follower *follower
 	fleet    *fleet.Fleet
-	tests    *tester
+	// local knows which machines start their own disk before phase 1 is loaded.
+	local *local.Book
+	tests *tester
 	// lost are why services could not be had.
 	lost []error
 	// retest asks for another self-test.
@@ -141,6 +144,10 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	d.base, announce = d.urls(d.on)
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
 	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname})
+	d.local = local.New(local.Config{
+		Log: d.Log, Now: time.Now, Has: d.hasAddress,
+		Catalog: func() *catalog.Catalog { return d.follower.shown.Load() },
+	})
 	d.follower = &follower{
 		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move),
 		take: d.take, retryAfter: cmp.Or(d.Retry, retryAfter),
@@ -157,7 +164,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, Boot: d.boot, Loaders: d.loaders.Files, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
-		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
+		NodeLog: d.fleet.LogHandler(), Local: d.local.Handler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
 		Systems:  func() status.Site { return d.follower.status() },
 		SelfTest: d.tests.handler(), Findings: d.tests.list, Manifest: d.manifest(count),
 	})
