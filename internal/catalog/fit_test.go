@@ -70,6 +70,11 @@ func TestFitCounts(t *testing.T) {
 // What follows a system may be left out itself. Then the menu follows, whose name may be the longer one.
 func TestFitWithoutWhatFollows(t *testing.T) {
 	c, _ := largeSite(t)
+	for i := range c.Systems[:150] {
+		more := c.Systems[i]
+		more.Name += "-more"
+		c.Systems = append(c.Systems, more)
+	}
 	for i := range c.Systems {
 		c.Systems[i].Launch = Launch{Method: MethodBin, Bin: &Bin{Program: "f0", Args: []string{strings.Repeat("a", MaxEntry-2200)}}, After: "x"}
 	}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 )
 
@@ -47,6 +48,9 @@ type Match struct {
 	// SecureBoot is whether that is on.
 	SecureBoot *bool `json:"secure_boot,omitempty"`
 }
+
+// IsZero reports whether nothing is asked for.
+func (m Match) IsZero() bool { return reflect.ValueOf(m).IsZero() }
 
 // The values of Match.Firmware.
 const (

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // Broken is a folder of oss/ with something wrong in it. It concerns no other system.
@@ -60,6 +62,8 @@ func readSystems(c *checker, s *Site, defaultSystem, vnc text) {
 	if err == nil {
 		r.checkDefault(defaultSystem)
 		r.checkAfter()
+		r.checkStarts(c.starts)
+		r.checkGroupCmdlines()
 	}
 	r.warnOfVNC()
 	slices.SortFunc(s.Systems, func(a, b System) int {
@@ -200,7 +204,7 @@ func (r *systemReader) names() []string {
 // checkDefault reports a default that names no system that is whole. Without one, nodes wait for a choice.
 func (r *systemReader) checkDefault(t text) {
 	state := r.named(t.value)
-	if t.value == "" || state == nameWhole {
+	if t.value == "" || t.value == catalog.StartLocal || state == nameWhole {
 		return
 	}
 	do := "mend it, or name another system"
