@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ aria2: {bt_enable_lpd: False, enable_peer_exchange: True, console_log_level: err
 	}
 	for _, wantOut := range []string{"boottorrent.key and boottorrent.pub are made, with which the catalog is signed; keep them, and the first one secret\n", ""} {
 		var out, said bytes.Buffer
-		code := program().Run(t.Context(), []string{"serve", dir}, terminal{Out: &out, Err: &said})
+		code := Program().Run(t.Context(), []string{"serve", dir}, terminal{Out: &out, Err: &said})
 		if code != cli.ExitFailed || !strings.Contains(said.String(), "HTTP: ") || !strings.Contains(said.String(), "set another one with opentracker.port in Boottorrent.yaml") {
 			t.Errorf("with its port in use: exit code %d\n%s", code, &said)
 		}

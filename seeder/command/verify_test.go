@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -63,7 +63,7 @@ func TestVerify(t *testing.T) {
 		return s.URL
 	}
 	var out bytes.Buffer
-	if code := program().Run(t.Context(), []string{"verify", served(nil), pub}, terminal{Out: &out, Err: t.Output()}); code != cli.ExitOK ||
+	if code := Program().Run(t.Context(), []string{"verify", served(nil), pub}, terminal{Out: &out, Err: t.Output()}); code != cli.ExitOK ||
 		!regexp.MustCompile(`"Room 12" is signed by the key [0-9A-F]{16}, and has the counter 100\n.*: as the boot manifest with the counter 101 says: 1 boot file\n`).MatchString(out.String()) {
 		t.Errorf("exit code %d: %s", code, &out)
 	}

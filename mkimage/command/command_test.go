@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -34,7 +34,7 @@ func TestExitCodes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, err bytes.Buffer
-			code := program().Run(context.Background(), c.args, terminal{Out: &out, Err: &err})
+			code := Program().Run(context.Background(), c.args, terminal{Out: &out, Err: &err})
 			if code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}

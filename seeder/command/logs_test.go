@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bufio"
@@ -31,7 +31,7 @@ func TestLogsFollows(t *testing.T) {
 	out, in := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- program().Run(ctx, []string{"logs", dir}, terminal{Out: in, Err: t.Output()})
+		ended <- Program().Run(ctx, []string{"logs", dir}, terminal{Out: in, Err: t.Output()})
 		in.Close()
 	}()
 	lines := bufio.NewScanner(out)

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bufio"
@@ -57,7 +57,7 @@ func makeSite(t *testing.T) (dir string, httpPort int) {
 func fails(t *testing.T, args ...string) string {
 	t.Helper()
 	var said bytes.Buffer
-	if code := program().Run(t.Context(), args, terminal{Out: io.Discard, Err: &said}); code != cli.ExitFailed {
+	if code := Program().Run(t.Context(), args, terminal{Out: io.Discard, Err: &said}); code != cli.ExitFailed {
 		t.Errorf("seeder %s: exit code %d, want %d\n%s", strings.Join(args, " "), code, cli.ExitFailed, &said)
 	}
 	return said.String()
@@ -78,7 +78,7 @@ func TestServe(t *testing.T) {
 	ended := make(chan int, 1)
 	go func() {
 		defer in.Close()
-		ended <- program().Run(ctx, []string{"serve", filepath.Base(dir)}, terminal{Out: in, Err: t.Output()})
+		ended <- Program().Run(ctx, []string{"serve", filepath.Base(dir)}, terminal{Out: in, Err: t.Output()})
 	}()
 
 	want := regexp.MustCompile(`^The site "Room 12" is served on
@@ -108,7 +108,7 @@ and offers 1 system
 	}
 	logged.Body.Close()
 	var shown bytes.Buffer
-	if program().Run(ctx, []string{"logs", dir, "127.0.0.1", "--no-follow"}, terminal{Out: &shown, Err: t.Output()}); !strings.Contains(shown.String(), "\na node's line\n") {
+	if Program().Run(ctx, []string{"logs", dir, "127.0.0.1", "--no-follow"}, terminal{Out: &shown, Err: t.Output()}); !strings.Contains(shown.String(), "\na node's line\n") {
 		t.Errorf("a log was taken with %s, and is shown as %q", logged.Status, &shown)
 	}
 	resp, err := http.Get(systemURL(t, port))
@@ -164,7 +164,7 @@ func TestServeWithoutTFTP(t *testing.T) {
 	ended := make(chan int, 1)
 	go func() {
 		defer func() { in.Close(); logged.Close() }()
-		ended <- program().Run(ctx, []string{"serve", dir}, terminal{Out: in, Err: logged})
+		ended <- Program().Run(ctx, []string{"serve", dir}, terminal{Out: in, Err: logged})
 	}()
 	until := func(r io.Reader, text string) {
 		lines := bufio.NewScanner(r)

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -43,7 +43,7 @@ func TestQEMUIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, err bytes.Buffer
-	if program().Run(t.Context(), []string{"check", dir}, terminal{Out: &out, Err: &err}); strings.Contains(err.String(), "qemu-system") {
+	if Program().Run(t.Context(), []string{"check", dir}, terminal{Out: &out, Err: &err}); strings.Contains(err.String(), "qemu-system") {
 		t.Errorf("check of a site without QEMU: %q, %q", &out, &err)
 	}
 }

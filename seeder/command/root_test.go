@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func TestCheckRoot(t *testing.T) {
 		}
 	}
 	var out, said bytes.Buffer
-	code := program().Run(t.Context(), []string{"check", "--site-only", dir}, terminal{Out: &out, Err: &said})
+	code := Program().Run(t.Context(), []string{"check", "--site-only", dir}, terminal{Out: &out, Err: &said})
 	if want := "desktop: nodes need 1.2 GiB of memory for it beside what they use themselves; 64 KiB of that for its images\n"; code != 0 || !strings.Contains(out.String(), want) {
 		t.Errorf("exit code %d, %q, %q; want %q", code, &out, &said, want)
 	}
