@@ -79,7 +79,7 @@ func (a *Auth) isRight(hash, password string) bool {
 }
 
 func (a *Auth) tooMany(from netip.Addr, limit *rate.Limiter, now time.Time) error {
-	wait := time.Duration((1 - limit.TokensAt(now)) / float64(limit.Limit()) * float64(time.Second)).Truncate(time.Second) + time.Second
+	wait := time.Duration((1-limit.TokensAt(now))/float64(limit.Limit())*float64(time.Second)).Truncate(time.Second) + time.Second
 	a.cfg.Log.Debug("a password is not looked at: too many wrong ones", "client", from)
 	return &refusal{http.StatusTooManyRequests, fmt.Sprintf("too many wrong passwords; try again in %s", wait), wait}
 }
