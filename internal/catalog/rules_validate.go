@@ -9,11 +9,6 @@ import (
 	"strings"
 )
 
-// IsStartWord reports whether a word stands where a system's name may stand, so that no system can have it for a name.
-func IsStartWord(name string) bool {
-	return name == StartLocal || name == StartMenu || name == GroupAll
-}
-
 // ruleChecker collects what is wrong with rules. systems are the names of the systems in the catalog.
 type ruleChecker struct {
 	errs    []error

@@ -30,7 +30,7 @@ func (c *Catalog) Validate() error {
 		switch {
 		case names[s.Name]:
 			bad("system %q is listed twice", s.Name)
-		case IsStartWord(s.Name):
+		case Reserved(s.Name):
 			bad("a system can't have the name %q, which stands for something else", s.Name)
 		}
 		names[s.Name] = true

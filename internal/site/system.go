@@ -79,10 +79,6 @@ func readSystem(c *checker, dir, shown string) (s System, title text, is systemI
 		c.problem(config, fmt.Sprintf("the folder's name %q can't be a system's", name),
 			"rename it: up to 64 letters, digits and . _ + - beginning with a letter or digit")
 	}
-	if catalog.IsStartWord(name) {
-		c.problem(config, fmt.Sprintf("the folder's name %q stands for something else where systems are named: local is the machine's own disk, menu the chooser, all every machine", name),
-			"rename the folder")
-	}
 	m := readDocument(c, root.FS(), SystemFile, config.file)
 	if m == nil {
 		return s, title, systemWhole

@@ -94,6 +94,11 @@ func (r *systemReader) read(e fs.DirEntry, shown string) {
 		r.site.Broken = append(r.site.Broken, Broken{e.Name(), c.problems})
 		return
 	}
+	if catalog.Reserved(e.Name()) {
+		c.problem(startOf(shown), fmt.Sprintf("no system can be called %s, which means something else where a system's name may stand", e.Name()), "rename the folder")
+		r.site.Broken = append(r.site.Broken, Broken{e.Name(), c.problems})
+		return
+	}
 	system, title, is := readSystem(c, path, shown)
 	if is == systemWhole && len(c.vnc) > 0 {
 		r.giveVNC(c, &system)

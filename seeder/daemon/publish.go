@@ -11,6 +11,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/diskmodules"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
@@ -82,7 +83,7 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 		versions = append(versions, p.listings.get(sys.Name).version.Parts()...)
 	}
 	for _, r := range cat.Runtimes {
-		if qemuruntime.Is(r.Name) {
+		if isRuntime(r.Name) {
 			versions = append(versions, *p.listings.get(r.Name).version)
 		}
 	}
@@ -105,9 +106,11 @@ func same(a, b *catalog.Catalog) bool {
 // seedListed starts the seeding of what is not seeded yet, runtimes as well, and returns by name why nodes can't be given a system.
 func (p *publisher) seedListed(names []string) (excluded map[string]error) {
 	excluded = map[string]error{}
-	for _, guest := range arch.All {
-		if r := p.listings.find(qemuruntime.For(guest)); r != nil && r.version != nil {
-			p.exclude(r, p.seed(*r.version))
+	for _, a := range arch.All {
+		for _, name := range []string{qemuruntime.For(a), diskmodules.For(a)} {
+			if r := p.listings.find(name); r != nil && r.version != nil {
+				p.exclude(r, p.seed(*r.version))
+			}
 		}
 	}
 	for _, name := range names {
@@ -116,7 +119,7 @@ func (p *publisher) seedListed(names []string) (excluded map[string]error) {
 		if why := p.lacksRuntime(l.version.System); why != nil {
 			err = why
 		}
-		if catalog.IsStartWord(name) { // its folder is a problem; it was published by a release that didn't know the word
+		if catalog.Reserved(name) { // its folder is a problem; it was published by a release that didn't know the word
 			err = fmt.Errorf("the name %s stands for something else; rename the folder", name)
 		}
 		if err != nil {
@@ -185,7 +188,7 @@ func (p *publisher) encode(s *site.Site, names []string, excluded map[string]err
 func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]error) *catalog.Catalog {
 	cat := &catalog.Catalog{
 		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second), Counter: p.counter.Upcoming(),
-		Defaults: s.Defaults, Limits: s.Limits.Node, Rules: s.Rules(), Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
+		Defaults: s.Defaults, Limits: s.Limits.Node, Local: s.Local, Rules: s.Rules(), Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
 	}
 	needed := map[string]bool{}
 	for _, name := range names {
@@ -199,6 +202,11 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 		}
 		if q := v.System.Launch.QEMU; q != nil {
 			needed[q.Runtime] = true
+		}
+	}
+	for _, a := range arch.All {
+		if r := p.listings.find(diskmodules.For(a)); r != nil && r.version != nil && r.excluded == "" {
+			needed[diskmodules.For(a)] = true
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(needed)) {
