@@ -178,7 +178,7 @@ func (r *reader) file(name string, e *Entry) {
 	if at, err := catalog.UnknownPlaceholder(text); err != nil {
 		line := text[strings.LastIndexByte(text[:at], '\n')+1 : at]
 		what, do, _ := strings.Cut(err.Error(), "; ")
-		r.problems = append(r.problems, Problem{name, 1 + strings.Count(text[:at], "\n"), 1 + len([]rune(line)), what, do + "; a file that is none of our templates must not be called " + templateEnd})
+		r.problems = append(r.problems, Problem{name, 1 + strings.Count(text[:at], "\n"), 1 + len([]rune(line)), what, do + "; what is no template of ours needs another ending than " + templateEnd})
 	}
 }
 
