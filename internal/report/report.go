@@ -61,6 +61,10 @@ type Report struct {
 	Next    string `json:"next,omitempty"`
 	// SecureBoot says that the machine's firmware verifies what it starts; its kernel is locked down then.
 	SecureBoot bool `json:"secure_boot,omitempty"`
+	// LinkMbps is the speed of the network card's link in Mbit/s; 0: not known, as of virtual cards.
+	LinkMbps int64 `json:"link_mbps,omitempty"`
+	// CPU is how busy the processors were since the report before, in percent of all of them.
+	CPU int64 `json:"cpu,omitempty"`
 
 	Step  Step  `json:"step"`
 	State State `json:"state"`
