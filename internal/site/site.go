@@ -77,6 +77,10 @@ type Site struct {
 	Unfinished []string
 	// SystemsUnknown says that oss/ itself can't be read, so that nothing is known of any system.
 	SystemsUnknown bool
+	// Files are for machines, by name, and BrokenFiles the other folders of files/. FilesUnknown says that files/ itself can't be read.
+	Files        []MachineFiles
+	BrokenFiles  []Broken
+	FilesUnknown bool
 	// Problems are what is wrong between systems and stops none of them: a default that isn't there, or a name given twice.
 	Problems Problems
 	// Warnings are what looks like an oversight but does not keep the site from being served.

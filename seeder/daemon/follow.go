@@ -70,6 +70,7 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 		return err // before anything is hashed
 	}
 	f.recall()
+	f.files.recall()
 	if f.awaitRest(ctx) {
 		f.reload()
 	}
@@ -157,8 +158,8 @@ func (f *follower) reload() {
 func (f *follower) consider(s *site.Site) {
 	f.site, f.dirty = s, true
 	f.take(s)
-	f.listings.siteProblems(s.Problems, "it stops no system")
 	restless := f.watcher.Restless()
+	f.listings.siteProblems(append(slices.Clone(s.Problems), f.files.consider(s, restless)...), "it stops no system")
 	f.queue = nil
 	present := map[string]bool{}
 	for _, guest := range guests(s, f.listings.systems()) {

@@ -36,7 +36,9 @@ type publisher struct {
 	counter  *counter.Counter
 
 	listings *listings
-	seeding  map[catalog.InfoHash]*version
+	// files are for machines.
+	files   *machineFiles
+	seeding map[catalog.InfoHash]*version
 	// storing says that something is being stored, or has been and is not listed yet.
 	storing bool
 	// published is the catalog that is served; nil: none yet. shown is the same, for other goroutines.
@@ -76,7 +78,7 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 	_ = p.counter.Keep(cat.Counter) // which logs what is wrong, and it is in the status
 	release := &web.Release{
 		Site: s.Name, Default: cat.Defaults.System, Counter: cat.Counter, Catalog: document, Signature: catalog.Sign(key, document),
-		Torrents: map[catalog.InfoHash]web.Torrent{},
+		Torrents: map[catalog.InfoHash]web.Torrent{}, MachineFiles: p.files.archives(),
 	}
 	var versions []store.Version
 	for _, sys := range cat.Systems {
@@ -189,6 +191,7 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 	cat := &catalog.Catalog{
 		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second), Counter: p.counter.Upcoming(),
 		Defaults: s.Defaults, Limits: s.Limits.Node, Local: s.Local, Rules: s.Rules(), Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
+		Files: p.files.listed(),
 	}
 	needed := map[string]bool{}
 	for _, name := range names {
