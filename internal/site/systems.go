@@ -19,10 +19,10 @@ type Broken struct {
 	Problems Problems
 }
 
-// AllProblems are those of all systems and those between them, sorted; what [Load] returned besides would have stopped the site.
+// AllProblems are those of all systems and those between them, and those of files for machines, sorted; what [Load] returned besides would have stopped the site.
 func (s *Site) AllProblems() Problems {
 	all := slices.Clone(s.Problems)
-	for _, b := range s.Broken {
+	for _, b := range slices.Concat(s.Broken, s.BrokenFiles) {
 		all = append(all, b.Problems...)
 	}
 	all.sort()
@@ -62,6 +62,8 @@ func readSystems(c *checker, s *Site, defaultSystem, vnc text) {
 	if err == nil {
 		r.checkDefault(defaultSystem)
 		r.checkAfter()
+		r.checkStarts(c.starts)
+		r.checkGroupCmdlines()
 	}
 	r.warnOfVNC()
 	slices.SortFunc(s.Systems, func(a, b System) int {
