@@ -69,21 +69,42 @@ func (r *room) newFlows(s session) *flows {
 	return f
 }
 
+// involved are the machines of a session, and those that gave them something.
+func (r *room) involved(s session) (all []*machine) {
+	seen := map[string]bool{}
+	add := func(m *machine) {
+		if m != nil && m.node != nil && !seen[m.ID] {
+			seen[m.ID] = true
+			all = append(all, m)
+		}
+	}
+	for _, m := range s.nodes {
+		add(m.machine)
+	}
+	for _, m := range s.nodes {
+		for _, source := range m.node.Sources {
+			add(r.at[source.Addr])
+		}
+	}
+	return all
+}
+
 // ends says by which name a machine stands in the picture, by its MAC address and by its IP address: its own if they are few; else that
 // of its group, or of its subnet of 24 bits; else its own if it gave much.
 func (r *room) ends(s session) (name map[string]string, grouped bool) {
+	all := r.involved(s)
 	name = map[string]string{}
-	for _, by := range []func(*member) string{
-		func(m *member) string { return m.Name },
-		func(m *member) string { return m.Group },
-		func(m *member) string { return subnet(m.node.IP) },
+	for _, by := range []func(*machine) string{
+		func(m *machine) string { return m.Name },
+		func(m *machine) string { return m.Group },
+		func(m *machine) string { return subnet(m.IP) },
 	} {
 		clear(name)
 		ends := map[string]int{}
-		for i := range s.nodes {
-			end := cmp.Or(by(&s.nodes[i]), otherEnd)
+		for _, m := range all {
+			end := cmp.Or(by(m), otherEnd)
 			ends[end]++
-			name[s.nodes[i].ID], name[s.nodes[i].node.IP] = end, end
+			name[m.ID], name[m.IP] = end, end
 		}
 		if len(ends) <= maxEnds && (!grouped || len(ends) > 1) {
 			if grouped {
@@ -96,15 +117,15 @@ func (r *room) ends(s session) (name map[string]string, grouped bool) {
 		grouped = true
 	}
 	clear(name)
-	most := slices.SortedFunc(slices.Values(s.nodes), func(a, b member) int {
+	slices.SortFunc(all, func(a, b *machine) int {
 		return cmp.Or(cmp.Compare(b.node.Uploaded, a.node.Uploaded), cmp.Compare(a.Key, b.Key))
 	})
-	for i, m := range most {
-		end := fmt.Sprintf("%d others", len(most)-(maxEnds-1))
+	for i, m := range all {
+		end := fmt.Sprintf("%d others", len(all)-(maxEnds-1))
 		if i < maxEnds-1 {
 			end = m.Name
 		}
-		name[m.ID], name[m.node.IP] = end, end
+		name[m.ID], name[m.IP] = end, end
 	}
 	return name, true
 }

@@ -96,9 +96,6 @@ func New(cfg Config) *Page {
 // Paths are the patterns (http.ServeMux) of what [Page.Documents] serves.
 var Paths = []string{"GET /{$}", "GET /node/", "GET /files", "GET /system/", "GET /page/"}
 
-// PathEvents is where the changes of the front page come from, see [Page.Events].
-const PathEvents = "/events"
-
 // Documents serves everything but the events.
 func (p *Page) Documents() http.Handler {
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
@@ -185,14 +182,14 @@ func (p *Page) now() *room {
 // maxShown is how many machines the front page and the events have: it is for anybody to ask for.
 const maxShown = 1000
 
-// reload is how often the page loads itself again where scripts don't run, in seconds.
-const reload = 10
+// reload is how often the page loads itself again where scripts don't run, in seconds; calm where that would clear what somebody chose.
+const reload, calm = 10, 60
 
 func (p *Page) serveRoom(w http.ResponseWriter, r *http.Request) {
 	room := p.now()
 	d := &page.Room{Head: p.head(r, ""), Ready: room.cat != nil, Findings: room.findings, Group: r.URL.Query().Get("group")}
-	if !r.URL.Query().Has("still") {
-		d.Reload = reload
+	if d.Reload = reload; d.LoggedIn {
+		d.Reload = calm
 	}
 	d.Groups, d.Systems = room.groups, systemRows(room.cat)
 	v := room.view(d.Group)

@@ -23,8 +23,8 @@ type room struct {
 	// groups are those of the catalog, in its order.
 	groups   []string
 	findings []page.Finding
-	// names are those of machines by their addresses.
-	names map[netip.Addr]string
+	// at is the machine that has an address.
+	at map[netip.Addr]*machine
 
 	mu    sync.Mutex
 	views map[string]*view
@@ -40,7 +40,7 @@ type machine struct {
 
 // newRoom makes a room of what nodes report and of what the catalog says.
 func newRoom(cat *catalog.Catalog, nodes []report.Node, now time.Time) *room {
-	r := &room{now: now, cat: cat, names: map[netip.Addr]string{}, views: map[string]*view{}}
+	r := &room{now: now, cat: cat, at: map[netip.Addr]*machine{}, views: map[string]*view{}}
 	order := map[string]int{}
 	if cat != nil {
 		for i, g := range cat.Rules.Groups {
@@ -51,9 +51,6 @@ func newRoom(cat *catalog.Catalog, nodes []report.Node, now time.Time) *room {
 	for i := range nodes {
 		n := &nodes[i]
 		m := r.machine(n)
-		if addr, err := netip.ParseAddr(n.IP); err == nil {
-			r.names[addr] = m.Name
-		}
 		seen[n.MAC] = true
 		r.machines = append(r.machines, m)
 	}
@@ -73,11 +70,20 @@ func newRoom(cat *catalog.Catalog, nodes []report.Node, now time.Time) *room {
 		if at, ok := order[m.Group]; ok {
 			last = at
 		}
-		m.Key = fmt.Sprintf("%s%04d %s %s", rank, last, natural(m.Name), m.ID)
 		if m.node != nil {
+			if addr, err := netip.ParseAddr(m.IP); err == nil {
+				r.at[addr] = m
+			}
+		}
+		m.Key = fmt.Sprintf("%s%04d %s %s", rank, last, natural(m.Name), m.ID)
+	}
+	for i := range r.machines {
+		if m := &r.machines[i]; m.node != nil {
 			m.From = r.from(m.node)
 		}
 	}
+	sorted := slices.Clone(r.machines) // r.at keeps those that it leads to
+	r.machines = sorted
 	slices.SortFunc(r.machines, func(a, b machine) int { return strings.Compare(a.Key, b.Key) })
 	return r
 }

@@ -138,8 +138,8 @@ func (r *room) from(n *report.Node) string {
 
 // nameOf is what people call who has an address.
 func (r *room) nameOf(a netip.Addr) string {
-	if name := r.names[a]; name != "" {
-		return name
+	if m := r.at[a]; m != nil {
+		return m.Name
 	}
 	return a.String()
 }
