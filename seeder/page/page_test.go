@@ -104,9 +104,13 @@ func (f *fake) get(path string) *httptest.ResponseRecorder {
 }
 
 // serve serves everything on the loopback.
-func (f *fake) serve() string {
+func (f *fake) serve() string { return f.serveWith(func(*http.ServeMux) {}) }
+
+// serveWith serves more beside it.
+func (f *fake) serveWith(more func(*http.ServeMux)) string {
 	f.t.Helper()
 	mux := http.NewServeMux()
+	more(mux)
 	for _, p := range Paths {
 		mux.Handle(p, f.Documents())
 	}
