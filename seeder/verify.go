@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -97,7 +98,7 @@ func fetch(ctx context.Context, url string, limit int64) (b []byte, err error) {
 
 // verifyFile compares a boot file with what the manifest says of it.
 func verifyFile(ctx context.Context, base string, f catalog.BootFile) error {
-	url := base + catalog.PathBoot + f.Path
+	url := base + (&url.URL{Path: catalog.PathBoot + f.Path}).EscapedPath()
 	return get(ctx, url, func(r io.Reader) error {
 		h := sha256.New()
 		n, err := io.Copy(h, io.LimitReader(r, f.Size+1))

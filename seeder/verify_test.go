@@ -40,6 +40,7 @@ func TestVerify(t *testing.T) {
 	sum := sha256.Sum256([]byte("kernel"))
 	manifest, err := (&catalog.BootManifest{Version: catalog.ManifestVersion, Counter: 101, Files: []catalog.BootFile{
 		{Path: "vmlinuz", Arch: "amd64", Kind: catalog.KindKernel, Size: 6, SHA256: hex.EncodeToString(sum[:])},
+		{Path: "a 100% safe?.efi", Kind: catalog.KindLoader, Size: 6, SHA256: hex.EncodeToString(sum[:])},
 	}}).Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +48,7 @@ func TestVerify(t *testing.T) {
 	served := func(change map[string]string) string {
 		files := map[string]string{
 			catalog.PathCatalog: string(document), catalog.PathSignature: string(catalog.Sign(private, document)), catalog.PathManifest: string(manifest),
-			catalog.PathManifestSignature: string(catalog.SignManifest(private, manifest)), "/boot/vmlinuz": "kernel",
+			catalog.PathManifestSignature: string(catalog.SignManifest(private, manifest)), "/boot/vmlinuz": "kernel", "/boot/a 100% safe?.efi": "kernel",
 		}
 		for path, content := range change {
 			files[path] = content
@@ -64,14 +65,14 @@ func TestVerify(t *testing.T) {
 	}
 	var out bytes.Buffer
 	if code := program().Run(t.Context(), []string{"verify", served(nil), pub}, terminal{Out: &out, Err: t.Output()}); code != cli.ExitOK ||
-		!regexp.MustCompile(`"Room 12" is signed by the key [0-9A-F]{16}, and has the counter 100\n.*: as the boot manifest with the counter 101 says: 1 boot file\n`).MatchString(out.String()) {
+		!regexp.MustCompile(`"Room 12" is signed by the key [0-9A-F]{16}, and has the counter 100\n.*: as the boot manifest with the counter 101 says: 2 boot files\n`).MatchString(out.String()) {
 		t.Errorf("exit code %d: %s", code, &out)
 	}
 	for want, change := range map[string]map[string]string{
 		"/boot/vmlinuz is not what was signed": {"/boot/vmlinuz": "kernal"},
 		"longer than the 6 bytes":              {"/boot/vmlinuz": "kernel2"},
 		"has 3 bytes, and 6 were signed":       {"/boot/vmlinuz": "ker"},
-		"says: 1 boot file of 1":               {"/boot/vmlinuz": ""},
+		"says: 1 boot file of 2":               {"/boot/vmlinuz": ""},
 		"catalog.json: catalog: signature":     {catalog.PathSignature: string(catalog.Sign(foreign, document))},
 		"manifest.json: boot manifest: signat": {catalog.PathManifestSignature: string(catalog.SignManifest(foreign, manifest))},
 		"404 Not Found":                        {catalog.PathManifest: ""},
