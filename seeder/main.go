@@ -16,38 +16,8 @@
 package main
 
 import (
-	"github.com/alecthomas/kong"
-	kongcompletion "github.com/jotaen/kong-completion"
-
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/seeder/command"
 )
 
-// commands is the command line.
-type commands struct {
-	Init       initCmd                   `cmd:"" help:"Make a new site directory."`
-	Check      checkCmd                  `cmd:"" help:"Check a site directory and print every problem in it."`
-	Serve      serveCmd                  `cmd:"" help:"Serve a site: DHCP, TFTP, HTTP, tracker and seed, until interrupted."`
-	Publish    publishCmd                `cmd:"" help:"Publish systems as they are now, for those that say publish: manual."`
-	Logs       logsCmd                   `cmd:"" help:"Show what the nodes log, and follow it."`
-	Key        keyCmd                    `cmd:"" help:"Show a site's public key, and mend what is lost of its pair of keys."`
-	Verify     verifyCmd                 `cmd:"" help:"Fetch what machines start, and compare it with what the site's key has signed."`
-	Migrate    migrateCmd                `cmd:"" help:"Write a new configuration for a site of the original BootTorrent."`
-	Version    cli.VersionCmd            `cmd:"" help:"Print the version."`
-	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
-
-	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
-}
-
-// terminal is what a command reads and writes.
-type terminal = cli.Terminal
-
-// program is the command with an empty command line.
-func program() cli.Program {
-	return cli.Program{Name: "seeder", Grammar: &commands{}, Options: []kong.Option{
-		kong.Description("Boots a room of machines over the network in about the time one of them needs."),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	}}
-}
-
-func main() { cli.Main(program()) }
+func main() { cli.Main(command.Program()) }

@@ -44,6 +44,7 @@ type Reporter struct {
 	before       map[report.Step]float64
 	uptimeBefore float64
 	changed      chan struct{}
+	load         load
 }
 
 // New returns a Reporter for one boot. now is time.Now, or a test's clock.
@@ -114,6 +115,7 @@ func (r *Reporter) Snapshot() report.Report {
 func (r *Reporter) Post(ctx context.Context, p Poster) error {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
+	r.measure("/")
 	return p.Report(ctx, r.Snapshot())
 }
 

@@ -31,6 +31,10 @@ type Catalog struct {
 	Defaults Defaults `json:"defaults"`
 	// Limits are for each node; nodes older than the field don't know of any.
 	Limits Limits `json:"limits,omitzero"`
+	// Rules are for some machines only.
+	Rules Rules `json:"rules,omitzero"`
+	// Files are for machines: those for all, for groups and for single ones. Names are unique.
+	Files []Files `json:"files,omitempty"`
 	// Trackers are the announce URLs (BEP 3), one for each address the seeder serves on.
 	Trackers []string `json:"trackers"`
 	// HTTP are the base URLs, without a slash at the end, below which the paths of this package are found: the

@@ -40,6 +40,15 @@ const (
 	MaxFileList = 32 << 20
 	MaxTorrent  = 32 << 20
 
+	// MaxFileTree is the most bytes of an archive of files for machines, with its placeholders filled in at their longest. Every machine
+	// fetches up to three of them from the seeder, not from the others: a room of 100 that gets 8 MiB loads a link of 1 Gbit/s for 7 s. MaxFileTreeEntries is
+	// how many files, folders and links it has, MaxFileTrees how many archives a catalog lists, in some 130 bytes each, and
+	// MaxFileTreesSize the most bytes of all, which the seeder keeps in memory.
+	MaxFileTree        = 8 << 20
+	MaxFileTreeEntries = 10_000
+	MaxFileTrees       = 1000
+	MaxFileTreesSize   = 64 << 20
+
 	// MaxName is NAME_MAX, the most bytes of a name in a folder: on tmpfs, where nodes keep the files, and on the file
 	// systems of seeders.
 	MaxName = 255

@@ -40,6 +40,9 @@ func BootPath(name, sha256 string) string {
 	return PathBoot + sha256[:min(12, len(sha256))] + "/" + name
 }
 
+// FilesPath is where the archive of files for machines with that SHA-256 (in hexadecimal) is served, see [Files].
+func FilesPath(sha256 string) string { return "/files/" + sha256 + ".cpio" }
+
 // TorrentPath is where the metainfo file of a torrent is served.
 func TorrentPath(h InfoHash) string { return "/torrents/" + h.String() + ".torrent" }
 

@@ -43,7 +43,7 @@ func (c *Catalog) Validate() error {
 	for i := range c.Systems {
 		add(&c.Systems[i], names)
 	}
-	errs = append(errs, c.references(names, runtimes)...)
+	errs = append(append(errs, c.references(names, runtimes)...), c.validateFiles())
 	return errors.Join(append(errs, c.Defaults.Seed.validate(), c.Limits.validate())...)
 }
 

@@ -50,8 +50,21 @@ type Report struct {
 	// MemoryMiB is the machine's memory.
 	MemoryMiB int64  `json:"memory_mib,omitempty"`
 	Arch      string `json:"arch,omitempty"`
+	// Serial, Vendor and Model are SMBIOS's; Firmware is "bios" or "uefi", empty if it is neither. Rules go by them.
+	Serial   string `json:"serial,omitempty"`
+	Vendor   string `json:"vendor,omitempty"`
+	Model    string `json:"model,omitempty"`
+	Firmware string `json:"firmware,omitempty"`
+	// Group is the group whose rules the node follows, Machine what the site calls it; Next is the ID of the catalog.Next that it follows.
+	Group   string `json:"group,omitempty"`
+	Machine string `json:"machine,omitempty"`
+	Next    string `json:"next,omitempty"`
 	// SecureBoot says that the machine's firmware verifies what it starts; its kernel is locked down then.
 	SecureBoot bool `json:"secure_boot,omitempty"`
+	// LinkMbps is the speed of the network card's link in Mbit/s; 0: not known, as of virtual cards.
+	LinkMbps int64 `json:"link_mbps,omitempty"`
+	// CPU is how busy the processors were since the report before, in percent of all of them.
+	CPU int64 `json:"cpu,omitempty"`
 
 	Step  Step  `json:"step"`
 	State State `json:"state"`
@@ -64,6 +77,9 @@ type Report struct {
 
 	// Exit is how the last system that ran beside phase 1 ended; nil before.
 	Exit *Exit `json:"exit,omitempty"`
+	// Order is the order that the node got last, and what became of it; nil: it got none in this boot. Its counter goes on under another
+	// kernel of the same boot, as reports do.
+	Order *Order `json:"order,omitempty"`
 	// HostKey is the fingerprint of the node's SSH server ("SHA256:…", as ssh-keygen -l shows it); empty if it has none.
 	HostKey string `json:"host_key,omitempty"`
 
@@ -72,6 +88,24 @@ type Report struct {
 	// Uptime is the seconds since the node's kernel started.
 	Uptime float64 `json:"uptime"`
 }
+
+// Order is what became of an order (internal/order).
+type Order struct {
+	// Counter is the order's.
+	Counter uint64     `json:"counter"`
+	State   OrderState `json:"state"`
+	// Text says in words what the node does, or why it doesn't.
+	Text string `json:"text"`
+}
+
+// OrderState is what a node does with an order.
+type OrderState string
+
+// The states of an order.
+const (
+	OrderTaken   OrderState = "taken"
+	OrderRefused OrderState = "refused"
+)
 
 // Exit is how a system of the methods bin and qemu ended.
 type Exit struct {

@@ -26,7 +26,21 @@ type Transfer struct {
 	Fallback bool `json:"fallback,omitempty"`
 	// Banned are the addresses of peers that sent this node wrong data: at most [BannedPeers].
 	Banned []netip.Addr `json:"banned,omitempty"`
+	// Sources are the nodes from which most came over BitTorrent, those that gave most first: at most [MaxSources].
+	Sources []Source `json:"sources,omitempty"`
+	// Writing is how fast this node writes down what comes, in bytes per second of the time that the writing itself takes; 0: not known.
+	Writing int64 `json:"writing,omitempty"`
 }
+
+// Source is a node that gave something to another one.
+type Source struct {
+	Addr netip.Addr `json:"addr"`
+	// Bytes are payload.
+	Bytes int64 `json:"bytes"`
+}
+
+// MaxSources is how many nodes Transfer.Sources names.
+const MaxSources = 12
 
 // BannedPeers is how many peers Transfer.Banned names.
 const BannedPeers = 16

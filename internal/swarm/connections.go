@@ -100,6 +100,7 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 		conn.entry.seeder.Add(int64(n))
 	} else {
 		conn.entry.nodes.Add(int64(n))
+		conn.entry.sources.add(remoteAddr(pc), int64(n))
 	}
 	conn.queue.Received(n, now)
 	pc.PeerMaxRequests = conn.depth()

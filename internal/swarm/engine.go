@@ -341,6 +341,7 @@ func (e *Engine) stats(f *entry) Stats {
 		Complete: f.torrent.Complete().Bool(), Size: f.layout.size() - f.store.zeros, Done: max(0, f.torrent.BytesCompleted()-f.store.zeros), Peers: library.ActivePeers,
 		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
 		Uploaded: library.BytesWrittenData.Int64(), Banned: banned[:min(len(banned), report.BannedPeers)],
+		Sources: e.conns.sources(f), Writing: f.store.written.rate(),
 	}}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -56,6 +56,16 @@ func TestRoom(t *testing.T) {
 			if st.FromNodes == 0 || st.FromSeeder == 0 {
 				t.Errorf("node %s: %+v, want bytes from both", addr, st)
 			}
+			var given int64
+			for _, s := range st.Sources {
+				given += s.Bytes
+				if a := s.Addr.String(); a == addr || !strings.HasPrefix(a, "127.0.0.2") {
+					t.Errorf("node %s names %s as a source", addr, a)
+				}
+			}
+			if given != st.FromNodes || st.Writing <= 0 {
+				t.Errorf("node %s got %d bytes from nodes, and names sources of %d; it writes %d bytes a second", addr, st.FromNodes, given, st.Writing)
+			}
 		})
 	}
 	room.Wait()

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sort"
 	"sync/atomic"
+	"time"
 
 	"github.com/anacrolix/torrent/metainfo"
 	"github.com/anacrolix/torrent/storage"
@@ -34,6 +35,8 @@ type store struct {
 	// readOnly is a seeder's store. sealed is one of a node that has everything and was verified.
 	readOnly bool
 	sealed   atomic.Bool
+	// written is how fast files are written to.
+	written speed
 	// changed gets a value when a piece was completed, here or (while some are held) elsewhere.
 	changed chan struct{}
 }
@@ -242,6 +245,8 @@ func (p *piece) WriteAt(b []byte, at int64) (n int, err error) {
 	if p.store.readOnly {
 		return 0, fmt.Errorf("piece %d of %q: %w", p.offset/p.store.layout.pieceLength, p.store.layout.name, fs.ErrPermission)
 	}
+	began := time.Now()
+	defer func() { p.store.written.add(n, time.Since(began)) }()
 	err = p.store.each(p.offset+at, int64(len(b)), func(f *storedFile, at, size int64) error {
 		part := b[n : n+int(size)]
 		return f.use(func(file *os.File) error {

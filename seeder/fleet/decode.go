@@ -19,8 +19,9 @@ import (
 // wireReport is a report as it comes: its arrays are those of a stranger, and bounded while they are read.
 type wireReport struct {
 	report.Report
-	Banned banned    `json:"banned"`
-	Exit   *wireExit `json:"exit"`
+	Banned  banned    `json:"banned"`
+	Sources sources   `json:"sources"`
+	Exit    *wireExit `json:"exit"`
 }
 
 type wireExit struct {
@@ -28,9 +29,10 @@ type wireExit struct {
 	Lines exitLines `json:"lines"`
 }
 
-// banned, exitLines and logLines are arrays of at most as many elements as a node sends.
+// banned, sources, exitLines and logLines are arrays of at most as many elements as a node sends.
 type (
 	banned    []netip.Addr
+	sources   []report.Source
 	exitLines []string
 	logLines  []string
 )
@@ -38,6 +40,12 @@ type (
 // UnmarshalJSON implements json.Unmarshaler.
 func (b *banned) UnmarshalJSON(text []byte) (err error) {
 	*b, err = elements[netip.Addr](text, report.BannedPeers)
+	return err
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *sources) UnmarshalJSON(text []byte) (err error) {
+	*s, err = elements[report.Source](text, report.MaxSources)
 	return err
 }
 
@@ -95,7 +103,7 @@ func decodeReport(body io.Reader) (report.Report, error) {
 		return report.Report{}, fmt.Errorf("a report is a JSON object: %w", err)
 	}
 	rep := wire.Report
-	rep.Banned = wire.Banned
+	rep.Banned, rep.Sources = wire.Banned, wire.Sources
 	if e := wire.Exit; e != nil {
 		e.Exit.Lines = e.Lines
 		rep.Exit = &e.Exit
@@ -127,7 +135,25 @@ func decodeReport(body io.Reader) (report.Report, error) {
 	for i, a := range rep.Banned {
 		rep.Banned[i] = a.Unmap().WithZone("")
 	}
+	for i := range rep.Sources {
+		rep.Sources[i].Addr = rep.Sources[i].Addr.Unmap().WithZone("")
+	}
+	if err := decodeOrder(rep.Order); err != nil {
+		return report.Report{}, err
+	}
 	return rep, decodeExit(rep.Exit)
+}
+
+// decodeOrder checks what is said of an order; nil is none.
+func decodeOrder(o *report.Order) error {
+	if o == nil {
+		return nil
+	}
+	if states := []report.OrderState{report.OrderTaken, report.OrderRefused}; !slices.Contains(states, o.State) {
+		return fmt.Errorf("order: state %.100q is none of %v", o.State, states)
+	}
+	o.Text = printable(o.Text, report.MaxError)
+	return nil
 }
 
 // decodeExit checks how a system is said to have ended; nil is none.
@@ -153,9 +179,15 @@ func checkNumbers(rep *report.Report) error {
 		"memory_mib": float64(rep.MemoryMiB), "size": float64(rep.Size), "done": float64(rep.Done), "down": float64(rep.Down), "up": float64(rep.Up),
 		"peers": float64(rep.Peers), "from_seeder": float64(rep.FromSeeder), "from_nodes": float64(rep.FromNodes),
 		"from_http": float64(rep.FromHTTP), "uploaded": float64(rep.Uploaded), "uptime": rep.Uptime,
+		"writing": float64(rep.Writing), "link_mbps": float64(rep.LinkMbps), "cpu": float64(rep.CPU),
 	} {
 		if !sensible(n) {
 			return fmt.Errorf("%s is %v, want a number that isn't negative", name, n)
+		}
+	}
+	for _, s := range rep.Sources {
+		if !s.Addr.IsValid() || !sensible(float64(s.Bytes)) {
+			return fmt.Errorf("sources: %d bytes from %v, want an address and a number that isn't negative", s.Bytes, s.Addr)
 		}
 	}
 	for step, seconds := range rep.Durations {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/boottorrent/boottorrent/internal/quota"
+	"github.com/boottorrent/boottorrent/internal/report"
 )
 
 const (
@@ -40,6 +41,9 @@ type Config struct {
 	// Names returns the name the operator gave a MAC (aa:bb:cc:dd:ee:ff), or "". It goes before the name a node reports.
 	// Nil: nobody has one.
 	Names func(mac string) string
+	// Observe is told of each report that is taken, as the list has the node then, and of the address that it came from; it must return
+	// at once. Nil: nobody is told.
+	Observe func(n report.Node, from netip.Addr)
 	// Memory and Disk bound what reports and logs take, in bytes; 0: 48 MiB and 2 GiB.
 	Memory, Disk int64
 }

@@ -28,7 +28,10 @@ func (n *node) cost() int64 {
 // reportCost is the bytes of a report's texts and addresses.
 func reportCost(r *report.Report) int {
 	cost := len(r.Boot) + len(r.UUID) + len(r.Name) + len(r.Arch) + len(r.Error) + len(r.System) + len(r.InfoHash) + len(r.HostKey) +
-		len(r.IP) + len(r.MAC) + 24*len(r.Banned)
+		len(r.IP) + len(r.MAC) + 24*len(r.Banned) + 32*len(r.Sources)
+	if r.Order != nil {
+		cost += 64 + len(r.Order.Text)
+	}
 	if r.Exit != nil {
 		cost += 100 + len(r.Exit.System) + len(r.Exit.Reason)
 		for _, line := range r.Exit.Lines {
@@ -73,6 +76,9 @@ func (f *Fleet) record(rep report.Report, from netip.Addr) {
 	}
 	f.mu.Unlock()
 
+	if f.cfg.Observe != nil {
+		f.cfg.Observe(n.Node, from)
+	}
 	f.logNews(old, rep)
 }
 

@@ -99,7 +99,11 @@ func (in Input) kernel(l *list, a arch.Arch) {
 		err = trusts.Refuses(signed)
 	}
 	if err != nil {
-		l.problem(fmt.Sprintf("machines with Secure Boot on don't start %s: it is not signed by %s, whose kernels shim starts", name, keys[0].Name),
+		say := l.warning
+		if in.Site.UEFI == site.UEFIShim {
+			say = l.problem
+		}
+		say(fmt.Sprintf("machines with Secure Boot on don't start %s: it is not signed by %s, whose kernels shim starts", name, keys[0].Name),
 			"make the image with Debian's own kernel (mkimage "+shellquote.Join(in.Site.Dir)+" without --kernel), or write uefi: ipxe in "+site.ConfigFile)
 	}
 }

@@ -218,6 +218,9 @@ func TestSecureBootKernel(t *testing.T) {
 	s.Ports.TFTP = 69
 	install(t, s.Dir, "image/vmlinuz", unsigned)
 	expect(t, "not signed", in.secureBoot(), "problem: machines with Secure Boot on don't start image/vmlinuz: it is not signed by Debian")
+	in.Site.UEFI = site.UEFIAuto
+	expect(t, "not signed, and nobody asked for Secure Boot", in.secureBoot(), "warning: machines with Secure Boot on don't start image/vmlinuz")
+	in.Site.UEFI = site.UEFIShim
 	install(t, root, "usr/lib/shim/shimx64.efi.signed", unsigned)
 	expect(t, "no shim", in.secureBoot(), "warning: whose kernels")
 }

@@ -1,0 +1,73 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+)
+
+// name settles the machine's host name.
+func (d *Decision) name(f Facts, g *catalog.Group) {
+	switch {
+	case d.Machine != nil && d.Machine.Hostname != "":
+		d.Hostname, d.Because["hostname"] = d.Machine.Hostname, "machine "+d.Machine.MAC
+	case g != nil && g.Hostname != "":
+		name, err := Hostname(g.Hostname, f, d.Machine)
+		if err == nil {
+			d.Hostname, d.Because["hostname"] = name, "group "+g.Name
+		}
+	}
+}
+
+// HostnameWords are the names usable as {{.NAME}} in a pattern of host names, with what each stands for.
+var HostnameWords = map[string]string{
+	"MAC":    "the MAC address without colons",
+	"Last":   "its last three bytes, without colons",
+	"IP":     "the IPv4 address with hyphens",
+	"Host":   "the last number of the IPv4 address",
+	"Serial": "the serial number",
+	"Name":   "the machine's name in the site",
+}
+
+// Hostname fills a pattern of host names: up to 63 letters, digits and hyphens come out (RFC 1123, 2.1), or an error. What a fact has of
+// other characters becomes hyphens.
+func Hostname(pattern string, f Facts, m *catalog.Machine) (string, error) {
+	mac := strings.ReplaceAll(f.MAC, ":", "")
+	words := map[string]string{"MAC": mac, "Last": mac[max(0, len(mac)-6):], "Serial": f.Serial}
+	if f.Addr.Is4() {
+		ip := f.Addr.As4()
+		words["IP"], words["Host"] = strings.ReplaceAll(f.Addr.String(), ".", "-"), fmt.Sprint(ip[3])
+	}
+	if m != nil {
+		words["Name"] = m.Name
+	}
+	return expand(pattern, words)
+}
+
+var (
+	word  = regexp.MustCompile(`\{\{\s*\.?([A-Za-z]*)\s*\}\}`)
+	other = regexp.MustCompile(`[^A-Za-z0-9-]+`)
+)
+
+func expand(pattern string, words map[string]string) (string, error) {
+	var unknown error
+	name := word.ReplaceAllStringFunc(pattern, func(m string) string {
+		key := word.FindStringSubmatch(m)[1]
+		if _, ok := HostnameWords[key]; !ok {
+			unknown = fmt.Errorf("unknown placeholder %s; known are %s", m, strings.Join(slices.Sorted(maps.Keys(HostnameWords)), ", "))
+		}
+		return words[key]
+	})
+	if unknown != nil {
+		return "", unknown
+	}
+	name = strings.ToLower(strings.Trim(other.ReplaceAllString(name, "-"), "-"))
+	if name == "" || len(name) > 63 {
+		return "", fmt.Errorf("the host name %q, made of %q, has %d characters; host names have 1 to 63", name, pattern, len(name))
+	}
+	return name, nil
+}
