@@ -82,3 +82,50 @@ func TestVerify(t *testing.T) {
 		}
 	}
 }
+
+// An image that is replaced meanwhile is no false alarm: what counts is the manifest that is there afterwards.
+func TestVerifyWhileTheImageIsReplaced(t *testing.T) {
+	public, private, err := minisign.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub := filepath.Join(t.TempDir(), "boottorrent.pub")
+	if err := os.WriteFile(pub, []byte(public.String()+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	manifest := func(counter uint64, kernel string) []byte {
+		sum := sha256.Sum256([]byte(kernel))
+		document, err := (&catalog.BootManifest{Version: catalog.ManifestVersion, Counter: counter, Files: []catalog.BootFile{
+			{Path: "vmlinuz", Arch: "amd64", Kind: catalog.KindKernel, Size: int64(len(kernel)), SHA256: hex.EncodeToString(sum[:])},
+		}}).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return document
+	}
+	document, err := (&catalog.Catalog{Version: catalog.Version, Site: "Room 12", Counter: 100}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kernel, wrong := range map[string]bool{"new kernel": false, "swapped": true} {
+		files := map[string][]byte{catalog.PathCatalog: document, catalog.PathSignature: catalog.Sign(private, document)}
+		publish := func(manifest []byte) {
+			files[catalog.PathManifest], files[catalog.PathManifestSignature] = manifest, catalog.SignManifest(private, manifest)
+		}
+		publish(manifest(101, "old kernel"))
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/boot/vmlinuz" {
+				publish(manifest(102, "new kernel"))
+				_, _ = io.WriteString(w, kernel)
+				return
+			}
+			_, _ = w.Write(files[r.URL.Path])
+		}))
+		t.Cleanup(s.Close)
+		var out, said bytes.Buffer
+		code := Program().Run(t.Context(), []string{"verify", s.URL, pub}, terminal{Out: &out, Err: &said})
+		if (code != cli.ExitOK) != wrong || !strings.Contains(out.String()+said.String(), "the counter 102 says") {
+			t.Errorf("%s: exit code %d: %s%s", kernel, code, &out, &said)
+		}
+	}
+}
