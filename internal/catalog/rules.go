@@ -132,7 +132,8 @@ type Machine struct {
 type Next struct {
 	// ID tells it from others; a node reports that of what it follows.
 	ID string `json:"id"`
-	// MAC is of the machine, or Group the name of the group, that it is for. One of them is set.
+	// MAC is of the machine, or Group the name of the group, that it is for. One of them is set. [GroupAll] is every machine here, whatever
+	// its group.
 	MAC   string `json:"mac,omitempty"`
 	Group string `json:"group,omitempty"`
 	// What is a system's name, [StartLocal] or [StartMenu].

@@ -57,6 +57,8 @@ type Site struct {
 	Limits Limits
 	// Manual is what holds for systems whose configuration doesn't say it; see [System.Manual].
 	Manual bool
+	// Local says that the chooser offers what is on the machine's own disk.
+	Local bool
 	// UEFI is what machines with UEFI get first when they boot from the network.
 	UEFI UEFI
 	// SignImage says that mkimage signs the UEFI program with the site's own key for Secure Boot.
@@ -70,6 +72,10 @@ type Site struct {
 	Unfinished []string
 	// SystemsUnknown says that oss/ itself can't be read, so that nothing is known of any system.
 	SystemsUnknown bool
+	// Files are for machines, by name, and BrokenFiles the other folders of files/. FilesUnknown says that files/ itself can't be read.
+	Files        []MachineFiles
+	BrokenFiles  []Broken
+	FilesUnknown bool
 	// Problems are what is wrong between systems and stops none of them: a default that isn't there, or a name given twice.
 	Problems Problems
 	// Warnings are what looks like an oversight but does not keep the site from being served.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // Broken is a folder of oss/ with something wrong in it. It concerns no other system.
@@ -16,10 +18,10 @@ type Broken struct {
 	Problems Problems
 }
 
-// AllProblems are those of all systems and those between them, sorted; what [Load] returned besides would have stopped the site.
+// AllProblems are those of all systems and those between them, and those of files for machines, sorted; what [Load] returned besides would have stopped the site.
 func (s *Site) AllProblems() Problems {
 	all := slices.Clone(s.Problems)
-	for _, b := range s.Broken {
+	for _, b := range slices.Concat(s.Broken, s.BrokenFiles) {
 		all = append(all, b.Problems...)
 	}
 	all.sort()
@@ -86,6 +88,11 @@ func (r *systemReader) read(e fs.DirEntry, shown string) {
 	if e.Name()[0] != '.' && LeadsToSite(r.site.Dir, e.Name()) {
 		c.problem(startOf(shown), "is a symbolic link to the site itself, its keys, its state, or a folder that they are in, which has more in it than nodes may get",
 			"link to a folder that has this system and nothing else")
+		r.site.Broken = append(r.site.Broken, Broken{e.Name(), c.problems})
+		return
+	}
+	if catalog.Reserved(e.Name()) {
+		c.problem(startOf(shown), fmt.Sprintf("no system can be called %s, which means something else where a system's name may stand", e.Name()), "rename the folder")
 		r.site.Broken = append(r.site.Broken, Broken{e.Name(), c.problems})
 		return
 	}
@@ -166,7 +173,7 @@ func (r *systemReader) names() []string {
 // checkDefault reports a default that names no system that is whole. Without one, nodes wait for a choice.
 func (r *systemReader) checkDefault(t text) {
 	state := r.named(t.value)
-	if t.value == "" || state == nameWhole {
+	if t.value == "" || t.value == catalog.StartLocal || state == nameWhole {
 		return
 	}
 	do := "mend it, or name another system"

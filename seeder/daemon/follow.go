@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/diskmodules"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -69,6 +70,7 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 		return err // before anything is hashed
 	}
 	f.recall()
+	f.files.recall()
 	if f.awaitRest(ctx) {
 		f.reload()
 	}
@@ -156,8 +158,8 @@ func (f *follower) reload() {
 func (f *follower) consider(s *site.Site) {
 	f.site, f.dirty = s, true
 	f.take(s)
-	f.listings.siteProblems(s.Problems, "it stops no system")
 	restless := f.watcher.Restless()
+	f.listings.siteProblems(append(slices.Clone(s.Problems), f.files.consider(s, restless)...), "it stops no system")
 	f.queue = nil
 	present := map[string]bool{}
 	for _, guest := range guests(s, f.listings.systems()) {
@@ -167,6 +169,14 @@ func (f *follower) consider(s *site.Site) {
 			f.listings.set(name, status.Storing)
 		}
 		f.enqueue(name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, guest) })
+	}
+	for _, a := range diskArchives(s) {
+		name := diskmodules.For(a)
+		present[name] = true
+		if f.listings.get(name).version == nil {
+			f.listings.set(name, status.Storing)
+		}
+		f.enqueue(name, func(ctx context.Context) (store.Last, store.Version, error) { return f.storeDisks(ctx, s, a) })
 	}
 	for _, b := range s.Broken {
 		present[b.Name] = true
@@ -188,7 +198,7 @@ func (f *follower) consider(s *site.Site) {
 		_, writing := restless[name]
 		switch {
 		case present[name], writing:
-		case s.SystemsUnknown && !qemuruntime.Is(name):
+		case s.SystemsUnknown && !isRuntime(name):
 			f.listings.wrong(name, site.SystemsDir+" can't be read")
 		default:
 			f.forget(name)
@@ -259,7 +269,7 @@ func (f *follower) enqueue(name string, store func(context.Context) (store.Last,
 func (f *follower) favourDefault() {
 	rank := func(t *task) int {
 		switch {
-		case qemuruntime.Is(t.name):
+		case isRuntime(t.name):
 			return 0
 		case t.name == f.site.Defaults.System:
 			return 1

@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
@@ -178,6 +178,9 @@ func (l *listings) status(dir string, restless map[string]time.Time) status.Site
 		out.Systems = append(out.Systems, sys)
 	}
 	for name, since := range restless {
+		if strings.Contains(name, "/") {
+			continue // files for machines
+		}
 		i := slices.IndexFunc(out.Systems, func(s status.System) bool { return s.Name == name })
 		if i < 0 {
 			if info, err := os.Stat(filepath.Join(dir, site.SystemsDir, name)); err != nil || !info.IsDir() {
@@ -197,7 +200,7 @@ func (l *listings) offered() []string {
 	defer l.mu.Unlock()
 	var names []string
 	for name, s := range l.byName {
-		if s.version != nil && !qemuruntime.Is(name) {
+		if s.version != nil && !isRuntime(name) {
 			names = append(names, name)
 		}
 	}
