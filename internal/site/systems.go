@@ -61,6 +61,8 @@ func readSystems(c *checker, s *Site, defaultSystem, vnc text) {
 	if err == nil {
 		r.checkDefault(defaultSystem)
 		r.checkAfter()
+		r.checkStarts(c.starts)
+		r.checkGroupCmdlines()
 	}
 	r.warnOfVNC()
 	slices.SortFunc(s.Systems, func(a, b System) int {

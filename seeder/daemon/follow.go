@@ -379,7 +379,8 @@ func needRestart(running, changed *site.Site) (keys []string) {
 		old, new any
 	}{
 		{"serve", running.Serve, changed.Serve},
-		{"dhcp", running.DHCP, changed.DHCP},
+		{"dhcp", withoutReservations(running.DHCP), withoutReservations(changed.DHCP)},
+		{"addresses in machines or dhcp.reservations", running.DHCP.Reservations, changed.DHCP.Reservations},
 		{"ports", running.Ports, changed.Ports},
 		{"racks", running.Racks, changed.Racks},
 		{"log", running.Log, changed.Log},
@@ -394,6 +395,11 @@ func needRestart(running, changed *site.Site) (keys []string) {
 		}
 	}
 	return keys
+}
+
+func withoutReservations(d site.DHCP) site.DHCP {
+	d.Reservations = nil
+	return d
 }
 
 // warnOfRestart says which changes of a site have no effect yet.
