@@ -20,8 +20,11 @@ import (
 // ipxe are the programs of iPXE that machines need; without Secure Boot all do but those that boot by UEFI's own HTTP.
 var ipxe = []string{loaders.BIOS, loaders.SNP, loaders.HTTP}
 
-// loaders looks for iPXE, without which most firmware gets nothing by TFTP.
+// loaders looks for iPXE, without which most firmware of PCs gets nothing by TFTP.
 func (in Input) loaders() []Finding {
+	if !slices.Contains(in.arches(), arch.AMD64) {
+		return nil
+	}
 	l := &list{about: "loaders"}
 	const install = "apt-get install ipxe"
 	var missing []string
