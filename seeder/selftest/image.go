@@ -13,6 +13,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -33,7 +34,7 @@ func (in Input) image() []Finding {
 func (in Input) imageFor(l *list, a arch.Arch) {
 	folder := filepath.Join(site.ImageDir, image.Folder(a))
 	dir := filepath.Join(in.Site.Dir, folder)
-	build := "run: mkimage " + shellquote.Join(in.Site.Dir)
+	build := "run: " + self.Mkimage() + " " + shellquote.Join(in.Site.Dir)
 	if a != arch.AMD64 {
 		build += " --arch " + string(a)
 	}
@@ -65,7 +66,7 @@ func (in Input) key() []Finding {
 	switch _, err := in.Site.SecretKey(); {
 	case errors.Is(err, fs.ErrNotExist):
 		l.problem(secret+" does not exist, so no catalog can be signed, and the site can't be served",
-			"restore it from a backup, or see what 'seeder key "+shellquote.Join(in.Site.Dir)+"' can do")
+			"restore it from a backup, or see what '"+self.Seeder()+" key "+shellquote.Join(in.Site.Dir)+"' can do")
 	case errors.Is(err, fs.ErrPermission):
 		l.note(secret+" can't be read by this user, so whether a catalog can be signed could not be tested", "run this as the user that serves the site")
 	}
@@ -85,7 +86,7 @@ func (in Input) builtIn(l *list, made *image.Made, build string, a arch.Arch) {
 	}
 	if err := key.UnmarshalText([]byte(made.SitePart.PublicKey)); err != nil || !key.Equal(own) {
 		l.problem(fmt.Sprintf("the image was made with another key (%016X; this site's is %016X), so every node refuses the catalog", key.ID(), own.ID()),
-			build+", and write sticks and discs again; or restore the key, see: seeder key "+shellquote.Join(in.Site.Dir))
+			build+", and write sticks and discs again; or restore the key, see: "+self.Seeder()+" key "+shellquote.Join(in.Site.Dir))
 		return
 	}
 	again := build + ", and write sticks and discs again"
