@@ -33,7 +33,9 @@ func (e *keyError) remedy(dir string) string {
 func (e *keyError) Unwrap() error { return e.err }
 
 // remake is how to get a key again that is lost.
-func remake() string { return "restore it from a backup, or see what '" + self.Seeder() + " key DIR' can do" }
+func remake() string {
+	return "restore it from a backup, or see what '" + self.Seeder() + " key DIR' can do"
+}
 
 // PublicKey reads boottorrent.pub, which nodes get built into their image. The error says what to do.
 func (s *Site) PublicKey() (key minisign.PublicKey, err error) {

@@ -119,6 +119,11 @@ func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
 	return nil
 }
 
+// Build is the command build without any flag.
+func Build(ctx context.Context, term cli.Terminal, dir string) error {
+	return buildCmd{Dir: dir}.Run(ctx, term, &flags{Drivers: drivers.Common, Compress: defaultCompress, CompressLevel: defaultLevel})
+}
+
 // build builds the image for one architecture of several.
 func (c buildCmd) build(ctx context.Context, term terminal, f *flags, a arch.Arch, several bool) error {
 	steps := newSteps(term.Err)

@@ -111,6 +111,11 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 	return err
 }
 
+// Serve is the command serve.
+func Serve(ctx context.Context, term cli.Terminal, dir string) error {
+	return serveCmd{Dir: dir}.Run(ctx, term)
+}
+
 // logger makes the log the site asks for.
 func logger(l site.Log, w io.Writer) (*slog.Logger, error) {
 	var level slog.Level

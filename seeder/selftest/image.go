@@ -15,6 +15,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/version"
 )
 
 // image looks whether nodes can start with the site's images, and will believe its catalog.
@@ -114,4 +115,9 @@ func (in Input) release(l *list, made *image.Made, build string) {
 		l.warning(fmt.Sprintf("the image is of the source at %.12s, and this seeder of that at %.12s; they may not understand each other",
 			commit, in.Revision), build)
 	}
+}
+
+// Image tells of a site's images alone what [Run] does.
+func Image(s *site.Site) []Finding {
+	return Input{Site: s, Release: version.Release, Revision: version.Revision()}.image()
 }
