@@ -16,6 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/local"
 	"github.com/boottorrent/boottorrent/seeder/store"
@@ -43,7 +44,7 @@ func (f *follower) storeDisks(ctx context.Context, s *site.Site, a arch.Arch) (l
 	}
 	unpacked, err := unpackedSize(filepath.Join(sys.Dir, diskmodules.Archive))
 	if err != nil {
-		return l, v, fmt.Errorf("%w; run mkimage for the site again", err)
+		return l, v, fmt.Errorf("%w; run "+self.Mkimage()+" for the site again", err)
 	}
 	v, err = f.store.Import(ctx, sys, f.progress)
 	l = store.LastOf(sys, v)
