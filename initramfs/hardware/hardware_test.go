@@ -201,11 +201,11 @@ func TestListenEndsWithItsContext(t *testing.T) {
 }
 
 func TestFactsString(t *testing.T) {
-	f := Facts{Vendor: "ACME", Product: "Desk 1", MemoryMiB: 997, Arch: "amd64", CPUs: 2}
-	if got, want := f.String(), "ACME Desk 1, 2 CPU(s), 997 MiB of memory, BIOS, amd64"; got != want {
+	f := Facts{Vendor: "ACME", Product: "Desk 1", MemoryMiB: 997, Installed: Memory{1 << 30, fromSMBIOS}, Arch: "amd64", CPUs: 2}
+	if got, want := f.String(), "ACME Desk 1, 2 CPU(s), 1024 MiB of memory (by SMBIOS; 997 MiB can be used), BIOS, amd64"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := (Facts{EFI: true}).String(), "a machine without a name, 0 CPU(s), 0 MiB of memory, UEFI, "; got != want {
+	if got, want := (Facts{EFI: true}).String(), "a machine without a name, 0 CPU(s), 0 MiB of memory (; 0 MiB can be used), UEFI, "; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
