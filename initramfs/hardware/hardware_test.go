@@ -304,7 +304,7 @@ func TestFacts(t *testing.T) {
 		"proc/meminfo":                  "MemTotal:       16301252 kB\nMemFree:         1000 kB\n",
 	})
 	want := Facts{UUID: "4c4c4544-0042-3010-8058-b9c04f333832", Vendor: "Dell Inc.", Product: "OptiPlex 7040",
-		MemoryMiB: 15919, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), EFI: true}
+		MemoryMiB: 15919, Installed: Memory{15919 << 20, fromTotal}, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), EFI: true}
 	if got := root.facts(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
