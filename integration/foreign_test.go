@@ -66,9 +66,7 @@ func (f *foreign) run(t *testing.T, dir, name string, args ...string) string {
 func (f *foreign) udhcpc(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "script")
 	text := "#!/bin/sh\n[ \"$1\" = bound ] && ip addr add $ip/$mask dev $interface && echo bound $ip $mask $lease\nexit 0\n"
-	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	need.Script(t, script, text)
 	out := f.run(t, "", "udhcpc", "-i", "eth0", "-f", "-q", "-n", "-t", "5", "-s", script)
 	if !strings.Contains(out, "bound 10.77.2.") || !strings.Contains(out, " 600") {
 		t.Errorf("no lease of the range for ten minutes:\n%s", out)

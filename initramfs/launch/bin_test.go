@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -275,6 +276,23 @@ func TestBinLeavesNobodyBehind(t *testing.T) {
 				t.Errorf("a zombie: %s", stat)
 			}
 		})
+	}
+}
+
+// A program that a child forked meanwhile still has open for writing is started as soon as it no longer has.
+func TestBinOpenForWriting(t *testing.T) {
+	t.Parallel()
+	need.File(t, "/bin/sh", "dash")
+	job := binJob(t, "#!/bin/sh\nexit 7\n")
+	writer, err := os.OpenFile(filepath.Join(job.Dir, "tools/prog"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { _ = writer.Close() })
+	g := run(t, job)
+	within(t, "the end", g.Done())
+	if e := g.Exit(); e.Code != 7 {
+		t.Errorf("exit %+v", e)
 	}
 }
 

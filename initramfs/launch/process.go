@@ -29,6 +29,8 @@ const (
 	giveUpTime = 5 * time.Second
 	// killTime is how long a process that was killed is waited for, with what it leaves behind: longer than endSession needs.
 	killTime = 2 * giveUpTime
+	// busyTime is how long a program may be busy before that is an error (see startProgram).
+	busyTime = 5 * time.Second
 	// oomScore makes the kernel kill a guest before it kills the node's own programs when memory runs out (proc(5),
 	// oom_score_adj: what is added, in thousandths of the memory).
 	oomScore = 500
@@ -51,13 +53,28 @@ func start(cmd *exec.Cmd, finish func(*report.Exit)) (*process, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setsid = true
-	if err := cmd.Start(); err != nil {
+	if err := startProgram(cmd); err != nil {
 		return nil, err
 	}
 	p := &process{cmd: cmd, ended: make(chan struct{})}
 	_ = os.WriteFile(p.proc("oom_score_adj"), []byte(strconv.Itoa(oomScore)), 0) // it may have ended already
 	go p.wait(finish)
 	return p, nil
+}
+
+// startProgram starts a command that has no pipes of exec's making (StdinPipe and so on). A program that is open for writing can't be executed
+// (execve(2), ETXTBSY), and one that we have written and closed may still be open: in a child that another goroutine has forked
+// meanwhile, which has our descriptors until it executes its own program. So the start is tried again for a while.
+func startProgram(cmd *exec.Cmd) error {
+	for wait, end := time.Millisecond, time.Now().Add(busyTime); ; wait *= 2 {
+		again := *cmd // a Cmd can be started only once
+		err := cmd.Start()
+		if !errors.Is(err, unix.ETXTBSY) || time.Now().Add(wait).After(end) {
+			return err
+		}
+		time.Sleep(wait)
+		*cmd = again
+	}
 }
 
 func (p *process) proc(file string) string {

@@ -64,16 +64,18 @@ func newRoom(t *testing.T, address ...string) *room {
 	return r
 }
 
-// start starts a process that ends with the test.
-func (r *room) start(cmd *exec.Cmd) {
+// start starts a process that ends with the test, or when stop is called. After stop it has no port any more.
+func (r *room) start(cmd *exec.Cmd) (stop func()) {
 	r.t.Helper()
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
+	r.t.Cleanup(stop)
+	return stop
 }
 
 func (r *room) run(args ...string) {
@@ -115,7 +117,7 @@ func (r *room) dnsmasq(options ...string) (log <-chan string, stop func()) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.start(cmd)
+	stop = r.start(cmd)
 	lines := make(chan string, 1000)
 	go func() {
 		for s := bufio.NewScanner(pipe); s.Scan(); {
@@ -124,11 +126,8 @@ func (r *room) dnsmasq(options ...string) (log <-chan string, stop func()) {
 		close(lines)
 	}()
 	r.await(lines, "sockets bound exclusively", "DHCP, IP range")
-	return lines, func() {
-		_ = cmd.Process.Kill()
-		for range lines { // until it is gone
-		}
-	}
+	// Stop waits for the process. The end of its log is not enough: the kernel may close its standard error before its sockets.
+	return lines, stop
 }
 
 // await reads a log until a line has one of the words.

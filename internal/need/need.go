@@ -3,9 +3,12 @@
 package need
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 )
@@ -55,13 +58,42 @@ func missing(t testing.TB, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-// Port finds a TCP port of 127.0.0.1 that nothing listens on just now.
+// Port finds a TCP and UDP port of 127.0.0.1 that nobody has just now. It is none of those that the kernel gives whoever asks for no
+// port in particular: such a one could be another's before the test has it.
 func Port(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	given.Lock()
+	defer given.Unlock()
+	for range 1000 {
+		port := firstPort + rand.IntN(endPort-firstPort)
+		if !given.ports[port] && free(port) {
+			given.ports[port] = true
+			return port
+		}
+	}
+	t.Fatalf("no port of 127.0.0.1 from %d to %d is free", firstPort, endPort-1)
+	return 0
+}
+
+// The ports of Port, below those of ip_local_port_range (Linux, networking/ip-sysctl: from 32768), and above most servers'.
+const firstPort, endPort = 20000, 32768
+
+// given are the ports that Port gave this process.
+var given = struct {
+	sync.Mutex
+	ports map[int]bool
+}{ports: map[int]bool{}}
+
+func free(port int) bool {
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	l, err := net.Listen("tcp4", address)
 	if err != nil {
-		t.Fatal(err)
+		return false
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	c, err := net.ListenPacket("udp4", address)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
 }

@@ -78,7 +78,7 @@ func foreignClients(t *testing.T) []foreignClient {
 				"lpd-enabled": false, "utp-enabled": false, "port-forwarding-enabled": false, "rpc-enabled": false}`, addr), 0o600))
 			// It goes on seeding for ever; this script is called when it has everything.
 			finish := filepath.Join(home, "finish")
-			must(t, os.WriteFile(finish, []byte("#!/bin/sh\nkill -TERM $PPID\n"), 0o700))
+			need.Script(t, finish, "#!/bin/sh\nkill -TERM $PPID\n")
 			return exec.CommandContext(ctx, transmission, "--config-dir", home, "--download-dir", dir, "--finish", finish, torrent)
 		}},
 	}

@@ -164,10 +164,7 @@ func (r *room) dnsmasq(ns string, more ...string) *lines {
 func (r *room) hook(line, configure string) (script, result string) {
 	dir := r.t.TempDir()
 	script, result = filepath.Join(dir, "hook"), filepath.Join(dir, "result")
-	text := fmt.Sprintf("#!/bin/sh\necho \"%s\" >> %s\n%s\n", line, result, configure)
-	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
-		r.t.Fatal(err)
-	}
+	need.Script(r.t, script, fmt.Sprintf("#!/bin/sh\necho \"%s\" >> %s\n%s\n", line, result, configure))
 	return script, result
 }
 
