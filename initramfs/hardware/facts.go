@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // Facts are what a machine knows of itself before it has a network.
@@ -39,15 +40,20 @@ func (f Facts) Memory() string {
 	return fmt.Sprintf("%d MiB of memory (%s; %d MiB can be used)", f.Installed.Bytes>>20, f.Installed.From, f.MemoryMiB)
 }
 
-// String describes the machine in one line, for its log.
-func (f Facts) String() string {
-	firmware := "BIOS"
+// Firmware is catalog.FirmwareUEFI or FirmwareBIOS; empty where it is neither, as on a machine that brings a device tree.
+func (f Facts) Firmware() string {
 	switch {
 	case f.EFI:
-		firmware = "UEFI"
+		return catalog.FirmwareUEFI
 	case f.Arch == string(arch.ARM64):
-		firmware = "device tree"
+		return ""
 	}
+	return catalog.FirmwareBIOS
+}
+
+// String describes the machine in one line, for its log.
+func (f Facts) String() string {
+	firmware := cmp.Or(strings.ToUpper(f.Firmware()), "device tree")
 	name := f.Name()
 	if name == "" {
 		name = "a machine without a name"
