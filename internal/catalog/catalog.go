@@ -33,6 +33,8 @@ type Catalog struct {
 	Limits Limits `json:"limits,omitzero"`
 	// Rules are for some machines only.
 	Rules Rules `json:"rules,omitzero"`
+	// Local says that the chooser offers what is on the machine's own disk.
+	Local bool `json:"local,omitempty"`
 	// Files are for machines: those for all, for groups and for single ones. Names are unique.
 	Files []Files `json:"files,omitempty"`
 	// Trackers are the announce URLs (BEP 3), one for each address the seeder serves on.

@@ -65,7 +65,7 @@ func (c *Catalog) references(names, runtimes map[string]bool) (errs []error) {
 			}
 		}
 	}
-	if d := c.Defaults.System; d != "" && !names[d] {
+	if d := c.Defaults.System; d != "" && d != StartLocal && !names[d] {
 		bad("the default system %q is not in the list", d)
 	}
 	return errs

@@ -52,6 +52,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 			"name a system with default, or remove timeout")
 	}
 
+	s.Local = m.boolean("local", true)
 	s.UEFI = UEFI(m.oneOf("uefi", string(UEFIAuto), string(UEFIAuto), string(UEFIShim), string(UEFIiPXE), string(UEFIUKI)))
 	s.SignImage = m.boolean("sign_image", false)
 	readDHCP(m.mapping("dhcp"), s)

@@ -57,6 +57,8 @@ type Site struct {
 	Limits Limits
 	// Manual is what holds for systems whose configuration doesn't say it; see [System.Manual].
 	Manual bool
+	// Local says that the chooser offers what is on the machine's own disk.
+	Local bool
 	// UEFI is what machines with UEFI get first when they boot from the network.
 	UEFI UEFI
 	// SignImage says that mkimage signs the UEFI program with the site's own key for Secure Boot.

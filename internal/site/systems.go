@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // Broken is a folder of oss/ with something wrong in it. It concerns no other system.
@@ -87,6 +89,11 @@ func (r *systemReader) read(e fs.DirEntry, shown string) {
 	if e.Name()[0] != '.' && LeadsToSite(r.site.Dir, e.Name()) {
 		c.problem(startOf(shown), "is a symbolic link to the site itself, its state, or a folder that they are in, which has more in it than nodes may get",
 			"link to a folder that has this system and nothing else")
+		r.site.Broken = append(r.site.Broken, Broken{e.Name(), c.problems})
+		return
+	}
+	if catalog.Reserved(e.Name()) {
+		c.problem(startOf(shown), fmt.Sprintf("no system can be called %s, which means something else where a system's name may stand", e.Name()), "rename the folder")
 		r.site.Broken = append(r.site.Broken, Broken{e.Name(), c.problems})
 		return
 	}
@@ -200,7 +207,7 @@ func (r *systemReader) names() []string {
 // checkDefault reports a default that names no system that is whole. Without one, nodes wait for a choice.
 func (r *systemReader) checkDefault(t text) {
 	state := r.named(t.value)
-	if t.value == "" || state == nameWhole {
+	if t.value == "" || t.value == catalog.StartLocal || state == nameWhole {
 		return
 	}
 	do := "mend it, or name another system"

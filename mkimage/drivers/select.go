@@ -219,6 +219,8 @@ var softAliases = map[string][]string{
 	"crct10dif":     {"crct10dif_generic"},
 	"sha256":        {"sha256_generic"},
 	"crypto-sha256": {"sha256_generic"},
+	"xxhash64":      {"xxhash_generic"},
+	"blake2b-256":   {"blake2b_generic"},
 }
 
 // finish sorts what was found and looks for its firmware.

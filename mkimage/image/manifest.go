@@ -18,6 +18,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
+	"github.com/boottorrent/boottorrent/internal/diskmodules"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
@@ -38,6 +39,8 @@ type Manifest struct {
 	HTTPDisk *File `json:"http_disk,omitempty"`
 	// Modules is the archive of kernel modules that nodes get with QEMU.
 	Modules *File `json:"modules,omitempty"`
+	// Disks is the archive of kernel modules with which nodes read their own disks.
+	Disks *File `json:"disks,omitempty"`
 	// Loaders are boot loaders, by their paths in the image's folder.
 	Loaders  []File   `json:"loaders,omitempty"`
 	Kernel   Kernel   `json:"kernel"`
@@ -76,6 +79,8 @@ type Drivers struct {
 	// Runtime are the modules of runtime-modules.tar, in the order in which they are loaded: nodes get them together with QEMU, if
 	// they need that.
 	Runtime []string `json:"runtime,omitempty"`
+	// Disks are the modules of disks.tar.zst, which nodes get when they start something from their own disk.
+	Disks []string `json:"disks,omitempty"`
 }
 
 // Commands say what the programs were compiled from.
@@ -122,6 +127,12 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	}
 	archive := file(qemuruntime.ImageModules, runtime)
 	m.Drivers.Runtime, m.Modules = names, &archive
+	disks, names, err := b.diskModules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	diskArchive := file(diskmodules.Archive, disks)
+	m.Drivers.Disks, m.Disks = names, &diskArchive
 	vmlinuz, err := b.bootKernel(ctx)
 	if err != nil {
 		return nil, err
@@ -133,7 +144,7 @@ func (b *build) write(ctx context.Context, parts []*Part) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	outputs := []output{{KernelFile, vmlinuz}, {InitramfsFile, initramfs}, {qemuruntime.ImageModules, runtime}}
+	outputs := []output{{KernelFile, vmlinuz}, {InitramfsFile, initramfs}, {qemuruntime.ImageModules, runtime}, {diskmodules.Archive, disks}}
 	loaders, err := b.loaders(ctx)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/diskmodules"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -168,6 +169,14 @@ func (f *follower) consider(s *site.Site) {
 		}
 		f.enqueue(name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, guest) })
 	}
+	for _, a := range diskArchives(s) {
+		name := diskmodules.For(a)
+		present[name] = true
+		if f.listings.get(name).version == nil {
+			f.listings.set(name, status.Storing)
+		}
+		f.enqueue(name, func(ctx context.Context) (store.Last, store.Version, error) { return f.storeDisks(ctx, s, a) })
+	}
 	for _, b := range s.Broken {
 		present[b.Name] = true
 		if _, writing := restless[b.Name]; !writing {
@@ -188,7 +197,7 @@ func (f *follower) consider(s *site.Site) {
 		_, writing := restless[name]
 		switch {
 		case present[name], writing:
-		case s.SystemsUnknown && !qemuruntime.Is(name):
+		case s.SystemsUnknown && !isRuntime(name):
 			f.listings.wrong(name, site.SystemsDir+" can't be read")
 		default:
 			f.forget(name)
@@ -259,7 +268,7 @@ func (f *follower) enqueue(name string, store func(context.Context) (store.Last,
 func (f *follower) favourDefault() {
 	rank := func(t *task) int {
 		switch {
-		case qemuruntime.Is(t.name):
+		case isRuntime(t.name):
 			return 0
 		case t.name == f.site.Defaults.System:
 			return 1

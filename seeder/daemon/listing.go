@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
@@ -197,7 +196,7 @@ func (l *listings) offered() []string {
 	defer l.mu.Unlock()
 	var names []string
 	for name, s := range l.byName {
-		if s.version != nil && !qemuruntime.Is(name) {
+		if s.version != nil && !isRuntime(name) {
 			names = append(names, name)
 		}
 	}

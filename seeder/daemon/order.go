@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
@@ -35,7 +34,7 @@ func (f *follower) obey(o *order) {
 	f.watcher.Settle(o.name)
 	f.waiting = append(f.waiting, o)
 	f.reload()
-	if !f.listings.has(o.name) || qemuruntime.Is(o.name) {
+	if !f.listings.has(o.name) || isRuntime(o.name) {
 		f.waiting = slices.DeleteFunc(f.waiting, func(w *order) bool { return w == o })
 		o.done <- answer{err: fmt.Errorf("the site has no system %s", o.name)}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/diskmodules"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
@@ -79,7 +80,7 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 		versions = append(versions, p.listings.get(sys.Name).version.Parts()...)
 	}
 	for _, r := range cat.Runtimes {
-		if qemuruntime.Is(r.Name) {
+		if isRuntime(r.Name) {
 			versions = append(versions, *p.listings.get(r.Name).version)
 		}
 	}
@@ -102,9 +103,11 @@ func same(a, b *catalog.Catalog) bool {
 // seedListed starts the seeding of what is not seeded yet, runtimes as well, and returns by name why nodes can't be given a system.
 func (p *publisher) seedListed(names []string) (excluded map[string]error) {
 	excluded = map[string]error{}
-	for _, guest := range arch.All {
-		if r := p.listings.find(qemuruntime.For(guest)); r != nil && r.version != nil {
-			p.exclude(r, p.seed(*r.version))
+	for _, a := range arch.All {
+		for _, name := range []string{qemuruntime.For(a), diskmodules.For(a)} {
+			if r := p.listings.find(name); r != nil && r.version != nil {
+				p.exclude(r, p.seed(*r.version))
+			}
 		}
 	}
 	for _, name := range names {
@@ -179,7 +182,7 @@ func (p *publisher) encode(s *site.Site, names []string, excluded map[string]err
 func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]error) *catalog.Catalog {
 	cat := &catalog.Catalog{
 		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second), Counter: p.counter.Upcoming(),
-		Defaults: s.Defaults, Limits: s.Limits.Node, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
+		Defaults: s.Defaults, Limits: s.Limits.Node, Local: s.Local, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
 	}
 	needed := map[string]bool{}
 	for _, name := range names {
@@ -195,6 +198,11 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 			needed[q.Runtime] = true
 		}
 	}
+	for _, a := range arch.All {
+		if r := p.listings.find(diskmodules.For(a)); r != nil && r.version != nil && r.excluded == "" {
+			needed[diskmodules.For(a)] = true
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(needed)) {
 		r := p.listings.find(name)
 		cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: r.version.System, Unpacked: r.last.Unpacked})
@@ -206,7 +214,7 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 // resolve takes the names out of a catalog that lead to no system in it: without its default, nodes wait for a choice; where another
 // system was to follow, the menu does.
 func resolve(d catalog.Defaults, systems []catalog.System) (catalog.Defaults, []catalog.System) {
-	names := map[string]bool{"": true, catalog.AfterMenu: true, catalog.AfterReboot: true, catalog.AfterPowerOff: true}
+	names := map[string]bool{"": true, catalog.StartLocal: true, catalog.AfterMenu: true, catalog.AfterReboot: true, catalog.AfterPowerOff: true}
 	for _, s := range systems {
 		names[s.Name] = true
 	}

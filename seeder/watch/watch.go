@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/internal/diskmodules"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
@@ -263,6 +264,7 @@ func ownFiles(dir string) []string {
 	return []string{
 		filepath.Join(dir, site.ConfigFile), filepath.Join(dir, site.OriginalFile), filepath.Join(dir, site.PublicKeyFile),
 		filepath.Join(dir, site.SecretKeyFile), filepath.Join(dir, site.ImageDir, qemuruntime.ImageModules),
+		filepath.Join(dir, site.ImageDir, diskmodules.Archive),
 	}
 }
 

@@ -1,0 +1,71 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/diskmodules"
+	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/qemuruntime"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/store"
+)
+
+// isRuntime reports whether a name is of something that nodes need beside systems.
+func isRuntime(name string) bool { return qemuruntime.Is(name) || diskmodules.Is(name) }
+
+// diskArchives are the architectures for which mkimage has put the drivers of disks aside.
+func diskArchives(s *site.Site) []arch.Arch {
+	return slices.DeleteFunc(slices.Clone(arch.All), func(a arch.Arch) bool {
+		info, err := os.Stat(filepath.Join(diskFolder(s, a), diskmodules.Archive))
+		return err != nil || !info.Mode().IsRegular()
+	})
+}
+
+func diskFolder(s *site.Site, a arch.Arch) string {
+	return filepath.Join(s.Dir, site.ImageDir, image.Folder(a))
+}
+
+// storeDisks stores the drivers of disks for machines of an architecture.
+func (f *follower) storeDisks(ctx context.Context, s *site.Site, a arch.Arch) (l store.Last, v store.Version, err error) {
+	sys := site.System{
+		Name: diskmodules.For(a), Title: "drivers of disks", Dir: diskFolder(s, a), Arch: string(a), Files: []string{diskmodules.Archive},
+	}
+	unpacked, err := unpackedSize(filepath.Join(sys.Dir, diskmodules.Archive))
+	if err != nil {
+		return l, v, fmt.Errorf("%w; run mkimage for the site again", err)
+	}
+	v, err = f.store.Import(ctx, sys, f.progress)
+	l = store.LastOf(sys, v)
+	l.Unpacked = unpacked
+	return l, v, err
+}
+
+// unpackedSize is how much is in an archive, in bytes, with its tar headers.
+func unpackedSize(file string) (int64, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	r, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	n, err := io.Copy(io.Discard, io.LimitReader(r, diskmodules.MaxUnpacked+1))
+	if err == nil && n > diskmodules.MaxUnpacked {
+		err = fmt.Errorf("it has more than %d bytes in it", int64(diskmodules.MaxUnpacked))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", file, err)
+	}
+	return n, nil
+}
