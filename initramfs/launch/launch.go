@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/machinefiles"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -31,6 +32,8 @@ type Job struct {
 	Vars map[string]string
 	// Named says that the host name in Vars is by the site's rules: the system gets it even if it has one of its own.
 	Named bool
+	// MachineFiles are this machine's, with their placeholders filled in, for the methods root and kexec; nil: there are none.
+	MachineFiles *machinefiles.Tree
 	// Log takes messages for the node's log; nil for none.
 	Log func(format string, args ...any)
 

@@ -63,10 +63,13 @@ func forMachine(cat *catalog.Catalog, d rules.Decision, also string) *catalog.Ca
 	c, s := *cat, d.Settings
 	c.Defaults.System, c.Defaults.Timeout = *s.Default, *s.Timeout
 	c.Defaults.SeedTime, c.Defaults.Seed = s.Seed.Limit, *s.Seed
+	if s.LeaveAtStart != nil {
+		c.Defaults.LeaveAtStart = *s.LeaveAtStart
+	}
 	c.Limits = *s.Limits
 	c.Systems = make([]catalog.System, 0, len(cat.Systems))
 	for _, sys := range cat.Systems {
-		if s.Systems == nil || slices.Contains(s.Systems, sys.Name) || sys.Name == also {
+		if s.Offers(sys.Name) || sys.Name == also {
 			sys.Launch = launchFor(sys.Launch, s)
 			c.Systems = append(c.Systems, sys)
 		}

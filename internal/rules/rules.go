@@ -117,7 +117,8 @@ func (d *Decision) settle(cat *catalog.Catalog, g *catalog.Group) {
 func (d *Decision) next(r *catalog.Rules, mac string) {
 	for i := range r.Next {
 		n := &r.Next[i]
-		if n.MAC != mac && (n.Group == "" || n.Group != d.Group) || n.Once && slices.Contains(n.Done, mac) {
+		mine := n.MAC == mac || n.Group != "" && (n.Group == d.Group || n.Group == catalog.GroupAll)
+		if !mine || n.Once && slices.Contains(n.Done, mac) {
 			continue
 		}
 		d.Next, d.NextID, d.Because["next"] = n.What, n.ID, "seeder next"

@@ -195,9 +195,10 @@ type build struct {
 	temp string
 
 	site *site.Site
-	// key signs; nil if nothing is signed.
-	key    *keys.Key
-	kernel kernel.Files
+	// key signs the image, kernelKey the kernels of systems; nil if nothing is signed.
+	key       *keys.Key
+	kernelKey *keys.Key
+	kernel    kernel.Files
 	// vmlinuz is the content of the kernel's file, read once: what says its hash must hold for what is written.
 	vmlinuz []byte
 	header  bzimage.Header
@@ -426,6 +427,7 @@ func (b *build) siteConfig() (sitepart.Config, error) {
 	}
 	return sitepart.Config{
 		Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder, KernelSHA256: hash(string(b.vmlinuz)), SSHKeys: b.site.Node.SSHKeys,
+		Passwords: b.site.LockPasswords(),
 	}, nil
 }
 

@@ -123,9 +123,10 @@ func TestImage(t *testing.T) {
 	expect(t, "of another release", in.image(), "warning: the image is of release v0, and this seeder of v1")
 	writeImage(t, s, func(m *image.Made) {
 		m.SitePart.Site, m.SitePart.SSHKeys, m.Cmdline = "Room 1", []string{"ssh-ed25519 AAAA"}, "quiet"
+		m.SitePart.Passwords = []string{"$2a$04$"}
 	})
 	expect(t, "before the site was changed", in.image(), `warning: nodes still show the site's old name "Room 1"`,
-		"warning: node: ssh_keys was changed", "warning: node: consoles or cmdline was changed")
+		"warning: node: ssh_keys was changed", "warning: the passwords of locked menus were changed", "warning: node: consoles or cmdline was changed")
 	writeImage(t, s, func(m *image.Made) { m.Commands.Release, m.Commands.Revision = "devel", "aaaa" })
 	expect(t, "of another commit", Input{Site: s, Release: "devel", Revision: "bbbb"}.image(), "warning: the image is of the source at aaaa")
 	write(t, filepath.Join(dir, image.Manifest), "{")
@@ -185,6 +186,20 @@ func TestSecureBoot(t *testing.T) {
 	install(t, s.Dir, "loaders/x86_64-sb/snponly-shim.efi", "")
 	install(t, s.Dir, "loaders/x86_64-sb/snponly.efi", "")
 	expect(t, "iPXE's own shim", with(site.UEFIShim))
+}
+
+// A site is judged by the images of the machines that it has.
+func TestSecureBootOfARM64(t *testing.T) {
+	s := newSite(t)
+	s.Arches = []arch.Arch{arch.ARM64}
+	in := Input{Site: s, Loaders: loaders.At(s.Dir, t.TempDir())}
+	s.UEFI = site.UEFIAuto
+	expect(t, "no PC", in.secureBoot())
+	s.UEFI = site.UEFIUKI
+	expect(t, "no program", in.secureBoot(), "problem: uefi is uki, and image/arm64/boottorrent.efi is missing")
+	install(t, s.Dir, "image/arm64/boottorrent.efi", "")
+	install(t, s.Dir, "image/arm64/manifest.json", "")
+	expect(t, "not signed", in.secureBoot(), "problem: uefi is uki, and image/arm64/boottorrent.efi is not signed")
 }
 
 // Shim starts what Debian has signed, and nothing else.
