@@ -14,7 +14,7 @@ func TestShellOnDemand(t *testing.T) {
 	p := newPerson(t)
 	one := func(ctx context.Context) <-chan error {
 		ended := make(chan error, 1)
-		go func() { ended <- shellOnDemand(ctx, p.path) }()
+		go func() { ended <- shellOnDemand(ctx, p.path, func() bool { return false }) }()
 		return ended
 	}
 	for round := 1; round <= 2; round++ {
