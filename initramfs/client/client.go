@@ -29,7 +29,7 @@ const (
 	timeout   = 20 * time.Second
 )
 
-// ErrGone is wrapped by Torrent and Files when the seeder no longer offers that version of a system.
+// ErrGone is wrapped by Torrent, Files and MachineFiles when the seeder no longer offers that version of a system.
 var ErrGone = errors.New("the seeder no longer offers this version")
 
 // Client speaks to one seeder.
@@ -83,6 +83,16 @@ func (c *Client) Files(ctx context.Context, sys catalog.System) (catalog.FileLis
 		return nil, err
 	}
 	return sys.OpenFiles(b)
+}
+
+// MachineFiles fetches the archive of files for machines that a catalog lists. It is not checked here: machinefiles.Verify does.
+func (c *Client) MachineFiles(ctx context.Context, f catalog.Files) ([]byte, error) {
+	b, err := c.get(ctx, catalog.FilesPath(f.SHA256), catalog.MaxFileTree)
+	var status *StatusError
+	if errors.As(err, &status) && status.Code == http.StatusNotFound {
+		return nil, fmt.Errorf("%w (of the files for %s)", ErrGone, f.For)
+	}
+	return b, err
 }
 
 // version fetches what belongs to a version of a system.

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"aead.dev/minisign"
@@ -20,6 +22,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/machinefiles"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
@@ -58,6 +61,8 @@ type State struct {
 	At time.Time `json:"at"`
 	// PartName is the name of the boot part (catalog.Runtime) that is handed on, too; empty: none is.
 	PartName string `json:"part,omitempty"`
+	// Files are the SHA-256 of the archives of files for this machine.
+	Files []string `json:"files,omitempty"`
 	// Report is the node's last one, and Logged how many lines of its log the seeder has.
 	Report report.Report `json:"report"`
 	Logged int64         `json:"logged"`
@@ -83,6 +88,8 @@ type Handoff struct {
 	HostKey []byte
 	// Part is the boot part, to be given away under the other kernel too; nil: it is not.
 	Part *Part
+	// MachineFiles are the archives of files for this machine, by their SHA-256.
+	MachineFiles map[string][]byte
 }
 
 // files are those of the folder by their names.
@@ -90,6 +97,7 @@ func (h *Handoff) files() (map[string][]byte, error) {
 	if h.Part != nil {
 		h.PartName = h.Part.System.Name
 	}
+	h.State.Files = slices.Sorted(maps.Keys(h.MachineFiles))
 	state, err := json.MarshalIndent(h.State, "", " ")
 	if err != nil {
 		return nil, fmt.Errorf("write down the node's state: %w", err)
@@ -99,6 +107,9 @@ func (h *Handoff) files() (map[string][]byte, error) {
 	}
 	if len(h.HostKey) > 0 {
 		files[hostKeyFile] = h.HostKey
+	}
+	for sum, archive := range h.MachineFiles {
+		files[machineFile(sum)] = archive
 	}
 	if h.Part == nil {
 		return files, nil
@@ -121,6 +132,8 @@ type Received struct {
 	HostKey []byte
 	// Part is the boot part; nil: none was handed on.
 	Part *Part
+	// MachineFiles are the archives of files for this machine, by their SHA-256.
+	MachineFiles map[string][]byte
 }
 
 // Part is a boot part whose files were handed on. They were verified when they were fetched.
@@ -145,10 +158,36 @@ func Open(dir string, key minisign.PublicKey) (*Received, error) {
 	if err == nil && r.PartName != "" {
 		r.Part, err = openPart(in, r)
 	}
+	if err == nil {
+		err = r.openMachineFiles(in)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("what was handed on in %s: %w", dir, err)
 	}
 	return r, nil
+}
+
+// machineFile is the name of an archive of files for this machine.
+func machineFile(sum string) string { return "machine-" + sum + ".cpio" }
+
+// openMachineFiles verifies the files for this machine.
+func (r *Received) openMachineFiles(in *reader) error {
+	r.MachineFiles = map[string][]byte{}
+	for _, sum := range r.State.Files {
+		i := slices.IndexFunc(r.Catalog.Files, func(f catalog.Files) bool { return f.SHA256 == sum })
+		if i < 0 {
+			return fmt.Errorf("the catalog has no files for machines with the SHA-256 %q", sum)
+		}
+		archive := in.read(machineFile(sum), catalog.MaxFileTree)
+		if in.err != nil {
+			return in.err
+		}
+		if _, err := machinefiles.Verify(r.Catalog.Files[i], archive); err != nil {
+			return err
+		}
+		r.MachineFiles[sum] = archive
+	}
+	return nil
 }
 
 // openPart verifies the boot part.

@@ -20,6 +20,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/machinefiles"
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
@@ -38,7 +39,12 @@ func example(t *testing.T) (*Handoff, minisign.PublicKey) {
 	list, _, torrent := of(t, &system, "root.squashfs", "an image")
 	part := catalog.Runtime{System: catalog.System{Name: "debian@boot", Title: "Kernel"}}
 	_, files, partTorrent := of(t, &part.System, "boot/vmlinuz", "a kernel")
-	document, err := (&catalog.Catalog{Version: catalog.Version, Site: "test", Systems: []catalog.System{system}, Runtimes: []catalog.Runtime{part}}).Encode()
+	archive, err := (&machinefiles.Tree{}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := machinefiles.Listed("all", archive)
+	document, err := (&catalog.Catalog{Version: catalog.Version, Site: "test", Files: []catalog.Files{ours}, Systems: []catalog.System{system}, Runtimes: []catalog.Runtime{part}}).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +61,7 @@ func example(t *testing.T) (*Handoff, minisign.PublicKey) {
 		Report: report.Report{Boot: "b1", Durations: map[report.Step]float64{report.Choose: 3}},
 	}
 	return &Handoff{State: state, Catalog: document, Signature: catalog.Sign(private, document), List: list, Torrent: torrent,
-		HostKey: []byte("secret"), Part: &Part{System: part.System, Files: files, Torrent: partTorrent, Dir: dir}}, public
+		HostKey: []byte("secret"), MachineFiles: map[string][]byte{ours.SHA256: archive}, Part: &Part{System: part.System, Files: files, Torrent: partTorrent, Dir: dir}}, public
 }
 
 // of makes a system that of one file, and returns its list, encoded and not, and its torrent.
@@ -102,6 +108,9 @@ func TestOpen(t *testing.T) {
 	if got.System.Name != "debian" || got.Catalog.Site != "test" || string(got.HostKey) != "secret" || !bytes.Equal(got.Torrent, h.Torrent) {
 		t.Errorf("received %+v", got)
 	}
+	if !reflect.DeepEqual(got.MachineFiles, h.MachineFiles) || len(got.MachineFiles) != 1 {
+		t.Errorf("the files for this machine are %v", got.MachineFiles)
+	}
 }
 
 func TestElapsed(t *testing.T) {
@@ -130,8 +139,14 @@ func TestOpenRefuses(t *testing.T) {
 		"another boot part":      {func(h *Handoff) { h.Part.Files[0].Size++ }, `the list of the files of "debian@boot"`},
 		"a boot part's torrent":  {func(h *Handoff) { h.Part.Torrent = h.Torrent }, "not the catalog's"},
 		"a boot part of nobody":  {func(h *Handoff) { h.Part.System.Name = "fedora@boot" }, `no boot part "fedora@boot"`},
-		"a system that is gone":  {func(h *Handoff) { h.State.System = "fedora" }, `no system "fedora"`},
-		"a catalog too large":    {func(h *Handoff) { h.Catalog = make([]byte, catalog.MaxDocument+1) }, "more than"},
+		"files of nobody":        {func(h *Handoff) { h.MachineFiles["x"] = nil }, `no files for machines with the SHA-256 "x"`},
+		"other files": {func(h *Handoff) {
+			for sum := range h.MachineFiles {
+				h.MachineFiles[sum] = []byte("x")
+			}
+		}, "the files for all: what came has 1 bytes"},
+		"a system that is gone": {func(h *Handoff) { h.State.System = "fedora" }, `no system "fedora"`},
+		"a catalog too large":   {func(h *Handoff) { h.Catalog = make([]byte, catalog.MaxDocument+1) }, "more than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, key := example(t)

@@ -1,9 +1,11 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/boottorrent/boottorrent/internal/initrd"
 )
@@ -46,6 +48,23 @@ func (j Job) parts(initrds []string) ([]part, error) {
 		found = append(found, p)
 	}
 	return found, nil
+}
+
+// ownInitrd writes the machine's files as one more initrd, beside the system's folder. The caller removes it.
+func (j Job) ownInitrd() (p part, err error) {
+	archive, err := j.MachineFiles.Encode()
+	if err != nil {
+		return p, err
+	}
+	f, err := os.CreateTemp(filepath.Dir(j.Dir), "files-*.cpio")
+	if err != nil {
+		return p, err
+	}
+	_, err = f.Write(archive)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return p, errors.Join(fmt.Errorf("start %s: write this machine's files: %w", j.System.Name, err), os.Remove(f.Name()))
+	}
+	return part{path: f.Name(), size: int64(len(archive))}, nil
 }
 
 // join makes one file of the initrds, in order, and returns its path. The others are appended to the first, which is

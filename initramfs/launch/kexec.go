@@ -87,6 +87,14 @@ func (x *kexecMethod) Load(ctx context.Context, job Job) error {
 	if err != nil {
 		return err
 	}
+	if job.MachineFiles.Len() > 0 {
+		own, err := job.ownInitrd()
+		if err != nil {
+			return err
+		}
+		defer os.Remove(own.path) // kexec has copied it
+		parts = append(parts, own)
+	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("start %s: %w", job.System.Name, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/machinefiles"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -29,6 +30,8 @@ type Job struct {
 	// Vars are the values of the placeholders in command lines and arguments, see catalog.Expand. Programs get them as
 	// BT_MAC, BT_IP … in their environment too.
 	Vars map[string]string
+	// MachineFiles are this machine's, with their placeholders filled in, for the methods root and kexec; nil: there are none.
+	MachineFiles *machinefiles.Tree
 	// Log takes messages for the node's log; nil for none.
 	Log func(format string, args ...any)
 

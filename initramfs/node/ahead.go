@@ -147,7 +147,14 @@ func (n *Node) fetchAhead(ctx context.Context, cat *catalog.Catalog) (stop func(
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	go n.download.ahead.fetch(ctx, from, cat, n.Facts.Arch)
+	files := n.filesFor(cat)
+	go func() {
+		if len(files) > 0 {
+			sleep(ctx, aheadStart/2+rand.N(aheadStart))
+			_, _ = n.download.archives.fetch(ctx, from, files) // what is wrong, Fetch says
+		}
+		n.download.ahead.fetch(ctx, from, cat, n.Facts.Arch)
+	}()
 	return cancel
 }
 

@@ -43,6 +43,8 @@ type download struct {
 	lists map[catalog.InfoHash]catalog.FileList
 	// ahead has what the seeder was asked for before it was needed.
 	ahead ahead
+	// archives are the files for this machine.
+	archives archives
 	// stopAccounting ends what startAccounting began.
 	stopAccounting func()
 }

@@ -144,8 +144,12 @@ func (n *Node) handOn(ctx context.Context, sys catalog.System) (*handoff.Handoff
 	if err != nil {
 		return nil, err
 	}
+	archives, err := n.machineArchives(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return &handoff.Handoff{
-		Part: part, State: state, Catalog: n.session.signed.Document, Signature: n.session.signed.Signature, List: list, Torrent: torrent, HostKey: key,
+		Part: part, MachineFiles: archives, State: state, Catalog: n.session.signed.Document, Signature: n.session.signed.Signature, List: list, Torrent: torrent, HostKey: key,
 	}, nil
 }
 

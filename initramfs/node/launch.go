@@ -50,6 +50,9 @@ func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.S
 		return err
 	}
 	job := launch.Job{System: sys, Files: files, Dir: n.download.folder(sys), Vars: n.vars(sys), Log: n.Log}
+	if job.MachineFiles, err = n.machineFiles(ctx, sys, job.Vars); err != nil {
+		return err
+	}
 	if err := method.Load(ctx, job); err != nil {
 		return err
 	}

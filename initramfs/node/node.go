@@ -109,6 +109,7 @@ func New(cfg Config) (*Node, error) {
 		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
 		n.download.ahead.keep(r.System, metadata{r.Files, r.Torrent})
+		n.download.archives.got = r.MachineFiles
 		n.raise(r.Catalog.Counter)
 		n.mediumSeen = r.Catalog.Counter // what the kernel before could not write there, this one can't either
 	}

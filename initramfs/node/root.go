@@ -44,7 +44,7 @@ func (n *Node) bootPart(sys catalog.System) (catalog.Runtime, error) {
 func (n *Node) composedSize(sys, part catalog.System) (int64, error) {
 	list := int64(sys.List.Files) * (catalog.MaxPath / 8) // a path has some hundred bytes
 	torrent := sys.Size/max(sys.PieceLength, 1)*20 + list
-	return handoff.Size(n.RootDir, int64(len(n.session.signed.Document))+list+torrent+part.Size)
+	return handoff.Size(n.RootDir, int64(len(n.session.signed.Document))+list+torrent+part.Size+n.machineFilesSize())
 }
 
 // preflightKernel checks the memory that starting the boot part takes.
@@ -184,6 +184,9 @@ func (n *Node) switchTo(ctx context.Context, method launch.Method, sys catalog.S
 		return d, fmt.Errorf("only process 1 can become the init of %s: choose it in the chooser, in the first console", sys.Title)
 	}
 	job := launch.Job{System: sys, Dir: n.download.folder(sys), Vars: n.vars(sys), Log: n.Log}
+	if job.MachineFiles, err = n.machineFiles(ctx, sys, job.Vars); err != nil {
+		return d, err
+	}
 	if err := method.Load(ctx, job); err != nil {
 		return d, err
 	}

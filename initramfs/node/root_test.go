@@ -36,6 +36,9 @@ type rootRoom struct {
 	node *Node
 	part catalog.Runtime
 	key  minisign.PublicKey
+	// rules and listed are what the catalog has of them.
+	rules  catalog.Rules
+	listed []catalog.Files
 }
 
 const otherRelease = "6.1.0-9-other"
@@ -63,7 +66,7 @@ func (r *rootRoom) publish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cat := &catalog.Catalog{Version: catalog.Version, Site: "test", Counter: 1795420800, Systems: []catalog.System{r.system}, Runtimes: []catalog.Runtime{r.part}}
+	cat := &catalog.Catalog{Version: catalog.Version, Site: "test", Counter: 1795420800, Systems: []catalog.System{r.system}, Runtimes: []catalog.Runtime{r.part}, Rules: r.rules, Files: r.listed}
 	document, err := cat.Encode()
 	if err != nil {
 		t.Fatal(err)

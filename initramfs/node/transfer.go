@@ -56,6 +56,11 @@ func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
 	if err := n.preflight(ctx, sys); err != nil {
 		return err
 	}
+	if getsFiles(sys) {
+		if _, err := n.machineArchives(ctx); err != nil {
+			return err
+		}
+	}
 	if err := n.download.startEngine(); err != nil {
 		return err
 	}
@@ -153,6 +158,7 @@ func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 	if err != nil {
 		return err
 	}
+	method = n.withFiles(method, sys)
 	other, err := n.otherKernel(sys)
 	if err != nil {
 		return err

@@ -17,9 +17,10 @@ import (
 const machineIDFile = "etc/machine-id"
 
 // identify writes the identity of this machine into the system, so that it is another on every node and the same at each boot. A system
-// that has no such file, or one that says that this is its first boot, and a system that can't be written to, stay as they are.
+// that has no such file, or one that says that this is its first boot, or that gets one with the machine's files, and a system that can't be
+// written to, stay as they are.
 func identify(c Config) error {
-	if c.Root.Writable == catalog.WritableNone || c.Identity == "" {
+	if c.Root.Writable == catalog.WritableNone || c.Identity == "" || c.Files.Has(machineIDFile) {
 		return nil
 	}
 	in, err := inroot.Open(rootDir(c.Stage))

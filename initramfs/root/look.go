@@ -14,7 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/program"
 )
 
-// found is what a look into the images told.
+// found is what a look into the images, and into the root file system made of them, told.
 type found struct {
 	// root describes their root folder.
 	root unix.Stat_t
@@ -47,19 +47,25 @@ func (p *Prepared) look() (f found, err error) {
 		return f, err
 	}
 	defer in.Close()
-	if err := checkInit(in, p.config.Root.Init); err != nil {
-		return f, err
-	}
 	if f.release, err = release(); err != nil {
 		return f, err
 	}
 	f.modules, err = lacksModules(in, p.config.Kernel, f.release)
+	return f, err
+}
+
+// lookAtRoot looks into the root file system as its init will find it, and tells whether it has a host name of its own.
+func (p *Prepared) lookAtRoot() (hostname bool, err error) {
+	in, err := inroot.Open(rootDir(p.config.Stage))
 	if err != nil {
-		return f, err
+		return false, err
+	}
+	defer in.Close()
+	if err := checkInit(in, p.config.Root.Init); err != nil {
+		return false, err
 	}
 	info, err := in.Stat("etc/hostname")
-	f.hostname = err == nil && info.Size() > 0
-	return f, nil
+	return err == nil && info.Size() > 0, nil
 }
 
 // checkInit says why a program can't become process 1.

@@ -191,9 +191,9 @@ func (s *mounts) folders(c Config) error {
 	return nil
 }
 
-// upperFolders makes overlayfs's folders. The upper one is what the root folder will look like, so it gets that of the images.
-func upperFolders(stage string, f found) error {
-	upper, work := own(stage, "rw", "upper"), own(stage, "rw", "work")
+// upperFolders makes overlayfs's folders in dir. The upper one is what the root folder will look like, so it gets that of the images.
+func upperFolders(dir string, f found) error {
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
 	for _, dir := range []string{upper, work} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err

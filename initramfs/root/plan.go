@@ -64,7 +64,7 @@ func lookPlan(c Config) (m *mount, dir string) {
 		return nil, layerDir(c.Stage, 0)
 	}
 	m = &mount{source: "overlay", target: filepath.Join(c.Stage, "look"), fs: "overlay", flags: unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV,
-		options: lowerOption(c, false)}
+		options: lowerOption(lowerDirs(c, false))}
 	return m, m.target
 }
 
@@ -73,36 +73,58 @@ func modulesPlan(c Config) mount {
 	return mount{source: "tmpfs", target: own(c.Stage, "modules"), fs: "tmpfs", flags: unix.MS_NOSUID | unix.MS_NODEV, options: "mode=755"}
 }
 
-// rootPlan is the root file system itself. With modules, those are its lowest layer.
+// filesLayer reports whether the machine's files are a layer of their own.
+func (c Config) filesLayer() bool {
+	return c.Root.Writable == catalog.WritableNone && c.Files.Len() > 0
+}
+
+// filesPlan is a file system for that layer, and what the files are laid over.
+func filesPlan(c Config, modules bool) (layer, over mount) {
+	dir := own(c.Stage, "files")
+	layer = mount{source: "tmpfs", target: dir, fs: "tmpfs", flags: unix.MS_NOSUID | unix.MS_NODEV, options: "mode=700"}
+	return layer, mount{source: "overlay", target: filepath.Join(c.Stage, "look"), fs: "overlay", flags: unix.MS_NOSUID | unix.MS_NODEV,
+		options: writtenOption(lowerDirs(c, modules), dir)}
+}
+
+// rootPlan is the root file system itself. With modules, those are its lowest layer; its uppermost one are the machine's files, where they are one.
 func rootPlan(c Config, modules bool) []mount {
 	target := rootDir(c.Stage)
 	if c.Root.Writable == catalog.WritableNone {
-		if len(c.Root.Images) == 1 && !modules {
+		if len(c.Root.Images) == 1 && !modules && !c.filesLayer() {
 			return []mount{
 				{source: layerDir(c.Stage, 0), target: target, flags: unix.MS_BIND},
 				// Otherwise it would have the flags of the layer.
 				{target: target, flags: unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY},
 			}
 		}
-		return []mount{{source: "overlay", target: target, fs: "overlay", flags: unix.MS_RDONLY, options: lowerOption(c, modules)}}
+		lower := lowerDirs(c, modules)
+		if c.filesLayer() {
+			lower = append([]string{own(c.Stage, "files", "upper")}, lower...)
+		}
+		return []mount{{source: "overlay", target: target, fs: "overlay", flags: unix.MS_RDONLY, options: lowerOption(lower)}}
 	}
 	rw := own(c.Stage, "rw")
 	return []mount{
 		{source: "tmpfs", target: rw, fs: "tmpfs", flags: unix.MS_NOSUID | unix.MS_NODEV, options: fmt.Sprintf("mode=700,size=%d", c.Writable)},
-		{source: "overlay", target: target, fs: "overlay",
-			options: fmt.Sprintf("%s,upperdir=%s/upper,workdir=%s/work", lowerOption(c, modules), rw, rw)},
+		{source: "overlay", target: target, fs: "overlay", options: writtenOption(lowerDirs(c, modules), rw)},
 	}
 }
 
-// lowerOption is the option of overlayfs for its layers, of which it wants the uppermost first. Their folders are named by numbers, so
-// that no colon or comma of an image's path gets into it.
-func lowerOption(c Config, modules bool) string {
-	var dirs []string
+// lowerDirs are the folders of overlayfs's layers, of which it wants the uppermost first. They are named by numbers, so
+// that no colon or comma of an image's path gets into its options.
+func lowerDirs(c Config, modules bool) (dirs []string) {
 	for i := len(c.Root.Images) - 1; i >= 0; i-- {
 		dirs = append(dirs, layerDir(c.Stage, i))
 	}
 	if modules {
 		dirs = append(dirs, own(c.Stage, "modules"))
 	}
-	return "lowerdir=" + strings.Join(dirs, ":")
+	return dirs
+}
+
+func lowerOption(dirs []string) string { return "lowerdir=" + strings.Join(dirs, ":") }
+
+// writtenOption are the options of an overlay that is written to, with the folders upper and work in rw.
+func writtenOption(lower []string, rw string) string {
+	return fmt.Sprintf("%s,upperdir=%s/upper,workdir=%s/work", lowerOption(lower), rw, rw)
 }

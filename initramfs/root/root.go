@@ -11,6 +11,7 @@
 //	STAGE/run                         /run                         tmpfs
 //	STAGE/run/boottorrent/layers/N    /run/boottorrent/layers/N    image N of the list, 0 is the lowest
 //	STAGE/run/boottorrent/rw          /run/boottorrent/rw          tmpfs, with upper and work (overlayfs's)
+//	STAGE/run/boottorrent/files     /run/boottorrent/files     tmpfs, with this machine's files, where the system is not written to
 //	STAGE/run/boottorrent/modules     /run/boottorrent/modules     tmpfs, with the kernel's modules
 //	(of phase 1: /systems)            /run/boottorrent/img         tmpfs with the images
 //
@@ -27,6 +28,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/machinefiles"
 )
 
 const (
@@ -56,6 +58,8 @@ type Config struct {
 	// Kernel is the folder that holds lib/modules/RELEASE and lib/firmware of the running kernel: the root folder of phase 1.
 	// Empty: there are none.
 	Kernel string
+	// Files are laid over it: this machine's, with their placeholders filled in; nil: none.
+	Files *machinefiles.Tree
 	// Stage is the folder to mount below; empty: [Stage]. Wish is the file for process 1; empty: [Wish].
 	Stage, Wish string
 	// Probe loads a kernel module by its name; nil: hardware.Probe.
@@ -116,6 +120,9 @@ func Prepare(ctx context.Context, c Config) (p *Prepared, err error) {
 	if err := p.mountRoot(found); err != nil {
 		return p, err
 	}
+	if found.hostname, err = p.lookAtRoot(); err != nil {
+		return p, err
+	}
 	if err := p.mounts.folders(c); err != nil {
 		return p, err
 	}
@@ -154,17 +161,46 @@ func (p *Prepared) mountRoot(f found) error {
 		}
 		c.Log("root: %s has no modules of this kernel (%s); it gets those of phase 1", c.Name, f.release)
 	}
+	if c.filesLayer() {
+		if err := p.makeFilesLayer(f); err != nil {
+			return err
+		}
+	}
 	for _, m := range rootPlan(c, f.modules != "") {
 		if err := p.mounts.mount(m); err != nil {
 			return err
 		}
 		if m.target == own(c.Stage, "rw") {
-			if err := upperFolders(c.Stage, f); err != nil {
+			if err := upperFolders(m.target, f); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	if c.filesLayer() {
+		return nil
+	}
+	return layFiles(rootDir(c.Stage), c.Files)
+}
+
+// makeFilesLayer makes a layer with the machine's files for a root file system that is not written to, of what overlayfs writes when they are laid over
+// the images.
+func (p *Prepared) makeFilesLayer(f found) error {
+	c := p.config
+	layer, over := filesPlan(c, f.modules != "")
+	if err := p.mounts.mount(layer); err != nil {
+		return err
+	}
+	if err := upperFolders(layer.target, f); err != nil {
+		return err
+	}
+	if err := p.mounts.mount(over); err != nil {
+		return err
+	}
+	err := layFiles(over.target, c.Files)
+	if err := errors.Join(err, p.mounts.unmount()); err != nil {
+		return err
+	}
+	return p.mounts.readOnly(layer.target)
 }
 
 // Commit writes down what process 1 is to do. After it the program has to end with boot.ExitSwitch; until then Close undoes it.

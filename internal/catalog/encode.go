@@ -13,6 +13,9 @@ func (c *Catalog) Encode() ([]byte, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	if err := c.Rules.CheckSize(); err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
 	document, err := encode(c, "")
 	if err != nil {
 		return nil, fmt.Errorf("encode catalog: %w", err)
@@ -26,6 +29,15 @@ func (c *Catalog) Encode() ([]byte, error) {
 		return nil, errors.New("encode catalog: what a node reads is another catalog; a text in it is not UTF-8")
 	}
 	return document, nil
+}
+
+// CheckSize reports rules that take more of a document than there is for them.
+func (r *Rules) CheckSize() error {
+	b, err := encode(r, " ")
+	if err == nil && len(b) > MaxRules {
+		err = fmt.Errorf("groups and machines take %d bytes of the catalog, and there are %d for them; shorten names, or name fewer machines", len(b), MaxRules)
+	}
+	return err
 }
 
 // encode is the one way in which values become JSON here.

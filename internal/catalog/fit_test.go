@@ -18,17 +18,17 @@ func fitting(c *Catalog) (excluded map[string]error) {
 // and the others as they are listed.
 func TestFit(t *testing.T) {
 	c, _ := largeSite(t)
-	for i := range 100 {
-		s := c.Systems[i]
+	for i := range 500 {
+		s := c.Systems[i%200]
 		s.Name = fmt.Sprintf("more-%d", i)
 		c.Systems = append(c.Systems, s)
 	}
-	c.Defaults.System = "more-99"
-	if _, err := c.Encode(); err == nil || !strings.Contains(err.Error(), "nodes read 1048576") {
-		t.Fatalf("300 systems: %v", err)
+	c.Defaults.System = "more-499"
+	if _, err := c.Encode(); err == nil || !strings.Contains(err.Error(), fmt.Sprint("nodes read ", MaxDocument)) {
+		t.Fatalf("700 systems: %v", err)
 	}
 	excluded := fitting(c)
-	if len(excluded) == 0 || len(c.Systems) <= 200 || c.Systems[len(c.Systems)-1].Name != "more-99" {
+	if len(excluded) == 0 || len(c.Systems) <= 200 || c.Systems[len(c.Systems)-1].Name != "more-499" {
 		t.Errorf("%d systems fit, the last one is %s", len(c.Systems), c.Systems[len(c.Systems)-1].Name)
 	}
 	for i, s := range c.Systems[200 : len(c.Systems)-1] {
@@ -70,6 +70,11 @@ func TestFitCounts(t *testing.T) {
 // What follows a system may be left out itself. Then the menu follows, whose name may be the longer one.
 func TestFitWithoutWhatFollows(t *testing.T) {
 	c, _ := largeSite(t)
+	for i := range c.Systems[:150] {
+		more := c.Systems[i]
+		more.Name += "-more"
+		c.Systems = append(c.Systems, more)
+	}
 	for i := range c.Systems {
 		c.Systems[i].Launch = Launch{Method: MethodBin, Bin: &Bin{Program: "f0", Args: []string{strings.Repeat("a", MaxEntry-2200)}}, After: "x"}
 	}

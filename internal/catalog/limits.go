@@ -12,8 +12,20 @@ import (
 // nodes refuse to read it. So a limit that a site meets with is met where a person can do something about it.
 const (
 	// MaxDocument is the most bytes of an encoded catalog. Every node reads it at each boot and keeps it in memory, decoded,
-	// as long as phase 1 runs. 200 systems with their longest descriptions and command lines fit.
-	MaxDocument = 1 << 20
+	// as long as phase 1 runs. Half of it is for systems: 200 with their longest descriptions and command lines fit. The other half,
+	// MaxRules, is for groups and machines, of which 5,000 with a name, a group and a host name each take some 300,000 bytes.
+	MaxDocument = 2 << 20
+	MaxRules    = 1 << 20
+	// MaxGroups is how many groups a catalog has, MaxMachines how many machines, MaxNext how many of what was said to be started next.
+	// MaxGroup is the most bytes of one group in the document, as JSON: some 15 long SSH keys.
+	MaxGroups   = 250
+	MaxMachines = 10_000
+	MaxNext     = 2500
+	MaxGroup    = 16 << 10
+	// MaxRuleName is the most bytes of the name of a group or machine. It becomes a folder's name, a host name, a word on command lines.
+	MaxRuleName = 63
+	// MaxGroupCmdline is the most bytes of what a group adds to command lines. What systems bring along themselves has to have room beside it.
+	MaxGroupCmdline = 1024
 	// MaxSystems is how many systems a catalog lists: more than a person chooses among.
 	MaxSystems = 1000
 	// MaxEntry is the most bytes of one system in the document, as JSON: a description, a command line and what surrounds

@@ -18,4 +18,6 @@ func (c *Catalog) WithLocal(arch string) *Catalog {
 }
 
 // Reserved reports whether a name means something else where a system's name may stand, so that no system can have it.
-func Reserved(name string) bool { return name == StartLocal || name == StartMenu }
+func Reserved(name string) bool {
+	return name == StartLocal || name == StartMenu || name == GroupAll
+}

@@ -27,8 +27,11 @@ func (c *Catalog) Validate() error {
 	}
 	runtimes, names := map[string]bool{}, map[string]bool{}
 	add := func(s *System, names map[string]bool) {
-		if names[s.Name] {
+		switch {
+		case names[s.Name]:
 			bad("system %q is listed twice", s.Name)
+		case Reserved(s.Name):
+			bad("a system can't have the name %q, which stands for something else", s.Name)
 		}
 		names[s.Name] = true
 		if err := s.Validate(); err != nil {
@@ -43,7 +46,7 @@ func (c *Catalog) Validate() error {
 	for i := range c.Systems {
 		add(&c.Systems[i], names)
 	}
-	errs = append(append(errs, c.references(names, runtimes)...), c.validateFiles())
+	errs = append(append(errs, c.references(names, runtimes)...), c.validateFiles(), c.Rules.validate(names))
 	return errors.Join(append(errs, c.Defaults.Seed.validate(), c.Limits.validate())...)
 }
 

@@ -122,11 +122,21 @@ func (f *FS) Where(name string) (string, error) {
 	return found[len(root):], nil
 }
 
-// open resolves a name as chroot(2) would (openat2(2), RESOLVE_IN_ROOT; since Linux 5.6).
+// OpenFolder opens the folder that a name leads to, for the system calls that work in one (openat(2) and others). Unlike those of package fs, the
+// name may be not UTF-8.
+func (f *FS) OpenFolder(name string) (*os.File, error) {
+	return f.resolve(name, unix.O_PATH|unix.O_DIRECTORY)
+}
+
 func (f *FS) open(name string, flags uint64) (*os.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
+	return f.resolve(name, flags)
+}
+
+// resolve resolves a name as chroot(2) would (openat2(2), RESOLVE_IN_ROOT; since Linux 5.6).
+func (f *FS) resolve(name string, flags uint64) (*os.File, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	for {
 		fd, err := unix.Openat2(int(f.dir.Fd()), name, &how)

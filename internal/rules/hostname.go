@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -48,8 +49,33 @@ func Hostname(pattern string, f Facts, m *catalog.Machine) (string, error) {
 	return expand(pattern, words)
 }
 
+// CheckHostname reports a pattern that makes no host names, or the same for all machines.
+func CheckHostname(pattern string) error {
+	for _, m := range word.FindAllStringSubmatch(pattern, -1) {
+		if _, ok := HostnameWords[m[1]]; !ok {
+			return unknownWord(m[0])
+		}
+	}
+	plain := word.ReplaceAllString(pattern, "")
+	if bad := other.FindString(plain); bad != "" {
+		return fmt.Errorf("%q has %q in it; host names have letters, digits and hyphens, and {{.NAME}} stands for something else", pattern, bad)
+	}
+	if plain == pattern {
+		return fmt.Errorf("%q gives all machines of the group the same name; put {{.Last}} into it, or name single machines in machines", pattern)
+	}
+	name, err := Hostname(pattern, Facts{MAC: "52:54:00:12:34:56", Addr: netip.MustParseAddr("192.168.100.200"), Serial: "S"}, &catalog.Machine{Name: "n"})
+	if err == nil && name == "" {
+		err = fmt.Errorf("%q makes empty names; put {{.Last}} into it", pattern)
+	}
+	return err
+}
+
+func unknownWord(m string) error {
+	return fmt.Errorf("unknown placeholder %s; known are {{.%s}}", m, strings.Join(slices.Sorted(maps.Keys(HostnameWords)), "}}, {{."))
+}
+
 var (
-	word  = regexp.MustCompile(`\{\{\s*\.?([A-Za-z]*)\s*\}\}`)
+	word  = regexp.MustCompile(`\{\{\s*\.?\s*([^{}\s]*)\s*\}\}`)
 	other = regexp.MustCompile(`[^A-Za-z0-9-]+`)
 )
 
@@ -58,7 +84,7 @@ func expand(pattern string, words map[string]string) (string, error) {
 	name := word.ReplaceAllStringFunc(pattern, func(m string) string {
 		key := word.FindStringSubmatch(m)[1]
 		if _, ok := HostnameWords[key]; !ok {
-			unknown = fmt.Errorf("unknown placeholder %s; known are %s", m, strings.Join(slices.Sorted(maps.Keys(HostnameWords)), ", "))
+			unknown = unknownWord(m)
 		}
 		return words[key]
 	})

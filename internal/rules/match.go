@@ -1,8 +1,6 @@
 package rules
 
 import (
-	"bytes"
-	"net"
 	"path"
 	"slices"
 	"strings"
@@ -55,7 +53,7 @@ func matches(m catalog.Match, f Facts) (holds bool, unknown []string) {
 		}
 	}
 	test("mac", len(m.MAC) > 0, f.MAC != "", func() bool {
-		return slices.ContainsFunc(m.MAC, func(pattern string) bool { return matchMAC(pattern, f.MAC) })
+		return slices.ContainsFunc(m.MAC, func(pattern string) bool { return catalog.MatchMAC(pattern, f.MAC) })
 	})
 	for _, t := range []struct {
 		key      string
@@ -82,19 +80,6 @@ func matches(m catalog.Match, f Facts) (holds bool, unknown []string) {
 		return false, nil // whatever is not known, it is no
 	}
 	return len(unknown) == 0, unknown
-}
-
-// matchMAC matches an address (aa:bb:cc:dd:ee:ff) with another one, a glob, or a range "FIRST-LAST", both included.
-func matchMAC(pattern, mac string) bool {
-	first, last, isRange := strings.Cut(pattern, "-")
-	if !isRange {
-		ok, _ := path.Match(pattern, mac)
-		return ok
-	}
-	a, err1 := net.ParseMAC(first)
-	b, err2 := net.ParseMAC(last)
-	m, err3 := net.ParseMAC(mac)
-	return err1 == nil && err2 == nil && err3 == nil && bytes.Compare(a, m) <= 0 && bytes.Compare(m, b) <= 0
 }
 
 // matchText matches a text with a glob, whatever the case of letters. Slashes are characters as others.

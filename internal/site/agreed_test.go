@@ -105,17 +105,17 @@ func TestLimitsOfNodes(t *testing.T) {
 // More systems than a catalog has room for are a problem of those that the seeder leaves out, and the default is not among them.
 func TestCheckRoom(t *testing.T) {
 	s := &Site{Name: "full"}
-	for i := range 200 {
+	for i := range 300 {
 		s.Systems = append(s.Systems, System{Name: fmt.Sprintf("s%03d", i), Title: fmt.Sprint(i), Files: []string{"run"}, Launch: catalog.Launch{
 			Method: catalog.MethodBin, Bin: &catalog.Bin{Program: "run", Args: []string{strings.Repeat("a", catalog.MaxEntry-1000)}}}})
 	}
-	s.Defaults.System = "s199"
+	s.Defaults.System = "s299"
 	problems := s.CheckRoom("mysite")
 	if len(problems) < 20 || len(problems) > 100 {
 		t.Fatalf("%d problems: %v", len(problems), problems)
 	}
 	last := problems[len(problems)-1].Error()
-	if !strings.Contains(last, filepath.Join("mysite", SystemsDir, "s198", SystemFile)+":") || !strings.Contains(last, "no room for it in the catalog") {
+	if !strings.Contains(last, filepath.Join("mysite", SystemsDir, "s298", SystemFile)+":") || !strings.Contains(last, "no room for it in the catalog") {
 		t.Error(last)
 	}
 	s.Systems = s.Systems[:2]

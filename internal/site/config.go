@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 )
 
@@ -42,7 +43,9 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	s.Arches = readArches(m)
 
 	s.Manual = m.oneOf("publish", publishAuto, publishAuto, publishManual) == publishManual
-	defaultSystem = m.text("default", "")
+	if defaultSystem = m.text("default", ""); defaultSystem.value == catalog.StartMenu {
+		defaultSystem.value = "" // the chooser waits
+	}
 	s.Defaults.System = defaultSystem.value
 	s.Defaults.Timeout = m.integer("timeout", 10, math.MinInt32, math.MaxInt32)
 	s.Defaults.SeedTime = m.integer("seed_time", 30, 0, math.MaxInt32)
@@ -55,7 +58,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	s.Local = m.boolean("local", true)
 	s.UEFI = UEFI(m.oneOf("uefi", string(UEFIAuto), string(UEFIAuto), string(UEFIShim), string(UEFIiPXE), string(UEFIUKI)))
 	s.SignImage = m.boolean("sign_image", false)
-	readDHCP(m.mapping("dhcp"), s)
+	reserved := readDHCP(m.mapping("dhcp"), s)
 	readPorts(m.mapping("ports"), &s.Ports)
 	s.Racks = readRacks(m)
 
@@ -66,6 +69,10 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 
 	readNode(m.mapping("node"), &s.Node)
 	readLimits(m.mapping("limits"), &s.Limits)
+	s.Page = readPage(m.mapping("page"))
+	groups := readGroups(m, s)
+	readMachines(m, s, reserved, groups)
+	checkMembers(m.check, s, groups)
 	vnc = readVNCPassword(m)
 	m.done()
 	return defaultSystem, vnc

@@ -6,17 +6,19 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // maxRange is the number of addresses above which a range is taken for a mistake: those of a /16.
 const maxRange = 1 << 16
 
-// readDHCP reads the section dhcp. serve.address must have been read.
-func readDHCP(m *mapping, s *Site) {
+// readDHCP reads the section dhcp, and returns what is reserved. serve.address must have been read.
+func readDHCP(m *mapping, s *Site) taken {
 	d := &s.DHCP
 	d.Mode = DHCPMode(m.oneOf("mode", string(DHCPProxy), string(DHCPProxy), string(DHCPServer), string(DHCPOff)))
 
@@ -31,13 +33,14 @@ func readDHCP(m *mapping, s *Site) {
 		m.check.warning(m.place("router"), fmt.Sprintf("the router %s is this machine (serve.address)", d.Router),
 			"make sure it forwards packets, or name the real one")
 	}
-	readReservations(m, d, s.Serve.Address)
+	reserved := readReservations(m, s)
 	m.done()
 
 	if d.Mode != DHCPServer && (d.First.IsValid() || len(d.Reservations) > 0) {
 		m.check.warning(m.place("mode"), fmt.Sprintf("dhcp.range and the addresses in dhcp.reservations are not used with mode %s", d.Mode),
 			"write mode: server, if this seeder is to hand out addresses")
 	}
+	return reserved
 }
 
 // lease reads the lease time: whole seconds, as RFC 2132 §9.2 has them in 32 bits with all ones for "for ever".
@@ -126,52 +129,33 @@ func inRange(d *DHCP, a netip.Addr) bool {
 	return d.First.Compare(a) <= 0 && a.Compare(d.Last) <= 0
 }
 
-// hostname is a label of RFC 1123 §2.1.
-var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
-
-func readReservations(m *mapping, d *DHCP, own netip.Addr) {
-	taken := map[string]place{}
-	unique := func(t text, what, key string) {
-		if first, twice := taken[what+key]; twice {
-			m.check.problem(t.place, fmt.Sprintf("%s %s is reserved twice, first in line %d", what, key, first.line), "remove one")
-			return
-		}
-		taken[what+key] = t.place
-	}
+// readReservations reads what single machines are given, and returns what is taken by that.
+func readReservations(m *mapping, s *Site) taken {
+	reserved := taken{}
 	for _, r := range m.mappings("reservations") {
 		var out Reservation
 		before := len(m.check.problems)
 		if t, ok := r.required("mac", "write the machine's MAC address: mac: 52:54:00:12:34:56"); ok {
-			mac, err := net.ParseMAC(t.value)
-			if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
-				m.check.problem(t.place, fmt.Sprintf("%q is no MAC address of a machine", t.value), "write it as 52:54:00:12:34:56")
-			} else {
-				unique(t, "MAC address", mac.String())
+			if mac := readMAC(m.check, t); mac != "" && reserved.unique(m.check, t, "MAC address", mac, "reserved") {
+				out.MAC, _ = net.ParseMAC(mac)
 			}
-			out.MAC = mac
 		}
 		if t, ok := r.required("address", "write the address to give to it: address: 192.168.1.20"); ok {
-			out.Address = parseIPv4(m.check, r.path+"address", t)
-			switch {
-			case !out.Address.IsValid():
-			case out.Address == d.Router:
-				m.check.problem(t.place, fmt.Sprintf("%s is the router's address", out.Address), "reserve another one")
-			case out.Address == own:
-				m.check.problem(t.place, fmt.Sprintf("%s is this machine's address (serve.address)", out.Address), "reserve another one")
-			default:
-				unique(t, "address", out.Address.String())
+			if out.Address = checkAddress(m.check, r.path+"address", t, s); out.Address.IsValid() {
+				reserved.unique(m.check, t, "address", out.Address.String(), "reserved")
 			}
 		}
 		if t := r.text("hostname", ""); t.value != "" {
-			if !hostname.MatchString(t.value) {
+			if !catalog.IsHostname(t.value) {
 				m.check.problem(t.place, fmt.Sprintf("%q is no host name", t.value), "write up to 63 letters, digits and hyphens")
 			}
-			unique(t, "host name", t.value)
+			reserved.unique(m.check, t, "host name", strings.ToLower(t.value), "reserved")
 			out.Hostname = t.value
 		}
 		r.done()
 		if len(m.check.problems) == before {
-			d.Reservations = append(d.Reservations, out)
+			s.DHCP.Reservations = append(s.DHCP.Reservations, out)
 		}
 	}
+	return reserved
 }

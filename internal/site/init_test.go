@@ -57,12 +57,14 @@ func TestInitShowsEveryKey(t *testing.T) {
 	}
 	probe := "version: 1\nXXXXXXXX: 1\nserve: {XXXXXXXX: 1}\nports: {XXXXXXXX: 1}\nlog: {XXXXXXXX: 1}\nnode: {XXXXXXXX: 1}\n" +
 		"seed: {XXXXXXXX: 1}\nlimits: {XXXXXXXX: 1, seeder: {XXXXXXXX: 1}, node: {XXXXXXXX: 1}}\n" +
-		"dhcp: {XXXXXXXX: 1, range: {XXXXXXXX: 1}, reservations: [{mac: '02:00:00:00:00:01', address: 10.0.0.1, XXXXXXXX: 1}]}\n"
+		"dhcp: {XXXXXXXX: 1, range: {XXXXXXXX: 1}, reservations: [{mac: '02:00:00:00:00:01', address: 10.0.0.1, XXXXXXXX: 1}]}\n" +
+		"page: {XXXXXXXX: 1}\nmachines: [{mac: '02:00:00:00:00:02', XXXXXXXX: 1}]\n" +
+		"groups: [{name: some, XXXXXXXX: 1, match: {firmware: uefi, XXXXXXXX: 1}, limits: {XXXXXXXX: 1}, seed: {XXXXXXXX: 1}}]\n"
 	if err := os.WriteFile(file, []byte(probe), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	_, problems := Load(dir)
-	if len(problems) != 12 {
+	if len(problems) != 18 {
 		t.Errorf("%d problems, want one a section:\n%v", len(problems), problems)
 	}
 	for _, p := range problems {

@@ -64,6 +64,7 @@ func read(c *checker) (*Site, *v0.Document) {
 	}
 	checkKeys(c, s, c.dir)
 	readSystems(c, s, defaultSystem, vnc)
+	readMachineFiles(c, s)
 	return s, doc
 }
 

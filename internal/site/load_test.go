@@ -39,7 +39,7 @@ var update = flag.Bool("update", false, "write golden results into testdata")
 //	$ symlink TARGET PATH
 //	$ mkdir PATH
 //	$ bytes PATH HEX
-//	$ chmod 644 PATH
+//	$ chmod MODE PATH
 //	$ rm PATH
 //	$ fifo PATH
 //	$ socket PATH
@@ -211,7 +211,11 @@ func run(t testing.TB, dir string, args []string) error {
 	case "mkdir":
 		return os.MkdirAll(in(1), 0o755)
 	case "chmod":
-		return os.Chmod(in(2), 0o644)
+		mode, err := strconv.ParseUint(args[1], 8, 12)
+		if err != nil {
+			return err
+		}
+		return os.Chmod(in(2), os.FileMode(mode))
 	case "fifo":
 		return unix.Mkfifo(in(1), 0o644)
 	case "socket":

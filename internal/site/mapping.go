@@ -3,6 +3,7 @@ package site
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -54,8 +55,10 @@ func keyName(n ast.MapKeyNode) string {
 
 // value returns the node of a key, or nil if it is absent or empty.
 func (m *mapping) value(key string) ast.Node {
-	m.asked = append(m.asked, key)
-	m.document.known = append(m.document.known, m.path+key)
+	if !slices.Contains(m.asked, key) {
+		m.asked = append(m.asked, key)
+		m.document.know(m.path + key)
+	}
 	n := m.values[key]
 	if _, null := n.(*ast.NullNode); null {
 		return nil
@@ -68,6 +71,12 @@ func (m *mapping) has(key string) bool {
 	n := m.values[key]
 	_, null := n.(*ast.NullNode)
 	return n != nil && !null
+}
+
+// isEmptyList reports whether the key's value is a list with nothing in it.
+func (m *mapping) isEmptyList(key string) bool {
+	list, ok := m.values[key].(*ast.SequenceNode)
+	return ok && len(list.Values) == 0
 }
 
 // place is where the key's value begins; where the mapping begins if the key is absent.

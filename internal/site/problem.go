@@ -65,6 +65,8 @@ type checker struct {
 	// shown on the network.
 	after []text
 	vnc   []place
+	// starts are names of systems that groups give, likewise.
+	starts []start
 }
 
 // part is a checker for a part of the same site, with problems and warnings of its own.

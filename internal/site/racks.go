@@ -10,15 +10,12 @@ import (
 func readRacks(m *mapping) []netip.Prefix {
 	var racks []netip.Prefix
 	for i, t := range m.texts("racks") {
-		bad := func(what, do string) { m.check.problem(t.place, fmt.Sprintf("racks[%d]: %s", i, what), do) }
-		p, err := netip.ParsePrefix(t.value)
+		key := fmt.Sprintf("racks[%d]", i)
+		p, ok := m.subnet(key, t)
 		switch {
-		case err != nil || !p.Addr().Is4():
-			bad(fmt.Sprintf("%q is no IPv4 subnet", t.value), "write it as 10.1.0.0/24")
-		case p != p.Masked():
-			bad(fmt.Sprintf("%s is an address in a subnet", p), fmt.Sprintf("write the subnet: %s", p.Masked()))
+		case !ok:
 		case slices.Contains(racks, p):
-			bad(fmt.Sprintf("%s is listed twice", p), "remove one")
+			m.check.problem(t.place, fmt.Sprintf("%s: %s is listed twice", key, p), "remove one")
 		default:
 			racks = append(racks, p)
 		}

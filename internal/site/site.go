@@ -8,6 +8,7 @@ package site
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
@@ -55,6 +56,10 @@ type Site struct {
 	Log    Log
 	Node   Node
 	Limits Limits
+	Page   Page
+	// Groups are in the order in which they are tried; systems that they name may be missing. Machines are sorted by MAC.
+	Groups   []catalog.Group
+	Machines []Machine
 	// Manual is what holds for systems whose configuration doesn't say it; see [System.Manual].
 	Manual bool
 	// Local says that the chooser offers what is on the machine's own disk.
@@ -72,6 +77,10 @@ type Site struct {
 	Unfinished []string
 	// SystemsUnknown says that oss/ itself can't be read, so that nothing is known of any system.
 	SystemsUnknown bool
+	// Files are for machines, by name, and BrokenFiles the other folders of files/. FilesUnknown says that files/ itself can't be read.
+	Files        []MachineFiles
+	BrokenFiles  []Broken
+	FilesUnknown bool
 	// Problems are what is wrong between systems and stops none of them: a default that isn't there, or a name given twice.
 	Problems Problems
 	// Warnings are what looks like an oversight but does not keep the site from being served.
@@ -183,4 +192,13 @@ type System struct {
 	Manual bool
 	// Files are the files the system consists of, relative to Dir, slash-separated, in the order of the torrent.
 	Files []string
+}
+
+// Rules are what the catalog says of groups and machines.
+func (s *Site) Rules() catalog.Rules {
+	r := catalog.Rules{Groups: slices.Clone(s.Groups)}
+	for _, m := range s.Machines {
+		r.Machines = append(r.Machines, m.Machine)
+	}
+	return r
 }

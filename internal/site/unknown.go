@@ -14,10 +14,24 @@ import (
 
 // documentKeys are the keys that were looked for in a document, with the groups they are in, and those in it that nobody looked for.
 type documentKeys struct {
+	// known has each key once, without the indexes of lists in its whole name.
 	known   []string
+	isKnown map[string]bool
 	unknown []unknownKey
 	// implied reports whether nobody wrote a key, by its whole name. It is nil if somebody wrote all of them.
 	implied func(path string) bool
+}
+
+func (d *documentKeys) know(path string) {
+	path = index.ReplaceAllString(path, "")
+	if d.isKnown[path] {
+		return
+	}
+	if d.isKnown == nil {
+		d.isKnown = map[string]bool{}
+	}
+	d.isKnown[path] = true
+	d.known = append(d.known, path)
 }
 
 type unknownKey struct {
@@ -27,15 +41,14 @@ type unknownKey struct {
 
 // misnomers are keys that people write and that are none there, by their whole name, and what to do instead.
 var misnomers = map[string]string{
-	"nodes": noMachines, "groups": noMachines, "machines": noMachines, "hosts": noMachines, "clients": noMachines,
+	"nodes": noMachines, "hosts": noMachines, "clients": noMachines, "reservations": noMachines,
 	"systems": "each system is a folder in " + SystemsDir + " with a " + SystemFile, "oss": "each system is a folder in " + SystemsDir + " with a " + SystemFile,
 	"title": "the title is dispname", "gateway": "it is dhcp: router", "dhcp.gateway": "it is router",
 	"initrd": "remove it; only the method kexec has one: with the method root, nodes make their own",
 	"append": "a kernel's command line is cmdline", "params": "a kernel's command line is cmdline",
 }
 
-const noMachines = "this release has no settings for single machines: node (without s) is for all of them, and " +
-	"dhcp: reservations gives one its address and name"
+const noMachines = "single machines are listed in machines, kinds of them in groups; node (without s) is for all of them"
 
 // done notes every key that was not asked for. When the whole document is read they are reported: then it is known what could
 // have been meant.
@@ -72,13 +85,13 @@ func (u unknownKey) remedy() string {
 	}
 	for _, whole := range u.m.document.known {
 		group, key := cutLast(whole)
-		if group == u.m.path || !sameKey(u.key, key) {
+		if group == index.ReplaceAllString(u.m.path, "") || !sameKey(u.key, key) {
 			continue
 		}
 		if group == "" {
 			return fmt.Sprintf("%s stands at the beginning of a line, not below %s", key, strings.TrimSuffix(u.m.path, "."))
 		}
-		return fmt.Sprintf("%s belongs below %s, indented", key, strings.TrimSuffix(index.ReplaceAllString(group, ""), "."))
+		return fmt.Sprintf("%s belongs below %s, indented", key, strings.TrimSuffix(group, "."))
 	}
 	return "remove it; known here are: " + strings.Join(u.m.asked, ", ")
 }

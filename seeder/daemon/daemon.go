@@ -163,7 +163,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	})
 	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
-		now: time.Now, counter: count, listings: newListings(d.Log, time.Now), seeding: map[catalog.InfoHash]*version{},
+		now: time.Now, counter: count, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
 	}
 }
 

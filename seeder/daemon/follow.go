@@ -70,6 +70,7 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 		return err // before anything is hashed
 	}
 	f.recall()
+	f.files.recall()
 	if f.awaitRest(ctx) {
 		f.reload()
 	}
@@ -157,8 +158,8 @@ func (f *follower) reload() {
 func (f *follower) consider(s *site.Site) {
 	f.site, f.dirty = s, true
 	f.take(s)
-	f.listings.siteProblems(s.Problems, "it stops no system")
 	restless := f.watcher.Restless()
+	f.listings.siteProblems(append(slices.Clone(s.Problems), f.files.consider(s, restless)...), "it stops no system")
 	f.queue = nil
 	present := map[string]bool{}
 	for _, guest := range guests(s, f.listings.systems()) {
@@ -378,7 +379,8 @@ func needRestart(running, changed *site.Site) (keys []string) {
 		old, new any
 	}{
 		{"serve", running.Serve, changed.Serve},
-		{"dhcp", running.DHCP, changed.DHCP},
+		{"dhcp", withoutReservations(running.DHCP), withoutReservations(changed.DHCP)},
+		{"addresses in machines or dhcp.reservations", running.DHCP.Reservations, changed.DHCP.Reservations},
 		{"ports", running.Ports, changed.Ports},
 		{"racks", running.Racks, changed.Racks},
 		{"log", running.Log, changed.Log},
@@ -393,6 +395,11 @@ func needRestart(running, changed *site.Site) (keys []string) {
 		}
 	}
 	return keys
+}
+
+func withoutReservations(d site.DHCP) site.DHCP {
+	d.Reservations = nil
+	return d
 }
 
 // warnOfRestart says which changes of a site have no effect yet.

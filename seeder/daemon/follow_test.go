@@ -116,7 +116,7 @@ func TestNeedRestart(t *testing.T) {
 		{"", "", ""},
 		{plain, plain, ""},
 		{"", "name: other\ndefault: one\ntimeout: 1\nseed_time: 2\nnode: {consoles: [tty0]}\n", ""},
-		{plain, reserved, "dhcp"},
+		{plain, reserved, "addresses in machines or dhcp.reservations"},
 		{"", "ports: {http: 81}\nserve: {interfaces: [eth0]}\ndhcp: {mode: off}\nlog: {format: json}\n", "serve dhcp ports log"},
 		{"", "seed: {until: swarm}\nlimits: {node: {upload: 1 MB/s}}\n", ""},
 		{"limits: {seeder: {upload: 2 MB/s}}\n", "limits: {seeder: {upload: 1 MB/s}}\n", "limits.seeder"},

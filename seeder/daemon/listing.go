@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -177,6 +178,9 @@ func (l *listings) status(dir string, restless map[string]time.Time) status.Site
 		out.Systems = append(out.Systems, sys)
 	}
 	for name, since := range restless {
+		if strings.Contains(name, "/") {
+			continue // files for machines
+		}
 		i := slices.IndexFunc(out.Systems, func(s status.System) bool { return s.Name == name })
 		if i < 0 {
 			if info, err := os.Stat(filepath.Join(dir, site.SystemsDir, name)); err != nil || !info.IsDir() {

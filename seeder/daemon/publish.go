@@ -36,12 +36,16 @@ type publisher struct {
 	counter  *counter.Counter
 
 	listings *listings
-	seeding  map[catalog.InfoHash]*version
+	// files are for machines.
+	files   *machineFiles
+	seeding map[catalog.InfoHash]*version
 	// storing says that something is being stored, or has been and is not listed yet.
 	storing bool
 	// published is the catalog that is served; nil: none yet. shown is the same, for other goroutines.
 	published *catalog.Catalog
 	shown     atomic.Pointer[catalog.Catalog]
+	// unresolved are the names that were taken out of the last catalog that was made, in words; warned are those of which the log says so.
+	unresolved, warned []string
 }
 
 // version is one that is being seeded, listed in the catalog or not.
@@ -67,13 +71,14 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	p.warnOfUnresolved()
 	if p.published != nil && same(p.published, cat) {
 		return false, nil
 	}
 	_ = p.counter.Keep(cat.Counter) // which logs what is wrong, and it is in the status
 	release := &web.Release{
 		Site: s.Name, Default: cat.Defaults.System, Counter: cat.Counter, Catalog: document, Signature: catalog.Sign(key, document),
-		Torrents: map[catalog.InfoHash]web.Torrent{},
+		Torrents: map[catalog.InfoHash]web.Torrent{}, MachineFiles: p.files.archives(),
 	}
 	var versions []store.Version
 	for _, sys := range cat.Systems {
@@ -115,6 +120,9 @@ func (p *publisher) seedListed(names []string) (excluded map[string]error) {
 		err := p.seed(*l.version)
 		if why := p.lacksRuntime(l.version.System); why != nil {
 			err = why
+		}
+		if catalog.Reserved(name) { // its folder is a problem; it was published by a release that didn't know the word
+			err = fmt.Errorf("the name %s stands for something else; rename the folder", name)
 		}
 		if err != nil {
 			excluded[name] = err
@@ -182,7 +190,8 @@ func (p *publisher) encode(s *site.Site, names []string, excluded map[string]err
 func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]error) *catalog.Catalog {
 	cat := &catalog.Catalog{
 		Version: catalog.Version, Site: s.Name, Created: p.now().UTC().Truncate(time.Second), Counter: p.counter.Upcoming(),
-		Defaults: s.Defaults, Limits: s.Limits.Node, Local: s.Local, Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
+		Defaults: s.Defaults, Limits: s.Limits.Node, Local: s.Local, Rules: s.Rules(), Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
+		Files: p.files.listed(),
 	}
 	needed := map[string]bool{}
 	for _, name := range names {
@@ -207,26 +216,8 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 		r := p.listings.find(name)
 		cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: r.version.System, Unpacked: r.last.Unpacked})
 	}
-	cat.Defaults, cat.Systems = resolve(cat.Defaults, cat.Systems)
+	p.unresolved = resolve(cat)
 	return cat
-}
-
-// resolve takes the names out of a catalog that lead to no system in it: without its default, nodes wait for a choice; where another
-// system was to follow, the menu does.
-func resolve(d catalog.Defaults, systems []catalog.System) (catalog.Defaults, []catalog.System) {
-	names := map[string]bool{"": true, catalog.StartLocal: true, catalog.AfterMenu: true, catalog.AfterReboot: true, catalog.AfterPowerOff: true}
-	for _, s := range systems {
-		names[s.Name] = true
-	}
-	if !names[d.System] {
-		d.System = ""
-	}
-	for i := range systems {
-		if !names[systems[i].Launch.After] {
-			systems[i].Launch.After = catalog.AfterMenu
-		}
-	}
-	return d, systems
 }
 
 // swap fills the release with the versions, which are seeded, and serves it. It marks what the catalog no longer names.

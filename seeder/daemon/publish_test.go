@@ -52,7 +52,7 @@ func newClocked(t *testing.T) *clocked {
 		dir: s.Dir, watcher: watcher, retryAfter: retryAfter, take: func(*site.Site) {}, done: make(chan outcome, 1),
 		publisher: &publisher{
 			log: log, store: st, engine: engine, tracker: tracker.New(tracker.Config{Now: now}), web: web.New(web.Config{}),
-			now: now, counter: counter.Open(filepath.Join(s.Dir, site.StateDir), log, now), listings: newListings(log, now), seeding: map[catalog.InfoHash]*version{},
+			now: now, counter: counter.Open(filepath.Join(s.Dir, site.StateDir), log, now), listings: newListings(log, now), files: newMachineFiles(filepath.Join(s.Dir, site.StateDir), log), seeding: map[catalog.InfoHash]*version{},
 		},
 	}
 	return c

@@ -1,4 +1,4 @@
-// Package watch tells when the systems of a site have changed and are at rest: nothing has happened in a system's folder for some
+// Package watch tells when the systems of a site, and its files for machines, have changed and are at rest: nothing has happened in a folder for some
 // seconds, and none of its files is open for writing. In go the events of inotify(7); out come names. What is being written delays its
 // own system only.
 package watch
@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +44,7 @@ type Watcher struct {
 	rest *rest
 }
 
-// New watches the site in dir: its configuration, everything below oss/ that may belong to a system, and what of the image nodes get
+// New watches the site in dir: its configuration, everything below oss/ that may belong to a system, files for machines, and what of the image nodes get
 // by torrent. Systems that were written shortly before, or are just being written, count as not at rest from the beginning. quiet
 // is [Quiet] if zero. The caller runs the watcher. With an error, which says what to do, it is of use all the same, but sees no changes.
 func New(dir string, quiet time.Duration, log *slog.Logger) (*Watcher, error) {
@@ -61,7 +60,7 @@ func New(dir string, quiet time.Duration, log *slog.Logger) (*Watcher, error) {
 			if !w.tree.isSystem(system) {
 				return ""
 			}
-			return openFile(w.tree.system(system))
+			return openFile(w.tree.system(system), belongs(system))
 		},
 	}
 	defer w.findRestless()
@@ -199,9 +198,7 @@ func (w *Watcher) take(e event) error {
 	defer w.mu.Unlock()
 	now := w.now()
 	if e.has(unix.IN_Q_OVERFLOW) {
-		for name := range maps.Keys(w.tree.names()) {
-			w.rest.touch(name, now)
-		}
+		w.touchAll(now)
 		w.rest.touch(Site, now)
 		return w.tree.addAll()
 	}
@@ -212,6 +209,9 @@ func (w *Watcher) take(e event) error {
 	switch {
 	case system == Site:
 		w.rest.touch(Site, now)
+		if e.has(unix.IN_CREATE|unix.IN_MOVED_TO) && (e.path == w.tree.systems() || e.path == w.tree.files()) {
+			w.touchAll(now) // what is in it already may be being written
+		}
 	case e.has(unix.IN_MODIFY), e.has(unix.IN_CREATE) && isNew(e.path):
 		w.rest.written(system, e.path, now)
 	case e.has(unix.IN_CLOSE_WRITE | unix.IN_DELETE):
@@ -226,6 +226,12 @@ func (w *Watcher) take(e event) error {
 	return nil
 }
 
+func (w *Watcher) touchAll(now time.Time) {
+	for name := range w.tree.names() {
+		w.rest.touch(name, now)
+	}
+}
+
 // isNew reports whether a file has just been made to be written, as opposed to one that got another name.
 func isNew(path string) bool {
 	var st unix.Stat_t
@@ -237,15 +243,15 @@ func (w *Watcher) findRestless() {
 	now := w.now()
 	for name := range w.tree.names() {
 		dir := w.tree.system(name)
-		if path := openFile(dir); path != "" || recent(dir, now, w.rest.quiet) {
+		if path := openFile(dir, belongs(name)); path != "" || recent(dir, belongs(name), now, w.rest.quiet) {
 			w.rest.touch(name, now)
 		}
 	}
 }
 
 // recent reports whether anything in a folder was changed less than quiet ago. Files from the future tell nothing.
-func recent(dir string, now time.Time, quiet time.Duration) (found bool) {
-	_ = eachFile(dir, func(path string, d fs.DirEntry) error {
+func recent(dir string, belongs func(path string) bool, now time.Time, quiet time.Duration) (found bool) {
+	_ = eachFile(dir, belongs, func(path string, d fs.DirEntry) error {
 		var st unix.Stat_t
 		if err := unix.Lstat(path, &st); err != nil {
 			return nil

@@ -120,6 +120,13 @@ func TestChangesAreTold(t *testing.T) {
 		{"all systems moved away", func() error { return os.Rename(w.file("oss"), w.file("away")) }},
 		{"and made again", func() error { return os.MkdirAll(w.file("oss/four"), 0o755) }},
 		{"file in that", func() error { return write(w.file("oss/four/file"), "1") }},
+		{"files for machines", func() error { return os.MkdirAll(w.file("files/all/root/.ssh"), 0o755) }},
+		{"a hidden file of them", func() error { return write(w.file("files/all/root/.ssh/authorized_keys"), "1") }},
+		{"its owner's alone", func() error { return os.Chmod(w.file("files/all/root/.ssh/authorized_keys"), 0o600) }},
+		{"a link", func() error { return os.Symlink("nowhere", w.file("files/all/link")) }},
+		{"files for others", func() error { return os.Rename(w.file("files/all"), w.file("files/teachers")) }},
+		{"a hidden file of those", func() error { return os.Remove(w.file("files/teachers/root/.ssh/authorized_keys")) }},
+		{"none any more", func() error { return os.RemoveAll(w.file("files")) }},
 		{"the image's folder", func() error { return os.Mkdir(w.file(site.ImageDir), 0o755) }},
 		{"modules for the runtime", func() error { return write(w.file("image/"+qemuruntime.ImageModules), "1") }},
 		{"mkimage's way to replace them", func() error {
@@ -169,17 +176,19 @@ func TestOpenFileDelaysItsOwnSystem(t *testing.T) {
 	openBefore := openIn(t, filepath.Join(dir, "oss/before/initrd"))
 	w := watchSite(t, dir, quiet)
 	slow := openIn(t, w.file("oss/slow/initrd"))
+	must(t, os.MkdirAll(w.file("files/all"), 0o755))
+	hidden := openIn(t, w.file("files/all/.profile"))
 	for i := range 3 {
 		if err := write(w.file("oss/other/file"), string(rune('0'+i))); err != nil {
 			t.Fatal(err)
 		}
 		<-w.Changed()
-		w.awaitRestless("before", "slow")
+		w.awaitRestless("before", FilesOf("all"), "slow")
 	}
-	if err := errors.Join(slow.Close(), openBefore.Close()); err != nil {
+	if err := errors.Join(slow.Close(), openBefore.Close(), hidden.Close()); err != nil {
 		t.Fatal(err)
 	}
-	w.await("both files are closed")
+	w.await("all files are closed")
 }
 
 // openIn makes a file, writes something and leaves it open.
@@ -210,7 +219,7 @@ func TestRecentFilesAreAwaited(t *testing.T) {
 		t.Error("what was just written counts as finished")
 	}
 	// It would also, had this machine's clock been ahead.
-	if recent(filepath.Join(dir, "oss/one"), time.Now().Add(-2*time.Hour), time.Hour) {
+	if recent(filepath.Join(dir, "oss/one"), site.Belongs, time.Now().Add(-2*time.Hour), time.Hour) {
 		t.Error("a file from the future counts as just written")
 	}
 	must(t, w.tree.notifier.close())

@@ -8,8 +8,6 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/boottorrent/boottorrent/internal/site"
 )
 
 // openness says whether somebody has a file open for writing.
@@ -61,9 +59,9 @@ func opennessOf(path string) openness {
 const maxSearched = 200_000
 
 // openFile returns a file of a system's folder that somebody has open for writing, as far as the kernel tells; empty if there is none.
-func openFile(dir string) (found string) {
+func openFile(dir string, belongs func(path string) bool) (found string) {
 	searched := 0
-	_ = eachFile(dir, func(path string, d fs.DirEntry) error {
+	_ = eachFile(dir, belongs, func(path string, d fs.DirEntry) error {
 		if searched++; searched > maxSearched {
 			return fs.SkipAll
 		}
@@ -77,7 +75,7 @@ func openFile(dir string) (found string) {
 }
 
 // eachFile calls f for the regular files in a system's folder that may belong to it.
-func eachFile(dir string, f func(path string, d fs.DirEntry) error) error {
+func eachFile(dir string, belongs func(path string) bool, f func(path string, d fs.DirEntry) error) error {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return err
@@ -86,7 +84,7 @@ func eachFile(dir string, f func(path string, d fs.DirEntry) error) error {
 		switch name, _ := filepath.Rel(real, path); {
 		case err != nil:
 			return nil
-		case name != "." && !site.Belongs(name):
+		case name != "." && !belongs(name):
 			if d.IsDir() {
 				return fs.SkipDir
 			}

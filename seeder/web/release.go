@@ -12,13 +12,15 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/admit"
 )
 
-// The folders of torrents with their lists of files, and of systems' files, as catalog.TorrentPath, catalog.FileListPath and
-// catalog.WebSeedPath write them.
+// The folders of torrents with their lists of files, of systems' files, and of files for machines, as catalog.TorrentPath,
+// catalog.FileListPath, catalog.WebSeedPath and catalog.FilesPath write them.
 const (
 	torrentPrefix  = "/torrents/"
 	torrentSuffix  = ".torrent"
 	fileListSuffix = ".files.json"
 	systemsPrefix  = "/systems/"
+	filesPrefix    = "/files/"
+	filesSuffix    = ".cpio"
 )
 
 // Release is what is published at one time. Nothing in it may be changed afterwards.
@@ -30,6 +32,8 @@ type Release struct {
 	// Catalog is the encoded catalog, Signature the minisign signature file of exactly these bytes.
 	Catalog, Signature []byte
 	Torrents           map[catalog.InfoHash]Torrent
+	// MachineFiles are the archives of files for machines that the catalog lists, by their SHA-256 in hexadecimal.
+	MachineFiles map[string][]byte
 }
 
 // Torrent is one system's torrent and where its files are.
@@ -47,6 +51,8 @@ type Torrent struct {
 type published struct {
 	release            *Release
 	catalog, signature document
+	// machineFiles are this release's, earlierFiles those of the release before, for nodes that have read its catalog.
+	machineFiles, earlierFiles map[string]document
 }
 
 // torrent is a Torrent as it is served.
@@ -77,7 +83,19 @@ func (s *Server) Publish(release *Release) {
 		}
 		torrents[h] = &torrent{metainfo: newDocument(t.Metainfo), list: newDocument(t.FileList), name: t.System.Name, dir: t.Dir, files: files}
 	}
-	current := &published{release: release, catalog: newDocument(release.Catalog), signature: newDocument(release.Signature)}
+	current := &published{
+		release: release, catalog: newDocument(release.Catalog), signature: newDocument(release.Signature), machineFiles: map[string]document{},
+	}
+	if before := s.published(); before != nil {
+		current.earlierFiles = before.machineFiles
+	}
+	for sum, archive := range release.MachineFiles {
+		d, served := current.earlierFiles[sum]
+		if !served {
+			d = newDocument(archive)
+		}
+		current.machineFiles[sum] = d
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,6 +144,8 @@ func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
 		s.serveSignature(w, r)
 	case strings.HasPrefix(r.URL.Path, torrentPrefix):
 		s.serveTorrent(w, r)
+	case strings.HasPrefix(r.URL.Path, filesPrefix):
+		s.serveMachineFiles(w, r)
 	default:
 		s.serveSystem(w, r)
 	}
@@ -160,6 +180,20 @@ func (s *Server) serveTorrent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	notFound(w, "no such torrent (any more); "+catalog.PathCatalog+" lists those there are")
+}
+
+// serveMachineFiles serves /files/<sha256>.cpio.
+func (s *Server) serveMachineFiles(w http.ResponseWriter, r *http.Request) {
+	if p := s.published(); p != nil {
+		sum := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, filesPrefix), filesSuffix)
+		for _, files := range []map[string]document{p.machineFiles, p.earlierFiles} {
+			if d, ok := files[sum]; ok && r.URL.Path == catalog.FilesPath(sum) {
+				d.serve(w, r, "application/x-cpio")
+				return
+			}
+		}
+	}
+	notFound(w, "no such files for machines (any more); "+catalog.PathCatalog+" lists those there are")
 }
 
 // serveSystem serves /systems/<infohash>/<name>/<path>.

@@ -130,6 +130,7 @@ func (s *Server) routes() {
 	s.mux.Handle("GET "+catalog.PathCatalog, documents)
 	s.mux.Handle("GET "+catalog.PathSignature, documents)
 	s.mux.Handle("GET "+torrentPrefix, documents)
+	s.mux.Handle("GET "+filesPrefix, documents)
 	s.mux.Handle("GET "+catalog.PathBoot, boot)
 	s.mux.Handle("GET "+systemsPrefix, files)
 	s.mux.Handle("HEAD "+systemsPrefix, documents) // it takes no slot of those that send
