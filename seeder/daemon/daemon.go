@@ -70,6 +70,7 @@ type daemon struct {
 	// follower publishes the site.
 	follower *follower
 	fleet    *fleet.Fleet
+	operator *operator
 	tests    *tester
 	// lost are why services could not be had.
 	lost []error
@@ -124,6 +125,7 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
 	g.Go(func() error { d.serveControl(ctx, d.follower); return nil })
 	g.Go(func() error { d.followAddresses(ctx); return nil })
+	g.Go(func() error { d.operator.run(ctx, d.follower.renewed); return nil })
 	g.Go(func() error { return d.follower.run(ctx, d.Site) })
 	return g.Wait()
 }
@@ -140,9 +142,11 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	var announce []string
 	d.base, announce = d.urls(d.on)
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
-	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname})
+	count := counter.Open(d.state, d.Log, time.Now)
+	d.operator = d.newOperator(count)
+	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname, Answer: d.operator.answer})
 	d.follower = &follower{
-		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move),
+		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move), renewed: make(chan struct{}),
 		take: d.take, retryAfter: cmp.Or(d.Retry, retryAfter),
 		ready: func(cat *catalog.Catalog) {
 			if d.Ready != nil {
@@ -153,17 +157,17 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 			}
 		},
 	}
-	count := counter.Open(d.state, d.Log, time.Now)
 	d.web = web.New(web.Config{
 		Log: d.Log, Site: d.Site.Name, Boot: d.boot, Loaders: d.loaders.Files, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), NodeList: d.fleet.List, Limit: d.sockets.engine.UploadLimiter(),
 		Systems:  func() status.Site { return d.follower.status() },
 		SelfTest: d.tests.handler(), Findings: d.tests.list, Manifest: d.manifest(count),
+		API: d.operator.api.Handler(d.operator.auth), Login: d.operator.auth.Login(), Logout: d.operator.auth.Logout(), Guard: d.operator.auth.Read,
 	})
 	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
-		now: time.Now, counter: count, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
+		now: time.Now, counter: count, next: d.operator.next, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
 	}
 }
 

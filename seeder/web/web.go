@@ -25,6 +25,8 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
+	"github.com/boottorrent/boottorrent/seeder/api"
+	"github.com/boottorrent/boottorrent/seeder/auth"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
 	"github.com/boottorrent/boottorrent/seeder/bootname"
@@ -59,6 +61,11 @@ type Config struct {
 	// SelfTest answers what the seeder's self-test found, and Findings returns it for the page; both may be nil.
 	SelfTest http.Handler
 	Findings func() []selftest.Finding
+
+	// API serves what is below /api/v1/, Login and Logout take the forms of the page for that; each may be nil. Guard lets those read who may; nil:
+	// everybody may.
+	API, Login, Logout http.Handler
+	Guard              func(http.Handler) http.Handler
 
 	// Manifest makes the signed boot manifest; nil: none is served.
 	Manifest *bootmanifest.Maker
@@ -119,6 +126,9 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, mux: http.NewServeMux(), torrents: map[catalog.InfoHash]*torrent{}, bootLines: rate.NewLimiter(50, 20000),
 	}
+	if s.cfg.Guard == nil {
+		s.cfg.Guard = func(h http.Handler) http.Handler { return h }
+	}
 	s.routes()
 	return s
 }
@@ -126,7 +136,7 @@ func New(cfg Config) *Server {
 func (s *Server) routes() {
 	k := kinds(s.cfg.MaxFallback)
 	boot, files, documents := s.admit(k.boot, s.serveBoot), s.admit(k.files, s.serveSystem), s.admit(k.documents, s.serveDocument)
-	s.mux.Handle("GET /{$}", s.admit(k.page, s.serveIndex))
+	s.mux.Handle("GET /{$}", admitted(s, k.page, s.guarded(http.HandlerFunc(s.serveIndex))))
 	s.mux.Handle("GET "+catalog.PathCatalog, documents)
 	s.mux.Handle("GET "+catalog.PathSignature, documents)
 	s.mux.Handle("GET "+torrentPrefix, documents)
@@ -136,12 +146,19 @@ func (s *Server) routes() {
 	s.mux.Handle("HEAD "+systemsPrefix, documents) // it takes no slot of those that send
 	for path, h := range map[string]http.Handler{
 		catalog.PathAnnounce: admitted(s, k.announce, s.cfg.Announce), catalog.PathScrape: admitted(s, k.announce, s.cfg.Scrape),
-		catalog.PathReport: admitted(s, k.report, s.cfg.Report), catalog.PathNodes: admitted(s, k.page, s.cfg.Nodes),
+		catalog.PathReport: admitted(s, k.report, s.cfg.Report), catalog.PathNodes: admitted(s, k.page, s.guarded(s.cfg.Nodes)),
 		catalog.PathLog: admitted(s, k.log, s.cfg.NodeLog),
-		pathSelfTest:    admitted(s, k.page, s.cfg.SelfTest),
+		pathSelfTest:    admitted(s, k.page, s.guarded(s.cfg.SelfTest)),
 	} {
 		if h != nil {
 			s.mux.Handle(path, h)
+		}
+	}
+	for pattern, h := range map[string]http.Handler{
+		api.Path: admitted(s, k.api, s.cfg.API), "POST " + auth.PathLogin: admitted(s, k.api, s.cfg.Login), "POST " + auth.PathLogout: admitted(s, k.api, s.cfg.Logout),
+	} {
+		if h != nil {
+			s.mux.Handle(pattern, h)
 		}
 	}
 	if s.cfg.Manifest != nil {
@@ -149,11 +166,19 @@ func (s *Server) routes() {
 		s.mux.Handle("GET "+catalog.PathManifestSignature, s.admit(k.documents, s.serveManifest))
 	}
 	if s.cfg.Systems != nil {
-		s.mux.Handle("GET "+status.Path, s.admit(k.page, s.serveStatus))
+		s.mux.Handle("GET "+status.Path, admitted(s, k.page, s.guarded(http.HandlerFunc(s.serveStatus))))
 	}
 	s.mux.Handle("/", s.admit(k.documents, func(w http.ResponseWriter, r *http.Request) {
 		notFound(w, "nothing is at this path; / shows what there is")
 	}))
+}
+
+// guarded is a handler for those that may read; nil if there is none.
+func (s *Server) guarded(next http.Handler) http.Handler {
+	if next == nil {
+		return nil
+	}
+	return s.cfg.Guard(next)
 }
 
 // ServeHTTP implements http.Handler.
