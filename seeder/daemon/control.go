@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/api"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -61,7 +62,7 @@ func listenControl(state string) (net.Listener, error) {
 func (d *daemon) serveControl(ctx context.Context, f *follower) {
 	l, err := listenControl(d.state)
 	if err != nil {
-		d.Log.Warn("commands such as 'seeder publish' can't reach this seeder", "err", err)
+		d.Log.Warn("commands such as '"+self.Seeder()+" publish' can't reach this seeder", "err", err)
 		return
 	}
 	defer os.Remove(filepath.Join(d.state, controlFile))
@@ -90,7 +91,7 @@ func (d *daemon) serveControl(ctx context.Context, f *follower) {
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		d.Log.Warn("commands such as 'seeder publish' can't reach this seeder any more", "err", err)
+		d.Log.Warn("commands such as '"+self.Seeder()+" publish' can't reach this seeder any more", "err", err)
 	}
 }
 
