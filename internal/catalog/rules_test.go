@@ -211,6 +211,7 @@ func TestManyMachines(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.GC()
+		runtime.GC() // which empties pools as well
 		runtime.ReadMemStats(&before)
 		start := time.Now()
 		read, err := decode(document)
@@ -218,15 +219,19 @@ func TestManyMachines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		runtime.ReadMemStats(&after)
+		allocated := fmt.Sprint((after.TotalAlloc - before.TotalAlloc) >> 10)
+		runtime.GC()
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		t.Logf("%d machines: %d bytes, compressed %d; decoded in %v, keeps %d KiB", n, len(document), packed.Len(), took.Round(100*time.Microsecond),
+		t.Logf("%d machines: %d bytes, compressed %d; decoded in %v with %s KiB allocated, of which %d are kept", n, len(document), packed.Len(), took.Round(100*time.Microsecond), allocated,
 			(int64(after.HeapAlloc)-int64(before.HeapAlloc))>>10)
 		if len(read.Rules.Machines) != n || len(document) > MaxRules {
 			t.Errorf("%d machines of %d in %d bytes", len(read.Rules.Machines), n, len(document))
 		}
 		runtime.KeepAlive(read)
 		runtime.KeepAlive(c)
+		runtime.KeepAlive(document)
 	}
 }
 
