@@ -135,5 +135,7 @@ func (e *OldError) Advice() string {
 	if e.Offered == 0 {
 		return "At the seeder: install the newer release again, and start it. " + node
 	}
-	return "At the seeder: see that its clock is right (timedatectl), and start 'seeder serve' again: its next catalog has a higher counter. " + node
+	return "At the seeder: see that its clock is right (timedatectl), and start 'seeder serve' again: its next catalog has a higher counter. " +
+		fmt.Sprintf("If that is refused too, its clock was ahead before its state was lost: stop it, write %d into .boottorrent/counter in its "+
+			"site's folder, and start it. ", e.Seen) + node
 }

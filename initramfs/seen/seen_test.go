@@ -87,7 +87,7 @@ func TestWords(t *testing.T) {
 	}
 	for counter, want := range map[uint64][]string{
 		150: {"http://10.0.0.1 offers a catalog with the counter 150, and this machine has seen one in this boot with the counter 200",
-			"somebody may be replaying", "state of the seeder was lost", "clock is right", "can start this machine again"},
+			"somebody may be replaying", "state of the seeder was lost", "clock is right", "write 200 into .boottorrent/counter", "can start this machine again"},
 		50: {"the stick that this machine was started from has seen one with the counter 100", "starting again doesn't help"},
 		0:  {"a catalog without a counter (its seeder is of an older release), and", "install the newer release again"},
 	} {

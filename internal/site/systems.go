@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
@@ -89,7 +88,7 @@ func (r *systemReader) read(e fs.DirEntry, shown string) {
 		return
 	}
 	if e.Name()[0] != '.' && LeadsToSite(r.site.Dir, e.Name()) {
-		c.problem(startOf(shown), "is a symbolic link to the site itself, its state, or a folder that they are in, which has more in it than nodes may get",
+		c.problem(startOf(shown), "is a symbolic link to the site itself, its keys, its state, or a folder that they are in, which has more in it than nodes may get",
 			"link to a folder that has this system and nothing else")
 		r.site.Broken = append(r.site.Broken, Broken{e.Name(), c.problems})
 		return
@@ -119,39 +118,6 @@ func (r *systemReader) read(e fs.DirEntry, shown string) {
 	case systemWhole:
 		r.site.Systems = append(r.site.Systems, system)
 	}
-}
-
-// LeadsToSite reports whether a folder of oss/ in the site's directory dir is a link that leads to the site itself, to a folder
-// that the site, its systems or its state are in, or into that state. Such a folder has the secret key in it, or changes whenever
-// something is stored.
-func LeadsToSite(dir, name string) bool {
-	link := filepath.Join(dir, SystemsDir, name)
-	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return false
-	}
-	target, err := filepath.EvalSymlinks(link)
-	if err == nil {
-		target, err = filepath.Abs(target)
-	}
-	if err != nil {
-		return false
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return false
-	}
-	for _, own := range []string{dir, filepath.Join(dir, SystemsDir), filepath.Join(dir, StateDir)} {
-		real, err := filepath.EvalSymlinks(own)
-		if err == nil && (isIn(real, target) || filepath.Base(own) == StateDir && isIn(target, real)) {
-			return true
-		}
-	}
-	return false
-}
-
-// isIn reports whether path is dir, or below it. Both are clean and absolute.
-func isIn(path, dir string) bool {
-	below, err := filepath.Rel(dir, path)
-	return err == nil && below != ".." && !strings.HasPrefix(below, "../")
 }
 
 // checkTitles reports titles that several systems have, broken ones too. People can tell those apart all the same: the name is put behind.

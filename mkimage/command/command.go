@@ -60,8 +60,8 @@ type flags struct {
 	Seeder   string `placeholder:"URL" help:"The seeder, http://ADDRESS:PORT, for nodes that are not told by what boots them."`
 
 	Sign        bool     `help:"Sign the UEFI program (boottorrent.efi, and what UEFI starts on media) with keys/db.key, which 'mkimage keys' makes. Default: sign_image in boottorrent.yaml. Machines that know db's certificate then verify all of phase 1."`
-	SignKernels []string `placeholder:"NAME" help:"Sign the kernels of these systems, in their folders, so that nodes on which Secure Boot is on start them by kexec. Other signatures of theirs go. A signed kernel is also a program that such machines start with any initramfs."`
-	SignLoaders bool     `help:"Sign shim and iPXE as well, into image/loaders, for machines that don't know Microsoft's certificate. They start kernels with any initramfs: whoever can answer on the network then starts what he likes on these machines."`
+	SignKernels []string `placeholder:"NAME" help:"Sign the kernels of these systems, in their folders, so that nodes on which Secure Boot is on start them by kexec; the image itself is signed by --sign only. Other signatures of theirs go. A signed kernel is also a program that such machines start with any initramfs."`
+	SignLoaders bool     `help:"Sign the UEFI program, and shim and iPXE as well, into image/loaders, for machines that don't know Microsoft's certificate. They start kernels with any initramfs: whoever can answer on the network then starts what he likes on these machines."`
 
 	Compress      string `default:"${compress}" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`
 	CompressLevel int    `default:"${level}" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`

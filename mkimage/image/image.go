@@ -195,9 +195,10 @@ type build struct {
 	temp string
 
 	site *site.Site
-	// key signs; nil if nothing is signed.
-	key    *keys.Key
-	kernel kernel.Files
+	// key signs the image, kernelKey the kernels of systems; nil if nothing is signed.
+	key       *keys.Key
+	kernelKey *keys.Key
+	kernel    kernel.Files
 	// vmlinuz is the content of the kernel's file, read once: what says its hash must hold for what is written.
 	vmlinuz []byte
 	header  bzimage.Header

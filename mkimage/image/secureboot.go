@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
@@ -20,11 +21,23 @@ import (
 	"github.com/boottorrent/boottorrent/mkimage/media"
 )
 
-// findKey loads the site's key for Secure Boot if something is to be signed.
-func (b *build) findKey() (err error) {
-	if b.Sign || b.SignLoaders || b.site.SignImage || len(b.SignKernels) > 0 {
-		b.key, err = keys.Load(b.Site)
-		return err
+// findKey loads the site's key for Secure Boot if something is to be signed. Kernels of systems can be signed for machines that start phase 1 by
+// shim and take these kernels alone for the site's (MOK): the image then stays unsigned, as they would not start a signed one.
+func (b *build) findKey() error {
+	signed := b.Sign || b.SignLoaders || b.site.SignImage
+	if signed || len(b.SignKernels) > 0 {
+		key, err := keys.Load(b.Site)
+		if err != nil {
+			return err
+		}
+		if info, err := os.Stat(filepath.Join(b.Site, site.KeysDir, site.DBKey)); err == nil && info.Mode().Perm()&0o077 != 0 {
+			b.Log.Warn("the secret key for Secure Boot is open to other users of this machine", "remedy", "chmod 600 "+filepath.Join(b.Site, site.KeysDir, site.DBKey))
+		}
+		b.kernelKey = key
+		if signed {
+			b.key = key
+			return nil
+		}
 	}
 	if _, err := os.Stat(filepath.Join(b.Site, site.KeysDir, site.DBCertificate)); err == nil {
 		b.Log.Warn("this site has keys for Secure Boot, but the image is not signed", "remedy", "--sign, or sign_image: true in "+site.ConfigFile)
@@ -57,7 +70,7 @@ func (b *build) signKernels() error {
 		if err != nil {
 			return fmt.Errorf("sign the kernel of %s: %w", name, err)
 		}
-		if signed[path], err = b.key.Sign(kernel); err != nil {
+		if signed[path], err = b.kernelKey.Sign(kernel); err != nil {
 			return fmt.Errorf("sign the kernel %s: %w", path, err)
 		}
 		if bytes.Equal(signed[path], kernel) {
@@ -65,11 +78,7 @@ func (b *build) signKernels() error {
 		}
 	}
 	for path, kernel := range signed {
-		info, err := os.Stat(path)
-		if err == nil {
-			err = atomicfile.Write(path, kernel, info.Mode().Perm())
-		}
-		if err != nil {
+		if err := replaceContent(path, kernel); err != nil {
 			return fmt.Errorf("sign the kernel %s: %w", path, err)
 		}
 		b.Log.Info("a kernel is signed by the site's key", "kernel", path)
@@ -77,18 +86,44 @@ func (b *build) signKernels() error {
 	return nil
 }
 
-// systemsKernel is the path of a system's kernel.
+// replaceContent gives a file other content at once. Who owns it, and who may read it, stays as it is: the seeder may run as another user.
+func replaceContent(path string, content []byte) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	f, err := atomicfile.Begin(path, info.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup()
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		if err := f.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
+			return err
+		}
+	}
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	return atomicfile.Finish(path, f)
+}
+
+// systemsKernel is the path of a system's kernel: of the file itself, where config.yaml names a link to it.
 func (b *build) systemsKernel(name string) (string, error) {
 	i := slices.IndexFunc(b.site.Systems, func(s site.System) bool { return s.Name == name })
 	if i < 0 {
 		return "", &OptionError{fmt.Sprintf("--sign-kernels %s: the site has no such system, or it has a mistake; seeder check says which", name)}
 	}
 	sys := b.site.Systems[i]
+	kernel := ""
 	switch l := sys.Launch; {
 	case l.Kexec != nil:
-		return filepath.Join(sys.Dir, filepath.FromSlash(l.Kexec.Kernel)), nil
+		kernel = l.Kexec.Kernel
 	case l.Root != nil && l.Root.Boot != nil:
-		return filepath.Join(sys.Dir, filepath.FromSlash(l.Root.Boot.Kernel)), nil
+		kernel = l.Root.Boot.Kernel
+	}
+	if kernel != "" {
+		return filepath.EvalSymlinks(filepath.Join(sys.Dir, filepath.FromSlash(kernel))) // which leads to a file of the system, or it had a mistake
 	}
 	return "", &OptionError{fmt.Sprintf("--sign-kernels %s: that system has no kernel of its own", name)}
 }

@@ -41,8 +41,11 @@ type Made struct {
 // what is missing of what can be made of them; with replace all are new, and the folder with the old ones gets the ending .old.
 func Make(dir, name string, replace bool, now time.Time) (Made, error) {
 	made := Made{Folder: filepath.Join(dir, site.KeysDir)}
-	_, err := os.Lstat(made.Folder)
-	there := err == nil
+	entries, err := os.ReadDir(made.Folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return made, fmt.Errorf("look for keys that are there: %w", err)
+	}
+	there := len(entries) > 0 // an empty folder is replaced by the new one
 	if there && !replace {
 		return made, made.mend(dir, name)
 	}
@@ -68,6 +71,9 @@ func Make(dir, name string, replace bool, now time.Time) (Made, error) {
 			return made, fmt.Errorf("keep the old keys: %w; nothing was changed", err)
 		}
 	}
+	if err := os.Remove(made.Folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return made, fmt.Errorf("make the keys: %w", err) // an empty folder is in the way, or isn't empty any more
+	}
 	if err := os.Rename(temp, made.Folder); err != nil {
 		return made, fmt.Errorf("make the keys: %w", err)
 	}
@@ -81,10 +87,13 @@ type file struct {
 	mode    fs.FileMode
 }
 
+// ignored keeps the secret keys out of a site's Git repository, whichever folder they are in. It is written before them.
+var ignored = file{".gitignore", []byte("*.key\n"), 0o644}
+
 // all are new keys with all that is made of them.
 func all(name string, now time.Time) ([]file, *x509.Certificate, error) {
 	set := map[string]*Key{}
-	var files []file
+	files := []file{ignored}
 	for _, role := range roles {
 		k, err := New(name, role, now)
 		if err != nil {
@@ -126,7 +135,7 @@ func (m *Made) mend(dir, name string) error {
 			m.Lost = append(m.Lost, name)
 		}
 	}
-	m.Files, err = writeMissing(m.Folder, files)
+	m.Files, err = writeMissing(m.Folder, append([]file{ignored}, files...))
 	return errors.Join(err, likeParent(dir, m.Folder))
 }
 

@@ -2,6 +2,10 @@ package keys
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
@@ -48,7 +52,7 @@ func TestMake(t *testing.T) {
 	dir := t.TempDir()
 	made := mustMake(t, dir, false)
 	before := content(t, made.Folder)
-	if len(made.Files) != len(before) || len(before) != 19 || made.Old != "" {
+	if len(made.Files) != len(before) || len(before) != 20 || made.Old != "" {
 		t.Errorf("made %v, and there are %d files", made.Files, len(before))
 	}
 	for name := range before {
@@ -99,16 +103,86 @@ func TestMake(t *testing.T) {
 	}
 }
 
+// Git adds no secret key, neither of a site whose own .gitignore is older than such keys, nor of a folder that was left half-way.
+func TestKeysStayOutOfGit(t *testing.T) {
+	git := need.Command(t, "git", "git")
+	dir := t.TempDir()
+	made := mustMake(t, dir, false)
+	mustMake(t, dir, true)
+	half := filepath.Join(dir, ".keys-1")
+	files, _, err := all("Room 12", noon)
+	if err != nil || os.Mkdir(half, 0o700) != nil {
+		t.Fatal(err)
+	}
+	if _, err := writeMissing(half, files[:2]); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) string {
+		out, err := exec.Command(git, append([]string{"-C", dir}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	run("init", "-q")
+	run("add", "-A")
+	added := run("ls-files")
+	if strings.Contains(added, ".key\n") || !strings.Contains(added, filepath.Base(made.Folder)+"/db.crt") {
+		t.Errorf("git took:\n%s", added)
+	}
+}
+
+// An empty folder is no reason to refuse; one with something else in it is, and nothing in it is changed.
+func TestMakeWhereThereIsAFolder(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "keys")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if made := mustMake(t, dir, false); made.Old != "" || len(made.Files) != 20 {
+		t.Errorf("into an empty folder: %+v", made)
+	}
+	if _, err := Load(dir); err != nil {
+		t.Error(err)
+	}
+	foreign := t.TempDir()
+	if err := os.Mkdir(filepath.Join(foreign, "keys"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(foreign, "keys", "house.key"), []byte("of the front door"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Make(foreign, "Room 12", false, noon); err == nil || !strings.Contains(err.Error(), "PK.crt is missing") {
+		t.Errorf("a folder with something else: %v", err)
+	}
+	if there := content(t, filepath.Join(foreign, "keys")); len(there) != 1 {
+		t.Errorf("it has %v now", there)
+	}
+	file := t.TempDir()
+	if err := os.WriteFile(filepath.Join(file, "keys"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Make(file, "Room 12", false, noon); err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("a file: %v", err)
+	}
+	if _, err := Make(filepath.Join(file, "none"), "Room 12", false, noon); err == nil {
+		t.Error("a site that isn't there has keys")
+	}
+}
+
 func TestLoadSaysWhatToDo(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(folder string) error
 		want  string
 	}{
-		"none":            {func(f string) error { return os.RemoveAll(f) }, "mkimage keys"},
-		"no secret key":   {func(f string) error { return os.Remove(filepath.Join(f, "db.key")) }, "which signs, is missing"},
-		"no certificate":  {func(f string) error { return os.Remove(filepath.Join(f, "db.crt")) }, "restore it"},
-		"a damaged key":   {func(f string) error { return os.WriteFile(filepath.Join(f, "db.key"), []byte("key"), 0o600) }, "restore it"},
-		"of another pair": {func(f string) error { return os.Rename(filepath.Join(f, "PK.key"), filepath.Join(f, "db.key")) }, "don't belong together"},
+		"none":                    {func(f string) error { return os.RemoveAll(f) }, "mkimage keys"},
+		"no secret key":           {func(f string) error { return os.Remove(filepath.Join(f, "db.key")) }, "which signs, is missing"},
+		"no certificate":          {func(f string) error { return os.Remove(filepath.Join(f, "db.crt")) }, "restore it"},
+		"a damaged key":           {func(f string) error { return os.WriteFile(filepath.Join(f, "db.key"), []byte("key"), 0o600) }, "restore it"},
+		"a cut certificate":       {func(f string) error { return os.Truncate(filepath.Join(f, "db.crt"), 300) }, "restore it"},
+		"a certificate for a key": {func(f string) error { return os.Rename(filepath.Join(f, "db.crt"), filepath.Join(f, "db.key")) }, "restore it"},
+		"no RSA":                  {func(f string) error { return os.WriteFile(filepath.Join(f, "db.key"), ecKey(t), 0o600) }, "another kind than RSA"},
+		"of another pair":         {func(f string) error { return os.Rename(filepath.Join(f, "PK.key"), filepath.Join(f, "db.key")) }, "don't belong together"},
 	} {
 		dir := t.TempDir()
 		if err := c.spoil(mustMake(t, dir, false).Folder); err != nil {
@@ -164,4 +238,18 @@ func TestLikeEFITools(t *testing.T) {
 	sign("KEK-append.auth", "PK", "KEK.esl", "-a")
 	sign("db-append.auth", "KEK", "db.esl", "-a")
 	sign("PK-remove.auth", "PK", "/dev/null")
+}
+
+// ecKey is a secret key of another kind than firmware knows.
+func ecKey(t *testing.T) []byte {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encodePEM("PRIVATE KEY", der)
 }

@@ -176,14 +176,17 @@ func together(folder string, files []catalog.BootFile) error {
 }
 
 // loaders are the boot loaders that are there. What the site's folders hold beside programs is served and named too, but not what has a
-// name that nobody should have to write.
+// name that nobody should have to write, what is larger than readers take, and what can't be read, so that nobody is served it either.
 func (m *Maker) loaders() (files []catalog.BootFile, err error) {
 	for name, at := range m.cfg.Loaders() {
 		if catalog.CheckPath(name) != nil {
 			continue
 		}
+		if info, err := os.Stat(at); err == nil && info.Size() > catalog.MaxBootFile {
+			continue // before all of it is hashed
+		}
 		f, err := m.file(at)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			continue
 		}
 		if err != nil {

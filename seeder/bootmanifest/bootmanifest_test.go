@@ -89,6 +89,10 @@ func TestManifest(t *testing.T) {
 	r.loaders["undionly.kpxe"] = r.write("ipxe/undionly.kpxe", "iPXE")
 	r.loaders["sub/shimx64.efi"] = need.File(t, uki.StubFile, "systemd-boot-efi")
 	r.loaders["gone.efi"] = filepath.Join(r.dir, "gone.efi")
+	r.loaders["huge.iso"] = r.write("huge.iso", "")
+	if err := os.Truncate(r.loaders["huge.iso"], catalog.MaxBootFile+1); err != nil {
+		t.Fatal(err)
+	}
 	r.loaders["a\nb"] = r.loaders["undionly.kpxe"]
 	m := r.open()
 	var got []string

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -43,23 +44,46 @@ func (c verifyCmd) Run(ctx context.Context, term terminal) error {
 		return err
 	}
 	fmt.Fprintf(term.Out, "the catalog of %q is signed by the key %016X, and has the counter %d\n", cat.Site, key.ID(), cat.Counter)
-	m, err := signed(ctx, base, catalog.PathManifest, catalog.PathManifestSignature, catalog.MaxManifest, key, catalog.OpenManifest)
+	m, wrong, err := verifyFiles(ctx, base, key)
 	if err != nil {
 		return err
 	}
-	wrong := 0
-	for _, f := range m.Files {
-		if err := verifyFile(ctx, base, f); err != nil {
-			fmt.Fprintln(term.Err, err)
-			wrong++
-		}
+	for _, err := range wrong {
+		fmt.Fprintln(term.Err, err)
 	}
-	if wrong > 0 {
-		fmt.Fprintf(term.Err, "%s: not as the boot manifest with the counter %d says: %s of %d\n", base, m.Counter, text.Count(wrong, "boot file"), len(m.Files))
+	if len(wrong) > 0 {
+		fmt.Fprintf(term.Err, "%s: not as the boot manifest with the counter %d says: %s of %d\n", base, m.Counter, text.Count(len(wrong), "boot file"), len(m.Files))
 		return cli.ErrReported
 	}
 	_, err = fmt.Fprintf(term.Out, "%s: as the boot manifest with the counter %d says: %s\n", base, m.Counter, text.Count(len(m.Files), "boot file"))
 	return err
+}
+
+// verifyFiles compares the boot files with what the boot manifest says of them, and returns what is wrong with each. Where the image was
+// replaced meanwhile it begins once more.
+func verifyFiles(ctx context.Context, base string, key minisign.PublicKey) (m *catalog.BootManifest, wrong []error, err error) {
+	manifest := func() (*catalog.BootManifest, error) {
+		return signed(ctx, base, catalog.PathManifest, catalog.PathManifestSignature, catalog.MaxManifest, key, catalog.OpenManifest)
+	}
+	if m, err = manifest(); err != nil {
+		return nil, nil, err
+	}
+	for again := true; ; again = false {
+		wrong = nil
+		for _, f := range m.Files {
+			if err := verifyFile(ctx, base, f); err != nil {
+				wrong = append(wrong, err)
+			}
+		}
+		if len(wrong) == 0 || !again {
+			return m, wrong, nil
+		}
+		now, err := manifest()
+		if err != nil || now.Counter == m.Counter {
+			return m, wrong, nil
+		}
+		m = now
+	}
 }
 
 // signed fetches a document and its signature and opens it. The two are two requests: a pair that doesn't match is fetched once more, as
@@ -97,7 +121,7 @@ func fetch(ctx context.Context, url string, limit int64) (b []byte, err error) {
 
 // verifyFile compares a boot file with what the manifest says of it.
 func verifyFile(ctx context.Context, base string, f catalog.BootFile) error {
-	url := base + catalog.PathBoot + f.Path
+	url := base + (&url.URL{Path: catalog.PathBoot + f.Path}).EscapedPath()
 	return get(ctx, url, func(r io.Reader) error {
 		h := sha256.New()
 		n, err := io.Copy(h, io.LimitReader(r, f.Size+1))

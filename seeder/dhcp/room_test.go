@@ -3,6 +3,7 @@ package dhcp
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/port"
 )
 
 // room is a network of three machines, each a network namespace with an interface eth0, on one switch in the first.
@@ -98,7 +100,13 @@ func (r *room) serve(cfg site.DHCP, leases string) (*lines, func()) {
 		r.t.Fatal(err)
 	}
 	r.server = s
-	if err := r.in(r.seeder, func() error { return s.Listen(r.t.Context()) }); err != nil {
+	err = r.in(r.seeder, func() error { return s.Listen(r.t.Context()) })
+	// The sockets of a server before, which is closed, may still be open in a child that another test has forked, until that executes its
+	// program: nothing tells of that.
+	for end := time.Now().Add(need.Patience); errors.Is(err, port.ErrInUse) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		err = r.in(r.seeder, func() error { return s.Listen(r.t.Context()) })
+	}
+	if err != nil {
 		_ = s.Close()
 		r.t.Fatal(err)
 	}

@@ -126,6 +126,8 @@ func (l *Loaders) Files() map[string]string {
 	for _, dir := range slices.Backward(l.folders()) {
 		maps.Copy(found, filesIn(dir))
 	}
+	private := site.Private(l.dir)
+	maps.DeleteFunc(found, func(_, file string) bool { return private(file) }) // links lead there
 	return found
 }
 
@@ -169,10 +171,11 @@ func (l *Loaders) Find(name string) (file string, ok bool) {
 	for _, p := range installed[name] {
 		at = append(at, filepath.Join(l.root, p))
 	}
-	if i := slices.IndexFunc(at, regular); i >= 0 {
-		return at[i], true
+	i := slices.IndexFunc(at, regular)
+	if i < 0 || site.Private(l.dir)(at[i]) { // a link leads there
+		return "", false
 	}
-	return "", false
+	return at[i], true
 }
 
 // Has reports whether there is a loader of each of these names.

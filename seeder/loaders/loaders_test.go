@@ -51,13 +51,18 @@ func TestNothingElse(t *testing.T) {
 	write(t, filepath.Join(l.dir, "loaders/.half.efi"))
 	write(t, filepath.Join(l.dir, "loaders/.hidden/x.efi"))
 	write(t, filepath.Join(l.dir, "loaders/a/b/c/d.efi"))
-	if err := os.Symlink(".", filepath.Join(l.dir, "loaders/loop")); err != nil {
-		t.Fatal(err)
+	write(t, filepath.Join(l.dir, "keys/db.key"))
+	write(t, filepath.Join(l.dir, "keys.old/db.key"))
+	for link, target := range map[string]string{"loop": ".", "secret.efi": "../boottorrent.key", "db.efi": "../keys/db.key", "old": "../keys.old"} {
+		if err := os.Symlink(target, filepath.Join(l.dir, "loaders", link)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if all := l.Files(); len(all) != 0 {
 		t.Errorf("served: %v", all)
 	}
-	for _, name := range []string{"", ".", "../boottorrent.key", "/boottorrent.key", "x/../../boottorrent.key", ".half.efi", ".hidden/x.efi", "a/b/c/d.efi", "a", "loop"} {
+	for _, name := range []string{"", ".", "../boottorrent.key", "/boottorrent.key", "x/../../boottorrent.key", ".half.efi", ".hidden/x.efi", "a/b/c/d.efi", "a", "loop",
+		"secret.efi", "db.efi", "old/db.key"} {
 		if file, ok := l.Find(name); ok {
 			t.Errorf("%q is %s", name, file)
 		}

@@ -60,7 +60,7 @@ func (f Files) find(name string) (file, mac string, err error) {
 	}
 	for _, c := range candidates {
 		file = filepath.Join(f.Dir, site.PiDir, filepath.FromSlash(c))
-		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && !site.Private(f.Dir)(file) {
 			return file, mac, nil
 		}
 	}

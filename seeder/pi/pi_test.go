@@ -26,7 +26,7 @@ var local = netip.MustParseAddr("10.77.0.1")
 func aSite(t *testing.T) Files {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"image/arm64/vmlinuz": "kernel", "boottorrent.key": "secret",
+		"image/arm64/vmlinuz": "kernel", "boottorrent.key": "secret", "keys/db.key": "secret", "keys.old/db.key": "secret", ".boottorrent/counter": "5",
 		"pi/config.txt": "for all", "pi/cmdline.txt": "console=tty0 a=\"b  c\"\n", "pi/start4.elf": "firmware", "pi/overlays/vc4.dtbo": "overlay",
 		"pi/9ffefdef/config.txt": "for one", "pi/9ffefdef/cmdline.txt": "bt.seeder=http://10.0.0.9:80\n", "pi/lab/README": "of the lab",
 	} {
@@ -38,8 +38,10 @@ func aSite(t *testing.T) Files {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink("../image/arm64/vmlinuz", filepath.Join(dir, "pi/vmlinuz")); err != nil {
-		t.Fatal(err)
+	for link, target := range map[string]string{"vmlinuz": "../image/arm64/vmlinuz", "secret": "../boottorrent.key", "site": ".."} {
+		if err := os.Symlink(target, filepath.Join(dir, "pi", link)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return Files{Dir: dir, HTTPPort: 8080}
 }
@@ -68,6 +70,13 @@ func TestOpen(t *testing.T) {
 		"../boottorrent.key":             "",
 		"a1b2c3d4/../boottorrent.key":    "",
 		"/etc/passwd":                    "",
+		"secret":                         "",
+		"a1b2c3d4/secret":                "",
+		"site/boottorrent.key":           "",
+		"site/keys/db.key":               "",
+		"site/keys.old/db.key":           "",
+		"site/.boottorrent/counter":      "",
+		"site/image/arm64/vmlinuz":       "kernel",
 		"":                               "",
 		"a1b2c3d4/config.txt\x00":        "",
 	} {

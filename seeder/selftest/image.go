@@ -19,24 +19,34 @@ import (
 // image looks whether nodes can start with the site's images, and will believe its catalog.
 func (in Input) image() []Finding {
 	l := &list{about: "image"}
-	arches := in.Site.Arches
-	if len(arches) == 0 {
-		arches = []arch.Arch{arch.AMD64}
-	}
-	for _, a := range arches {
+	for _, a := range in.arches() {
 		in.imageFor(l, a)
 	}
 	return l.found
+}
+
+// arches are the architectures of the site's machines.
+func (in Input) arches() []arch.Arch {
+	if len(in.Site.Arches) == 0 {
+		return []arch.Arch{arch.AMD64}
+	}
+	return in.Site.Arches
+}
+
+// build is how the image for an architecture is made.
+func (in Input) build(a arch.Arch) string {
+	build := "run: mkimage " + shellquote.Join(in.Site.Dir)
+	if a != arch.AMD64 {
+		build += " --arch " + string(a)
+	}
+	return build
 }
 
 // imageFor looks at the image for machines of one architecture.
 func (in Input) imageFor(l *list, a arch.Arch) {
 	folder := filepath.Join(site.ImageDir, image.Folder(a))
 	dir := filepath.Join(in.Site.Dir, folder)
-	build := "run: mkimage " + shellquote.Join(in.Site.Dir)
-	if a != arch.AMD64 {
-		build += " --arch " + string(a)
-	}
+	build := in.build(a)
 	made, err := image.ReadMade(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kballard/go-shellquote"
@@ -42,10 +43,13 @@ func (in Input) loaders() []Finding {
 // secureBoot tells what keeps machines with Secure Boot on from booting from the network.
 func (in Input) secureBoot() []Finding {
 	l := &list{about: "secure boot"}
-	switch uefi := in.Site.UEFI; uefi {
-	case site.UEFIUKI:
-		in.ownProgram(l)
-	case site.UEFIAuto, site.UEFIShim:
+	arches := in.arches()
+	switch uefi := in.Site.UEFI; {
+	case uefi == site.UEFIUKI:
+		for _, a := range arches {
+			in.ownProgram(l, a)
+		}
+	case slices.Contains(arches, arch.AMD64) && (uefi == site.UEFIAuto || uefi == site.UEFIShim):
 		in.chain(l, uefi)
 	}
 	return l.found
@@ -104,14 +108,14 @@ func (in Input) kernel(l *list, a arch.Arch) {
 	}
 }
 
-// ownProgram looks at what machines get that know the site's own key.
-func (in Input) ownProgram(l *list) {
-	name := filepath.Join(site.ImageDir, image.UKI)
-	build := "run: mkimage " + shellquote.Join(in.Site.Dir) + " --sign"
+// ownProgram looks at what machines of an architecture get that know the site's own key.
+func (in Input) ownProgram(l *list, a arch.Arch) {
+	name := filepath.Join(site.ImageDir, image.Folder(a), image.UKI)
+	build := in.build(a) + " --sign"
 	switch {
-	case !in.Loaders.HasUKI(arch.AMD64):
-		l.problem(fmt.Sprintf("uefi is uki, and %s is missing, so UEFI machines get nothing from the network", name), "apt-get install systemd-boot-efi, and "+build)
-	case !in.Loaders.SignedUKI(arch.AMD64):
+	case !in.Loaders.HasUKI(a):
+		l.problem(fmt.Sprintf("uefi is uki, and %s is missing, so UEFI machines of %s get nothing from the network", name, a), "apt-get install systemd-boot-efi, and "+build)
+	case !in.Loaders.SignedUKI(a):
 		l.problem(fmt.Sprintf("uefi is uki, and %s is not signed, so machines with Secure Boot on refuse it", name),
 			"make keys first if there are none (mkimage keys "+shellquote.Join(in.Site.Dir)+"), and "+build)
 	}

@@ -187,6 +187,20 @@ func TestSecureBoot(t *testing.T) {
 	expect(t, "iPXE's own shim", with(site.UEFIShim))
 }
 
+// A site is judged by the images of the machines that it has.
+func TestSecureBootOfARM64(t *testing.T) {
+	s := newSite(t)
+	s.Arches = []arch.Arch{arch.ARM64}
+	in := Input{Site: s, Loaders: loaders.At(s.Dir, t.TempDir())}
+	s.UEFI = site.UEFIAuto
+	expect(t, "no PC", in.secureBoot())
+	s.UEFI = site.UEFIUKI
+	expect(t, "no program", in.secureBoot(), "problem: uefi is uki, and image/arm64/boottorrent.efi is missing")
+	install(t, s.Dir, "image/arm64/boottorrent.efi", "")
+	install(t, s.Dir, "image/arm64/manifest.json", "")
+	expect(t, "not signed", in.secureBoot(), "problem: uefi is uki, and image/arm64/boottorrent.efi is not signed")
+}
+
 // Shim starts what Debian has signed, and nothing else.
 func TestSecureBootKernel(t *testing.T) {
 	shim := need.File(t, "/usr/lib/shim/shimx64.efi.signed", "shim-signed")

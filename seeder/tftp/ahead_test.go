@@ -307,6 +307,7 @@ func TestTakesBlocksAhead(t *testing.T) {
 		grubRequest: true, shimRequest: true, uefiRequest: true, "tsize\x000\x00" + uefiRequest: true,
 		"": false, "tsize\x000\x00": false, "blksize\x001024\x00": false, "tsize\x000\x00blksize\x001024\x00": false, "blksize\x001432\x00tsize\x000\x00": false,
 		"windowsize\x004\x00": false, "windowsize\x004\x00blksize\x001468\x00": false, "tsize\x000\x00blksize\x001468\x00windowsize\x004\x00timeout\x001\x00": false,
+		"blksize\x001\x00windowsize\x000\x00": false, "blksize\x00512\x00windowsize\x0070000\x00": false,
 	} {
 		r, err := parseRequest([]byte("\x00\x01f\x00octet\x00" + options))
 		if err != nil || r.takesAhead != want {

@@ -101,7 +101,9 @@ func parseRequest(packet []byte) (request, error) {
 		r.negotiate(o.name, o.value)
 		asked = append(asked, o)
 	}
-	r.takesAhead = takesBlocksAhead(asked)
+	// Where something was not agreed to, whoever asked is none of those; and without an option there is no acknowledgement to wait for before
+	// blocks are sent.
+	r.takesAhead = takesBlocksAhead(asked) && len(r.agreed) == len(asked)
 	return r, nil
 }
 

@@ -110,6 +110,17 @@ func TestCrowdFromOneAddress(t *testing.T) {
 	c.want(data(1) + "content")
 }
 
+// Who has acknowledged nothing gets one packet, whatever its options: one more would be for an address that was made up.
+func TestOnePacketForTheUnheard(t *testing.T) {
+	addr := serve(t, randomBytes(30_000))
+	for _, options := range []string{"", "blksize\x001\x00windowsize\x0099999\x00", "tsize\x000\x00blksize\x00x\x00windowsize\x00x\x00"} {
+		c := dial(t, addr)
+		c.send("\x00\x01file.efi\x00octet\x00" + options)
+		c.read()
+		c.silent(addr)
+	}
+}
+
 // failing is a connection whose writes, and reads without a packet, fail as the kernel's do.
 type failing struct {
 	net.Conn
