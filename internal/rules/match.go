@@ -35,6 +35,7 @@ func (d *Decision) findGroup(r *catalog.Rules, f Facts) *catalog.Group {
 		d.Group = g.Name
 		return g
 	}
+	d.Because["group"] = "no group matches"
 	return nil
 }
 
