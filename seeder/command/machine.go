@@ -33,7 +33,7 @@ func (c checkCmd) showMachine(ctx context.Context, s *site.Site, term terminal) 
 	}
 	said, err := next.Read(filepath.Join(s.Dir, site.StateDir))
 	if err != nil {
-		fmt.Fprintln(term.Err, "warning: what was said with 'seeder next' can't be read:", err)
+		fmt.Fprintln(term.Err, "warning: what machines start the next time can't be read:", err)
 	}
 	d := daemon.Decide(s, said, facts)
 	name := facts.MAC

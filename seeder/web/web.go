@@ -23,12 +23,10 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
 	"github.com/boottorrent/boottorrent/seeder/bootname"
-	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
@@ -36,6 +34,8 @@ const (
 	defaultMaxFallback = 8
 	// shutdownTime is how long downloads may go on when the server stops: longer than a boot file takes on a LAN.
 	shutdownTime = time.Second
+	// PathEvents is where the page's changes come from, as long as somebody listens.
+	PathEvents = "/events"
 	// pathSelfTest is where programs read what the self-test found.
 	pathSelfTest = "/api/selftest"
 )
@@ -52,13 +52,13 @@ type Config struct {
 	Script func(ScriptRequest) ([]byte, error)
 
 	Announce, Scrape, Report, Nodes, NodeLog http.Handler
-	// Systems is what became of each system's folder, for the page and status.Path; nil: none is shown.
+	// Page serves the documents for people, below the patterns PagePaths, and Events their changes at PathEvents; both may be nil.
+	Page, Events http.Handler
+	PagePaths    []string
+	// Systems is what became of each system's folder, for status.Path; nil: that is not served.
 	Systems func() status.Site
-	// NodeList are the nodes for the page; nil: none are shown.
-	NodeList func() []report.Node
-	// SelfTest answers what the seeder's self-test found, and Findings returns it for the page; both may be nil.
+	// SelfTest answers what the seeder's self-test found.
 	SelfTest http.Handler
-	Findings func() []selftest.Finding
 
 	// Manifest makes the signed boot manifest; nil: none is served.
 	Manifest *bootmanifest.Maker
@@ -71,8 +71,6 @@ type Config struct {
 	// Limit bounds what is sent below /systems/, in bytes; nil: nothing does. It is the seed's own limit, so that both
 	// together keep to it.
 	Limit *rate.Limiter
-	// Site is the site's name, for the page until there is a release.
-	Site string
 }
 
 // ScriptRequest is what an iPXE script is made for.
@@ -87,9 +85,8 @@ type ScriptRequest struct {
 
 // Server is an http.Handler for everything the seeder serves. Its methods may be called concurrently.
 type Server struct {
-	cfg  Config
-	mux  *http.ServeMux
-	page pageCache
+	cfg Config
+	mux *http.ServeMux
 	// clients remembers which boot loader each has loaded, as that decides what it means by the next name.
 	clients bootname.Clients
 	// bootLines bounds the lines about boot files, as strangers can ask for them without end.
@@ -126,7 +123,15 @@ func New(cfg Config) *Server {
 func (s *Server) routes() {
 	k := kinds(s.cfg.MaxFallback)
 	boot, files, documents := s.admit(k.boot, s.serveBoot), s.admit(k.files, s.serveSystem), s.admit(k.documents, s.serveDocument)
-	s.mux.Handle("GET /{$}", s.admit(k.page, s.serveIndex))
+	if s.cfg.Page != nil {
+		pages := s.cfg.Policy.Handler(k.page, s.cfg.Page)
+		for _, pattern := range s.cfg.PagePaths {
+			s.mux.Handle(pattern, pages)
+		}
+	}
+	if s.cfg.Events != nil {
+		s.mux.Handle("GET "+PathEvents, s.cfg.Policy.Handler(k.events, s.cfg.Events))
+	}
 	s.mux.Handle("GET "+catalog.PathCatalog, documents)
 	s.mux.Handle("GET "+catalog.PathSignature, documents)
 	s.mux.Handle("GET "+torrentPrefix, documents)
