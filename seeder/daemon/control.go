@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/api"
@@ -68,6 +69,7 @@ func (d *daemon) serveControl(ctx context.Context, f *follower) {
 	defer os.Remove(filepath.Join(d.state, controlFile))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+status.Path, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, f.status()) })
+	mux.Handle("GET "+catalog.PathNodes, d.fleet.ListHandler())
 	mux.HandleFunc("POST "+publishPath+"{name}", func(w http.ResponseWriter, r *http.Request) {
 		o := &order{name: r.PathValue("name"), done: make(chan answer, 1)}
 		select {
