@@ -143,6 +143,10 @@ type Node struct {
 	// Since is when the node entered its step; Seen when it last reported. Both by the seeder's clock.
 	Since time.Time `json:"since"`
 	Seen  time.Time `json:"seen"`
+	// FetchBegan is when the node began to download in this boot, FetchEnded when it went on to another step; zero: it has not. By the
+	// seeder's clock as well.
+	FetchBegan time.Time `json:"fetch_began,omitzero"`
+	FetchEnded time.Time `json:"fetch_ended,omitzero"`
 	// Previous is the last report of the node's boot before, if there is one.
 	Previous *Report `json:"previous,omitempty"`
 }

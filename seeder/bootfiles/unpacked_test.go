@@ -71,3 +71,29 @@ func TestKernelForGRUB(t *testing.T) {
 		t.Errorf("half a file: %v", err)
 	}
 }
+
+// A small file that has more in it than any kernel does not fill the memory.
+func TestUnpackedIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	f := New(dir)
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece := make([]byte, 1<<20)
+	_ = copy(piece, armImage(""))
+	for range maxUnpacked/len(piece) + 1 {
+		if _, err := w.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "arm64/vmlinuz"), b.String())
+	named := strings.TrimPrefix(f.KernelForGRUB(arch.ARM64), catalog.PathBoot)
+	if got, err := f.Unpacked(named); err == nil || !strings.Contains(err.Error(), "more than 134217728 bytes unpacked") {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}

@@ -191,11 +191,11 @@ func TestServeWithoutTFTP(t *testing.T) {
 	}
 }
 
-// systemURL finds the file of the only system on the page for people.
+// systemURL finds the file of the only system on that system's page for people.
 func systemURL(t *testing.T, port int) string {
 	t.Helper()
 	base := fmt.Sprintf("http://127.0.0.1:%d", port)
-	resp, err := http.Get(base + "/")
+	resp, err := http.Get(base + "/system/tiny")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -135,6 +135,33 @@ func (w *Follower) nodes() (all []Facts, err error) {
 	return all, nil
 }
 
+// HasLog reports whether there is a log of a node's last boot, or of the one before.
+func HasLog(dir, mac string, previous bool) bool {
+	ending := logEnding
+	if previous {
+		ending = previousEnding
+	}
+	info, err := os.Stat(path(dir, mac, ending))
+	return err == nil && info.Mode().IsRegular()
+}
+
+// PrintLog prints the log of the last boot of the node with a MAC address (aa:bb:cc:dd:ee:ff), or of the one before. It is an error that
+// wraps [os.ErrNotExist] if there is none.
+func PrintLog(out io.Writer, dir, mac string, previous bool) error {
+	f, err := readFacts(path(dir, mac, factsEnding))
+	if err != nil {
+		return err
+	}
+	if !HasLog(dir, mac, previous) {
+		return fmt.Errorf("the log of %s: %w", f.Label(), os.ErrNotExist)
+	}
+	if previous {
+		return PrintPrevious(out, dir, f)
+	}
+	w := Follower{Dir: dir, MAC: mac, Out: out, files: map[string]*followed{}}
+	return w.print(f)
+}
+
 // PrintPrevious prints the log of a node's boot before the last one.
 func PrintPrevious(out io.Writer, dir string, f Facts) error {
 	file, err := os.Open(path(dir, f.MAC, previousEnding))

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/boottorrent/boottorrent/internal/report"
 )
@@ -11,6 +12,19 @@ import (
 // node is what is remembered of one.
 type node struct {
 	report.Node
+}
+
+// timeFetch notes when downloading begins and ends. A boot that goes on under another kernel downloads twice: that is one time, from the
+// first beginning to the last end.
+func (n *node) timeFetch(now time.Time) {
+	switch fetching := n.Step == report.Fetch && n.State == report.Running; {
+	case fetching && n.FetchBegan.IsZero():
+		n.FetchBegan = now
+	case fetching:
+		n.FetchEnded = time.Time{}
+	case !n.FetchBegan.IsZero() && n.FetchEnded.IsZero():
+		n.FetchEnded = now
+	}
 }
 
 // nodeCost is what a node takes beside the bytes of its texts: the report, its durations, and its places in map and quota.
@@ -56,7 +70,7 @@ func (f *Fleet) record(rep report.Report, from netip.Addr) {
 	case item == nil:
 	case item.Value.Boot == rep.Boot:
 		old = item.Value.Report
-		n.Previous = item.Value.Previous
+		n.Previous, n.FetchBegan, n.FetchEnded = item.Value.Previous, item.Value.FetchBegan, item.Value.FetchEnded
 		if old.Step == rep.Step {
 			n.Since = item.Value.Since
 		}
@@ -64,6 +78,7 @@ func (f *Fleet) record(rep report.Report, from netip.Addr) {
 		previous := item.Value.Report
 		n.Previous = &previous
 	}
+	n.timeFetch(now)
 	if item == nil {
 		f.nodes[rep.MAC] = f.reports.Add(from, n.cost(), n)
 	} else {

@@ -110,8 +110,12 @@ func addressesOf(servers []dhcp.Neighbour) (addrs []netip.Addr) {
 // that the network's DHCP server names, and nobody else. Where that is another, UEFI machines get iPXE.
 func (in Input) grubsServer(l *list, i dhcp.Interface, servers []dhcp.Neighbour) {
 	uefi := in.Site.UEFI
-	_, signed := in.Loaders.SignedIPXE(arch.AMD64)
-	if in.Site.DHCP.Mode != site.DHCPProxy || uefi != site.UEFIAuto && uefi != site.UEFIShim || signed || !in.Loaders.HasShim(arch.AMD64) {
+	arches := in.arches()
+	started := slices.IndexFunc(arches, func(a arch.Arch) bool {
+		_, signed := in.Loaders.SignedIPXE(a)
+		return !signed && in.Loaders.HasShim(a)
+	})
+	if in.Site.DHCP.Mode != site.DHCPProxy || uefi != site.UEFIAuto && uefi != site.UEFIShim || started < 0 {
 		return
 	}
 	own := i.Addr.Addr()
@@ -129,7 +133,7 @@ func (in Input) grubsServer(l *list, i dhcp.Interface, servers []dhcp.Neighbour)
 		}
 		tell(fmt.Sprintf("machines with Secure Boot on can't boot by PXE on %s: the DHCP server %s names %s (siaddr), where Debian's signed GRUB looks for its files; "+
 			"UEFI machines get iPXE there", i.Name, s.Addr, names),
-			fmt.Sprintf("have that server name %s and the boot file %s (dnsmasq: dhcp-boot=%[2]s,,%[1]s); docs/operating.md has other ways", own, loaders.Shim(arch.AMD64)))
+			fmt.Sprintf("have that server name %s and the boot file %s (dnsmasq: dhcp-boot=%[2]s,,%[1]s); docs/operating.md has other ways", own, loaders.Shim(arches[started])))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,7 +195,7 @@ func TestSecureBootOfARM64(t *testing.T) {
 	s.Arches = []arch.Arch{arch.ARM64}
 	in := Input{Site: s, Loaders: loaders.At(s.Dir, t.TempDir())}
 	s.UEFI = site.UEFIAuto
-	expect(t, "no PC", in.secureBoot())
+	expect(t, "no PC", slices.Concat(in.secureBoot(), in.loaders()))
 	s.UEFI = site.UEFIUKI
 	expect(t, "no program", in.secureBoot(), "problem: uefi is uki, and image/arm64/boottorrent.efi is missing")
 	install(t, s.Dir, "image/arm64/boottorrent.efi", "")
@@ -309,6 +310,16 @@ func TestGRUBsServer(t *testing.T) {
 	expect(t, "the router names none", found(site.UEFIShim, dhcp.Neighbour{Addr: router.Addr}), "warning: "+what+"no next server")
 	expect(t, "it names the seeder", found(site.UEFIShim, dhcp.Neighbour{Addr: router.Addr, Next: eth.Addr.Addr()}))
 	expect(t, "iPXE is wanted", found(site.UEFIiPXE, router))
+	s.Arches = []arch.Arch{arch.ARM64}
+	expect(t, "no PC", found(site.UEFIShim, router))
+	install(t, s.Dir, "image/arm64/loaders/shimaa64.efi", "")
+	install(t, s.Dir, "image/arm64/loaders/grubaa64.efi", "")
+	l := &list{}
+	in.grubsServer(l, eth, []dhcp.Neighbour{router})
+	if len(l.found) != 1 || !strings.Contains(l.found[0].Do, "the boot file shimaa64.efi") {
+		t.Errorf("a machine of arm64: %v", l.found)
+	}
+	s.Arches = nil
 	s.DHCP.Mode = site.DHCPServer
 	expect(t, "the seeder hands out the addresses", found(site.UEFIShim, router))
 }

@@ -14,14 +14,12 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
-	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/admit"
 )
 
@@ -170,54 +168,6 @@ func TestSlowReadersGiveWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-}
-
-// However many files and nodes there are, the page stays one to look at.
-func TestPageIsBounded(t *testing.T) {
-	nodes := make([]report.Node, 10_000)
-	for i := range nodes {
-		nodes[i] = report.Node{Seen: time.Now(), Report: report.Report{MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8, i&255), State: report.Running}}
-	}
-	nodes[7777].State, nodes[7777].Error = report.Failed, "no carrier"
-	s := newSite(t, func(c *Config) { c.NodeList = func() []report.Node { return nodes } })
-	release := s.release(hash1)
-	system := release.Torrents[hash1]
-	for n := range 100_000 {
-		system.Files = append(system.Files, catalog.File{Path: fmt.Sprintf("dir/%d", n), Size: 1})
-	}
-	release.Torrents[hash1] = system
-	s.Publish(release)
-	body := s.do("GET", "/").Body.String()
-	if len(body) > 512<<10 {
-		t.Errorf("the page has %d bytes", len(body))
-	}
-	for _, want := range []string{" files</td>", "no carrier", "9500 more"} {
-		if !strings.Contains(body, want) {
-			t.Errorf("the page lacks %q", want)
-		}
-	}
-}
-
-// Requests come as they may, also without a policy's connection in their context.
-func TestPageIsMadeOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		made := 0
-		s := newSite(t, func(c *Config) { c.NodeList = func() []report.Node { made++; return nil } })
-		for want := 1; want <= 3; want++ { // one a second
-			for range 10 {
-				s.do("GET", "/")
-			}
-			if made != want {
-				t.Errorf("made %d times, want %d", made, want)
-			}
-			time.Sleep(pageTime)
-		}
-		s.do("GET", "/")
-		s.Publish(s.release(hash1))
-		if body := s.do("GET", "/").Body.String(); !strings.Contains(body, "Tiny") {
-			t.Error("a new release is not on the page at once")
-		}
-	})
 }
 
 // A file that is deleted while it is served is served to its end, however long that takes.

@@ -118,6 +118,14 @@ func (s *Server) Retire(h catalog.InfoHash) {
 	delete(s.torrents, h)
 }
 
+// Release is the one that is served; nil before the first Publish.
+func (s *Server) Release() *Release {
+	if p := s.published(); p != nil {
+		return p.release
+	}
+	return nil
+}
+
 func (s *Server) published() *published {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -8,18 +8,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
-	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
-	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
 )
 
@@ -66,7 +62,6 @@ func newSite(t testing.TB, change func(*Config)) *site {
 		Announce: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, "announce by ", r.Method)
 		}),
-		Site: "Room 12",
 	}
 	if change != nil {
 		change(&cfg)
@@ -247,116 +242,5 @@ func TestPublishAndRetire(t *testing.T) {
 	}
 	if got := s.do("GET", catalog.PathCatalog).Body.String(); got != "catalog of "+hash2.String() {
 		t.Errorf("catalog %q", got)
-	}
-}
-
-// People look for systems; what those need comes below.
-func TestRuntimesComeLast(t *testing.T) {
-	rows := systemRows(&Release{Torrents: map[catalog.InfoHash]Torrent{
-		{1}: {System: catalog.System{Name: ".runtime", Title: "A runtime", InfoHash: catalog.InfoHash{1}}},
-		{2}: {System: catalog.System{Name: "z", Title: "Z", InfoHash: catalog.InfoHash{2}, Launch: catalog.Launch{Method: "kexec"}}},
-		{3}: {System: catalog.System{Name: "y", Title: "Y", InfoHash: catalog.InfoHash{3}, Launch: catalog.Launch{Method: "qemu"}}},
-	}})
-	var got []string
-	for _, r := range rows {
-		got = append(got, r.Title+": "+r.Method)
-	}
-	if want := "Y: qemu, Z: kexec, A runtime: runtime"; strings.Join(got, ", ") != want {
-		t.Errorf("rows %q, want %s", got, want)
-	}
-}
-
-// What has to be looked at is on the page: the site's own problems, and all folders but those that are published without any.
-func TestIndexOfFolders(t *testing.T) {
-	s := newSite(t, func(c *Config) {
-		c.Systems = func() status.Site {
-			since := time.Now().Add(-30 * time.Minute)
-			return status.Site{Problems: []string{"the default is <gone>"}, Systems: []status.System{
-				{Name: "kept", State: status.Kept, Since: since, Problems: []string{"kernel a is empty", "initrd b & c are missing"}},
-				{Name: "well", State: status.Published, Since: since},
-				{Name: "doubtful", State: status.Published, Since: since, Problems: []string{"its title is twice there"}},
-				{Name: "order", State: status.Manual, Since: since},
-				{Name: "half", State: status.Writing, Since: since},
-			}}
-		}
-	})
-	_, table, _ := strings.Cut(s.do("GET", "/").Body.String(), "<h2>To be looked at</h2>")
-	table, _, _ = strings.Cut(table, "</table>")
-	rows := strings.Split(table, "<tr>")[2:] // after the table's beginning and its head
-	want := [][]string{
-		{"<td>the site</td>", "the default is &lt;gone&gt;"}, {"<td>kept</td><td>kept from before</td><td>30m", "kernel a is empty<br>initrd b &amp; c are missing"},
-		{"<td>doubtful</td><td>published", "its title is twice there"}, {"<td>order</td><td>has changed, and waits for &#39;seeder publish&#39;"},
-		{"<td>half</td><td>being written"},
-	}
-	if len(rows) != len(want) {
-		t.Fatalf("%d rows, want %d:\n%s", len(rows), len(want), table)
-	}
-	for i, parts := range want {
-		for _, part := range parts {
-			if !strings.Contains(rows[i], part) {
-				t.Errorf("row %d lacks %q: %s", i, part, rows[i])
-			}
-		}
-	}
-}
-
-func TestIndex(t *testing.T) {
-	s := newSite(t, func(c *Config) {
-		c.NodeList = func() []report.Node {
-			return []report.Node{{Report: report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch, SecureBoot: true, HostKey: "SHA256:abc",
-				Transfer: report.Transfer{Fallback: true, Banned: []netip.Addr{netip.MustParseAddr("10.1.0.9")}}, Exit: &report.Exit{System: "probe", Code: 3}}, Seen: time.Now()}}
-		}
-	})
-	if body := s.do("GET", "/").Body.String(); !strings.Contains(body, "still being read") {
-		t.Errorf("before the first release: %s", body)
-	}
-	s.Publish(s.release(hash1))
-	w := s.do("GET", "/")
-	for _, want := range []string{
-		"Room 12", "Tiny &amp; small", catalog.TorrentPath(hash1), "tiny/sub/a%20b%25c", "52:54:00:00:00:01", "/boot/boot.ipxe",
-		"Secure Boot", "SHA256:abc", "falling back to HTTP", "wrong data came from 10.1.0.9", "probe ended with exit code 3",
-		"/boot/undionly.kpxe",
-	} {
-		if !strings.Contains(w.Body.String(), want) {
-			t.Errorf("the page lacks %q:\n%s", want, w.Body)
-		}
-	}
-	if got := w.Header().Get("Content-Type"); w.Code != 200 || got != "text/html; charset=utf-8" {
-		t.Errorf("%d %s", w.Code, got)
-	}
-}
-
-// Nodes whose system runs are shown as that for as long as they report, and later as switched off, which is no failure. A boot part stands
-// behind the systems.
-func TestRunningNodes(t *testing.T) {
-	now := time.Now()
-	node := func(mac string, seen time.Time) report.Node {
-		return report.Node{Report: report.Report{MAC: mac, Step: report.Give, State: report.Running, System: "tiny", Transfer: report.Transfer{Peers: 2, Up: 3 << 20, Uploaded: 7 << 20}}, Seen: seen}
-	}
-	s := newSite(t, func(c *Config) {
-		c.NodeList = func() []report.Node {
-			return []report.Node{node("52:54:00:00:00:01", now.Add(-report.Silence+time.Minute)), node("52:54:00:00:00:02", now.Add(-time.Hour))}
-		}
-	})
-	release := s.release(hash1)
-	system := release.Torrents[hash1]
-	system.System.Launch.Method = catalog.MethodRoot
-	release.Torrents[hash1] = system
-	part := system
-	part.System.Name, part.System.Title, part.System.InfoHash, part.System.Launch = catalog.BootPartName("tiny"), "tiny: kernel and modules", hash2, catalog.Launch{}
-	release.Torrents[hash2] = part
-	s.Publish(release)
-	page := s.do("GET", "/").Body.String()
-	for mac, want := range map[string]string{
-		"52:54:00:00:00:01": "running, gives away<br><small>connected to 2 peers, gives 3.0 MiB/s</small>",
-		"52:54:00:00:00:02": "silent since " + now.Add(-time.Hour).Format(time.DateTime) + ": switched off, it seems",
-	} {
-		_, row, _ := strings.Cut(page, mac)
-		if row, _, _ = strings.Cut(row, "</tr>"); !strings.Contains(row, want) || strings.Contains(row, "failed") || !strings.Contains(row, "7.0 MiB") {
-			t.Errorf("the row of %s lacks %q: %s", mac, want, row)
-		}
-	}
-	if first, boot := strings.Index(page, "Tiny &amp; small"), strings.Index(page, "tiny: kernel and modules"); first < 0 || boot < first || !strings.Contains(page[boot:], "<td>boot part, ") {
-		t.Errorf("the page has the system at %d, its boot part at %d", first, boot)
 	}
 }

@@ -1,0 +1,22 @@
+package daemon
+
+import (
+	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/seeder/page"
+	"github.com/boottorrent/boottorrent/seeder/status"
+	"github.com/boottorrent/boottorrent/seeder/web"
+)
+
+// page makes the page for people. What it shows is asked for when somebody looks.
+func (d *daemon) page() *page.Page {
+	return page.New(page.Config{
+		Log: d.Log, Site: d.Site.Name, Nodes: d.fleet.List, LogDir: filepath.Join(d.state, LogDir), History: d.history.Boots,
+		Catalog:  func() *catalog.Catalog { return d.follower.publisher.shown.Load() },
+		Release:  func() *web.Release { return d.web.Release() },
+		Systems:  func() status.Site { return d.follower.status() },
+		Findings: d.tests.list,
+		Links:    func() []web.Link { return d.web.Links() },
+	})
+}
