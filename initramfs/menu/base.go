@@ -280,13 +280,19 @@ func (b base) machineLines(width int) []string {
 		lines = append(lines, "")
 	}
 	for _, row := range [][2]string{
-		{"Name", m.Name}, {"Group", m.Group}, {"Rules", m.Rules},
+		{"Name", m.Name}, {"Group", m.Group},
 		{"MAC", m.MAC}, {"UUID", m.UUID}, {"IP", m.IP}, {"Memory", memory}, {"Arch", m.Arch},
 		{"Interface", m.Interface}, {"Driver", m.Driver}, {"Seeder", m.Seeder}, {"Product", m.Product}, {"Serial", m.Serial},
 		{"SecureBoot", m.SecureBoot},
 	} {
 		if row[1] != "" {
 			lines = append(lines, b.paint.fit(b.paint.key.Render(fmt.Sprintf("%-11s", row[0]))+clean(row[1]), width))
+		}
+	}
+	head := "Rules"
+	for _, line := range wrap(m.Rules, width-11) {
+		if m.Rules != "" {
+			lines, head = append(lines, b.paint.key.Render(fmt.Sprintf("%-11s", head))+line), ""
 		}
 	}
 	return lines
