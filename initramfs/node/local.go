@@ -38,15 +38,15 @@ type noSystemError struct{ what []string }
 
 func (e *noSystemError) Error() string { return strings.Join(e.what, "; ") }
 
-// withLocal adds the machine's own disk to a catalog that holds for this machine, if the rules allow it. The chooser lists it where the site
-// offers it and the machine seems to have a disk.
+// withLocal adds the machine's own disk to a catalog that holds for this machine, if the site offers it and the rules allow it, or if they say
+// that it is started. The chooser lists it where it is offered and the machine seems to have a disk.
 func (n *Node) withLocal(cat *catalog.Catalog, d rules.Decision) *catalog.Catalog {
-	allowed := d.Settings.Offers(catalog.StartLocal)
-	if !allowed && cat.Defaults.System != catalog.StartLocal && d.Next != catalog.StartLocal && n.Cmdline.System != catalog.StartLocal {
+	offered := cat.Local && d.Settings.Offers(catalog.StartLocal)
+	if !offered && cat.Defaults.System != catalog.StartLocal && d.Next != catalog.StartLocal && n.Cmdline.System != catalog.StartLocal {
 		return cat
 	}
 	c := *cat
-	c.Local = cat.Local && allowed && hardware.MayHaveDisk()
+	c.Local = offered && hardware.MayHaveDisk()
 	return c.WithLocal(n.Facts.Arch)
 }
 
