@@ -19,6 +19,7 @@ import (
 // Choose shows the chooser, unless there is nothing to ask: a default that is to start at once and can.
 func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (decision.Decision, error) {
 	items, d := n.items(cat), cat.Defaults
+	n.offered.Store(&items)
 	startable := func(i menu.Item) bool { return i.Name == d.System && i.Unavailable == "" }
 	if d.Timeout == 0 && !wait && slices.ContainsFunc(items, startable) {
 		if n.handed != nil {
