@@ -24,5 +24,5 @@ func Decide(s *site.Site, next []catalog.Next, facts rules.Facts) rules.Decision
 
 // Nodes asks what every node has reported. It returns [ErrNotRunning] where nobody answers.
 func (c Control) Nodes(ctx context.Context) (nodes []report.Node, err error) {
-	return nodes, c.ask(ctx, http.MethodGet, catalog.PathNodes, &nodes)
+	return nodes, c.ask(ctx, http.MethodGet, catalog.PathNodes, nil, &nodes)
 }

@@ -35,10 +35,20 @@ const (
 	Week = 7 * 24 * time.Hour
 )
 
-// Entry is a catalog.Next with when it was said.
+// Entry is a [catalog.Next] with when it was said.
 type Entry struct {
-	catalog.Next
+	ID    string    `json:"id"`
+	MAC   string    `json:"mac,omitempty"`
+	Group string    `json:"group,omitempty"`
+	What  string    `json:"what"`
+	Once  bool      `json:"once,omitempty"`
+	Done  []string  `json:"done,omitempty"`
 	Since time.Time `json:"since"`
+}
+
+// catalog is the entry as it stands in the catalog.
+func (e *Entry) catalog() catalog.Next {
+	return catalog.Next{ID: e.ID, MAC: e.MAC, Group: e.Group, What: e.What, Once: e.Once, Done: e.Done}
 }
 
 // Target is whom an entry is for.
@@ -82,7 +92,7 @@ func Read(state string) ([]catalog.Next, error) {
 	entries, err := read(filepath.Join(state, file))
 	var all []catalog.Next
 	for _, e := range entries {
-		all = append(all, e.Next)
+		all = append(all, e.catalog())
 	}
 	return all, err
 }
@@ -118,8 +128,7 @@ func (s *Store) Set(targets []Target, what string, once bool) ([]Entry, error) {
 	entries := without(s.entries, targets)
 	var said []Entry
 	for _, t := range targets {
-		said = append(said, Entry{Since: s.now().UTC().Truncate(time.Second),
-			Next: catalog.Next{ID: rand.Text()[:12], MAC: t.MAC, Group: t.Group, What: what, Once: once}})
+		said = append(said, Entry{ID: rand.Text()[:12], MAC: t.MAC, Group: t.Group, What: what, Once: once, Since: s.now().UTC().Truncate(time.Second)})
 	}
 	if n := len(entries) + len(said); n > MaxEntries {
 		return nil, fmt.Errorf("that would be %d entries, and there is room for %d; name groups instead of machines, or take some away with --clear", n, MaxEntries)
@@ -192,7 +201,7 @@ func (s *Store) List() []Entry {
 func (s *Store) Catalog() []catalog.Next {
 	var list []catalog.Next
 	for _, e := range s.List() {
-		list = append(list, e.Next)
+		list = append(list, e.catalog())
 	}
 	return list
 }
