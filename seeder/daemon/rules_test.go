@@ -65,7 +65,9 @@ func TestRulesArePickedUp(t *testing.T) {
 	}
 
 	write("groups: [{name: all, menu: hidden}]\n")
-	r.await("another group", func(c *catalog.Catalog) bool { return group(c).Menu == catalog.MenuHidden && len(c.Rules.Machines) == 0 })
+	r.await("another group", func(c *catalog.Catalog) bool {
+		return group(c).Menu == catalog.MenuHidden && len(c.Rules.Machines) == 0
+	})
 }
 
 // What is taken out of a catalog stays in the site, whose systems may come.
