@@ -78,7 +78,7 @@ type sequence struct {
 type errNotListed struct{ name string }
 
 func (e errNotListed) Error() string {
-	return "the catalog no longer lists the system " + e.name + "; choose another"
+	return "the catalog does not offer the system " + e.name + " to this machine (any longer); choose another"
 }
 
 // Run takes the steps in order until a system has started, in which case it never returns, or until somebody decides

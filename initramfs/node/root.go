@@ -183,7 +183,7 @@ func (n *Node) switchTo(ctx context.Context, method launch.Method, sys catalog.S
 	if n.ByHand {
 		return d, fmt.Errorf("only process 1 can become the init of %s: choose it in the chooser, in the first console", sys.Title)
 	}
-	job := launch.Job{System: sys, Dir: n.download.folder(sys), Vars: n.vars(sys), Log: n.Log}
+	job := launch.Job{System: sys, Dir: n.download.folder(sys), Vars: n.vars(sys), Named: n.link.lease().Named, Log: n.Log}
 	if job.MachineFiles, err = n.machineFiles(ctx, sys, job.Vars); err != nil {
 		return d, err
 	}

@@ -125,15 +125,12 @@ func (d *Decision) next(r *catalog.Rules, mac string) {
 	for i := range r.Next {
 		n := &r.Next[i]
 		perhaps := len(d.Unknown) > 0 && n.Group != ""
-		if n.MAC == "" && n.Group != catalog.GroupAll && len(d.Unknown) > 0 {
-			return // it may be for this machine, and would count before what is for all
-		}
 		mine := n.MAC == mac || n.Group != "" && (n.Group == d.Group || n.Group == catalog.GroupAll)
 		switch {
 		case !mine && !perhaps || n.Once && slices.Contains(n.Done, mac):
 			continue
 		case !mine:
-			return
+			return // it may be for this machine, and would count before what is for all
 		}
 		d.Next, d.NextID, d.Because["next"] = n.What, n.ID, "seeder next"
 		return
