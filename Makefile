@@ -28,7 +28,6 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 export CGO_ENABLED = 0
 
-SHELL := /bin/bash
 .PHONY: help build deb release stage install demo test check unit race room bench lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
 
 help: ## list these targets
@@ -41,12 +40,12 @@ build: ## bin/seeder, bin/mkimage, and bin/boottorrent, which is both
 stage:
 	@mkdir -p $(DIST)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(DIST)/build/ ./mkimage
-	$(DIST)/build/mkimage prebuild $(DIST)/nodes --source .
+	$(DIST)/build/mkimage prebuild $(DIST)/nodes --source . $(addprefix --arch ,$(ARCHES))
 	@for arch in $(ARCHES); do packaging/stage $$arch $(VERSION) $(RELEASE) $(DIST)/nodes $(DIST)/stage/$$arch || exit 1; done
 
 deb: stage ## Debian packages for amd64 and arm64, in dist/
-	@mtime=$$(date -u -d @$$SOURCE_DATE_EPOCH +%Y-%m-%dT%H:%M:%SZ); for arch in $(ARCHES); do \
-		ARCH=$$arch VERSION=$(VERSION) MTIME=$$mtime STAGE=$(DIST)/stage/$$arch QEMU=qemu-system-$$([ $$arch = amd64 ] && echo x86 || echo arm) \
+	@for arch in $(ARCHES); do \
+		ARCH=$$arch VERSION=$(VERSION) STAGE=$(DIST)/stage/$$arch QEMU=qemu-system-$$([ $$arch = amd64 ] && echo x86 || echo arm) \
 		$(NFPM) package --config packaging/nfpm.yaml --packager deb --target $(DIST)/boottorrent_$(VERSION)_$$arch.deb || exit 1; done
 
 release: stage ## the same as tar.gz, to be unpacked anywhere

@@ -12,9 +12,16 @@ type prebuildCmd struct {
 	Folder string `arg:"" help:"Where to: a folder for each architecture."`
 }
 
-// Run compiles for every architecture.
+// Run compiles for every architecture, or those that --arch says.
 func (c prebuildCmd) Run(ctx context.Context, term terminal, f *flags) error {
-	for _, a := range arch.All {
+	arches := arch.All
+	if len(f.Arch) > 0 {
+		var err error
+		if arches, err = f.arches(""); err != nil {
+			return err
+		}
+	}
+	for _, a := range arches {
 		steps := newSteps(term.Err)
 		options, err := f.options("", steps)
 		if err != nil {
