@@ -30,6 +30,8 @@ type Job struct {
 	// Vars are the values of the placeholders in command lines and arguments, see catalog.Expand. Programs get them as
 	// BT_MAC, BT_IP … in their environment too.
 	Vars map[string]string
+	// Named says that the host name in Vars is by the site's rules: the system gets it even if it has one of its own.
+	Named bool
 	// MachineFiles are this machine's, with their placeholders filled in, for the methods root and kexec; nil: there are none.
 	MachineFiles *machinefiles.Tree
 	// Log takes messages for the node's log; nil for none.
@@ -141,6 +143,8 @@ func For(sys catalog.System, cat *catalog.Catalog) (Method, error) {
 			return nil, fmt.Errorf("system %s: the catalog says method kexec, but not which kernel", sys.Name)
 		}
 		return newKexec(), nil
+	case catalog.MethodLocal:
+		return newKexec(), nil // of what is on the disk, which is not known yet
 	case catalog.MethodBin:
 		if l.Bin == nil {
 			return nil, fmt.Errorf("system %s: the catalog says method bin, but not which program", sys.Name)

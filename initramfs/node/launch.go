@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
@@ -19,6 +20,9 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decisio
 }
 
 func (n *Node) launch(ctx context.Context, sys catalog.System) (decision.Decision, error) {
+	if sys.Launch.Method == catalog.MethodLocal {
+		return n.startLocal(ctx, sys)
+	}
 	method, err := launch.For(sys, n.session.catalog)
 	if err != nil {
 		return decision.Decision{}, err
@@ -28,6 +32,7 @@ func (n *Node) launch(ctx context.Context, sys catalog.System) (decision.Decisio
 		return decision.Decision{}, err
 	}
 	n.Log("loading %s", sys.Title)
+	n.followed() // now, so that a machine that fails before tries again
 	switch {
 	case other:
 		return decision.Decision{}, n.bootKernel(ctx, sys)
@@ -56,14 +61,19 @@ func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.S
 	if err := method.Load(ctx, job); err != nil {
 		return err
 	}
+	return n.leave(ctx, method, job, sys.Title)
+}
+
+// leave starts what was loaded, which takes the machine over, and is called title.
+func (n *Node) leave(ctx context.Context, method launch.Method, job launch.Job, title string) error {
 	n.Report.End(nil)
 	n.lastReport(ctx)
-	n.Log("---- BootTorrent hands over to %s ----", sys.Title)
+	n.Log("---- BootTorrent hands over to %s ----", title)
 	n.Flush(ctx)
 	n.Drain(ctx)
 	n.quiet(false)
 	defer n.quiet(true) // if it returns
-	_, err = method.Start(ctx, job)
+	_, err := method.Start(ctx, job)
 	return err
 }
 
@@ -123,7 +133,8 @@ func (n *Node) vars(sys catalog.System) map[string]string {
 	l := n.link.lease()
 	v := map[string]string{
 		"MAC": l.MAC.String(), "IP": text(l.Addr.Addr()), "Netmask": netmask(l.Addr), "Gateway": text(l.Gateway), "DNS": "",
-		"Hostname": l.Hostname, "Interface": l.Interface, "UUID": n.Facts.UUID, "System": sys.Name, "Seeder": "",
+		"Hostname": l.Hostname, "Interface": l.Interface, "UUID": n.Facts.UUID, "Serial": oneWord(n.Facts.Serial),
+		"Group": n.session.decision.Group, "System": sys.Name, "Seeder": "",
 		"HTTP": n.session.client().Base + strings.TrimSuffix(sys.FilePath(""), "/"), "Console": n.consoleArgument(),
 	}
 	if len(l.DNS) > 0 {
@@ -133,6 +144,20 @@ func (n *Node) vars(sys catalog.System) map[string]string {
 		v["Seeder"] = text(a)
 	}
 	return v
+}
+
+// maxSerial is the most bytes of {{.Serial}}, as package catalog reckons.
+const maxSerial = 64
+
+// oneWord makes a word of what firmware says: what isn't a letter, a digit, or one of a few signs would be a kernel's or a shell's business.
+func oneWord(s string) string {
+	word := strings.Map(func(r rune) rune {
+		if r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/+", r)) {
+			return r
+		}
+		return '-'
+	}, s)
+	return word[:min(len(word), maxSerial)]
 }
 
 // text is an address; empty where there is none.

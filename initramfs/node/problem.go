@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
@@ -38,9 +40,15 @@ func (n *Node) Problem(ctx context.Context, t boot.Trouble) decision.Action {
 	if canType(t.Step) {
 		offered = append(offered, decision.Type)
 	}
+	guarded, over := context.WithCancel(ctx)
+	defer over()
+	events := make(chan tea.Msg)
 	for {
-		m := menu.NewProblem(title, cause, try, backoff(t.Attempt), offered...).At(n.place())
-		chosen, err := ask(ctx, n, m, nil)
+		m := menu.NewProblem(title, cause, try, backoff(t.Attempt), offered...).At(n.place()).Locked(n.lock.guard(guarded, events))
+		chosen, err := ask(ctx, n, m, events)
+		if ctx.Err() != nil {
+			return decision.Retry
+		}
 		if err != nil {
 			n.Log("the screen failed: %v", err)
 			sleep(ctx, backoff(t.Attempt))
@@ -89,7 +97,10 @@ func sleep(ctx context.Context, d time.Duration) {
 func advice(step wire.Step, err error) (title, try string) {
 	var memory *launch.MemoryError
 	var old *seen.OldError
+	var nothing *noSystemError
 	switch {
+	case errors.As(err, &nothing):
+		return "There is nothing to start on this machine's disk", "Choose another system, or install one on the disk."
 	case errors.As(err, &old):
 		return "The catalog is refused: it is older than one that this machine has seen", old.Advice()
 	case errors.As(err, &memory):

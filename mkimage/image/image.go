@@ -451,6 +451,7 @@ func (b *build) siteConfig() (sitepart.Config, error) {
 	}
 	return sitepart.Config{
 		Site: b.site.Name, PublicKey: string(text), Seeder: b.Seeder, KernelSHA256: hash(string(b.vmlinuz)), SSHKeys: b.site.Node.SSHKeys,
+		Passwords: b.site.LockPasswords(),
 	}, nil
 }
 
