@@ -152,7 +152,7 @@ func TestRun(t *testing.T) {
 			defer cancel()
 			c.cat, c.cancel = cat, cancel
 			outcomes := c.outcomes
-			ended := Run(ctx, &c.script, unseen{})
+			ended := Run(ctx, &c.script, unseen{}, nil)
 			if switches := len(outcomes) > 0 && outcomes[0].Action == decision.Switch; switches != (ended == decision.Switch) {
 				t.Errorf("it ended with %v", ended)
 			}
@@ -170,7 +170,7 @@ func TestEarlyTrouble(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s.cancel = cancel
-	if got := Run(ctx, s, unseen{}); got != decision.PowerOff {
+	if got := Run(ctx, s, unseen{}, nil); got != decision.PowerOff {
 		t.Errorf("ended with %v, want PowerOff", got)
 	}
 	// There is nothing to choose from before the first catalog: Choose is asked again. A catalog that can't be had

@@ -21,6 +21,7 @@ import (
 // start at once and can.
 func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (decision.Decision, error) {
 	items, d, rule := n.items(cat), cat.Defaults, n.session.decision
+	n.offered.Store(&items)
 	n.following = ""
 	next, notice := n.next(items, wait)
 	switch {

@@ -8,18 +8,22 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
+	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/initramfs/ship"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/logonce"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	"github.com/boottorrent/boottorrent/internal/modarchive"
 	wire "github.com/boottorrent/boottorrent/internal/report"
@@ -76,6 +80,11 @@ type Node struct {
 	// handed is nil under the kernel that the node was booted with.
 	handed *handed
 
+	// orders are those of the seeder's that are genuine, offered what the chooser had when it was there last; the goroutine that reports
+	// sends and reads them. complained bounds what is logged of orders that are none.
+	orders     chan decision.Decision
+	offered    atomic.Pointer[[]menu.Item]
+	complained logonce.Limiter
 	// console is the one somebody last chose on.
 	console string
 	// facts are what the rules go by; nil: not known yet.
@@ -115,7 +124,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Config: cfg, session: session, askDHCP: network.Seeders, stopShipping: func() {}, mounts: hardware.Mounts, checkNIC: checkNIC}
+	n := &Node{Config: cfg, session: session, askDHCP: network.Seeders, orders: make(chan decision.Decision), stopShipping: func() {}, mounts: hardware.Mounts, checkNIC: checkNIC}
 	n.lock, n.keys = newLock(cfg.Image.Passwords), newMoreKeys(cfg.KeysFile)
 	n.newKernel = func(composed int64) launch.Method { return launch.NewBootKernel(composed) }
 	n.link = newLink(cfg.Log, cfg.Report, n.saveOrSay)

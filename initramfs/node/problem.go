@@ -46,6 +46,9 @@ func (n *Node) Problem(ctx context.Context, t boot.Trouble) decision.Action {
 	for {
 		m := menu.NewProblem(title, cause, try, backoff(t.Attempt), offered...).At(n.place()).Locked(n.lock.guard(guarded, events))
 		chosen, err := ask(ctx, n, m, events)
+		if ctx.Err() != nil {
+			return decision.Retry
+		}
 		if err != nil {
 			n.Log("the screen failed: %v", err)
 			sleep(ctx, backoff(t.Attempt))

@@ -235,7 +235,7 @@ func (n *Node) commit(ctx context.Context, method launch.Method, job launch.Job)
 // plan is what the process that stays is to do.
 func (n *Node) plan(ctx context.Context, sys catalog.System) (p stay.Plan, err error) {
 	p = stay.Plan{
-		System: sys, Seeder: n.session.client().Base, Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
+		System: sys, PublicKey: n.session.key.String(), Seeder: n.session.client().Base, Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
 		Limits: n.session.catalog.Limits, Port: n.Port, Give: !n.session.catalog.Defaults.LeaveAtStart, Part: n.stayPart(sys),
 	}
 	if p.Files, err = n.download.files(ctx, sys); err != nil {

@@ -93,11 +93,17 @@ type poster struct{ session *session }
 
 // Report implements report.Poster.
 func (p poster) Report(ctx context.Context, r wire.Report) error {
-	err := p.session.client().Report(ctx, r)
+	_, err := p.Exchange(ctx, r)
+	return err
+}
+
+// Exchange implements report.Exchanger.
+func (p poster) Exchange(ctx context.Context, r wire.Report) (signed []byte, err error) {
+	signed, err = p.session.client().Exchange(ctx, r)
 	if ctx.Err() != context.Canceled {
 		p.session.away.Store(unanswered(err))
 	}
-	return err
+	return signed, err
 }
 
 // Log implements ship.Poster.
