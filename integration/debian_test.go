@@ -24,6 +24,7 @@ var debianSays = map[string]string{
 	"systemctl is-system-running --wait":                     `^running$`,
 	"systemctl list-units --failed --plain --no-legend":      `^$`,
 	"findmnt -n -o FSTYPE /":                                 `^overlay$`,
+	"hostname; cat /etc/hostname":                            `^deb-[0-9a-f]{6}\s+deb-[0-9a-f]{6}$`, // by its group
 	"cat /etc/for-machines /lib/for-machines":                `^group 52:54:00:\S+\s+all$`,
 	"stat -c %a,%u:%g /usr/local/bin/suid; readlink /lib":    `^4755,1234:4321\s+usr/lib$`,
 	"echo kept >/root/file && cat /root/file":                `^kept$`,
@@ -94,7 +95,7 @@ func TestDebianWithKernelOfItsOwn(t *testing.T) {
 
 func newDebianRoom(t *testing.T, add func(r *debianRoom, roots *kit.Roots, common, cloud kit.Kernel)) *debianRoom {
 	t.Helper()
-	r := &debianRoom{room: newRoom(t, "timeout: -1\nseed_time: 0\ngroups: [{name: debians, match: {mac: [\"52:54:00:*\"]}}]\n"), began: map[*lab.Node]time.Time{}}
+	r := &debianRoom{room: newRoom(t, "timeout: -1\nseed_time: 0\ngroups: [{name: debians, match: {mac: [\"52:54:00:*\"]}, hostname: \"deb-{{.Last}}\"}]\n"), began: map[*lab.Node]time.Time{}}
 	made, common, cloud := roots(t)
 	r.matchKernel(common)
 	add(r, made, common, cloud)
