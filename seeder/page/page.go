@@ -222,7 +222,7 @@ func (p *Page) servePicture(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	// A picture has a style of its own, as it can't have that of the document.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	_, _ = w.Write(p.now().flows().picture())
+	_, _ = w.Write(p.now().flows().picture(r.URL.Query().Has("narrow")))
 }
 
 // icon is the site's picture in a browser's tab.

@@ -178,7 +178,7 @@ func TestRoom(t *testing.T) {
 		at = next
 	}
 	for mac, want := range map[string][]string{
-		"52:54:00:00:00:0a": {"desk-10", "downloads", `value="41"`, "8.0 MiB/s", "seeder 30 %"},
+		"52:54:00:00:00:0a": {"desk-10", "downloads", `value="41"`, "8.0 MiB/s", "30 % seeder · 70 % "},
 		"52:54:00:00:00:03": {`data-state="failed"`, "no carrier on &lt;b&gt;eth0&lt;/b&gt;", "Try: its cable"},
 		"52:54:00:00:01:01": {"lectern", "teachers", "runs, gives to others", "gave 5.0 MiB"},
 		"52:54:00:00:01:02": {"spare", "teachers", "has not reported", `data-state="off"`},

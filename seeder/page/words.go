@@ -112,7 +112,7 @@ func (r *room) from(n *report.Node) string {
 	if all := n.Received(); all > 0 {
 		part := func(bytes int64, who string) {
 			if share := 100 * float64(bytes) / float64(all); bytes > 0 {
-				parts = append(parts, fmt.Sprintf("%s %.0f %%", who, share))
+				parts = append(parts, fmt.Sprintf("%.0f %% %s", share, who))
 			}
 		}
 		part(n.FromSeeder, "seeder")

@@ -258,7 +258,12 @@ func Write(w io.Writer, document any) error {
 }
 
 func ago(now time.Time) func(time.Time) string {
-	return func(t time.Time) string { return now.Sub(t).Round(time.Second).String() + " ago" }
+	return func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return now.Sub(t).Round(time.Second).String() + " ago"
+	}
 }
 
 // size is a number of bytes for a person. Templates stand below package text, so they ask the same library themselves.
