@@ -12,6 +12,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // defaultConsoles: the screen last, so that it is /dev/console.
@@ -26,7 +27,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 		m.check.problem(startOf(m.at.file), "version is missing", "add the line version: 1")
 	case version == 0:
 		m.check.problem(m.place("version"), "version 0 is that of the original BootTorrent, whose file is "+OriginalFile,
-			"rename the file to that, or make a new site with: seeder init DIR")
+			"rename the file to that, or make a new site with: "+self.Seeder()+" init DIR")
 	case version != 1 && version != -1:
 		m.check.problem(m.place("version"), fmt.Sprintf("this program reads version 1, not %d", version), "use a newer release")
 	}

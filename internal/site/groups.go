@@ -10,6 +10,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/rules"
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // start is a name that a group's settings give, which can be checked only when the systems are known. key is its key for messages, words are
@@ -149,7 +150,7 @@ func (m *mapping) readMenu(s *catalog.Settings, site catalog.Defaults) {
 	}
 	switch {
 	case s.Menu == catalog.MenuLocked && !m.has("password"):
-		m.check.problem(m.place("menu"), m.path+"menu is locked, and there is no password", "make one with 'seeder password', and write it with password:")
+		m.check.problem(m.place("menu"), m.path+"menu is locked, and there is no password", "make one with '"+self.Seeder()+" password', and write it with password:")
 	case s.Menu != catalog.MenuLocked && s.Password != "":
 		m.check.warning(m.place("password"), m.path+"password is asked of nobody, as the menu is not locked", "write menu: locked, or remove the password")
 	case s.Menu == catalog.MenuHidden && system == "":
@@ -162,7 +163,7 @@ func (m *mapping) readMenu(s *catalog.Settings, site catalog.Defaults) {
 // passwordHash reads a bcrypt hash. Messages don't repeat what may be a password.
 func (m *mapping) passwordHash(key string) string {
 	t := m.text(key, "")
-	do := "make one with: seeder password"
+	do := "make one with: " + self.Seeder() + " password"
 	bad := func(what string) string {
 		m.check.problem(t.place, m.path+key+" "+what, do)
 		return ""

@@ -11,6 +11,8 @@ import (
 
 	"aead.dev/minisign"
 	"github.com/kballard/go-shellquote"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // keyError says what is wrong with a key file, and what to do. In do, DIR stands for the site's directory.
@@ -31,7 +33,9 @@ func (e *keyError) remedy(dir string) string {
 func (e *keyError) Unwrap() error { return e.err }
 
 // remake is how to get a key again that is lost.
-const remake = "restore it from a backup, or see what 'seeder key DIR' can do"
+func remake() string {
+	return "restore it from a backup, or see what '" + self.Seeder() + " key DIR' can do"
+}
 
 // PublicKey reads boottorrent.pub, which nodes get built into their image. The error says what to do.
 func (s *Site) PublicKey() (key minisign.PublicKey, err error) {
@@ -41,7 +45,7 @@ func (s *Site) PublicKey() (key minisign.PublicKey, err error) {
 		return key, err
 	}
 	if err := key.UnmarshalText(body); err != nil {
-		return key, &keyError{file, "is no minisign public key", remake, err}
+		return key, &keyError{file, "is no minisign public key", remake(), err}
 	}
 	return key, nil
 }
@@ -55,10 +59,10 @@ func (s *Site) SecretKey() (key minisign.PrivateKey, err error) {
 	}
 	if minisign.IsEncrypted(body) {
 		return key, &keyError{file, "is protected by a password, and there is nobody to type it in",
-			"remove the password: seeder key DIR", nil}
+			"remove the password: " + self.Seeder() + " key DIR", nil}
 	}
 	if err := key.UnmarshalText(body); err != nil {
-		return key, &keyError{file, "is no minisign secret key", remake, err}
+		return key, &keyError{file, "is no minisign secret key", remake(), err}
 	}
 	return key, nil
 }
@@ -66,7 +70,7 @@ func (s *Site) SecretKey() (key minisign.PrivateKey, err error) {
 func readKey(file string) ([]byte, error) {
 	body, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &keyError{file, "does not exist", remake, err}
+		return nil, &keyError{file, "does not exist", remake(), err}
 	}
 	if err != nil {
 		return nil, &keyError{file, fmt.Sprintf("can't be read (%v)", cause(err)), "run this as the user that owns it", err}
@@ -94,7 +98,7 @@ func checkKeys(c *checker, s *Site, dir string) {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		c.warning(startOf(shown), "does not exist, so nothing can be signed here",
-			strings.ReplaceAll(remake, "DIR", shellquote.Join(dir))+", to serve this site; to build an image, the public key is enough")
+			strings.ReplaceAll(remake(), "DIR", shellquote.Join(dir))+", to serve this site; to build an image, the public key is enough")
 		return
 	}
 	if err != nil {
@@ -103,7 +107,7 @@ func checkKeys(c *checker, s *Site, dir string) {
 	}
 	if !public.Equal(secret.Public()) {
 		c.problem(startOf(shown), fmt.Sprintf("is key %016X, but %s is key %016X", secret.ID(), PublicKeyFile, public.ID()),
-			strings.ReplaceAll("restore the two files that belong together, or see what 'seeder key DIR' can do", "DIR", shellquote.Join(dir)))
+			strings.ReplaceAll("restore the two files that belong together, or see what '"+self.Seeder()+" key DIR' can do", "DIR", shellquote.Join(dir)))
 	}
 	info, err := os.Stat(filepath.Join(s.Dir, SecretKeyFile))
 	if err == nil && info.Mode().Perm()&0o077 != 0 {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site/v0"
 )
 
@@ -77,7 +78,7 @@ func emptySite(dir string) (*Site, error) {
 // isSite returns the name of the site's configuration; empty if there is none, which it reports to c.
 func isSite(c *checker, dir string) string {
 	at := startOf(filepath.Join(dir, ConfigFile))
-	makeOne := "make a site with: seeder init " + dir
+	makeOne := "make a site with: " + self.Seeder() + " init " + dir
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

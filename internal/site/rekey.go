@@ -10,6 +10,8 @@ import (
 
 	"aead.dev/minisign"
 	"github.com/kballard/go-shellquote"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // KeyChange is what [Rekey] did.
@@ -61,7 +63,7 @@ func (s *Site) rekey(replace bool, unlock func([]byte) (minisign.PrivateKey, err
 	}
 	public, publicErr := s.PublicKey()
 	secret, secretErr := s.SecretKey()
-	const renew = "'seeder key --new DIR' makes a new pair, for which everything that nodes start must be built again"
+	renew := "'" + self.Seeder() + " key --new DIR' makes a new pair, for which everything that nodes start must be built again"
 	switch {
 	case errors.Is(publicErr, fs.ErrNotExist) && errors.Is(secretErr, fs.ErrNotExist):
 		return KeysMade, s.replaceKeys()
@@ -74,7 +76,7 @@ func (s *Site) rekey(replace bool, unlock func([]byte) (minisign.PrivateKey, err
 		return PublicRestored, s.restorePublic(secret)
 	case !public.Equal(secret.Public()):
 		return "", &keyError{filepath.Join(s.Dir, SecretKeyFile), fmt.Sprintf("is key %016X, but %s is key %016X", secret.ID(), PublicKeyFile, public.ID()),
-			fmt.Sprintf("restore the other half of the one whose images you have; to go on with %s, remove %s, run this again, and then: mkimage DIR",
+			fmt.Sprintf("restore the other half of the one whose images you have; to go on with %s, remove %s, run this again, and then: "+self.Mkimage()+" DIR",
 				SecretKeyFile, PublicKeyFile), nil}
 	}
 	return change, nil

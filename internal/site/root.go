@@ -13,6 +13,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/modarchive"
 	"github.com/boottorrent/boottorrent/internal/program"
 	"github.com/boottorrent/boottorrent/internal/rootimage"
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // root reads root, kernel, modules, cmdline, init, writable and writable_limit: Linux from images of its root file system.
@@ -81,7 +82,7 @@ func (f *folder) checkRootImage(c *checker, file systemFile, t text, phase1 bool
 		seems := program.Identify(file.head)
 		do := seems.Do
 		if !seems.Broken {
-			do = "name a squashfs, erofs or ext4 image of a root file system; 'mkimage import' makes one of a live ISO, a container image, a tar archive or a folder"
+			do = "name a squashfs, erofs or ext4 image of a root file system; '" + self.Mkimage() + " import' makes one of a live ISO, a container image, a tar archive or a folder"
 		}
 		bad("it is no image that nodes mount, but "+seems.What, do)
 	case errors.As(err, &truncated):
@@ -132,7 +133,7 @@ func (f *folder) readBoot(m *mapping, arch text, r catalog.Root) (boot *catalog.
 	case !m.has("kernel"):
 		m.check.problem(modules.place, "modules is given without kernel", "name the kernel that they belong to: kernel: vmlinuz; or remove modules to use phase 1's kernel")
 	case !m.has("modules"):
-		m.check.problem(kernel.place, "kernel is given without modules", "make an archive of its modules with 'mkimage modules', and name it: modules: modules.img; or remove kernel to use phase 1's")
+		m.check.problem(kernel.place, "kernel is given without modules", "make an archive of its modules with '"+self.Mkimage()+" modules', and name it: modules: modules.img; or remove kernel to use phase 1's")
 	}
 	boot = &catalog.RootBoot{Part: catalog.BootPartName(f.name)}
 	release := ""
@@ -166,7 +167,7 @@ func (f *folder) checkModules(c *checker, file systemFile, t text, release strin
 			what, do, ok = "it is a Linux kernel", "perhaps kernel and modules are exchanged; name the archive of its modules here", true
 		}
 		if !ok {
-			do = "make it again with 'mkimage modules'"
+			do = "make it again with '" + self.Mkimage() + " modules'"
 		}
 		c.problem(t.place, fmt.Sprintf("modules %s: %s", file.path, what), do)
 		return ""
@@ -178,7 +179,7 @@ func (f *folder) checkModules(c *checker, file systemFile, t text, release strin
 	for _, need := range neededModules(r) {
 		if !index.Has(need.module) {
 			c.problem(t.place, fmt.Sprintf("modules %s has no %s, which nodes need for %s", file.path, need.module, need.what),
-				"make the archive again with 'mkimage modules', from a kernel that has this module")
+				"make the archive again with '"+self.Mkimage()+" modules', from a kernel that has this module")
 		}
 	}
 	return index.Release

@@ -1,6 +1,10 @@
 package site
 
-import "github.com/boottorrent/boottorrent/internal/site/v0"
+import (
+	"github.com/boottorrent/boottorrent/internal/site/v0"
+
+	"github.com/boottorrent/boottorrent/internal/self"
+)
 
 // Where names a key of boottorrent.yaml and the file it is in, for messages: "ports.http in boottorrent.yaml", or of an original
 // site what it has instead: "opentracker.port in Boottorrent.yaml".
@@ -11,5 +15,5 @@ func (s *Site) Where(key string) string {
 	if old := v0.Name(key); old != "" {
 		return old + " in " + OriginalFile
 	}
-	return key + " in " + ConfigFile + ", which 'seeder migrate' writes,"
+	return key + " in " + ConfigFile + ", which '" + self.Seeder() + " migrate' writes,"
 }

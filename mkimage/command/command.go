@@ -17,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/cli"
 	phase1 "github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/version"
 	"github.com/boottorrent/boottorrent/mkimage/commands"
@@ -25,20 +26,27 @@ import (
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
 )
 
-// commandLine is the command line. The flags belong to building, and stand here so that mkimage --help shows them.
+// Commands are the image builder's. The flags belong to building, and stand here so that mkimage --help shows them.
+type Commands struct {
+	Build   buildCmd   `cmd:"" default:"withargs" help:"Build the image of a site. The word build can be left out: ${mkimage} DIR."`
+	USB     usbCmd     `cmd:"" name:"usb" help:"Build it, and the image of a USB stick that starts it on machines with BIOS and with UEFI."`
+	ISO     isoCmd     `cmd:"" name:"iso" help:"The same as a CD image, for virtual machines and management processors."`
+	Modules modulesCmd `cmd:"" name:"modules" help:"Pack the modules of a system's own kernel, for systems of the method root."`
+	Pi      piCmd      `cmd:"" name:"pi" help:"Fill the folder from which Raspberry Pi 4 and 5 boot by TFTP, after the image for arm64."`
+	Keys    keysCmd    `cmd:"" name:"keys" help:"Make a site's own keys for Secure Boot, and how to enrol them."`
+	Flash   flashCmd   `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
+	Import  importCmd  `cmd:"" help:"Make a system of a site of what you have: a live ISO, a container image, a disk, a folder."`
+
+	flags `embed:"" group:"When an image is built (build, usb, iso), modules are packed, or a system is imported:"`
+}
+
+// commandLine is that of the program mkimage.
 type commandLine struct {
-	Build      buildCmd                  `cmd:"" default:"withargs" help:"Build the image of a site. The word build can be left out: mkimage DIR."`
-	USB        usbCmd                    `cmd:"" name:"usb" help:"Build it, and the image of a USB stick that starts it on machines with BIOS and with UEFI."`
-	ISO        isoCmd                    `cmd:"" name:"iso" help:"The same as a CD image, for virtual machines and management processors."`
-	Modules    modulesCmd                `cmd:"" name:"modules" help:"Pack the modules of a system's own kernel, for systems of the method root."`
-	Pi         piCmd                     `cmd:"" name:"pi" help:"Fill the folder from which Raspberry Pi 4 and 5 boot by TFTP, after the image for arm64."`
-	Keys       keysCmd                   `cmd:"" name:"keys" help:"Make a site's own keys for Secure Boot, and how to enrol them."`
-	Flash      flashCmd                  `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
-	Import     importCmd                 `cmd:"" help:"Make a system of a site of what you have: a live ISO, a container image, a disk, a folder."`
+	Commands
+
 	Completion kongcompletion.Completion `cmd:"" help:"Print a line for your shell's start-up file that completes these commands."`
 	Version    cli.VersionCmd            `cmd:"" help:"Print the version."`
 
-	flags       `embed:"" group:"When an image is built (build, usb, iso), modules are packed, or a system is imported:"`
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
@@ -59,14 +67,14 @@ type flags struct {
 	Firmware string `default:"/lib/firmware" placeholder:"DIR" help:"Where firmware that drivers ask for is installed. Default: ${default}. For pi: a Raspberry Pi's firmware, as folder or package."`
 	Seeder   string `placeholder:"URL" help:"The seeder, http://ADDRESS:PORT, for nodes that are not told by what boots them."`
 
-	Sign        bool     `help:"Sign the UEFI program (boottorrent.efi, and what UEFI starts on media) with keys/db.key, which 'mkimage keys' makes. Default: sign_image in boottorrent.yaml. Machines that know db's certificate then verify all of phase 1."`
+	Sign        bool     `help:"Sign the UEFI program (boottorrent.efi, and what UEFI starts on media) with keys/db.key, which '${mkimage} keys' makes. Default: sign_image in boottorrent.yaml. Machines that know db's certificate then verify all of phase 1."`
 	SignKernels []string `placeholder:"NAME" help:"Sign the kernels of these systems, in their folders, so that nodes on which Secure Boot is on start them by kexec; the image itself is signed by --sign only. Other signatures of theirs go. A signed kernel is also a program that such machines start with any initramfs."`
 	SignLoaders bool     `help:"Sign the UEFI program, and shim and iPXE as well, into image/loaders, for machines that don't know Microsoft's certificate. They start kernels with any initramfs: whoever can answer on the network then starts what he likes on these machines."`
 
 	Compress      string `default:"${compress}" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`
 	CompressLevel int    `default:"${level}" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
 	Cache         string `placeholder:"DIR" help:"Where kernels and compiled parts are kept. Default: $$XDG_CACHE_HOME/boottorrent."`
-	Source        string `placeholder:"DIR" help:"BootTorrent's source. Default: the checkout in which you or mkimage are."`
+	Source        string `placeholder:"DIR" help:"BootTorrent's source. Default: the checkout in which you or this program are."`
 	Verbose       bool   `short:"v" help:"List every module and missing firmware, and what takes how long."`
 }
 
@@ -82,10 +90,16 @@ type terminal = cli.Terminal
 func Program() cli.Program {
 	var line commandLine
 	return cli.Program{Name: "mkimage", Grammar: &line, Options: []kong.Option{
-		kong.Description("Builds the kernel and initramfs that a site's nodes start with, into DIR/image."),
-		kong.Bind(&line.flags),
-		kong.Vars{"compress": defaultCompress, "level": strconv.Itoa(defaultLevel)},
+		kong.Description("Builds the kernel and initramfs that a site's nodes start with, into DIR/image."), line.Options(),
 	}}
+}
+
+// Options are what the parser of these commands needs, in whichever program they are.
+func (c *Commands) Options() kong.Option {
+	return kong.OptionFunc(func(k *kong.Kong) error {
+		return errors.Join(kong.Bind(&c.flags).Apply(k),
+			kong.Vars{"compress": defaultCompress, "level": strconv.Itoa(defaultLevel), "mkimage": self.Mkimage()}.Apply(k))
+	})
 }
 
 // Run builds the image and prints what takes how many bytes.
@@ -103,6 +117,11 @@ func (c buildCmd) Run(ctx context.Context, term terminal, f *flags) error {
 		}
 	}
 	return nil
+}
+
+// Build is the command build without any flag.
+func Build(ctx context.Context, term cli.Terminal, dir string) error {
+	return buildCmd{Dir: dir}.Run(ctx, term, &flags{Drivers: drivers.Common, Compress: defaultCompress, CompressLevel: defaultLevel})
 }
 
 // build builds the image for one architecture of several.

@@ -15,7 +15,7 @@ import (
 
 // flashCmd writes a disk image onto a stick.
 type flashCmd struct {
-	File   string `arg:"" help:"The image, as mkimage usb or mkimage iso wrote it."`
+	File   string `arg:"" help:"The image, as '${mkimage} usb' or '${mkimage} iso' wrote it."`
 	Device string `arg:"" optional:"" help:"The device, such as /dev/sdb. Without it the removable ones are listed to choose from."`
 	Force  bool   `help:"Write to the device even if it is not removable."`
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/image"
@@ -33,7 +34,7 @@ func (importCmd) Help() string {
 	b.WriteString("SOURCE is recognised by its content:\n")
 	for _, k := range kinds.All() {
 		e := k.Example()
-		fmt.Fprintf(&b, "\n%s: %s.\n\n    mkimage import %s\n", k.Name(), e.Becomes, e.Source)
+		fmt.Fprintf(&b, "\n%s: %s.\n\n    "+self.Mkimage()+" import %s\n", k.Name(), e.Becomes, e.Source)
 	}
 	b.WriteString("\nIf it fails or is interrupted, nothing is left of it.\n\n" +
 		"Of the last group of flags below, import takes --arch, --kernel, --modules, --drivers, --firmware, --cache and --verbose.")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/keys"
 	keyfiles "github.com/boottorrent/boottorrent/templates/keys"
@@ -21,7 +22,7 @@ type keysCmd struct {
 // Help is the long help.
 func (keysCmd) Help() string {
 	return "Makes three pairs of keys (PK, KEK, db) with certificates in DIR/keys, in every form that firmware, KeyTool and MokManager take, and " +
-		"README.txt, which says how a person enrols them at a machine. Machines that know db's certificate start what 'mkimage DIR --sign' builds. " +
+		"README.txt, which says how a person enrols them at a machine. Machines that know db's certificate start what '" + self.Mkimage() + " DIR --sign' builds. " +
 		"Nothing is overwritten: run again, it makes what is missing of what can be made from the others."
 }
 
@@ -49,9 +50,9 @@ func (c keysCmd) Run(t terminal) error {
 	}
 	fmt.Fprintf(t.Out, `What db.key has signed is started by machines that know db's certificate ("%s", valid until %s):
   1. enrol it at the machines: %s says how
-  2. write sign_image: true into %s, and run: mkimage %s
+  2. write sign_image: true into %s, and run: %s %s
 `, keyfiles.Name(made.Certificate), made.Certificate.NotAfter.Format(time.DateOnly), filepath.Join(made.Folder, "README.txt"),
-		filepath.Join(c.Dir, site.ConfigFile), cli.Quote(c.Dir))
+		filepath.Join(c.Dir, site.ConfigFile), self.Mkimage(), cli.Quote(c.Dir))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/mkimage/image"
 )
 
@@ -60,7 +61,7 @@ func (c mediumCmd) build(ctx context.Context, term terminal, f *flags, format im
 	fmt.Fprintf(term.Out, "\n%s: %d bytes, %.2f MiB, volume %04X-%04X\n", medium.Path, medium.Size, float64(medium.Size)/(1<<20),
 		medium.Volume>>16, medium.Volume&0xffff)
 	if format == image.USB {
-		fmt.Fprintf(term.Out, "Onto a stick with it: mkimage flash %s\n", cli.Quote(medium.Path))
+		fmt.Fprintf(term.Out, "Onto a stick with it: "+self.Mkimage()+" flash %s\n", cli.Quote(medium.Path))
 	}
 	return nil
 }

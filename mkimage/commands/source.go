@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/mod/modfile"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // FindSource returns the checkout of this module from which commands are built: dir if it isn't empty, else the first
@@ -46,7 +48,7 @@ func FindSource(dir string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("the source of the node's commands is neither in this folder nor where mkimage is, nor above them; "+
+	return "", fmt.Errorf("the source of the node's commands is neither in this folder nor where "+self.Mkimage()+" is, nor above them; "+
 		"give a checkout of %s with --source DIR", Module)
 }
 

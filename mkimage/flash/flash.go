@@ -15,6 +15,8 @@ import (
 	"os"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // Image is a file to be written.
@@ -34,7 +36,7 @@ var packed = map[string]string{"\xfd7zXZ": "xz -d", "\x1f\x8b": "gzip -d", "\x28
 func OpenImage(path string) (*Image, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; build one first: mkimage usb DIR", err)
+		return nil, fmt.Errorf("%w; build one first: "+self.Mkimage()+" usb DIR", err)
 	}
 	if err != nil {
 		return nil, err
@@ -56,11 +58,11 @@ func check(f *os.File) (*Image, error) {
 		if info.Mode().Type()&fs.ModeDevice != 0 {
 			return nil, errors.New("is a device: name the image first, then the device")
 		}
-		return nil, errors.New("is not a file; name what 'mkimage usb' or 'mkimage iso' wrote")
+		return nil, errors.New("is not a file; name what '" + self.Mkimage() + " usb' or '" + self.Mkimage() + " iso' wrote")
 	}
 	head := make([]byte, 512)
 	if _, err := io.ReadFull(f, head); err != nil {
-		return nil, errors.New("is shorter than a disk's first sector; name what 'mkimage usb' or 'mkimage iso' wrote")
+		return nil, errors.New("is shorter than a disk's first sector; name what '" + self.Mkimage() + " usb' or '" + self.Mkimage() + " iso' wrote")
 	}
 	for magic, tool := range packed {
 		if string(head[:len(magic)]) == magic {

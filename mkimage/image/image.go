@@ -24,6 +24,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 	phase1 "github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 	"github.com/boottorrent/boottorrent/mkimage/archive"
@@ -349,7 +350,7 @@ func (b *build) commandsPart(ctx context.Context) (*Part, error) {
 		// What was compiled must be what the key stands for.
 		if err := b.step("look at the source again", func() error {
 			if after, err := commands.List(ctx, b.Source, b.Release, b.Arch); err != nil || after.Key != plan.Key {
-				return fmt.Errorf("the source in %s was changed while it was compiled; run mkimage again", b.Source)
+				return fmt.Errorf("the source in %s was changed while it was compiled; run "+self.Mkimage()+" again", b.Source)
 			}
 			return nil
 		}); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/fat"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	"github.com/boottorrent/boottorrent/internal/mediumseen"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/uki"
 	"github.com/boottorrent/boottorrent/mkimage/media"
@@ -90,7 +91,7 @@ func (b *build) newMedium(ctx context.Context, want Medium) (*medium, error) {
 		want.Path = filepath.Join(b.folder(), name)
 	}
 	if info, err := os.Stat(want.Path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file; write the medium to one, and that onto a device by: mkimage flash FILE", want.Path)
+		return nil, fmt.Errorf("%s is not a file; write the medium to one, and that onto a device by: "+self.Mkimage()+" flash FILE", want.Path)
 	}
 	conf, err := readConfig(want.Config)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/authenticode"
 	phase1 "github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/keys"
 	"github.com/boottorrent/boottorrent/mkimage/media"
@@ -112,7 +113,7 @@ func replaceContent(path string, content []byte) error {
 func (b *build) systemsKernel(name string) (string, error) {
 	i := slices.IndexFunc(b.site.Systems, func(s site.System) bool { return s.Name == name })
 	if i < 0 {
-		return "", &OptionError{fmt.Sprintf("--sign-kernels %s: the site has no such system, or it has a mistake; seeder check says which", name)}
+		return "", &OptionError{fmt.Sprintf("--sign-kernels %s: the site has no such system, or it has a mistake; "+self.Seeder()+" check says which", name)}
 	}
 	sys := b.site.Systems[i]
 	kernel := ""
@@ -207,7 +208,7 @@ func (b *build) signedKernel() error {
 	}
 	by, err := authenticode.Read(bytes.NewReader(program), int64(len(program)))
 	if err != nil || len(by.By) == 0 {
-		return fmt.Errorf("the kernel %s is not signed; use the distribution's, or sign what is built with the site's own key: mkimage keys", b.kernel.Vmlinuz)
+		return fmt.Errorf("the kernel %s is not signed; use the distribution's, or sign what is built with the site's own key: "+self.Mkimage()+" keys", b.kernel.Vmlinuz)
 	}
 	return nil
 }

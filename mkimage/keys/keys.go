@@ -25,6 +25,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -97,7 +98,7 @@ func load(dir, role string) (*Key, error) {
 	file := filepath.Join(folder, role+".crt")
 	der, err := readPEM(file, "CERTIFICATE")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is missing; restore it from a backup, or make the site's keys with: mkimage keys %s", file, cli.Quote(dir))
+		return nil, fmt.Errorf("%s is missing; restore it from a backup, or make the site's keys with: "+self.Mkimage()+" keys %s", file, cli.Quote(dir))
 	}
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	keyfiles "github.com/boottorrent/boottorrent/templates/keys"
 )
@@ -120,7 +121,7 @@ func (m *Made) mend(dir, name string) error {
 	for _, role := range roles {
 		k, err := load(dir, role)
 		if err != nil {
-			return fmt.Errorf("%w; 'mkimage keys --new' makes new ones, which every machine that knows the old ones must be told", err)
+			return fmt.Errorf("%w; '"+self.Mkimage()+" keys --new' makes new ones, which every machine that knows the old ones must be told", err)
 		}
 		set[role] = k
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
 	phase1 "github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/mkimage/debian"
 	"github.com/boottorrent/boottorrent/mkimage/image"
@@ -31,13 +32,13 @@ func readImage(dir string) (*arm64Image, error) {
 	im := &arm64Image{dir: filepath.Join(dir, site.ImageDir, phase1.Folder(arch.ARM64))}
 	body, err := os.ReadFile(filepath.Join(im.dir, phase1.Manifest))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the site has no image for arm64, which Raspberry Pis start: run mkimage %s --arch arm64 first", dir)
+		return nil, fmt.Errorf("the site has no image for arm64, which Raspberry Pis start: run "+self.Mkimage()+" %s --arch arm64 first", dir)
 	}
 	if err == nil {
 		err = json.Unmarshal(body, &im.Manifest)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the image for arm64: %w; run mkimage %s --arch arm64 again", err, dir)
+		return nil, fmt.Errorf("read the image for arm64: %w; run "+self.Mkimage()+" %s --arch arm64 again", err, dir)
 	}
 	return im, nil
 }
@@ -86,7 +87,7 @@ func (im *arm64Image) unpackedKernel() ([]byte, error) {
 	}
 	header, err := bzimage.Parse(packed)
 	if err != nil || header.Arch != "arm64" {
-		return nil, fmt.Errorf("%s is no kernel for arm64: run mkimage DIR --arch arm64 again", path)
+		return nil, fmt.Errorf("%s is no kernel for arm64: run "+self.Mkimage()+" DIR --arch arm64 again", path)
 	}
 	if header.Payload == nil || header.Payload.Offset == 0 && header.Payload.Method == "gzip" {
 		return nil, nil

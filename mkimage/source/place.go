@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -33,7 +34,7 @@ func parseTarget(path string) (target, error) {
 	case filepath.Base(absolute) == site.SystemsDir && isSite(t.oss):
 		return target{}, fmt.Errorf("%s has the systems of a site; name the new one's folder in it: %s", path, filepath.Join(clean, "NAME"))
 	case filepath.Base(t.oss) != site.SystemsDir || !isSite(t.site):
-		return target{}, fmt.Errorf("%s is not in the folder %s of a site; name it DIR/%[2]s/NAME, where DIR was made by: seeder init DIR", path, site.SystemsDir)
+		return target{}, fmt.Errorf("%s is not in the folder %s of a site; name it DIR/%[2]s/NAME, where DIR was made by: "+self.Seeder()+" init DIR", path, site.SystemsDir)
 	}
 	if err := site.CheckSystemName(t.name); err != nil {
 		return target{}, err

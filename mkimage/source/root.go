@@ -11,6 +11,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/program"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
 )
@@ -65,7 +66,7 @@ func (j *Job) FinishRoot(ctx context.Context, s *System, outside ...OutsideKerne
 		return j.AddKernel(ctx, s, k)
 	}
 	s.Comments["kernel"] = "There is no kernel in the root file system, so it runs under that of phase 1, with the modules that phase 1 has. " +
-		"To give it another: mkimage import … --replace --kernel FILE --modules DIR"
+		"To give it another: " + self.Mkimage() + " import … --replace --kernel FILE --modules DIR"
 	return nil
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/time/rate"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // refusal is why somebody may not do something, as it is answered.
@@ -24,7 +26,7 @@ func (r *refusal) Error() string { return r.text }
 
 var (
 	errOff = &refusal{code: http.StatusForbidden, text: "nothing can be changed over HTTP: the site has no password. On the seeder's machine the commands need none; " +
-		"or set one: 'seeder password' prints the line for boottorrent.yaml"}
+		"or set one: '" + self.Seeder() + " password' prints the line for boottorrent.yaml"}
 	errLogin    = &refusal{code: http.StatusUnauthorized, text: "this needs the site's password: log in, or send it by HTTP Basic (curl -u :PASSWORD)"}
 	errWrong    = &refusal{code: http.StatusUnauthorized, text: "the password is wrong"}
 	errCSRF     = &refusal{code: http.StatusForbidden, text: "the request does not have the token of this session; load the page again"}

@@ -21,6 +21,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // Config says what a manifest is made of. Its functions are asked each time.
@@ -168,7 +169,7 @@ func together(folder string, files []catalog.BootFile) error {
 	for _, w := range want {
 		there := slices.ContainsFunc(files, func(f catalog.BootFile) bool { return path.Base(f.Path) == w.Name && f.SHA256 == w.SHA256 })
 		if _, served := kinds[w.Name]; served && !there {
-			return fmt.Errorf("%s is not the one of which %s there speaks: the image is being replaced, or damaged (see seeder check); %w",
+			return fmt.Errorf("%s is not the one of which %s there speaks: the image is being replaced, or damaged (see "+self.Seeder()+" check); %w",
 				filepath.Join(folder, w.Name), image.Manifest, ErrNotYet)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/boottorrent/boottorrent/internal/cli"
 )
 
-// commands is the command line.
-type commands struct {
+// Commands is the command line.
+type Commands struct {
 	Init       initCmd                   `cmd:"" help:"Make a new site directory."`
 	Check      checkCmd                  `cmd:"" help:"Check a site directory and print every problem in it."`
 	Serve      serveCmd                  `cmd:"" help:"Serve a site: DHCP, TFTP, HTTP, tracker and seed, until interrupted."`
@@ -29,9 +29,14 @@ type terminal = cli.Terminal
 
 // Program is the command with an empty command line.
 func Program() cli.Program {
-	return cli.Program{Name: "seeder", Grammar: &commands{}, Options: []kong.Option{
+	return cli.Program{Name: "seeder", Grammar: &Commands{}, Options: Options()}
+}
+
+// Options are what the parser of these commands needs, in whichever program they are.
+func Options() []kong.Option {
+	return []kong.Option{
 		kong.Description("Boots a room of machines over the network in about the time one of them needs."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	}}
+	}
 }

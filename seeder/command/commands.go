@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
@@ -29,17 +30,18 @@ func (c initCmd) Run(term terminal) error {
 	if err := site.Init(c.Dir, name); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(term.Out, `The site %q is in %s:
+	fmt.Fprintf(term.Out, `The site %q is in %s:
   %-18s what the seeder does; every key is in it, with its default
   %-18s the systems, a folder each
   %-18s signs the catalog: keep it secret, and keep it
 
 Next: put a system into %s, then
-  mkimage %[7]s        builds what the nodes start
-  seeder check %[7]s   finds what keeps machines from booting
-  seeder serve %[7]s   serves the room (as root: it needs the ports of DHCP and TFTP)
-`, name, c.Dir, site.ConfigFile, site.SystemsDir+"/", site.SecretKeyFile, filepath.Join(c.Dir, site.SystemsDir), cli.Quote(c.Dir))
-	return err
+`, name, c.Dir, site.ConfigFile, site.SystemsDir+"/", site.SecretKeyFile, filepath.Join(c.Dir, site.SystemsDir))
+	dir, w := cli.Quote(c.Dir), tabwriter.NewWriter(term.Out, 0, 8, 3, ' ', 0)
+	fmt.Fprintf(w, "  %s %s\tbuilds what the nodes start\n", self.Mkimage(), dir)
+	fmt.Fprintf(w, "  %s check %s\tfinds what keeps machines from booting\n", self.Seeder(), dir)
+	fmt.Fprintf(w, "  %s serve %s\tserves the room (as root: it needs the ports of DHCP and TFTP)\n", self.Seeder(), dir)
+	return w.Flush()
 }
 
 // load reads a site and prints its problems and warnings. It fails only where the site as a whole can't be served.
@@ -107,6 +109,11 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 		log.Info("stopped")
 	}
 	return err
+}
+
+// Serve is the command serve.
+func Serve(ctx context.Context, term cli.Terminal, dir string) error {
+	return serveCmd{Dir: dir}.Run(ctx, term)
 }
 
 // logger makes the log the site asks for.

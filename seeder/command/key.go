@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -44,10 +45,10 @@ func (c keyCmd) Run(t terminal) error {
 		fmt.Fprintf(t.Out, "%s has no password any more; the one with it has the ending .old. Keep both from other people's eyes.\n", site.SecretKeyFile)
 	case site.KeysMade:
 		fmt.Fprintf(t.Out, `A new pair of keys is in %[1]s. Nodes believe only the key that is built into what they start, so now
-  mkimage %[1]s       builds that again
-  mkimage usb %[1]s   and sticks and discs, if you use them: write each of them again
+  %[3]s %[1]s       builds that again
+  %[3]s usb %[1]s   and sticks and discs, if you use them: write each of them again
 and start the seeder again, if it runs. Keep a copy of %[2]s somewhere else.
-`, cli.Quote(c.Dir), site.SecretKeyFile)
+`, cli.Quote(c.Dir), site.SecretKeyFile, self.Mkimage())
 	}
 	_, err = fmt.Fprintf(t.Out, "The public key is %s (key %016X).\n", public, public.ID())
 	return err

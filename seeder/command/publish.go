@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
@@ -23,7 +24,7 @@ func (c publishCmd) Run(ctx context.Context, term terminal) error {
 		s, err := daemon.Control{Dir: c.Dir}.Publish(ctx, name)
 		switch {
 		case errors.Is(err, daemon.ErrNotRunning):
-			return fmt.Errorf("%w; start it with: seeder serve %s", err, cli.Quote(c.Dir))
+			return fmt.Errorf("%w; start it with: "+self.Seeder()+" serve %s", err, cli.Quote(c.Dir))
 		case err != nil:
 			failed = true
 			fmt.Fprintf(term.Err, "%s: %v\n", name, err)

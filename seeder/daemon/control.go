@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
@@ -59,7 +60,7 @@ func listenControl(state string) (net.Listener, error) {
 func (d *daemon) serveControl(ctx context.Context, f *follower) {
 	l, err := listenControl(d.state)
 	if err != nil {
-		d.Log.Warn("'seeder publish' and 'seeder check' can't reach this seeder", "err", err)
+		d.Log.Warn("'"+self.Seeder()+" publish' and '"+self.Seeder()+" check' can't reach this seeder", "err", err)
 		return
 	}
 	defer os.Remove(filepath.Join(d.state, controlFile))
@@ -87,7 +88,7 @@ func (d *daemon) serveControl(ctx context.Context, f *follower) {
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		d.Log.Warn("'seeder publish' and 'seeder check' can't reach this seeder any more", "err", err)
+		d.Log.Warn("'"+self.Seeder()+" publish' and '"+self.Seeder()+" check' can't reach this seeder any more", "err", err)
 	}
 }
 

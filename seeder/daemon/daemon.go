@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/counter"
@@ -107,7 +108,7 @@ func Run(ctx context.Context, o Options) error {
 	defer d.sockets.close()
 	watcher, err := watch.New(o.Site.Dir, o.Quiet, o.Log)
 	if err != nil {
-		o.Log.Error("changes of the site are not noticed; say 'seeder publish' when there are any", "err", err)
+		o.Log.Error("changes of the site are not noticed; say '"+self.Seeder()+" publish' when there are any", "err", err)
 	}
 	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
 		in := testOf(d.current.Load(), on, missing)

@@ -14,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/diskmodules"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/store"
 )
@@ -40,7 +41,7 @@ func (f *follower) storeDisks(ctx context.Context, s *site.Site, a arch.Arch) (l
 	}
 	unpacked, err := unpackedSize(filepath.Join(sys.Dir, diskmodules.Archive))
 	if err != nil {
-		return l, v, fmt.Errorf("%w; run mkimage for the site again", err)
+		return l, v, fmt.Errorf("%w; run "+self.Mkimage()+" for the site again", err)
 	}
 	v, err = f.store.Import(ctx, sys, f.progress)
 	l = store.LastOf(sys, v)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
@@ -131,7 +132,7 @@ func (l *listings) tell(name string, state status.State, problems []string) {
 	case status.LeftOut:
 		l.log.Warn("a system has a problem, and is left out", "system", name)
 	case status.Manual:
-		l.log.Info("a system has changed, and waits for 'seeder publish'", "system", name)
+		l.log.Info("a system has changed, and waits for '"+self.Seeder()+" publish'", "system", name)
 	case status.Unfinished:
 		l.log.Info("a folder has no "+site.SystemFile+" yet", "system", name)
 	case status.Writing:

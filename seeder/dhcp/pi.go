@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // piOUIs are the first three bytes of Raspberry Pis' addresses (IEEE's registry).
@@ -41,7 +43,7 @@ func (b Boot) offerPi() (offer, error) {
 	switch {
 	case b.Pi == nil || !b.Pi():
 		return offer{}, errors.New("it is a Raspberry Pi, whose firmware calls itself a PC (Arch:00000), and the site has no files for it: " +
-			"run mkimage DIR --arch arm64, and then mkimage pi DIR --firmware FOLDER (docs/pi.md); or set the Pi's boot order to leave the network out")
+			"run " + self.Mkimage() + " DIR --arch arm64, and then " + self.Mkimage() + " pi DIR --firmware FOLDER (docs/pi.md); or set the Pi's boot order to leave the network out")
 	case b.NoTFTP:
 		return offer{}, errors.New("it is a Raspberry Pi, which boots by TFTP, and that is switched off; remove ports: tftp: 0 from boottorrent.yaml")
 	}

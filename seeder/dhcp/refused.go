@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
 
@@ -35,13 +36,13 @@ func (h *handler) refused(a *attempt) string {
 // remedy is what to do for a machine with Secure Boot on that gets a file which nobody signed.
 func (h *handler) remedy(c client, a *attempt) string {
 	f := c.firmware(true)
-	own := "sign the image with the site's own key, which its firmware must know (mkimage keys DIR; docs/secureboot.md)"
+	own := "sign the image with the site's own key, which its firmware must know (" + self.Mkimage() + " keys DIR; docs/secureboot.md)"
 	if f.HTTP {
 		f.HTTP = false
 		if pxe, err := h.boot.Choose(f); err == nil && pxe.Secure {
 			return "switch its firmware from HTTP boot to PXE, by which it gets " + pxe.File + ", or " + own
 		}
-		return own + "; or install " + packages(f) + " on the seeder's machine and run mkimage DIR, which then makes " + image.HTTPDisk
+		return own + "; or install " + packages(f) + " on the seeder's machine and run " + self.Mkimage() + " DIR, which then makes " + image.HTTPDisk
 	}
 	if f.IPXE {
 		return "its PXE stack is an old iPXE, behind which shim does not work; switch to that of the firmware, switch Secure Boot off, or start it from a stick"

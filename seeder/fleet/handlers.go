@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/seeder/admit"
 )
 
@@ -83,7 +84,7 @@ func (f *Fleet) ListHandler() http.Handler {
 // than report.MaxLogBody, 503 if there is no room on the disk just now.
 func (f *Fleet) LogHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !post(w, r, "send lines by POST; to read them: seeder logs") {
+		if !post(w, r, "send lines by POST; to read them: "+self.Seeder()+" logs") {
 			return
 		}
 		l, err := decodeLog(http.MaxBytesReader(w, r.Body, report.MaxLogBody))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -88,7 +89,7 @@ func (l *Loaders) own(f Firmware) (Choice, error) {
 	if name := l.uki(f.Arch); name != "" {
 		return Choice{File: name, Secure: l.SignedUKI(f.Arch)}, nil
 	}
-	return Choice{}, fmt.Errorf("%s is missing, which it gets with uefi: uki; run mkimage DIR%s with the package systemd-boot-efi installed",
+	return Choice{}, fmt.Errorf("%s is missing, which it gets with uefi: uki; run "+self.Mkimage()+" DIR%s with the package systemd-boot-efi installed",
 		path.Join(site.ImageDir, image.Folder(f.Arch), image.UKI), archOption(f.Arch))
 }
 
@@ -112,7 +113,7 @@ func missing(f Firmware) error {
 	case f.BIOS:
 		return errors.New("there is no boot loader for PC BIOS on this machine; install the package ipxe")
 	case f.Arch == arch.ARM64:
-		return fmt.Errorf("there is nothing for %s on arm64 UEFI; run mkimage DIR --arch arm64, which puts the client OS and the boot loaders there", way)
+		return fmt.Errorf("there is nothing for %s on arm64 UEFI; run "+self.Mkimage()+" DIR --arch arm64, which puts the client OS and the boot loaders there", way)
 	}
 	return fmt.Errorf("there is no boot loader for %s on x64 UEFI on this machine; install the package ipxe, or %s", way,
 		strings.Join(Packages(f.Arch), " and "))

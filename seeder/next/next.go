@@ -17,6 +17,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // file is where the entries are kept, in the state folder, and damagedEnding what is appended to the name of one that can't be read.
@@ -80,7 +81,7 @@ func Open(state string, log *slog.Logger, now func() time.Time) *Store {
 		err = errors.New("it has an entry that means nothing")
 	}
 	aside := s.path + damagedEnding
-	log.Error("what machines start the next time is not known any more; say it again with 'seeder next'", "file", s.path, "err", err,
+	log.Error("what machines start the next time is not known any more; say it again with '"+self.Seeder()+" next'", "file", s.path, "err", err,
 		"kept", aside, "rename", os.Rename(s.path, aside))
 	return s
 }
@@ -194,7 +195,7 @@ func (s *Store) Follow(mac, id string) {
 	} else {
 		entries[i].Done = append(slices.Clone(entries[i].Done), mac)
 	}
-	s.log.Info("a machine starts what 'seeder next' said", "mac", mac, "what", s.entries[i].What)
+	s.log.Info("a machine starts what '"+self.Seeder()+" next' said", "mac", mac, "what", s.entries[i].What)
 	_ = s.replace(bounded(entries, s.log)) // which has logged it
 }
 
@@ -206,7 +207,7 @@ func bounded(entries []Entry, log *slog.Logger) []Entry {
 	}
 	for done > MaxDone {
 		i := slices.IndexFunc(entries, func(e Entry) bool { return len(e.Done) > 0 })
-		log.Warn("an entry of 'seeder next --once' ends: there is no room for more machines that have followed it", "group", entries[i].Group, "what", entries[i].What)
+		log.Warn("an entry of '"+self.Seeder()+" next --once' ends: there is no room for more machines that have followed it", "group", entries[i].Group, "what", entries[i].What)
 		done -= len(entries[i].Done)
 		entries = slices.Delete(entries, i, i+1)
 	}
@@ -222,9 +223,9 @@ func (s *Store) End(has func(group string) []string) {
 	for _, e := range s.entries {
 		switch {
 		case e.Once && s.now().Sub(e.Since) >= Week:
-			s.log.Info("an entry of 'seeder next --once' ends after a week", "mac", e.MAC, "group", e.Group, "what", e.What)
+			s.log.Info("an entry of '"+self.Seeder()+" next --once' ends after a week", "mac", e.MAC, "group", e.Group, "what", e.What)
 		case e.Once && e.Group != "" && all(has(e.Group), e.Done):
-			s.log.Info("an entry of 'seeder next --once' ends: all of the group have followed it", "group", e.Group, "what", e.What)
+			s.log.Info("an entry of '"+self.Seeder()+" next --once' ends: all of the group have followed it", "group", e.Group, "what", e.What)
 		default:
 			entries = append(entries, e)
 		}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -244,7 +245,7 @@ func (w *writer) modules(file string) {
 			return
 		}
 		if err != nil {
-			w.err = fmt.Errorf("%s: %w; make the image again with mkimage", file, err)
+			w.err = fmt.Errorf("%s: %w; make the image again with "+self.Mkimage(), file, err)
 			return
 		}
 		if h.Typeflag == tar.TypeReg && filepath.IsLocal(h.Name) {

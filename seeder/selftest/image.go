@@ -13,7 +13,9 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/version"
 )
 
 // image looks whether nodes can start with the site's images, and will believe its catalog.
@@ -35,7 +37,7 @@ func (in Input) arches() []arch.Arch {
 
 // build is how the image for an architecture is made.
 func (in Input) build(a arch.Arch) string {
-	build := "run: mkimage " + shellquote.Join(in.Site.Dir)
+	build := "run: " + self.Mkimage() + " " + shellquote.Join(in.Site.Dir)
 	if a != arch.AMD64 {
 		build += " --arch " + string(a)
 	}
@@ -75,7 +77,7 @@ func (in Input) key() []Finding {
 	switch _, err := in.Site.SecretKey(); {
 	case errors.Is(err, fs.ErrNotExist):
 		l.problem(secret+" does not exist, so no catalog can be signed, and the site can't be served",
-			"restore it from a backup, or see what 'seeder key "+shellquote.Join(in.Site.Dir)+"' can do")
+			"restore it from a backup, or see what '"+self.Seeder()+" key "+shellquote.Join(in.Site.Dir)+"' can do")
 	case errors.Is(err, fs.ErrPermission):
 		l.note(secret+" can't be read by this user, so whether a catalog can be signed could not be tested", "run this as the user that serves the site")
 	}
@@ -95,7 +97,7 @@ func (in Input) builtIn(l *list, made *image.Made, build string, a arch.Arch) {
 	}
 	if err := key.UnmarshalText([]byte(made.SitePart.PublicKey)); err != nil || !key.Equal(own) {
 		l.problem(fmt.Sprintf("the image was made with another key (%016X; this site's is %016X), so every node refuses the catalog", key.ID(), own.ID()),
-			build+", and write sticks and discs again; or restore the key, see: seeder key "+shellquote.Join(in.Site.Dir))
+			build+", and write sticks and discs again; or restore the key, see: "+self.Seeder()+" key "+shellquote.Join(in.Site.Dir))
 		return
 	}
 	again := build + ", and write sticks and discs again"
@@ -123,4 +125,9 @@ func (in Input) release(l *list, made *image.Made, build string) {
 		l.warning(fmt.Sprintf("the image is of the source at %.12s, and this seeder of that at %.12s; they may not understand each other",
 			commit, in.Revision), build)
 	}
+}
+
+// Image tells of a site's images alone what [Run] does.
+func Image(s *site.Site) []Finding {
+	return Input{Site: s, Release: version.Release, Revision: version.Revision()}.image()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/authenticode"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/secureboot"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
@@ -107,7 +108,7 @@ func (in Input) kernel(l *list, a arch.Arch) {
 			say = l.problem
 		}
 		say(fmt.Sprintf("machines with Secure Boot on don't start %s: it is not signed by %s, whose kernels shim starts", name, keys[0].Name),
-			"make the image with Debian's own kernel (mkimage "+shellquote.Join(in.Site.Dir)+" without --kernel), or write uefi: ipxe in "+site.ConfigFile)
+			"make the image with Debian's own kernel ("+self.Mkimage()+" "+shellquote.Join(in.Site.Dir)+" without --kernel), or write uefi: ipxe in "+site.ConfigFile)
 	}
 }
 
@@ -120,6 +121,6 @@ func (in Input) ownProgram(l *list, a arch.Arch) {
 		l.problem(fmt.Sprintf("uefi is uki, and %s is missing, so UEFI machines of %s get nothing from the network", name, a), "apt-get install systemd-boot-efi, and "+build)
 	case !in.Loaders.SignedUKI(a):
 		l.problem(fmt.Sprintf("uefi is uki, and %s is not signed, so machines with Secure Boot on refuse it", name),
-			"make keys first if there are none (mkimage keys "+shellquote.Join(in.Site.Dir)+"), and "+build)
+			"make keys first if there are none ("+self.Mkimage()+" keys "+shellquote.Join(in.Site.Dir)+"), and "+build)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/secureboot"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 )
@@ -33,7 +34,7 @@ func (in Input) lockdown() []Finding {
 	own, err := in.ownKeys()
 	if err != nil {
 		l.warning(fmt.Sprintf("%s can't be read (%v), so which kernels this site's machines start under Secure Boot is not known",
-			filepath.Join(site.KeysDir, site.DBCertificate), err), "restore it from a backup, or make new keys: mkimage keys --new")
+			filepath.Join(site.KeysDir, site.DBCertificate), err), "restore it from a backup, or make new keys: "+self.Mkimage()+" keys --new")
 	}
 	say := l.note
 	if in.usesSecureBoot(own) {

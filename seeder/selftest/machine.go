@@ -18,6 +18,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/qemu"
@@ -76,7 +77,7 @@ func (in Input) qemuModules(l *list) {
 	dir := filepath.Join(in.Site.Dir, site.ImageDir, image.Folder(arch.Arch(runtime.GOARCH)))
 	if err := qemu.CheckModules(dir, image.Kernel); err != nil {
 		if _, gone := os.Stat(filepath.Join(dir, image.Manifest)); gone == nil { // otherwise there is no image at all
-			l.warning(err.Error(), "run: mkimage "+shellquote.Join(in.Site.Dir))
+			l.warning(err.Error(), "run: "+self.Mkimage()+" "+shellquote.Join(in.Site.Dir))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // Path is where the seeder serves a [Site] as JSON.
@@ -35,7 +36,7 @@ const (
 // Words says a state to a person, who may have to do something about it.
 func (s State) Words() string {
 	if s == Manual {
-		return "has changed, and waits for 'seeder publish'"
+		return "has changed, and waits for '" + self.Seeder() + " publish'"
 	}
 	return string(s)
 }

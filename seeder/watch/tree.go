@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
 
@@ -127,7 +128,7 @@ func (t *tree) addTo(name, dir string) {
 	t.notifier.remove(t.system(name))
 	if !t.unwatched[name] {
 		t.unwatched[name] = true
-		t.log.Warn("changes of a system are not noticed; say 'seeder publish' when there are any", "system", name, "err", err)
+		t.log.Warn("changes of a system are not noticed; say '"+self.Seeder()+" publish' when there are any", "system", name, "err", err)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootname"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
@@ -59,7 +60,7 @@ func (s *Server) serveImage(w http.ResponseWriter, r *http.Request, name string)
 		return
 	case errors.Is(err, fs.ErrNotExist):
 		s.cfg.Log.Warn("HTTP: boot file can't be read", "client", r.RemoteAddr, "err", err)
-		notFound(w, "image/"+name+" is missing: run mkimage DIR, with the site's directory")
+		notFound(w, "image/"+name+" is missing: run "+self.Mkimage()+" DIR, with the site's directory")
 		return
 	case err != nil:
 		s.unreadable(w, r, err)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // sections are the four groups of keys that a Boottorrent.yaml has.
@@ -83,7 +85,7 @@ func (c *converter) finish() {
 	}
 	if len(lost) > 0 {
 		c.top.Warning("", "of the original's keys, these have another effect here or none: "+strings.Join(lost, "; "),
-			"they can stay; 'seeder migrate "+c.dir+"' writes a "+NewFile+" without them")
+			"they can stay; '"+self.Seeder()+" migrate "+c.dir+"' writes a "+NewFile+" without them")
 	}
 }
 
@@ -131,7 +133,7 @@ func written(n ast.Node) string {
 func (c *converter) boottorrent(g Group) {
 	version, ok := g.Integer("version", math.MinInt32, math.MaxInt32)
 	if g.Values()["version"] == nil || ok && version != 0 {
-		g.Problem("version", "version is not 0, and the original had no other", "write version: 0 here, or make a new site with: seeder init DIR")
+		g.Problem("version", "version is not 0, and the original had no other", "write version: 0 here, or make a new site with: "+self.Seeder()+" init DIR")
 	}
 	if n, ok := g.Whole("timeout", math.MinInt32, math.MaxInt32); ok {
 		c.put("timeout", strconv.Itoa(n), "boottorrent.timeout")

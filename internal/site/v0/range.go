@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // rangeExample is a dhcp_range of the original, for messages.
@@ -34,7 +36,7 @@ func (c *converter) dhcpRange(g Group, value string) (server bool) {
 	}
 	if fields[1] == "static" {
 		r.problem("static gives addresses to machines that are listed, and the original had no list",
-			"write a last address; to list machines, run then 'seeder migrate "+c.dir+"', and see dhcp: reservations")
+			"write a last address; to list machines, run then '"+self.Seeder()+" migrate "+c.dir+"', and see dhcp: reservations")
 		return false
 	}
 	netmask, rest := r.netmask(fields[0], fields[2:])

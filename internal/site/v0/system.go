@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // System makes the config.yaml of an original's system one of version 1, key by key and in their places. A number, true or false is
@@ -18,7 +20,7 @@ func System(g Group) {
 	}
 	if method, ok := values["method"].(*ast.StringNode); ok && method.Value == "kexec" && values["initrd"] == nil {
 		g.Problem("initrd", "initrd is missing, without which the original starts no kernel",
-			"name the initramfs, or let 'seeder migrate' write a "+NewFile+", with which initrd may be left out")
+			"name the initramfs, or let '"+self.Seeder()+" migrate' write a "+NewFile+", with which initrd may be left out")
 	}
 }
 

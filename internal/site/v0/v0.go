@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/boottorrent/boottorrent/internal/self"
 )
 
 // Names of files. NewFile is what version 1 has in the place of File.
@@ -125,7 +127,7 @@ func (d *Document) Text(comments map[string][]string) string {
 		}
 	}
 	comment("", "boottorrent")
-	out.WriteString("# From Boottorrent.yaml, by 'seeder migrate'. What 'seeder init' writes shows every key there is.\n")
+	out.WriteString("# From Boottorrent.yaml, by '" + self.Seeder() + " migrate'. What '" + self.Seeder() + " init' writes shows every key there is.\n")
 	before, from := "", ""
 	for _, k := range d.keys {
 		group, name, indented := strings.Cut(k.path, ".")

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 )
 
@@ -64,7 +65,7 @@ func (i *image) installers(ctx context.Context, j *source.Job) error {
 		if err != nil {
 			return err
 		}
-		s.Comments[""] = "Made by mkimage import of an entry of the boot menu of " + path.Base(j.Path) + ", which has:\n" + list(entries)
+		s.Comments[""] = "Made by " + self.Mkimage() + " import of an entry of the boot menu of " + path.Base(j.Path) + ", which has:\n" + list(entries)
 		if err := i.installer(ctx, j, s, e); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 )
 
@@ -58,7 +59,7 @@ func (Live) Import(ctx context.Context, j *source.Job) error {
 		return err
 	}
 	s.Title = i.ownTitle()
-	s.Comments[""] = "Made by mkimage import of the live ISO " + filepath.Base(j.Path) + " (" + l.name + ")."
+	s.Comments[""] = "Made by " + self.Mkimage() + " import of the live ISO " + filepath.Base(j.Path) + " (" + l.name + ")."
 	s.Root = &source.Root{Cmdline: l.cmdline(), Init: j.Init}
 	s.Comments["cmdline"] = l.comment()
 	if err := i.copyImages(ctx, j, s, l); err != nil {

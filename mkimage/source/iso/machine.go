@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 	"github.com/boottorrent/boottorrent/mkimage/source/iso9660"
 )
@@ -76,7 +77,7 @@ func (Machine) Import(ctx context.Context, j *source.Job) error {
 	}
 	defer f.Close()
 	s.Title = strings.TrimSuffix(filepath.Base(j.Path), filepath.Ext(j.Path))
-	s.Comments[""] = "Made by mkimage import of " + filepath.Base(j.Path) + ". Neither a live system nor the kernel of an installer was found in it, so it starts in a virtual machine " +
+	s.Comments[""] = "Made by " + self.Mkimage() + " import of " + filepath.Base(j.Path) + ". Neither a live system nor the kernel of an installer was found in it, so it starts in a virtual machine " +
 		"on the node. What the guest writes is forgotten."
 	s.Comments["args"] = "The node gives the guest the memory that is free, its processors and a network card. To have it otherwise, add QEMU's options, such as -m 4G -smp 2\n" +
 		"Its firmware is a BIOS. For what starts by UEFI only, copy /usr/share/ovmf/OVMF.fd (package ovmf) here, and add: -bios OVMF.fd"

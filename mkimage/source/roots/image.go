@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/boottorrent/boottorrent/internal/rootimage"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
@@ -97,7 +98,7 @@ func repack(ctx context.Context, j *source.Job, s *source.System, p part) error 
 // stays makes a system of an ext4 image that can't be packed.
 func stays(ctx context.Context, j *source.Job, s *source.System, p part, why error) error {
 	j.Log.Warn("only root can pack it; it stays as large as it is", "file", p.name, "size", text.Size(p.size), "err", why)
-	s.Comments["root"] = "The ext4 file system as it is. As root, mkimage import makes a squashfs image of it, which takes a third of the memory."
+	s.Comments["root"] = "The ext4 file system as it is. As root, " + self.Mkimage() + " import makes a squashfs image of it, which takes a third of the memory."
 	return asItIs(ctx, j, s, p, "as it is, as only root can pack it")
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/mkimage/source"
 	"github.com/boottorrent/boottorrent/mkimage/source/tree"
@@ -26,7 +27,7 @@ func newSystem(j *source.Job, what string) (*source.System, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Comments[""] = fmt.Sprintf("Made by mkimage import of %s.", what)
+	s.Comments[""] = fmt.Sprintf("Made by "+self.Mkimage()+" import of %s.", what)
 	s.Root = &source.Root{Init: j.Init}
 	return s, nil
 }
