@@ -18,5 +18,16 @@ func (d *daemon) page() *page.Page {
 		Systems:  func() status.Site { return d.follower.status() },
 		Findings: d.tests.list,
 		Links:    func() []web.Link { return d.web.Links() },
+		Notes:    d.notes,
 	})
+}
+
+// notes are what the site notes of the machine with a MAC address.
+func (d *daemon) notes(mac string) string {
+	for _, m := range d.current.Load().Machines {
+		if m.MAC == mac {
+			return m.Notes
+		}
+	}
+	return ""
 }
