@@ -113,6 +113,11 @@ func (c *Client) Report(ctx context.Context, r report.Report) error {
 // Log posts lines of a node's log.
 func (c *Client) Log(ctx context.Context, l report.Log) error { return c.post(ctx, catalog.PathLog, l) }
 
+// StartLocal asks the seeder to have the firmware of the machine with an address start its own disk the next time.
+func (c *Client) StartLocal(ctx context.Context, mac string) error {
+	return c.post(ctx, catalog.PathLocal, catalog.LocalRequest{MAC: mac})
+}
+
 func (c *Client) post(ctx context.Context, path string, value any) error {
 	body, err := json.Marshal(value)
 	if err != nil {

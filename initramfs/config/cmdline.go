@@ -123,6 +123,8 @@ func (p *parser) parameter(a param) {
 		p.medium(a.value)
 	case seenArgument:
 		p.seen(a.value)
+	case LocalWord:
+		p.local(a.value)
 	case "bt.shell":
 		p.flag(a, &p.out.Shell)
 	case "bt.debug":
@@ -130,9 +132,18 @@ func (p *parser) parameter(a param) {
 	default:
 		if strings.HasPrefix(a.name, "bt.") {
 			p.warn("%s is not known; there are bt.seeder=URL, bt.system=NAME, bt.timeout=SECONDS, bt.interface=NAME, "+
-				"bt.vlan=ID, bt.shell and bt.debug; bt.medium= is mkimage's, bt.seen= the node's own", a.name)
+				"bt.vlan=ID, bt.shell and bt.debug; bt.medium= is mkimage's, bt.seen= the node's own, bt.local= the boot script's", a.name)
 		}
 	}
+}
+
+// local reads what the boot script says of the machine's own disk.
+func (p *parser) local(value string) {
+	if value != localFailed {
+		p.warn("%s=%s is ignored: it is for the boot script, which says %s there", LocalWord, value, localFailed)
+		return
+	}
+	p.out.LocalFailed = true
 }
 
 func (p *parser) flag(a param, to *bool) {
@@ -168,6 +179,12 @@ func (p *parser) medium(value string) {
 	}
 	p.out.Medium, p.out.Again = uint32(n), marked
 }
+
+// LocalWord is the parameter with which the boot script says that the firmware could not start the machine's own disk.
+const (
+	LocalWord   = "bt.local"
+	localFailed = "failed"
+)
 
 // seenArgument hands on by kexec the highest counter of a catalog that was seen.
 const seenArgument = "bt.seen"

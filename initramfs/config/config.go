@@ -14,6 +14,8 @@ type Cmdline struct {
 	Timeout    *int
 	// Shell is bt.shell: start a shell before the boot. Debug is bt.debug: log more.
 	Shell, Debug bool
+	// LocalFailed is bt.local=failed: the firmware has tried to start the machine's own disk, and could not.
+	LocalFailed bool
 	// Consoles are the values of console=, such as ttyS0,115200, in their order.
 	Consoles []string
 	// Medium is bt.medium=XXXXXXXX: the serial number of the FAT file system of the stick or disc that phase 1 was started

@@ -141,6 +141,8 @@ func For(sys catalog.System, cat *catalog.Catalog) (Method, error) {
 			return nil, fmt.Errorf("system %s: the catalog says method kexec, but not which kernel", sys.Name)
 		}
 		return newKexec(), nil
+	case catalog.MethodLocal:
+		return newKexec(), nil // of what is on the disk, which is not known yet
 	case catalog.MethodBin:
 		if l.Bin == nil {
 			return nil, fmt.Errorf("system %s: the catalog says method bin, but not which program", sys.Name)

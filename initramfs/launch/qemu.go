@@ -100,7 +100,7 @@ func (m *qemuMethod) Load(ctx context.Context, job Job) error {
 		return fail(errors.New("display: vnc needs an address, and this node has none"))
 	}
 	began := time.Now()
-	if err := unpackRuntime(ctx, filepath.Join(job.Runtime, qemuruntime.Archive), job.unpacked(), m.runtime.Unpacked); err != nil {
+	if err := UnpackRuntime(ctx, filepath.Join(job.Runtime, qemuruntime.Archive), job.unpacked(), m.runtime.Unpacked); err != nil {
 		return fail(err)
 	}
 	job.logf("launch: QEMU unpacked in %s", time.Since(began).Round(time.Millisecond))

@@ -22,9 +22,9 @@ const (
 	maxRuntimeFiles = 5000
 )
 
-// unpackRuntime unpacks the archive of a runtime, see package qemuruntime, into a new folder. Its files have size bytes
+// UnpackRuntime unpacks the archive of a runtime, see package qemuruntime, into a new folder. Its files have size bytes
 // together by the catalog; more are refused. What was unpacked is removed again on failure.
-func unpackRuntime(ctx context.Context, archive, dir string, size int64) (err error) {
+func UnpackRuntime(ctx context.Context, archive, dir string, size int64) (err error) {
 	f, err := os.Open(archive)
 	if err != nil {
 		return fmt.Errorf("open the runtime: %w", err)

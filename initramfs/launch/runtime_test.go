@@ -69,7 +69,7 @@ func TestUnpack(t *testing.T) {
 	}
 	// Twice, as after a failure further on; the first leaves something that must not stay.
 	for range 2 {
-		if err := unpackRuntime(t.Context(), archive, dir, 1004); err != nil {
+		if err := UnpackRuntime(t.Context(), archive, dir, 1004); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "old")); err == nil {
@@ -111,7 +111,7 @@ func TestUnpackRefuses(t *testing.T) {
 		if err := os.WriteFile(archive, tt.content, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		err := unpackRuntime(t.Context(), archive, dir, 200)
+		err := UnpackRuntime(t.Context(), archive, dir, 200)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}

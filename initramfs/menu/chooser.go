@@ -57,6 +57,8 @@ type Chooser struct {
 	skipped   int    // how many of its lines were scrolled away; more than there are mean the last ones
 	// heading is the line above the list, doing what the countdown says of the default.
 	heading, doing string
+	// back says that esc goes back to a screen before.
+	back bool
 }
 
 type chooserKeys struct {
@@ -170,7 +172,9 @@ func (c Chooser) press(msg tea.KeyMsg) Chooser {
 	case key.Matches(msg, c.keys.Filter):
 		c.filtering = true
 	case key.Matches(msg, c.keys.Clear):
-		c.clearFilter()
+		if !c.leave() {
+			c.clearFilter()
+		}
 	case key.Matches(msg, c.keys.Start):
 		c.start()
 	case key.Matches(msg, c.keys.Describe):

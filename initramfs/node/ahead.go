@@ -75,7 +75,9 @@ func aheadOf(cat *catalog.Catalog, arch string) []catalog.System {
 	for _, r := range cat.Runtimes {
 		all = append(all, r.System)
 	}
-	all = slices.DeleteFunc(all, func(s catalog.System) bool { return s.Arch != arch && s.Arch != "" })
+	all = slices.DeleteFunc(all, func(s catalog.System) bool {
+		return s.Arch != arch && s.Arch != "" || s.Launch.Method == catalog.MethodLocal
+	})
 	slices.SortStableFunc(all, func(a, b catalog.System) int { return cmp.Compare(a.ToFetch(), b.ToFetch()) })
 	var sum int64
 	for i, s := range all {

@@ -19,6 +19,9 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decisio
 }
 
 func (n *Node) launch(ctx context.Context, sys catalog.System) (decision.Decision, error) {
+	if sys.Launch.Method == catalog.MethodLocal {
+		return n.startLocal(ctx, sys)
+	}
 	method, err := launch.For(sys, n.session.catalog)
 	if err != nil {
 		return decision.Decision{}, err
@@ -56,14 +59,19 @@ func (n *Node) handOver(ctx context.Context, method launch.Method, sys catalog.S
 	if err := method.Load(ctx, job); err != nil {
 		return err
 	}
+	return n.leave(ctx, method, job, sys.Title)
+}
+
+// leave starts what was loaded, which takes the machine over, and is called title.
+func (n *Node) leave(ctx context.Context, method launch.Method, job launch.Job, title string) error {
 	n.Report.End(nil)
 	n.lastReport(ctx)
-	n.Log("---- BootTorrent hands over to %s ----", sys.Title)
+	n.Log("---- BootTorrent hands over to %s ----", title)
 	n.Flush(ctx)
 	n.Drain(ctx)
 	n.quiet(false)
 	defer n.quiet(true) // if it returns
-	_, err = method.Start(ctx, job)
+	_, err := method.Start(ctx, job)
 	return err
 }
 

@@ -76,8 +76,11 @@ type Node struct {
 	// console is the one somebody last chose on.
 	console string
 	// refused are the systems that the running kernel would not start when it was tried.
-	refused    map[catalog.InfoHash]*secureboot.Refusal
-	mediumRead bool
+	refused map[catalog.InfoHash]*secureboot.Refusal
+	// disks are the drivers of this machine's own; nothingLocal is why there is nothing to start from them.
+	disks        disks
+	nothingLocal *noSystemError
+	mediumRead   bool
 	// mediumSeen is the counter that the medium keeps, forgetful whether it can keep none.
 	mediumSeen uint64
 	forgetful  bool

@@ -89,7 +89,10 @@ func sleep(ctx context.Context, d time.Duration) {
 func advice(step wire.Step, err error) (title, try string) {
 	var memory *launch.MemoryError
 	var old *seen.OldError
+	var nothing *noSystemError
 	switch {
+	case errors.As(err, &nothing):
+		return "There is nothing to start on this machine's disk", "Choose another system, or install one on the disk."
 	case errors.As(err, &old):
 		return "The catalog is refused: it is older than one that this machine has seen", old.Advice()
 	case errors.As(err, &memory):

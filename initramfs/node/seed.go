@@ -14,7 +14,7 @@ const forEver = 100 * 365 * 24 * 3600
 // Seed gives the system to others for as long as the rule says, or until somebody presses a key. A system of the method root goes on
 // giving itself away when it runs, unless the site says otherwise; of one that needs another kernel it is the boot part that is here.
 func (n *Node) Seed(ctx context.Context, sys catalog.System, rule catalog.Seeding) error {
-	if n.download.engine == nil {
+	if n.download.engine == nil || sys.Launch.Method == catalog.MethodLocal {
 		return nil
 	}
 	other, err := n.otherKernel(sys)

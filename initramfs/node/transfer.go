@@ -46,6 +46,9 @@ func (n *Node) fetchAll(ctx context.Context, sys catalog.System) error {
 	if refusal := n.refuses(sys); refusal != nil {
 		return fmt.Errorf("%w: %w", boot.ErrRefused, refusal)
 	}
+	if sys.Launch.Method == catalog.MethodLocal {
+		return n.fetchDisks(ctx, sys)
+	}
 	wanted, err := n.wanted(sys)
 	if err != nil {
 		return err

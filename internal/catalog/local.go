@@ -17,6 +17,12 @@ func (c *Catalog) WithLocal(arch string) *Catalog {
 	return &with
 }
 
+// LocalRequest asks the seeder to have a machine's firmware start the machine's own disk at its next start, once.
+type LocalRequest struct {
+	// MAC is aa:bb:cc:dd:ee:ff, of the card that the machine boots from.
+	MAC string `json:"mac"`
+}
+
 // Reserved reports whether a name means something else where a system's name may stand, so that no system can have it.
 func Reserved(name string) bool {
 	return name == StartLocal || name == StartMenu || name == GroupAll

@@ -29,6 +29,8 @@ const (
 	// PathReport takes a node's reports (POST, report.Report as JSON); PathNodes lists them (GET).
 	PathReport = "/api/report"
 	PathNodes  = "/api/nodes"
+	// PathLocal takes a node's word that its machine is about to restart and wants its own disk then (POST, [LocalRequest] as JSON).
+	PathLocal = "/api/local"
 	// PathLog takes lines of a node's log (POST, report.Log as JSON).
 	PathLog = "/api/log"
 )

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"path"
@@ -13,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 	"github.com/boottorrent/boottorrent/seeder/web"
@@ -55,7 +57,29 @@ func (d *daemon) script(r web.ScriptRequest) ([]byte, error) {
 	if shim := loaders.Shim(r.Arch); signedIPXE(r.Agent) && d.loaders.Has(shim) {
 		p.Shim = catalog.PathBoot + shim
 	}
+	if r.Known {
+		a := d.local.Ask(r.Machine)
+		p.Disk, p.Wait = a.Disk, a.Wait
+	} else {
+		p.Ask = d.local.Possible()
+	}
 	return ipxe.Script(p)
+}
+
+// machineForGRUB is what GRUB's script is told of a machine that asks for a path below grub.MachinePath.
+func (d *daemon) machineForGRUB(path string) ([]byte, bool) {
+	words := strings.Split(path, "/")
+	mac, err := net.ParseMAC(words[0])
+	if err != nil || len(mac) != 6 || len(words) != 3 {
+		return nil, false
+	}
+	f := rules.Facts{MAC: mac.String(), Firmware: catalog.FirmwareUEFI}
+	f.Addr, _ = netip.ParseAddr(words[1])
+	if words[2] != "none" {
+		f.UUID = strings.ToLower(words[2])
+	}
+	a := d.local.Ask(f)
+	return grub.Machine(a.Disk, a.Wait), true
 }
 
 // signedIPXE reports whether an iPXE may be one that is signed for Secure Boot: the first such release is 2.0. It calls itself
@@ -74,7 +98,7 @@ var grubCPU = map[arch.Arch]string{arch.AMD64: "x86_64", arch.ARM64: "arm64"}
 func (d *daemon) grubConfig(local netip.Addr) ([]byte, error) {
 	s := d.current.Load()
 	base := "http://" + netip.AddrPortFrom(local, d.Site.Ports.HTTP).String()
-	p := grub.Params{Server: local, Base: base, Site: s.Name}
+	p := grub.Params{Server: local, Base: base, Site: s.Name, Ask: d.local.Possible()}
 	for _, a := range arch.All {
 		if !d.boot.Has(a, image.Kernel) {
 			continue
@@ -96,6 +120,9 @@ func (d *daemon) tftpDocument(name string, local netip.Addr) ([]byte, bool) {
 			d.Log.Error("TFTP: the script for GRUB can't be made", "err", err)
 		}
 		return script, err == nil
+	}
+	if machine, ok := strings.CutPrefix(name, grub.MachinePath); ok {
+		return d.machineForGRUB(machine)
 	}
 	kernel, err := d.boot.Unpacked(belowBoot(name))
 	if err == nil {

@@ -12,13 +12,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/need"
+	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
+	"github.com/boottorrent/boottorrent/seeder/local"
 	"github.com/boottorrent/boottorrent/seeder/web"
+	"github.com/boottorrent/boottorrent/templates/grub"
 )
 
 // bootSite is a daemon with a site that has images of both architectures, and with iPXE and shim installed.
@@ -43,7 +48,61 @@ func bootSite(t *testing.T) *daemon {
 	}
 	d := &daemon{Options: Options{Site: s, Log: slog.New(slog.DiscardHandler)}, loaders: loaders.At(dir, root), boot: bootfiles.New(filepath.Join(dir, "image"))}
 	d.current.Store(s)
+	d.local = local.New(local.Config{
+		Log: d.Log, Now: time.Now, Catalog: func() *catalog.Catalog { return nil }, Has: func(string, netip.Addr) bool { return true },
+	})
 	return d
+}
+
+// A machine that wants its disk is asked who it is, by iPXE as by GRUB, and sent there once.
+func TestMachineWantsItsDisk(t *testing.T) {
+	d := bootSite(t)
+	machine := rules.Facts{MAC: "52:54:00:00:00:01"}
+	script := func(r web.ScriptRequest) string {
+		r.Host, r.Arch = "10.0.0.1:8080", arch.AMD64
+		b, err := d.script(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	grubFile := func(name string) string {
+		text, err := d.read(t, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	const asks, sanboot, ofMachine = "chain --replace ${base}/boot/boot.ipxe?mac=", "sanboot", "grub/machine/52-54-00-00-00-01/10.0.0.5/none"
+	if strings.Contains(script(web.ScriptRequest{}), asks) || strings.Contains(grubFile("grub/grub.cfg"), grub.MachinePath) {
+		t.Error("machines are asked who they are although none wants its disk")
+	}
+	for range 2 {
+		if err := d.local.Wish(machine.MAC, netip.MustParseAddr("10.0.0.5")); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(script(web.ScriptRequest{}), asks) || !strings.Contains(grubFile("grub/grub.cfg"), grub.MachinePath) {
+			t.Error("machines are not asked who they are")
+		}
+		if s := script(web.ScriptRequest{Known: true, Machine: rules.Facts{MAC: "52:54:00:00:00:02"}}); strings.Contains(s, sanboot) || strings.Contains(s, asks) {
+			t.Errorf("another machine is sent to its disk, or asked again:\n%s", s)
+		}
+		if s := script(web.ScriptRequest{Known: true, Machine: machine}); !strings.Contains(s, sanboot) {
+			t.Errorf("the machine is not sent to its disk:\n%s", s)
+		}
+		if s := grubFile(ofMachine); s != "set disk=\n" {
+			t.Errorf("it is sent there twice: %q", s)
+		}
+	}
+	if err := d.local.Wish(machine.MAC, netip.MustParseAddr("10.0.0.5")); err != nil {
+		t.Fatal(err)
+	}
+	if s := grubFile(ofMachine); s != "set disk=0\n" {
+		t.Errorf("GRUB is told %q, want the disk at once", s)
+	}
+	if _, err := d.read(t, "grub/machine/nonsense/10.0.0.5/none"); err == nil {
+		t.Error("a machine without a MAC address gets an answer")
+	}
 }
 
 // read is what TFTP sends for a name: a document, or a file.

@@ -22,6 +22,7 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/fleet"
 	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
+	"github.com/boottorrent/boottorrent/seeder/local"
 	"github.com/boottorrent/boottorrent/seeder/page"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -73,8 +74,10 @@ type daemon struct {
 	// follower publishes the site.
 	follower *follower
 	fleet    *fleet.Fleet
-	history  *history.History
-	tests    *tester
+	// local knows which machines start their own disk before phase 1 is loaded.
+	local   *local.Book
+	history *history.History
+	tests   *tester
 	// lost are why services could not be had.
 	lost []error
 	// retest asks for another self-test.
@@ -147,6 +150,10 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
 	d.history = history.Open(d.state, d.Log, time.Now)
 	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname, Observe: d.history.Observe})
+	d.local = local.New(local.Config{
+		Log: d.Log, Now: time.Now, Has: d.hasAddress,
+		Catalog: func() *catalog.Catalog { return d.follower.shown.Load() },
+	})
 	d.follower = &follower{
 		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move),
 		take: d.take, retryAfter: cmp.Or(d.Retry, retryAfter),
@@ -164,7 +171,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	d.web = web.New(web.Config{
 		Log: d.Log, Boot: d.boot, Loaders: d.loaders.Files, Script: d.script,
 		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
-		NodeLog: d.fleet.LogHandler(), Limit: d.sockets.engine.UploadLimiter(),
+		NodeLog: d.fleet.LogHandler(), Local: d.local.Handler(), Limit: d.sockets.engine.UploadLimiter(),
 		Systems:  func() status.Site { return d.follower.status() },
 		SelfTest: d.tests.handler(), Manifest: d.manifest(count),
 		Page: shown.Documents(), PagePaths: page.Paths, Events: shown.Events(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,8 +15,10 @@ import (
 	"github.com/boottorrent/boottorrent/internal/diskmodules"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
+	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/local"
 	"github.com/boottorrent/boottorrent/seeder/store"
 )
 
@@ -69,4 +72,13 @@ func unpackedSize(file string) (int64, error) {
 		return 0, fmt.Errorf("read %s: %w", file, err)
 	}
 	return n, nil
+}
+
+// hasAddress reports whether a machine has an address: by what this machine's kernel knows of its own networks, or, of a machine behind a
+// router, by the machine's reports.
+func (d *daemon) hasAddress(mac string, addr netip.Addr) bool {
+	if known := local.Neighbour(addr); known != "" {
+		return known == mac
+	}
+	return slices.ContainsFunc(d.fleet.List(), func(n report.Node) bool { return n.MAC == mac && n.IP == addr.String() })
 }

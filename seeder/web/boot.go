@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootname"
@@ -147,13 +149,33 @@ func (s *Server) serveScript(w http.ResponseWriter, r *http.Request, a arch.Arch
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	script, err := s.cfg.Script(ScriptRequest{Host: host, Arch: a, Agent: r.UserAgent()})
+	request := ScriptRequest{Host: host, Arch: a, Agent: r.UserAgent()}
+	request.Machine, request.Known = machineFacts(r, a)
+	script, err := s.cfg.Script(request)
 	if err != nil {
 		s.cfg.Log.Error("HTTP: the boot script can't be made", "client", r.RemoteAddr, "err", err)
 		http.Error(w, "the boot script can't be made; see the seeder's log", http.StatusInternalServerError)
 		return
 	}
 	newDocument(script).serve(w, r, "text/plain; charset=utf-8")
+}
+
+// machineFacts are what the query of a script says of a machine, in the words of package ipxe; false: nothing that tells which it is.
+func machineFacts(r *http.Request, a arch.Arch) (f rules.Facts, known bool) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	mac, err2 := net.ParseMAC(query.Get(ipxe.QueryMAC))
+	if err != nil || err2 != nil || len(mac) != 6 {
+		return f, false
+	}
+	f = rules.Facts{
+		MAC: mac.String(), UUID: strings.ToLower(query.Get(ipxe.QueryUUID)), Serial: query.Get(ipxe.QuerySerial), Vendor: query.Get(ipxe.QueryVendor),
+		Model: query.Get(ipxe.QueryModel), Arch: string(a), Firmware: catalog.FirmwareUEFI,
+	}
+	if query.Get(ipxe.QueryPlatform) == ipxe.PlatformBIOS {
+		f.Firmware = catalog.FirmwareBIOS
+	}
+	f.Addr, _ = netip.ParseAddr(query.Get(ipxe.QueryIP)) // the zero one, where it is none
+	return f, true
 }
 
 // hostPattern is a name or an IPv4 address, or an IPv6 address in brackets, and maybe a port.

@@ -3,13 +3,16 @@ package web
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/rules"
 )
 
 // What mkimage renames into place is served at once, with an ETag of its own; a missing image says what to do.
@@ -132,6 +135,37 @@ func TestShimByHTTP(t *testing.T) {
 	} {
 		if w := s.do("GET", catalog.PathBoot+c[0]); w.Code != 200 || w.Body.String() != c[1] {
 			t.Errorf("%s: %d %q, want %q", c[0], w.Code, w.Body, c[1])
+		}
+	}
+}
+
+// What iPXE says of its machine in the query of the script comes out as facts; a query without a MAC address is none.
+func TestScriptIsAskedForByMachine(t *testing.T) {
+	var got ScriptRequest
+	s := New(Config{Script: func(r ScriptRequest) ([]byte, error) { got = r; return []byte("#!ipxe\n"), nil }})
+	get := func(query string) ScriptRequest {
+		t.Helper()
+		r := httptest.NewRequest(http.MethodGet, catalog.PathScript+query, nil)
+		w := httptest.NewRecorder()
+		if s.ServeHTTP(w, r); w.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", query, w.Code, w.Body)
+		}
+		return got
+	}
+	r := get("?mac=52:54:00:AB:00:01&ip=10.0.0.5&uuid=B007B007-0000-4000-8000-000000000001&serial=a%20b%26c&manufacturer=QEMU&product=Standard%20PC&platform=pcbios")
+	want := rules.Facts{
+		MAC: "52:54:00:ab:00:01", UUID: "b007b007-0000-4000-8000-000000000001", Serial: "a b&c", Vendor: "QEMU", Model: "Standard PC",
+		Addr: netip.MustParseAddr("10.0.0.5"), Arch: "amd64", Firmware: catalog.FirmwareBIOS,
+	}
+	if !r.Known || r.Machine != want {
+		t.Errorf("known %v, %+v; want %+v", r.Known, r.Machine, want)
+	}
+	if r := get("?mac=52:54:00:ab:00:01&serial=&platform=efi"); !r.Known || r.Machine != (rules.Facts{MAC: "52:54:00:ab:00:01", Arch: "amd64", Firmware: catalog.FirmwareUEFI}) {
+		t.Errorf("known %v, %+v; want UEFI and nothing but the MAC address", r.Known, r.Machine)
+	}
+	for _, query := range []string{"", "?mac=", "?mac=1", "?mac=52:54:00:ab:00:01:02:03", "?serial=x;y"} {
+		if get(query).Known {
+			t.Errorf("%q tells which machine it is", query)
 		}
 	}
 }

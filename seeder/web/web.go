@@ -23,6 +23,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
@@ -51,7 +52,7 @@ type Config struct {
 	// Script returns the iPXE script.
 	Script func(ScriptRequest) ([]byte, error)
 
-	Announce, Scrape, Report, Nodes, NodeLog http.Handler
+	Local, Announce, Scrape, Report, Nodes, NodeLog http.Handler
 	// Page serves the documents for people, below the patterns PagePaths, and Events their changes at PathEvents; both may be nil.
 	Page, Events http.Handler
 	PagePaths    []string
@@ -81,6 +82,9 @@ type ScriptRequest struct {
 	// Arch is that of the node, Agent what its iPXE calls itself ("iPXE/1.21.1").
 	Arch  arch.Arch
 	Agent string
+	// Machine is what firmware says of the machine, if Known.
+	Machine rules.Facts
+	Known   bool
 }
 
 // Server is an http.Handler for everything the seeder serves. Its methods may be called concurrently.
@@ -142,8 +146,9 @@ func (s *Server) routes() {
 	for path, h := range map[string]http.Handler{
 		catalog.PathAnnounce: admitted(s, k.announce, s.cfg.Announce), catalog.PathScrape: admitted(s, k.announce, s.cfg.Scrape),
 		catalog.PathReport: admitted(s, k.report, s.cfg.Report), catalog.PathNodes: admitted(s, k.page, s.cfg.Nodes),
-		catalog.PathLog: admitted(s, k.log, s.cfg.NodeLog),
-		pathSelfTest:    admitted(s, k.page, s.cfg.SelfTest),
+		catalog.PathLocal: admitted(s, k.report, s.cfg.Local),
+		catalog.PathLog:   admitted(s, k.log, s.cfg.NodeLog),
+		pathSelfTest:      admitted(s, k.page, s.cfg.SelfTest),
 	} {
 		if h != nil {
 			s.mux.Handle(path, h)

@@ -41,8 +41,31 @@ type Params struct {
 	Base string
 	// Site is the site's name, for the screen.
 	Site string
+	// Ask has GRUB ask for what holds for the machine, see [Machine].
+	Ask bool
 	// Targets are the images that there are, one for each architecture.
 	Targets []Target
+}
+
+// MachinePath is the folder of what holds for single machines: below it are their MAC address with hyphens, their IPv4 address and their UUID,
+// or "none", as path elements.
+const MachinePath = "grub/machine/"
+
+// diskLoaders are the boot loaders on disks, in the order in which they are tried: what Linux distributions install, which start Windows as well
+// where both are, Windows' own, and what firmware starts that knows none.
+var diskLoaders = []string{
+	"/EFI/debian/shimx64.efi", "/EFI/ubuntu/shimx64.efi", "/EFI/fedora/shimx64.efi", "/EFI/redhat/shimx64.efi", "/EFI/centos/shimx64.efi",
+	"/EFI/almalinux/shimx64.efi", "/EFI/rocky/shimx64.efi", "/EFI/opensuse/shim.efi", "/EFI/sles/shim.efi",
+	"/EFI/debian/grubx64.efi", "/EFI/ubuntu/grubx64.efi", "/EFI/systemd/systemd-bootx64.efi", "/EFI/Microsoft/Boot/bootmgfw.efi", "/EFI/BOOT/BOOTX64.EFI",
+	"/EFI/debian/shimaa64.efi", "/EFI/ubuntu/shimaa64.efi", "/EFI/fedora/shimaa64.efi", "/EFI/BOOT/BOOTAA64.EFI",
+}
+
+// Machine is what the script is told of a machine: whether its own disk is started, after wait seconds in which a key stops that.
+func Machine(disk bool, wait int) []byte {
+	if !disk {
+		return []byte("set disk=\n")
+	}
+	return fmt.Appendf(nil, "set disk=%d\n", wait)
 }
 
 // Target is the image for an architecture.
@@ -91,6 +114,7 @@ func Script(p Params) ([]byte, error) {
 	var b bytes.Buffer
 	err := script.Execute(&b, map[string]any{
 		"Server": p.Server.String(), "Base": Quote(p.Base), "Banner": Quote(banner), "Targets": targets,
+		"Ask": p.Ask, "MachinePath": MachinePath, "DiskLoaders": diskLoaders,
 		"Tries": strings.Repeat("x", tries), "Pause": pause, "RebootPause": rebootPause,
 	})
 	if err != nil {

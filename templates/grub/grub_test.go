@@ -28,6 +28,7 @@ var both = Params{
 func TestScriptGolden(t *testing.T) {
 	for name, p := range map[string]Params{
 		"both": both,
+		"ask":  {Server: server, Base: "http://10.0.0.1:8080", Ask: true, Targets: both.Targets[1:]},
 		"none": {Server: server, Base: "http://10.0.0.1:8080"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,6 +94,14 @@ func TestWords(t *testing.T) {
 	} {
 		if got := Words(cmdline); got != want {
 			t.Errorf("%q: %s, want %s", cmdline, got, want)
+		}
+	}
+}
+
+func TestMachine(t *testing.T) {
+	for want, got := range map[string][]byte{"set disk=\n": Machine(false, 3), "set disk=0\n": Machine(true, 0), "set disk=5\n": Machine(true, 5)} {
+		if string(got) != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

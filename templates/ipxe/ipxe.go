@@ -48,6 +48,12 @@ type Params struct {
 	Site string
 	// Args are appended to phase 1's kernel command line; one element may hold several arguments.
 	Args []string
+	// Ask has the script asked for anew with what firmware says of the machine, as the query Query names it: it may be one that starts its
+	// own disk.
+	Ask bool
+	// Disk says that the machine's own disk is started, and phase 1 only if that fails, or if a person presses a key within Wait seconds.
+	Disk bool
+	Wait int
 	// Graphics is a kernel argument for machines with a BIOS whose graphics card has the mode that [VESA] asks for; none if empty.
 	Graphics string
 }
@@ -81,13 +87,31 @@ func Script(p Params) ([]byte, error) {
 	err := script.Execute(&b, struct {
 		Params
 		Tries, Pause, PromptMS int
-		VESAPath               string
-	}{p, tries, pause, promptMS, VESAPath})
+		VESAPath, Asking       string
+	}{p, tries, pause, promptMS, VESAPath, "${base}" + p.Path + "?" + query})
 	if err != nil {
 		return nil, fmt.Errorf("make boot.ipxe: %w", err)
 	}
 	return b.Bytes(), nil
 }
+
+// The names in the query with which a script is asked for anew.
+const (
+	QueryMAC      = "mac"
+	QueryIP       = "ip"
+	QueryUUID     = "uuid"
+	QuerySerial   = "serial"
+	QueryVendor   = "manufacturer"
+	QueryModel    = "product"
+	QueryPlatform = "platform"
+)
+
+// query has iPXE fill in what firmware says of the machine; what may have any characters in it is escaped. A setting that there isn't is empty.
+const query = QueryMAC + "=${netX/mac}&" + QueryIP + "=${netX/ip}&" + QueryUUID + "=${uuid}&" + QuerySerial + "=${serial:uristring}&" +
+	QueryVendor + "=${manufacturer:uristring}&" + QueryModel + "=${product:uristring}&" + QueryPlatform + "=${platform}"
+
+// PlatformBIOS is what iPXE calls firmware that is a BIOS; UEFI is "efi".
+const PlatformBIOS = "pcbios"
 
 var pathPattern = regexp.MustCompile(`^(/[0-9A-Za-z._-]+)+$`)
 

@@ -23,6 +23,9 @@ func TestScriptGolden(t *testing.T) {
 			Base: "http://seeder", Kernel: "/boot/aa/vmlinuz", Initrd: "/boot/bb/initramfs.img", Path: "/boot/arm64/boot.ipxe",
 			Shim: "/boot/shimaa64.efi",
 		},
+		"ask":      {Base: "http://seeder", Ask: true},
+		"disk":     {Base: "http://seeder", Disk: true, Graphics: "vga=0x318"},
+		"hidden":   {Base: "http://seeder", Disk: true, Wait: 5},
 		"graphics": {Base: "http://seeder", Graphics: "vga=0x318", Args: []string{"quiet"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/bootmenu"
 	"github.com/boottorrent/boottorrent/internal/bzimage"
-	"github.com/boottorrent/boottorrent/mkimage/source/bootmenu"
 )
 
 // entry is an entry of the boot menu whose files are on the image.

@@ -152,6 +152,10 @@ func (g *grubReader) command(c command) (ok bool, err error) {
 		g.returned = true
 	case "source", ".", "configfile", "normal":
 		return g.include(args)
+	case "load_env":
+		if g.files.disk {
+			g.loadEnvironment(args)
+		}
 	case "blscfg":
 		return true, g.bls()
 	case "function":
@@ -254,7 +258,8 @@ func (g *grubReader) bls() error {
 			return err
 		}
 		for _, e := range entries {
-			g.add(item{entry: e, title: e.Title})
+			e.Cmdline = strings.Join(g.expandWord(`"`+strings.ReplaceAll(e.Cmdline, `"`, `\"`)+`"`), " ")
+			g.add(item{entry: e, title: e.Title, id: e.id})
 		}
 	}
 	return nil

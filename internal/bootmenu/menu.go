@@ -1,5 +1,5 @@
 // Package bootmenu reads what the boot loader of a medium would show: the Linux kernels in the configuration of GRUB, of isolinux and
-// syslinux, or in files of the Boot Loader Specification. In goes the medium's file system, out come entries. The files are foreign: what
+// syslinux, or in files of the Boot Loader Specification. In goes the file system of a medium ([Read]) or of a disk ([OnDisk]), out come entries. The files are foreign: what
 // they say is bounded, and nothing they name is opened but configuration.
 //
 // u-root v0.16 has such readers too (pkg/boot/grub, syslinux, bls), the referees of this package's tests. They take simple
@@ -37,6 +37,8 @@ type Entry struct {
 	Cmdline string
 	// Default says that it is started when nobody chooses.
 	Default bool
+	// id is the name of its file (Boot Loader Specification), without .conf.
+	id string
 }
 
 // Menu is what is in one configuration.
@@ -63,24 +65,36 @@ var (
 
 // Read reads the first configuration that has a Linux kernel with an initrd in it. In the menu is one default.
 func Read(ctx context.Context, fsys fs.FS) (*Menu, error) {
+	return read(ctx, fsys, menuKinds(grubFiles, syslinuxFiles, []string{blsFolder, "boot/" + blsFolder}), false)
+}
+
+// menuKind is a kind of configuration: where it may be, as patterns of package path, and who reads it.
+type menuKind struct {
+	patterns []string
+	read     func(context.Context, *files, string) ([]Entry, error)
+}
+
+func menuKinds(grub, syslinux, bls []string) []menuKind {
+	return []menuKind{{grub, readGRUB}, {syslinux, readSyslinux}, {bls, readBLS}}
+}
+
+// read returns the first menu that has something to start.
+func read(ctx context.Context, fsys fs.FS, kinds []menuKind, disk bool) (*Menu, error) {
 	var wrong error
 	try := func(name string, read func(context.Context, *files, string) ([]Entry, error)) (*Menu, error) {
-		entries, err := guard(ctx, read, &files{fsys: fsys}, name)
+		entries, err := guard(ctx, read, &files{fsys: fsys, disk: disk}, name)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if err != nil {
 			wrong = errors.Join(wrong, fmt.Errorf("%s: %w", name, err))
 		}
-		if entries = tidy(entries); len(entries) == 0 {
+		if entries = tidy(entries, disk); len(entries) == 0 {
 			return nil, nil
 		}
 		return &Menu{name, entries}, nil
 	}
-	for _, kind := range []struct {
-		patterns []string
-		read     func(context.Context, *files, string) ([]Entry, error)
-	}{{grubFiles, readGRUB}, {syslinuxFiles, readSyslinux}, {[]string{blsFolder, "boot/" + blsFolder}, readBLS}} {
+	for _, kind := range kinds {
 		for _, pattern := range kind.patterns {
 			names, err := fs.Glob(fsys, pattern)
 			if err != nil {
@@ -109,9 +123,9 @@ func guard(ctx context.Context, read func(context.Context, *files, string) ([]En
 	return read(ctx, f, name)
 }
 
-// tidy keeps what can be started, and sees to it that one of them is the default.
-func tidy(entries []Entry) []Entry {
-	entries = slices.DeleteFunc(entries, func(e Entry) bool { return e.Kernel == "" || len(e.Initrd) == 0 || isTest(e) })
+// tidy keeps what can be started, and sees to it that one of them is the default. Kernels on disks may do without an initrd.
+func tidy(entries []Entry, disk bool) []Entry {
+	entries = slices.DeleteFunc(entries, func(e Entry) bool { return e.Kernel == "" || len(e.Initrd) == 0 && !disk || isTest(e) })
 	for i := range entries {
 		entries[i].Cmdline = withoutWords(entries[i].Cmdline, "initrd", "BOOT_IMAGE")
 		entries[i].Title = strings.Join(strings.Fields(entries[i].Title), " ")
@@ -147,6 +161,8 @@ func withoutWords(cmdline string, keys ...string) string {
 // files reads the configuration files of a menu.
 type files struct {
 	fsys fs.FS
+	// disk says that it is an installed system's.
+	disk bool
 	read int
 }
 

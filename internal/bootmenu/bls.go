@@ -23,6 +23,9 @@ func readBLS(_ context.Context, f *files, folder string) ([]Entry, error) {
 			def = v[0]
 		}
 	}
+	if f.disk {
+		slices.SortStableFunc(names, func(a, b string) int { return compareVersions(b, a) }) // the newest first
+	}
 	var entries []Entry
 	chosen := false
 	for _, name := range names[:min(len(names), maxEntries)] {
@@ -31,6 +34,7 @@ func readBLS(_ context.Context, f *files, folder string) ([]Entry, error) {
 			return entries, err
 		}
 		e := blsEntry(text, path.Dir(path.Dir(folder)))
+		e.id = strings.TrimSuffix(path.Base(name), ".conf")
 		if ok, err := path.Match(strings.TrimSuffix(def, ".conf"), strings.TrimSuffix(path.Base(name), ".conf")); ok && err == nil && !chosen && e.Kernel != "" {
 			e.Default, chosen = true, true
 		}
