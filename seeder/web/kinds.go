@@ -31,8 +31,9 @@ func kinds(files int) requestKinds {
 		documents: admit.Kind{Name: "catalog and torrents", Slots: 4096, PerSecond: 1000, Burst: 20000},
 		// Nodes fetch a piece with each request, a moment's work. A turn ends the ones that take their time when others wait.
 		files: admit.Kind{Name: "systems' files", Slots: files, Turn: 20 * time.Second},
-		// Both are made for each request: 10,000 nodes are 8 MB of JSON.
-		page: admit.Kind{Name: "page and list of nodes", Slots: 8, Turn: 10 * time.Second, PerSecond: 20, Burst: 100},
+		// They are made for each request: a page of a thousand machines has 900 KB, 10,000 nodes are 8 MB of JSON. Each page loads four
+		// documents, and several people open it at nine.
+		page: admit.Kind{Name: "page and list of nodes", Slots: 32, Turn: 10 * time.Second, PerSecond: 20, Burst: 100},
 		// They go on as long as a page is open; package page bounds their number as well.
 		events: admit.Kind{Name: "the page's changes", Slots: 80, PerSecond: 5, Burst: 50},
 		// 10,000 nodes announce 2,000 times a second in all.
