@@ -215,7 +215,7 @@ func (g *rig) report(ctx context.Context, n int) error {
 		}
 		rep.Uptime++
 		rep.Done = (rep.Done + rep.Size/300) % rep.Size
-		rep.Down, rep.FromSeeder, rep.FromNodes = rep.Size/300+int64(n%97)<<10, rep.Done/10, rep.Done-rep.Done/10
+		rep.Down, rep.FromSeeder, rep.FromNodes = rep.Size/300+int64(rep.Uptime)%7*int64(n%97+3)<<12, rep.Done/10, rep.Done-rep.Done/10
 		for i := range rep.Sources {
 			rep.Sources[i].Bytes = rep.FromNodes / int64(len(rep.Sources)+i)
 		}
