@@ -34,7 +34,7 @@ func readsAsAddress(s string) bool {
 // "FIRST-LAST" that includes both. No address is what a wrong pattern says.
 func MatchMAC(pattern, mac string) bool {
 	if first, last, is := macRange(pattern); is {
-		return len(mac) == macLength && first <= mac && mac <= last // all of them have the same form
+		return isMACText(first) && isMACText(last) && IsMAC(mac) && first <= mac && mac <= last // as texts of one form, they are in order
 	}
 	ok, err := path.Match(pattern, mac)
 	return ok && err == nil

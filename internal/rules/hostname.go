@@ -13,14 +13,27 @@ import (
 
 // name settles the machine's host name.
 func (d *Decision) name(f Facts, g *catalog.Group) {
+	because := func(why string) { d.Because["hostname"] = why }
+	pattern := ""
+	if g != nil {
+		pattern = g.Hostname
+	}
 	switch {
 	case d.Machine != nil && d.Machine.Hostname != "":
-		d.Hostname, d.Because["hostname"] = d.Machine.Hostname, "machine "+d.Machine.MAC
-	case g != nil && g.Hostname != "":
-		name, err := Hostname(g.Hostname, f, d.Machine)
-		if err == nil {
-			d.Hostname, d.Because["hostname"] = name, "group "+g.Name
+		d.Hostname = d.Machine.Hostname
+		because("machine " + d.Machine.MAC)
+	case pattern != "":
+		name, err := Hostname(pattern, f, d.Machine)
+		if d.Hostname = name; err != nil {
+			because(fmt.Sprintf("DHCP, as that of group %s can't be used: %v", g.Name, err))
+			return
 		}
+		because("group " + g.Name)
+	case len(d.Unknown) == 0 && d.Machine != nil && catalog.IsHostname(d.Machine.Name):
+		d.Hostname = d.Machine.Name
+		because("the name of machine " + d.Machine.MAC)
+	default:
+		because("DHCP")
 	}
 }
 
@@ -38,7 +51,7 @@ var HostnameWords = map[string]string{
 // other characters becomes hyphens.
 func Hostname(pattern string, f Facts, m *catalog.Machine) (string, error) {
 	mac := strings.ReplaceAll(f.MAC, ":", "")
-	words := map[string]string{"MAC": mac, "Last": mac[max(0, len(mac)-6):], "Serial": f.Serial}
+	words := map[string]string{"MAC": mac, "Last": mac[max(0, len(mac)-6):], "Serial": strings.TrimSpace(f.Serial)}
 	if f.Addr.Is4() {
 		ip := f.Addr.As4()
 		words["IP"], words["Host"] = strings.ReplaceAll(f.Addr.String(), ".", "-"), fmt.Sprint(ip[3])
@@ -81,15 +94,22 @@ var (
 
 func expand(pattern string, words map[string]string) (string, error) {
 	var unknown error
+	empty := ""
 	name := word.ReplaceAllStringFunc(pattern, func(m string) string {
 		key := word.FindStringSubmatch(m)[1]
 		if _, ok := HostnameWords[key]; !ok {
 			unknown = unknownWord(m)
 		}
+		if words[key] == "" {
+			empty = m
+		}
 		return words[key]
 	})
-	if unknown != nil {
+	switch {
+	case unknown != nil:
 		return "", unknown
+	case empty != "":
+		return "", fmt.Errorf("this machine has nothing for %s in %q", empty, pattern)
 	}
 	name = strings.ToLower(strings.Trim(other.ReplaceAllString(name, "-"), "-"))
 	if name == "" || len(name) > 63 {

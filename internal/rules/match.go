@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func (d *Decision) findGroup(r *catalog.Rules, f Facts) *catalog.Group {
 		default:
 			holds, unknown := matches(g.Match, f)
 			if len(unknown) > 0 {
-				d.Unknown = unknown
+				d.Unknown, d.Perhaps = unknown, g.Name
 				return nil
 			}
 			if !holds {
@@ -34,52 +35,57 @@ func (d *Decision) findGroup(r *catalog.Rules, f Facts) *catalog.Group {
 		d.Group = g.Name
 		return g
 	}
+	d.Because["group"] = "no group matches"
 	return nil
 }
 
-// matches reports whether a machine is as a group wants it, or which facts, that are not known, decide that.
+// condition is one of a group's: the key it has in match, whether the group has it, whether the fact is known, and whether it holds then.
+type condition struct {
+	key          string
+	asked, known bool
+	holds        func() bool
+}
+
+func conditions(m catalog.Match, f Facts) []condition {
+	if f.Firmware == catalog.FirmwareBIOS {
+		f.SecureBoot = new(bool)
+	}
+	texts := func(key string, patterns []string, fact string, match func(pattern, fact string) bool) condition {
+		return condition{key, len(patterns) > 0, fact != "", func() bool {
+			return slices.ContainsFunc(patterns, func(pattern string) bool { return match(pattern, fact) })
+		}}
+	}
+	return []condition{
+		texts("mac", m.MAC, f.MAC, catalog.MatchMAC),
+		texts("uuid", m.UUID, f.UUID, matchText),
+		texts("serial", m.Serial, f.Serial, matchText),
+		texts("vendor", m.Vendor, f.Vendor, matchText),
+		texts("model", m.Model, f.Model, matchText),
+		{"subnet", len(m.Subnet) > 0, f.Addr.IsValid(), func() bool {
+			return slices.ContainsFunc(m.Subnet, func(p netip.Prefix) bool { return p.Contains(f.Addr.Unmap()) })
+		}},
+		texts("arch", m.Arch, f.Arch, func(a, b string) bool { return a == b }),
+		{"firmware", m.Firmware != "", f.Firmware != "", func() bool { return m.Firmware == f.Firmware }},
+		{"memory", m.Memory != nil, f.Memory > 0, func() bool { return m.Memory.Holds(f.Memory) }},
+		{"secure_boot", m.SecureBoot != nil, f.SecureBoot != nil, func() bool { return *m.SecureBoot == *f.SecureBoot }},
+	}
+}
+
+// matches reports whether a machine is as a group wants it, or which facts that are not known decide that: one that is known and isn't as
+// the group wants it is enough for a no.
 func matches(m catalog.Match, f Facts) (holds bool, unknown []string) {
-	holds, some := true, false
-	// test notes one of the conditions; known says that the fact is.
-	test := func(key string, asked, known bool, ok func() bool) {
+	for _, c := range conditions(m, f) {
 		switch {
-		case !asked:
-		case known || f.Complete:
-			some = true
-			holds = holds && known && ok()
+		case !c.asked:
+		case c.known && c.holds():
+			holds = true
+		case c.known || f.Complete:
+			return false, nil
 		default:
-			some = true
-			unknown = append(unknown, key)
+			unknown = append(unknown, c.key)
 		}
 	}
-	test("mac", len(m.MAC) > 0, f.MAC != "", func() bool {
-		return slices.ContainsFunc(m.MAC, func(pattern string) bool { return catalog.MatchMAC(pattern, f.MAC) })
-	})
-	for _, t := range []struct {
-		key      string
-		patterns []string
-		fact     string
-	}{{"uuid", m.UUID, f.UUID}, {"serial", m.Serial, f.Serial}, {"vendor", m.Vendor, f.Vendor}, {"model", m.Model, f.Model}} {
-		test(t.key, len(t.patterns) > 0, t.fact != "", func() bool {
-			return slices.ContainsFunc(t.patterns, func(pattern string) bool { return matchText(pattern, t.fact) })
-		})
-	}
-	test("subnet", len(m.Subnet) > 0, f.Addr.IsValid(), func() bool {
-		for _, p := range m.Subnet {
-			if p.Contains(f.Addr) {
-				return true
-			}
-		}
-		return false
-	})
-	test("arch", len(m.Arch) > 0, f.Arch != "", func() bool { return slices.Contains(m.Arch, f.Arch) })
-	test("firmware", m.Firmware != "", f.Firmware != "", func() bool { return m.Firmware == f.Firmware })
-	test("memory", m.Memory != nil, f.Memory > 0, func() bool { return m.Memory.Holds(f.Memory) })
-	test("secure_boot", m.SecureBoot != nil, f.SecureBoot != nil, func() bool { return *m.SecureBoot == *f.SecureBoot })
-	if !holds || !some {
-		return false, nil // whatever is not known, it is no
-	}
-	return len(unknown) == 0, unknown
+	return holds && len(unknown) == 0, unknown
 }
 
 // matchText matches a text with a glob, whatever the case of letters. Slashes are characters as others.

@@ -32,3 +32,16 @@ func TestNext(t *testing.T) {
 		t.Errorf("what the group says: %q by %q", d.Next, d.NextID)
 	}
 }
+
+// Where it is not known in which group a machine is, what was said for a group may be for it; only where nothing was, what was said for
+// all is.
+func TestNextOfUnknownGroup(t *testing.T) {
+	groups := []catalog.Group{{Name: "small", Match: catalog.Match{Memory: &catalog.MemoryBound{Op: "<", Bytes: 1 << 30}}}}
+	all, small := catalog.Next{ID: "all", Group: catalog.GroupAll, What: "local"}, catalog.Next{ID: "small", Group: "small", What: "menu"}
+	for want, next := range map[string][]catalog.Next{"all": {all}, "": {small, all}} {
+		cat := &catalog.Catalog{Rules: catalog.Rules{Groups: groups, Next: next}}
+		if d := For(cat, Facts{MAC: "52:54:00:00:00:01"}); d.NextID != want || len(d.Unknown) == 0 {
+			t.Errorf("with %v it follows %q", next, d.NextID)
+		}
+	}
+}

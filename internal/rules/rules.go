@@ -3,6 +3,8 @@
 package rules
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,13 +20,14 @@ type Facts struct {
 	MAC string
 	// UUID, Serial, Vendor and Model are what SMBIOS says; empty: it says nothing.
 	UUID, Serial, Vendor, Model string
-	// Addr is the machine's IPv4 address; zero: not known.
+	// Addr is the machine's IPv4 address; zero: not known, or none.
 	Addr netip.Addr
 	// Arch is a GOARCH value, Firmware catalog.FirmwareBIOS or catalog.FirmwareUEFI; empty: not known, or (Firmware) neither.
 	Arch, Firmware string
-	// Memory is in bytes; 0: not known.
+	// Memory is how much is installed, in bytes, as the machine is sold: neither MemTotal nor what firmware leaves, which are less, so that
+	// ">= 8 GiB" holds for a machine with 8 GiB. See [Installed]. 0: not known.
 	Memory int64
-	// SecureBoot is nil where it is not known.
+	// SecureBoot is whether that is on; nil: not known. With FirmwareBIOS it is off.
 	SecureBoot *bool
 	// Complete says that what is empty here is empty on the machine: a rule that asks for it does not hold. Otherwise it is not known
 	// whether it holds.
@@ -37,17 +40,20 @@ type Decision struct {
 	Machine *catalog.Machine
 	// Group is the name of its group; empty: none.
 	Group string
-	// Settings are the group's, with the site's defaults where the group says nothing: Default, Timeout, Seed and Limits are set.
+	// Settings are the group's, with the site's defaults where the group says nothing: Default, Timeout, Menu, Seed, LeaveAtStart and Limits
+	// are set. Default is a system that the machine offers, or empty.
 	Settings catalog.Settings
-	// Hostname is the machine's host name; empty: what DHCP says.
+	// Hostname is the machine's host name: what the site says of it, what the group's pattern makes, or its name; empty: what DHCP says.
 	Hostname string
 	// Next is what the machine starts without showing the chooser: a system's name, catalog.StartLocal, or catalog.StartMenu, or empty
 	// if nothing says so. NextID is that of the catalog.Next that says so; empty: the group does.
 	Next, NextID string
 	// Because says for each of these, by the key in boottorrent.yaml ("group", "default", "hostname", …), which rule it comes from, in words.
 	Because map[string]string
-	// Unknown are the facts on which the group depends and that are not known ("memory"); then nothing but Machine holds for sure.
+	// Unknown are the facts, by their keys in match, that decide whether the machine is in the group Perhaps, and that are not known. Then
+	// Group is empty, and nothing holds for sure but Machine, and Next where NextID is set.
 	Unknown []string
+	Perhaps string
 }
 
 // Name is what people call the machine: its name in the site, or its host name, or empty.
@@ -74,7 +80,6 @@ func For(cat *catalog.Catalog, f Facts) Decision {
 
 // settle takes the group's settings, and the site's where it says nothing.
 func (d *Decision) settle(cat *catalog.Catalog, g *catalog.Group) {
-	site := cat.Defaults
 	from := "the site"
 	if g != nil {
 		d.Settings, from = g.Settings, "group "+g.Name
@@ -86,40 +91,49 @@ func (d *Decision) settle(cat *catalog.Catalog, g *catalog.Group) {
 			d.Because[key] = from
 		}
 	}
-	because("default", s.Default != nil)
-	if s.Default == nil {
-		s.Default = &site.System
+	for key, said := range map[string]bool{
+		"default": s.Default != nil, "timeout": s.Timeout != nil, "menu": s.Menu != "", "systems": s.Systems != nil, "cmdline": s.Cmdline != "",
+		"seed": s.Seed != nil, "limits": s.Limits != nil, "writable": s.Writable != "", "writable_limit": s.WritableLimit != catalog.Share{},
+		"after_start": s.LeaveAtStart != nil, "ssh_keys": len(s.SSHKeys) > 0,
+	} {
+		because(key, said)
 	}
-	because("timeout", s.Timeout != nil)
-	if s.Timeout == nil {
-		s.Timeout = &site.Timeout
+	site, leaving := cat.Defaults, cat.Defaults.Leaving()
+	s.Default = or(s.Default, site.System)
+	s.Timeout = or(s.Timeout, site.Timeout)
+	s.Seed = or(s.Seed, leaving)
+	s.LeaveAtStart = or(s.LeaveAtStart, site.LeaveAtStart)
+	s.Limits = or(s.Limits, cat.Limits)
+	s.Menu = cmp.Or(s.Menu, catalog.MenuShown)
+	if *s.Default != "" && !s.Offers(*s.Default) {
+		d.Because["default"] = fmt.Sprintf("%s, whose systems don't have %s", from, *s.Default)
+		s.Default = new(string)
 	}
-	because("seed", s.Seed != nil)
-	if s.Seed == nil {
-		leaving := site.Leaving()
-		s.Seed = &leaving
-	}
-	because("limits", s.Limits != nil)
-	if s.Limits == nil {
-		s.Limits = &cat.Limits
-	}
-	because("menu", s.Menu != "")
-	if s.Menu == "" {
-		s.Menu = catalog.MenuShown
-	}
-	because("systems", s.Systems != nil)
-	because("cmdline", s.Cmdline != "")
-	because("writable", s.Writable != "")
-	because("ssh_keys", len(s.SSHKeys) > 0)
 }
 
-// next finds what somebody said that the machine starts; else it is what its group says.
+// or is what p points to, or another value.
+func or[T any](p *T, other T) *T {
+	if p == nil {
+		return &other
+	}
+	return p
+}
+
+// next finds what somebody said that the machine starts; else it is what its group says. Where the group is not known, what was said for one
+// may be for it.
 func (d *Decision) next(r *catalog.Rules, mac string) {
 	for i := range r.Next {
 		n := &r.Next[i]
+		perhaps := len(d.Unknown) > 0 && n.Group != ""
+		if n.MAC == "" && n.Group != catalog.GroupAll && len(d.Unknown) > 0 {
+			return // it may be for this machine, and would count before what is for all
+		}
 		mine := n.MAC == mac || n.Group != "" && (n.Group == d.Group || n.Group == catalog.GroupAll)
-		if !mine || n.Once && slices.Contains(n.Done, mac) {
+		switch {
+		case !mine && !perhaps || n.Once && slices.Contains(n.Done, mac):
 			continue
+		case !mine:
+			return
 		}
 		d.Next, d.NextID, d.Because["next"] = n.What, n.ID, "seeder next"
 		return

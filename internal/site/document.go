@@ -13,8 +13,9 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxDocument is the size in bytes above which a file is not taken for a configuration.
-const maxDocument = 256 << 10
+// maxDocument is the size in bytes above which a file is not taken for a configuration. 10,000 machines with an address and a few words each
+// have 1.3 MB.
+const maxDocument = 4 << 20
 
 // readDocument reads a YAML file whose top level is a mapping. It returns nil if that fails, and says why to c. shown
 // is the file's name in messages.

@@ -5,12 +5,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // FuzzYAML reads any bytes as boottorrent.yaml and as config.yaml. Whatever they are, each problem has its place in the
 // file, and says what is wrong and what to do.
 func FuzzYAML(f *testing.F) {
-	for _, name := range []string{"good", "original", "original-other", "original-wrong", "methods", "methods-wrong", "config-types", "config-values", "dhcp-values", "system-keys", "system-files", "yaml-syntax"} {
+	for _, name := range []string{"good", "original", "original-other", "original-wrong", "methods", "methods-wrong", "config-types", "config-values", "dhcp-values", "system-keys", "system-files", "yaml-syntax", "groups", "groups-wrong", "groups-names"} {
 		a, err := txtar.ParseFile("testdata/" + name + ".txtar")
 		if err != nil {
 			f.Fatal(err)
@@ -27,7 +29,10 @@ func FuzzYAML(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := &checker{}
 		if m := parseDocument(c, "boottorrent.yaml", body); m != nil {
-			readConfig(m, &Site{Name: "site"})
+			s := &Site{Name: "site"}
+			if readConfig(m, s); len(c.problems) == 0 {
+				checkRules(t, s)
+			}
 		}
 		if m := parseDocument(c, OriginalFile, body); m != nil {
 			readOriginal(m, &Site{Name: "site"}) // see FuzzOriginal for more
@@ -41,4 +46,16 @@ func FuzzYAML(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkRules reports rules that passed here and that nodes would not take, but for names that lead to no system: the publisher takes those out.
+func checkRules(t *testing.T, s *Site) {
+	cat := catalog.Catalog{Version: catalog.Version, Rules: s.Rules()}
+	for i := range cat.Rules.Groups {
+		g := &cat.Rules.Groups[i]
+		g.Default, g.Systems, g.Next = nil, nil, ""
+	}
+	if _, err := cat.Encode(); err != nil {
+		t.Errorf("nodes would not take it: %v", err)
+	}
 }

@@ -137,13 +137,13 @@ func readCmdline(m *mapping, limit int) string {
 	}
 	if _, err := catalog.Expand(t.value, nil); err != nil {
 		what, do, _ := strings.Cut(err.Error(), "; ")
-		m.check.problem(t.place, "cmdline: "+what, do)
+		m.check.problem(t.place, m.path+"cmdline: "+what, do)
 	}
 	if misread := (*image.CmdlineError)(nil); errors.As(image.CheckQuotes(t.value), &misread) {
-		m.check.warning(t.place, "cmdline: "+misread.What, misread.Do)
+		m.check.warning(t.place, m.path+"cmdline: "+misread.What, misread.Do)
 	}
 	if n := catalog.Longest(t.value); n > limit {
-		m.check.problem(t.place, fmt.Sprintf("cmdline may have %d bytes when its placeholders are filled in, and the kernel takes %d", n, limit), "shorten it")
+		m.check.problem(t.place, fmt.Sprintf("%scmdline may have %d bytes when its placeholders are filled in, and the kernel takes %d", m.path, n, limit), "shorten it")
 	}
 	return t.value
 }

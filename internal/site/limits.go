@@ -112,6 +112,11 @@ var sizeUnits = map[string]float64{
 // bitUnits are in bytes, too. A letter's case tells bits from bytes nowhere: bits are written out.
 var bitUnits = map[string]float64{"kbit": 1e3 / 8, "Mbit": 1e6 / 8, "Gbit": 1e9 / 8}
 
+// ParseSize returns the bytes that a text such as "8 GiB" speaks of, and whether it is a size.
+func ParseSize(s string) (bytes int64, ok bool) {
+	return parseQuantity(strings.TrimSpace(s), sizeUnits)
+}
+
 // parseRate returns the bytes per second that a text such as "100 Mbit/s" speaks of.
 func parseRate(s string) (int64, bool) {
 	s = strings.TrimSuffix(s, "/s")

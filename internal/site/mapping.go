@@ -117,6 +117,8 @@ func (m *mapping) textOf(key string, n ast.Node) (text, bool) {
 		return text{at, n.Value.Value}, true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		m.wrongType(n, key, "text", "put it in quotes")
+	case *ast.MappingNode, *ast.MappingValueNode:
+		m.wrongType(n, key, "text", "write one text here, in quotes if it has a colon in it")
 	default:
 		m.wrongType(n, key, "text", "write one text here")
 	}

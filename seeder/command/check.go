@@ -18,15 +18,23 @@ import (
 )
 
 type checkCmd struct {
-	Dir      string `arg:"" help:"The site directory."`
-	SiteOnly bool   `help:"Read the site's files alone, and test neither its image nor this machine and its network."`
+	Dir      string   `arg:"" help:"The site directory."`
+	SiteOnly bool     `help:"Read the site's files alone, and test neither its image nor this machine and its network."`
+	Machine  string   `placeholder:"MAC" help:"Print what a machine would do, and which rule says so: a MAC address, or the machine's name in the site. What it reported to the running seeder is what is known of it."`
+	Fact     []string `sep:"none" placeholder:"KEY=VALUE" help:"With --machine: something more that is known of it, such as memory='8 GiB' or firmware=uefi. Can be given several times."`
 }
 
 // Run prints every problem of a site, and of this machine as the one that serves it.
 func (c checkCmd) Run(ctx context.Context, term terminal) error {
+	if len(c.Fact) > 0 && c.Machine == "" {
+		return errors.New("--fact says something of a machine; name it with --machine MAC")
+	}
 	s, err := load(c.Dir, term)
 	if err != nil {
 		return err
+	}
+	if c.Machine != "" {
+		return c.showMachine(ctx, s, term)
 	}
 	showMemory(s, term)
 	room := s.CheckRoom(c.Dir)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,8 +17,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/api"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
@@ -60,12 +63,13 @@ func listenControl(state string) (net.Listener, error) {
 func (d *daemon) serveControl(ctx context.Context, f *follower) {
 	l, err := listenControl(d.state)
 	if err != nil {
-		d.Log.Warn("'"+self.Seeder()+" publish' and '"+self.Seeder()+" check' can't reach this seeder", "err", err)
+		d.Log.Warn("commands such as '"+self.Seeder()+" publish' can't reach this seeder", "err", err)
 		return
 	}
 	defer os.Remove(filepath.Join(d.state, controlFile))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+status.Path, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, f.status()) })
+	mux.Handle("GET "+catalog.PathNodes, d.fleet.ListHandler())
 	mux.HandleFunc("POST "+publishPath+"{name}", func(w http.ResponseWriter, r *http.Request) {
 		o := &order{name: r.PathValue("name"), done: make(chan answer, 1)}
 		select {
@@ -83,12 +87,13 @@ func (d *daemon) serveControl(ctx context.Context, f *follower) {
 		case <-r.Context().Done():
 		}
 	})
+	mux.Handle(api.Path, d.operator.api.Handler(nil)) // who may open the socket needs no password
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog: slog.NewLogLogger(d.Log.Handler(), slog.LevelDebug)}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		d.Log.Warn("'"+self.Seeder()+" publish' and '"+self.Seeder()+" check' can't reach this seeder any more", "err", err)
+		d.Log.Warn("commands such as '"+self.Seeder()+" publish' can't reach this seeder any more", "err", err)
 	}
 }
 
@@ -105,15 +110,29 @@ type Control struct {
 
 // Status asks what became of every folder. It returns [ErrNotRunning] where nobody answers.
 func (c Control) Status(ctx context.Context) (s status.Site, err error) {
-	return s, c.ask(ctx, http.MethodGet, status.Path, &s)
+	return s, c.ask(ctx, http.MethodGet, status.Path, nil, &s)
 }
 
 // Publish has a system published as it is now, and returns what became of it when it is stored.
 func (c Control) Publish(ctx context.Context, system string) (s status.System, err error) {
-	return s, c.ask(ctx, http.MethodPost, publishPath+system, &s)
+	return s, c.ask(ctx, http.MethodPost, publishPath+system, nil, &s)
 }
 
-func (c Control) ask(ctx context.Context, method, path string, answer any) error {
+// Get asks for something below api.Path, and decodes the answer.
+func (c Control) Get(ctx context.Context, path string, answer any) error {
+	return c.ask(ctx, http.MethodGet, api.Path+path, nil, answer)
+}
+
+// Post has something below api.Path done, and decodes the answer.
+func (c Control) Post(ctx context.Context, path string, request api.Request, answer any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	return c.ask(ctx, http.MethodPost, api.Path+path, bytes.NewReader(body), answer)
+}
+
+func (c Control) ask(ctx context.Context, method, path string, body io.Reader, answer any) error {
 	dir, err := os.Open(filepath.Join(c.Dir, site.StateDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrNotRunning
@@ -125,9 +144,12 @@ func (c Control) ask(ctx context.Context, method, path string, answer any) error
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", controlPath(dir))
 	}}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://seeder"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://seeder"+path, body)
 	if err != nil {
 		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := client.Do(req)
 	switch {
@@ -138,7 +160,11 @@ func (c Control) ask(ctx context.Context, method, path string, answer any) error
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+		var why api.Error
+		if json.Unmarshal(text, &why) == nil && why.Error != "" {
+			return errors.New(why.Error)
+		}
 		return errors.New(strings.TrimSpace(string(text)))
 	}
 	return json.NewDecoder(resp.Body).Decode(answer)

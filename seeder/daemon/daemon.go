@@ -74,6 +74,7 @@ type daemon struct {
 	// follower publishes the site.
 	follower *follower
 	fleet    *fleet.Fleet
+	operator *operator
 	// local knows which machines start their own disk before phase 1 is loaded.
 	local   *local.Book
 	history *history.History
@@ -132,6 +133,7 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
 	g.Go(func() error { d.serveControl(ctx, d.follower); return nil })
 	g.Go(func() error { d.followAddresses(ctx); return nil })
+	g.Go(func() error { d.operator.run(ctx, d.follower.renewed); return nil })
 	g.Go(func() error { return d.follower.run(ctx, d.Site) })
 	return g.Wait()
 }
@@ -148,14 +150,18 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	var announce []string
 	d.base, announce = d.urls(d.on)
 	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
+	count := counter.Open(d.state, d.Log, time.Now)
+	d.operator = d.newOperator(count)
 	d.history = history.Open(d.state, d.Log, time.Now)
-	d.fleet = fleet.New(fleet.Config{Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname, Observe: d.history.Observe})
+	d.fleet = fleet.New(fleet.Config{
+		Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname, Observe: d.history.Observe, Answer: d.operator.answer,
+	})
 	d.local = local.New(local.Config{
 		Log: d.Log, Now: time.Now, Has: d.hasAddress,
-		Catalog: func() *catalog.Catalog { return d.follower.shown.Load() },
+		Catalog: func() *catalog.Catalog { return d.follower.shown.Load() }, Done: func(id, mac string) { d.operator.next.Follow(mac, id) },
 	})
 	d.follower = &follower{
-		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move),
+		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move), renewed: make(chan struct{}),
 		take: d.take, retryAfter: cmp.Or(d.Retry, retryAfter),
 		ready: func(cat *catalog.Catalog) {
 			if d.Ready != nil {
@@ -166,7 +172,6 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 			}
 		},
 	}
-	count := counter.Open(d.state, d.Log, time.Now)
 	shown := d.page()
 	d.web = web.New(web.Config{
 		Log: d.Log, Boot: d.boot, Loaders: d.loaders.Files, Script: d.script,
@@ -174,11 +179,12 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 		NodeLog: d.fleet.LogHandler(), Local: d.local.Handler(), Limit: d.sockets.engine.UploadLimiter(),
 		Systems:  func() status.Site { return d.follower.status() },
 		SelfTest: d.tests.handler(), Manifest: d.manifest(count),
-		Page: shown.Documents(), PagePaths: page.Paths, Events: shown.Events(),
+		Page: shown.Documents(), PagePaths: page.Paths, OpenPaths: page.OpenPaths, Events: shown.Events(),
+		API: d.operator.api.Handler(d.operator.auth), Login: d.operator.auth.Login(), Logout: d.operator.auth.Logout(), Guard: d.operator.auth.Read,
 	})
 	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
-		now: time.Now, counter: count, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
+		now: time.Now, counter: count, next: d.operator.next, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
 	}
 }
 

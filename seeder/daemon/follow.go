@@ -45,6 +45,8 @@ type follower struct {
 	// orders are those of `seeder publish`, waiting those that are not done yet.
 	orders  chan *order
 	waiting []*order
+	// renewed says that what machines start the next time has changed.
+	renewed chan struct{}
 	// moves are changes of the seeder's addresses.
 	moves chan move
 }
@@ -94,6 +96,8 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 			f.finish(o)
 		case o := <-f.orders:
 			f.obey(o)
+		case <-f.renewed:
+			f.dirty = true
 		case m := <-f.moves:
 			f.moveTo(m)
 		case <-tick.C:

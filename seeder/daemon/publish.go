@@ -16,6 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/counter"
+	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/qemu"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
@@ -34,6 +35,8 @@ type publisher struct {
 	base     []string // HTTP base URLs, likewise
 	now      func() time.Time
 	counter  *counter.Counter
+	// next is what was said that machines start the next time.
+	next *next.Store
 
 	listings *listings
 	// files are for machines.
@@ -193,6 +196,7 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 		Defaults: s.Defaults, Limits: s.Limits.Node, Local: s.Local, Rules: s.Rules(), Trackers: p.announce, HTTP: p.base, Systems: []catalog.System{},
 		Files: p.files.listed(),
 	}
+	cat.Rules.Next = p.next.Catalog()
 	needed := map[string]bool{}
 	for _, name := range names {
 		if excluded[name] != nil {

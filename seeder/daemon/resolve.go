@@ -10,7 +10,7 @@ import (
 
 // resolve takes the names out of a catalog that lead to no system in it, and says in words which those are of groups: without its default,
 // nodes wait for a choice; where another system was to follow, the menu does; what a group offers has one system less; what was to be
-// started next is not.
+// started next is not, nor what a group that is gone was to start.
 func resolve(cat *catalog.Catalog) (gone []string) {
 	names := map[string]bool{}
 	for _, s := range cat.Systems {
@@ -29,7 +29,9 @@ func resolve(cat *catalog.Catalog) (gone []string) {
 		gone = append(gone, resolveGroup(&cat.Rules.Groups[i], known)...)
 	}
 	cat.Rules.Next = slices.DeleteFunc(slices.Clone(cat.Rules.Next), func(n catalog.Next) bool {
-		missing := !known(n.What, catalog.StartLocal, catalog.StartMenu)
+		isGroup := func(g catalog.Group) bool { return g.Name == n.Group }
+		missing := !known(n.What, catalog.StartLocal, catalog.StartMenu) ||
+			n.Group != "" && n.Group != catalog.GroupAll && !slices.ContainsFunc(cat.Rules.Groups, isGroup)
 		if missing {
 			gone = append(gone, fmt.Sprintf("next %s of %s", n.What, n.Group+n.MAC))
 		}
@@ -67,7 +69,7 @@ func resolveGroup(g *catalog.Group, known func(name string, words ...string) boo
 // warnOfUnresolved says which names of groups lead to no system, once for as long as that is so.
 func (p *publisher) warnOfUnresolved() {
 	if len(p.unresolved) > 0 && !slices.Equal(p.unresolved, p.warned) {
-		p.log.Warn("groups name systems that are not offered; nodes do without them", "names", strings.Join(p.unresolved, ", "))
+		p.log.Warn("groups, or what is to be started next, name systems or groups that are not there; nodes do without them", "names", strings.Join(p.unresolved, ", "))
 	}
 	p.warned = p.unresolved
 }

@@ -44,6 +44,8 @@ type Config struct {
 	// Observe is told of each report that is taken, as the list has the node then, and of the address that it came from; it must return
 	// at once. Nil: nobody is told.
 	Observe func(n report.Node, from netip.Addr)
+	// Answer returns what a node gets as the answer to a report that was taken, as JSON; nil: nothing (204). It may be nil.
+	Answer func(rep report.Report) []byte
 	// Memory and Disk bound what reports and logs take, in bytes; 0: 48 MiB and 2 GiB.
 	Memory, Disk int64
 }

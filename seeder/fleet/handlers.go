@@ -31,8 +31,8 @@ func (f *Fleet) refused(w http.ResponseWriter, r *http.Request, err error) {
 	http.Error(w, err.Error(), http.StatusBadRequest)
 }
 
-// ReportHandler takes a report.Report as JSON by POST: 204 if it was taken, 400 with the reason if it can't be, 413 if
-// it is larger than report.MaxBody.
+// ReportHandler takes a report.Report as JSON by POST: 204 if it was taken, or 200 with the order that the node gets (Config.Answer), 400 with
+// the reason if it can't be, 413 if it is larger than report.MaxBody.
 func (f *Fleet) ReportHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !post(w, r, "send a report by POST") {
@@ -48,6 +48,13 @@ func (f *Fleet) ReportHandler() http.Handler {
 			rep.IP = from.String()
 		}
 		f.record(rep, from)
+		if f.cfg.Answer != nil {
+			if answer := f.cfg.Answer(rep); answer != nil {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write(answer) // a node that is gone gets it the next time
+				return
+			}
+		}
 		w.WriteHeader(http.StatusNoContent)
 	})
 }

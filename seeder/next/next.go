@@ -35,10 +35,20 @@ const (
 	Week = 7 * 24 * time.Hour
 )
 
-// Entry is a catalog.Next with when it was said.
+// Entry is a [catalog.Next] with when it was said.
 type Entry struct {
-	catalog.Next
+	ID    string    `json:"id"`
+	MAC   string    `json:"mac,omitempty"`
+	Group string    `json:"group,omitempty"`
+	What  string    `json:"what"`
+	Once  bool      `json:"once,omitempty"`
+	Done  []string  `json:"done,omitempty"`
 	Since time.Time `json:"since"`
+}
+
+// catalog is the entry as it stands in the catalog.
+func (e *Entry) catalog() catalog.Next {
+	return catalog.Next{ID: e.ID, MAC: e.MAC, Group: e.Group, What: e.What, Once: e.Once, Done: e.Done}
 }
 
 // Target is whom an entry is for.
@@ -66,24 +76,43 @@ type Store struct {
 // Open reads the entries from the state folder. A file that can't be read is moved aside, with a line in the log.
 func Open(state string, log *slog.Logger, now func() time.Time) *Store {
 	s := &Store{path: filepath.Join(state, file), log: log, now: now, changed: make(chan struct{}, 1)}
-	text, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s
-	}
+	entries, err := read(s.path)
 	if err == nil {
-		err = json.Unmarshal(text, &s.entries)
-	}
-	if err == nil && !slices.ContainsFunc(s.entries, invalid) {
+		s.entries = entries
 		return s
-	}
-	s.entries = nil
-	if err == nil {
-		err = errors.New("it has an entry that means nothing")
 	}
 	aside := s.path + damagedEnding
 	log.Error("what machines start the next time is not known any more; say it again with '"+self.Seeder()+" next'", "file", s.path, "err", err,
 		"kept", aside, "rename", os.Rename(s.path, aside))
 	return s
+}
+
+// Read returns the entries in the state folder, as they are in the catalog.
+func Read(state string) ([]catalog.Next, error) {
+	entries, err := read(filepath.Join(state, file))
+	var all []catalog.Next
+	for _, e := range entries {
+		all = append(all, e.catalog())
+	}
+	return all, err
+}
+
+// read reads a file of entries; one that isn't there has none.
+func read(path string) (entries []Entry, err error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &entries)
+	}
+	if err == nil && slices.ContainsFunc(entries, invalid) {
+		err = errors.New("it has an entry that means nothing")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
 }
 
 func invalid(e Entry) bool { return e.ID == "" || e.What == "" || (e.MAC == "") == (e.Group == "") }
@@ -99,8 +128,7 @@ func (s *Store) Set(targets []Target, what string, once bool) ([]Entry, error) {
 	entries := without(s.entries, targets)
 	var said []Entry
 	for _, t := range targets {
-		said = append(said, Entry{Since: s.now().UTC().Truncate(time.Second),
-			Next: catalog.Next{ID: rand.Text()[:12], MAC: t.MAC, Group: t.Group, What: what, Once: once}})
+		said = append(said, Entry{ID: rand.Text()[:12], MAC: t.MAC, Group: t.Group, What: what, Once: once, Since: s.now().UTC().Truncate(time.Second)})
 	}
 	if n := len(entries) + len(said); n > MaxEntries {
 		return nil, fmt.Errorf("that would be %d entries, and there is room for %d; name groups instead of machines, or take some away with --clear", n, MaxEntries)
@@ -173,7 +201,7 @@ func (s *Store) List() []Entry {
 func (s *Store) Catalog() []catalog.Next {
 	var list []catalog.Next
 	for _, e := range s.List() {
-		list = append(list, e.Next)
+		list = append(list, e.catalog())
 	}
 	return list
 }

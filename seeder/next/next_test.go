@@ -227,8 +227,8 @@ func TestBounds(t *testing.T) {
 	for i := range done {
 		done[i] = mac(i)
 	}
-	old = append(old, Entry{Next: catalog.Next{ID: "a", Group: "a", What: "x", Once: true, Done: done[:10]}}, Entry{Next: catalog.Next{ID: "c", MAC: one, What: "x"}})
-	full = append(old, Entry{Next: catalog.Next{ID: "b", Group: "b", What: "x", Once: true, Done: done}})
+	old = append(old, Entry{ID: "a", Group: "a", What: "x", Once: true, Done: done[:10]}, Entry{ID: "c", MAC: one, What: "x"})
+	full = append(old, Entry{ID: "b", Group: "b", What: "x", Once: true, Done: done})
 	if got := bounded(full, slog.New(slog.DiscardHandler)); len(got) != 2 || got[0].ID != "c" || got[1].ID != "b" {
 		t.Errorf("left are %d", len(got))
 	}

@@ -96,6 +96,9 @@ func New(cfg Config) *Page {
 // Paths are the patterns (http.ServeMux) of what [Page.Documents] serves.
 var Paths = []string{"GET /{$}", "GET /node/", "GET /files", "GET /system/", "GET /page/"}
 
+// OpenPaths are those of them that everybody may read, also where reading the page needs a password.
+var OpenPaths = []string{"GET /page/"}
+
 // Documents serves everything but the events.
 func (p *Page) Documents() http.Handler {
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))

@@ -20,7 +20,7 @@ const (
 
 // requestKinds are the kinds of requests with their bounds. The rates are per address, and made for a room whose nodes all come from
 // one: behind NAT, or by a proxy. They keep one machine from taking all of the processor, not a room from booting.
-type requestKinds struct{ boot, documents, files, page, events, announce, report, log admit.Kind }
+type requestKinds struct{ boot, documents, files, page, events, api, announce, report, log admit.Kind }
 
 func kinds(files int) requestKinds {
 	return requestKinds{
@@ -36,6 +36,8 @@ func kinds(files int) requestKinds {
 		page: admit.Kind{Name: "page and list of nodes", Slots: 32, Turn: 10 * time.Second, PerSecond: 20, Burst: 100},
 		// They go on as long as a page is open; package page bounds their number as well.
 		events: admit.Kind{Name: "the page's changes", Slots: 80, PerSecond: 5, Burst: 50},
+		// A request may wait for news of an order for half a minute, and somebody who guesses passwords is slowed down by package auth.
+		api: admit.Kind{Name: "API", Slots: 64, Turn: 5 * time.Second, PerSecond: 20, Burst: 200, BodyTime: 5 * time.Second},
 		// 10,000 nodes announce 2,000 times a second in all.
 		announce: admit.Kind{Name: "tracker", Slots: 512, Turn: 5 * time.Second, PerSecond: 2000, Burst: 20000, BodyTime: 5 * time.Second},
 		// A busy node reports once a second, of at most 64 KiB.

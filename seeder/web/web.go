@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/seeder/admit"
+	"github.com/boottorrent/boottorrent/seeder/api"
+	"github.com/boottorrent/boottorrent/seeder/auth"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
 	"github.com/boottorrent/boottorrent/seeder/bootname"
@@ -56,10 +59,17 @@ type Config struct {
 	// Page serves the documents for people, below the patterns PagePaths, and Events their changes at PathEvents; both may be nil.
 	Page, Events http.Handler
 	PagePaths    []string
+	// OpenPaths are those of PagePaths that everybody may read, whatever Guard says: style sheet, script, and where people log in.
+	OpenPaths []string
 	// Systems is what became of each system's folder, for status.Path; nil: that is not served.
 	Systems func() status.Site
 	// SelfTest answers what the seeder's self-test found.
 	SelfTest http.Handler
+
+	// API serves what is below /api/v1/, Login and Logout take the forms of the page for that; each may be nil. Guard lets those read who may; nil:
+	// everybody may.
+	API, Login, Logout http.Handler
+	Guard              func(http.Handler) http.Handler
 
 	// Manifest makes the signed boot manifest; nil: none is served.
 	Manifest *bootmanifest.Maker
@@ -120,6 +130,9 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, mux: http.NewServeMux(), torrents: map[catalog.InfoHash]*torrent{}, bootLines: rate.NewLimiter(50, 20000),
 	}
+	if s.cfg.Guard == nil {
+		s.cfg.Guard = func(h http.Handler) http.Handler { return h }
+	}
 	s.routes()
 	return s
 }
@@ -128,13 +141,17 @@ func (s *Server) routes() {
 	k := kinds(s.cfg.MaxFallback)
 	boot, files, documents := s.admit(k.boot, s.serveBoot), s.admit(k.files, s.serveSystem), s.admit(k.documents, s.serveDocument)
 	if s.cfg.Page != nil {
-		pages := s.cfg.Policy.Handler(k.page, s.cfg.Page)
+		guarded, open := admitted(s, k.page, s.guarded(s.cfg.Page)), admitted(s, k.page, s.cfg.Page)
 		for _, pattern := range s.cfg.PagePaths {
-			s.mux.Handle(pattern, pages)
+			if slices.Contains(s.cfg.OpenPaths, pattern) {
+				s.mux.Handle(pattern, open)
+			} else {
+				s.mux.Handle(pattern, guarded)
+			}
 		}
 	}
 	if s.cfg.Events != nil {
-		s.mux.Handle("GET "+PathEvents, s.cfg.Policy.Handler(k.events, s.cfg.Events))
+		s.mux.Handle("GET "+PathEvents, admitted(s, k.events, s.guarded(s.cfg.Events)))
 	}
 	s.mux.Handle("GET "+catalog.PathCatalog, documents)
 	s.mux.Handle("GET "+catalog.PathSignature, documents)
@@ -145,13 +162,20 @@ func (s *Server) routes() {
 	s.mux.Handle("HEAD "+systemsPrefix, documents) // it takes no slot of those that send
 	for path, h := range map[string]http.Handler{
 		catalog.PathAnnounce: admitted(s, k.announce, s.cfg.Announce), catalog.PathScrape: admitted(s, k.announce, s.cfg.Scrape),
-		catalog.PathReport: admitted(s, k.report, s.cfg.Report), catalog.PathNodes: admitted(s, k.page, s.cfg.Nodes),
+		catalog.PathReport: admitted(s, k.report, s.cfg.Report), catalog.PathNodes: admitted(s, k.page, s.guarded(s.cfg.Nodes)),
 		catalog.PathLocal: admitted(s, k.report, s.cfg.Local),
 		catalog.PathLog:   admitted(s, k.log, s.cfg.NodeLog),
-		pathSelfTest:      admitted(s, k.page, s.cfg.SelfTest),
+		pathSelfTest:      admitted(s, k.page, s.guarded(s.cfg.SelfTest)),
 	} {
 		if h != nil {
 			s.mux.Handle(path, h)
+		}
+	}
+	for pattern, h := range map[string]http.Handler{
+		api.Path: admitted(s, k.api, s.cfg.API), "POST " + auth.PathLogin: admitted(s, k.api, s.cfg.Login), "POST " + auth.PathLogout: admitted(s, k.api, s.cfg.Logout),
+	} {
+		if h != nil {
+			s.mux.Handle(pattern, h)
 		}
 	}
 	if s.cfg.Manifest != nil {
@@ -159,11 +183,19 @@ func (s *Server) routes() {
 		s.mux.Handle("GET "+catalog.PathManifestSignature, s.admit(k.documents, s.serveManifest))
 	}
 	if s.cfg.Systems != nil {
-		s.mux.Handle("GET "+status.Path, s.admit(k.page, s.serveStatus))
+		s.mux.Handle("GET "+status.Path, admitted(s, k.page, s.guarded(http.HandlerFunc(s.serveStatus))))
 	}
 	s.mux.Handle("/", s.admit(k.documents, func(w http.ResponseWriter, r *http.Request) {
 		notFound(w, "nothing is at this path; / shows what there is")
 	}))
+}
+
+// guarded is a handler for those that may read; nil if there is none.
+func (s *Server) guarded(next http.Handler) http.Handler {
+	if next == nil {
+		return nil
+	}
+	return s.cfg.Guard(next)
 }
 
 // ServeHTTP implements http.Handler.
