@@ -12,6 +12,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/auth"
+	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/orders"
 	"github.com/boottorrent/boottorrent/seeder/room"
@@ -32,6 +33,8 @@ type Config struct {
 	Listed func() []room.Listed
 	Nodes  func() []report.Node
 	Known  func() []string
+	// History returns the last boots of a machine, of all for an empty address; it may be nil.
+	History func(mac string) []history.Boot
 	// Systems is what became of each system's folder, Findings what the self-test found.
 	Systems  func() status.Site
 	Findings func() []selftest.Finding
@@ -71,6 +74,7 @@ func (a *API) routes() []route {
 		{"GET", "nodes", false, a.nodes},
 		{"GET", "systems", false, a.systems},
 		{"GET", "findings", false, a.findings},
+		{"GET", "history", false, a.history},
 		{"GET", "next", false, a.listNext},
 		{"POST", "next", true, a.setNext},
 		{"POST", "next/clear", true, a.clearNext},

@@ -15,6 +15,7 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/api"
 	"github.com/boottorrent/boottorrent/seeder/auth"
 	"github.com/boottorrent/boottorrent/seeder/counter"
+	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/orders"
 	"github.com/boottorrent/boottorrent/seeder/room"
@@ -52,6 +53,7 @@ func (d *daemon) newOperator(count *counter.Counter) *operator {
 		}),
 	}
 	o.api = api.New(api.Config{
+		History: func(mac string) []history.Boot { return d.history.Boots(mac) }, Known: d.known,
 		Log: d.Log, Catalog: served, Listed: o.listed, Nodes: func() []report.Node { return d.fleet.List() },
 		Systems: func() status.Site { return d.follower.status() }, Findings: d.tests.list, Next: o.next, Orders: o.orders, Wake: d.wake,
 	})

@@ -55,7 +55,7 @@ func TestManyMachines(t *testing.T) {
 	}
 	for n, want := range map[int]string{3: "pc-2", 500: "10.1.1.0/24 (250)", 5000: "4989 others"} {
 		f.set(manyNodes(n, 30)...)
-		picture := f.get("/page/gave.svg").Body.String()
+		picture := f.get("/gave.svg").Body.String()
 		for d := xml.NewDecoder(strings.NewReader(picture)); ; {
 			if _, err := d.Token(); errors.Is(err, io.EOF) {
 				break
@@ -210,7 +210,7 @@ func TestSlowest(t *testing.T) {
 			nodes[i].Writing = 800 << 20
 		}
 		c.change(&nodes[3])
-		got := newRoom(nil, nodes, time.Now()).view("").sums.Slowest
+		got := newRoom(nil, nodes, nil, time.Now()).view("").sums.Slowest
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) || c.want != "" && !strings.HasPrefix(got, "Slowest: desk-4 is at 5 %") {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
@@ -220,14 +220,14 @@ func TestSlowest(t *testing.T) {
 	for i := range nodes {
 		nodes[i].Step, nodes[i].State, nodes[i].FetchEnded = report.Launch, report.Done, nodes[i].FetchBegan.Add(time.Duration(10+5*i*i)*time.Second)
 	}
-	v := newRoom(nil, nodes, time.Now()).view("")
+	v := newRoom(nil, nodes, nil, time.Now()).view("")
 	if got := v.sums.Slowest; !strings.HasPrefix(got, "Slowest: desk-3 got ") {
 		t.Error(got)
 	}
 	if want := "Downloading took the room 30s (3 machines); one machine took 10s."; v.sums.Time != want {
 		t.Errorf("%q, want %q", v.sums.Time, want)
 	}
-	if got := newRoom(nil, nodes[:1], time.Now()).view("").sums; got.Slowest != "" || got.Time != "Downloading took the room 10s." {
+	if got := newRoom(nil, nodes[:1], nil, time.Now()).view("").sums; got.Slowest != "" || got.Time != "Downloading took the room 10s." {
 		t.Errorf("of one machine: %+v", got)
 	}
 }

@@ -233,6 +233,31 @@ func TestButtons(t *testing.T) {
 	}
 }
 
+// What booted before the seeder started is there, as machines that are off; the page where people log in leads back.
+func TestKnownFromBefore(t *testing.T) {
+	f := newFake(t, func(c *Config) {
+		c.Known = func() []history.Boot {
+			return []history.Boot{{MAC: "52:54:00:00:00:55", Name: "desk-55", Group: "all", System: "debian", Seen: time.Now().Add(-time.Hour)},
+				{MAC: "52:54:00:00:00:56", Name: "desk-56", Seen: time.Now().Add(-2 * forgotten)}, {MAC: "52:54:00:00:01:01", Seen: time.Now().Add(-time.Hour)}}
+		}
+	})
+	f.set(desk(1, 10))
+	body := f.get("/").Body.String()
+	if got := row(t, body, "52:54:00:00:00:55"); !strings.Contains(got, "desk-55") || !strings.Contains(got, "did not report since") {
+		t.Errorf("desk-55: %s", got)
+	}
+	if got := row(t, body, "52:54:00:00:01:01"); !strings.Contains(got, "lectern") || !strings.Contains(got, "did not report since") {
+		t.Errorf("lectern: %s", got)
+	}
+	if strings.Contains(body, "desk-56") {
+		t.Error("what has not booted for months is there")
+	}
+	f.setPerson(page.Person{Password: true})
+	if body := f.get("/login?back=%2Fnode%2F%22x").Body.String(); !strings.Contains(body, `name="back" value="/node/&#34;x"`) || !strings.Contains(body, `action="/login"`) {
+		t.Errorf("log in: %s", body)
+	}
+}
+
 // A machine's own page has facts, the rules that hold, steps, history and its log; one that only the history knows is found as well.
 func TestNodePages(t *testing.T) {
 	began := time.Date(2026, 11, 30, 9, 0, 0, 0, time.Local)
