@@ -66,7 +66,7 @@ func (r *room) openPage() *pageOf {
 		inside := r.host.Command(context.Background(), cmd.Path, cmd.Args[1:]...)
 		cmd.Path, cmd.Args = inside.Path, inside.Args
 	})
-	return &pageOf{b.Open(r.seeder.Base+"/", browser.Look{Width: 1100, Height: 760}), r, b}
+	return &pageOf{b.Open(r.seeder.Base+"/", browser.Look{Width: 1100, Height: 760, Still: true}), r, b}
 }
 
 // login logs in.
@@ -129,7 +129,7 @@ func (r *room) failAndReturn(page *pageOf, n *lab.Node) {
 	lab.AwaitScreen(r.t, c, soon, `(?s)/ large.*> Tiny system \(large\)`)
 	r.must(c.Send(lab.Enter))
 	page.awaitState(soon, "failed", n)
-	page.Await(soon, cellOf(n, "note")+`.includes("Try: a smaller system, or more memory")`)
+	page.Await(soon, cellOf(n, "note")+`.includes("does not fit into memory") && `+cellOf(n, "note")+`.includes("choose a smaller system")`)
 	page.Await(soon, `document.querySelector("#machines tbody tr") === `+rowOf(n))
 	page.Await(soon, `document.querySelector("[data-t=failed]").textContent === "1" && document.title.startsWith("1 failed")`)
 	page.Picture(r.picture("page-failed"), false)

@@ -25,6 +25,7 @@ func TestThreeNodesBootAtOnce(t *testing.T) {
 	r := newRoom(t, "default: tiny\ntimeout: -1\nseed_time: 10\n"+pageKey(t)+deskNames)
 	r.must(r.site.AddTiny(t.Context(), "tiny", padding))
 	r.must(r.site.AddTiny(t.Context(), "large", tooLarge))
+	r.must(r.site.MakeImage(t.Context())) // only the site's part is new: its name
 	r.dhcp()
 	r.serve()
 	page := r.openPage()

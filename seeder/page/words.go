@@ -60,7 +60,9 @@ func notes(n *report.Node, now time.Time, next string) (notes []string) {
 		if n.Error != "" {
 			say("%s", n.Error)
 		}
-		say("Try: %s", advice(&n.Report))
+		if !strings.Contains(n.Error, "; ") { // where our messages say what to do
+			say("Try: %s", advice(&n.Report))
+		}
 		if now.Sub(n.Seen) > silence {
 			say("silent since %s", n.Seen.Local().Format(time.DateTime))
 		}
