@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/integration/kit"
 	"github.com/boottorrent/boottorrent/integration/lab"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/site"
 )
 
 // debianSays are commands for a shell of the running Debian, and what they answer: a pattern.
@@ -22,6 +24,9 @@ var debianSays = map[string]string{
 	"systemctl is-system-running --wait":                     `^running$`,
 	"systemctl list-units --failed --plain --no-legend":      `^$`,
 	"findmnt -n -o FSTYPE /":                                 `^overlay$`,
+	"hostname; cat /etc/hostname":                            `^deb-[0-9a-f]{6}\s+deb-[0-9a-f]{6}$`, // by its group
+	"cat /etc/for-machines /lib/for-machines":                `^group 52:54:00:\S+\s+all$`,
+	"stat -c %a,%u:%g /usr/local/bin/suid; readlink /lib":    `^4755,1234:4321\s+usr/lib$`,
 	"echo kept >/root/file && cat /root/file":                `^kept$`,
 	"networkctl status -n 0 --no-pager | grep -w State":      `routable`,
 	"cat /proc/$(pgrep -f ^@boottorrent)/cgroup":             `^0::/[a-z]*$`, // of no unit
@@ -90,11 +95,22 @@ func TestDebianWithKernelOfItsOwn(t *testing.T) {
 
 func newDebianRoom(t *testing.T, add func(r *debianRoom, roots *kit.Roots, common, cloud kit.Kernel)) *debianRoom {
 	t.Helper()
-	r := &debianRoom{room: newRoom(t, "timeout: -1\nseed_time: 0\n"), began: map[*lab.Node]time.Time{}}
+	r := &debianRoom{room: newRoom(t, "timeout: -1\nseed_time: 0\ngroups: [{name: debians, match: {mac: [\"52:54:00:*\"]}, hostname: \"deb-{{.Last}}\"}]\n"), began: map[*lab.Node]time.Time{}}
 	made, common, cloud := roots(t)
 	r.matchKernel(common)
 	add(r, made, common, cloud)
+	r.addFiles()
 	return r
+}
+
+// addFiles adds files for all machines, and for the group of these.
+func (r *debianRoom) addFiles() {
+	r.t.Helper()
+	r.must(r.site.AddFiles("all", map[string]string{"etc/for-machines": "all\n", "lib/for-machines": "all\n", "usr/local/bin/suid": "#!/bin/sh\n"}))
+	r.must(r.site.AddFiles("debians", map[string]string{"etc/for-machines.tmpl": "group {{.MAC}}\n"}))
+	suid := r.site.Path(site.FilesDir, "all", "usr/local/bin/suid")
+	r.must(os.Chown(suid, 1234, 4321))
+	r.must(os.Chmod(suid, 0o755|os.ModeSetuid))
 }
 
 // serveWith starts a DHCP server with a range, and the seeder.

@@ -21,6 +21,7 @@ func TestUEFIServerMode(t *testing.T) {
 	need.File(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 	r := newRoom(t, serverMode)
 	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
+	r.must(r.site.AddFiles("all", map[string]string{"etc/for-machines.tmpl": "{{.MAC}} {{.Hostname}}\n"}))
 	r.serve()
 	const mac = "52:54:00:77:00:01"
 	n := r.node(lab.NodeConfig{Name: "efi", Firmware: lab.UEFI, NICs: []lab.NIC{{MAC: mac}}})
@@ -28,6 +29,7 @@ func TestUEFIServerMode(t *testing.T) {
 	if got, _ := r.awaitTiny(n, toChooser+toSystem); got != mac {
 		t.Errorf("the system sees the MAC %s, want %s", got, mac)
 	}
+	lab.Await(t, n.Console(), soon, `files=`+mac+` desk-1\n`)
 	if node := r.reports()[mac]; node.IP != "10.77.3.1" || node.Name != "desk-1" {
 		t.Errorf("the reservation was not honoured: %s %q", node.IP, node.Name)
 	}

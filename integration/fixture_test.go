@@ -7,6 +7,7 @@
 //	what a client of the seeder gets       TestForeignClients, a subtest: no machine boots
 //	a system that is started, a guest      TestGuestsOfOneNode, TestGuestsOnSerialLines
 //	the chooser, keys, both consoles       TestChooserStartsDebianInstaller
+//	groups, machines, locked menus         TestMachinesOfThreeGroups
 //	firmware, DHCP of the seeder           TestUEFIServerMode, TestUEFIHTTPBoot, TestUndionlyByTFTP
 //	arm64, two architectures           TestTwoArchitectures
 //	Secure Boot: shim, GRUB, what is       TestSecureBoot (nothing enrolled), TestSecureBootWithOwnKeys; underSecureBoot is what

@@ -51,7 +51,7 @@ func run(ctx context.Context) int {
 		n.Shell(ctx)
 	}
 	code, last := boot.ExitReboot, "rebooting"
-	switch boot.Run(ctx, n, n.Report) {
+	switch boot.Run(ctx, n, n.Report, n.Orders()) {
 	case decision.PowerOff:
 		code, last = boot.ExitPowerOff, "powering off"
 	case decision.Switch:

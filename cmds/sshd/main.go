@@ -1,4 +1,4 @@
-// Sshd is a node's SSH server, for those whose keys are built into the image (ssh_keys in boottorrent.yaml).
+// Sshd is a node's SSH server, for those whose keys are built into the image, or are of the machine's group (ssh_keys in boottorrent.yaml).
 //
 // Synopsis:
 //
@@ -42,7 +42,7 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server, err := remote.New(remote.Config{Keys: image.SSHKeys, HostKey: host, Shell: "/bin/sh", Log: func(format string, args ...any) {
+	server, err := remote.New(remote.Config{Keys: image.SSHKeys, KeysFile: remote.KeysFile, HostKey: host, Shell: "/bin/sh", Log: func(format string, args ...any) {
 		kernel.Print(kmsg.Debug, fmt.Sprintf(format, args...))
 	}})
 	if err != nil {

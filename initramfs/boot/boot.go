@@ -70,38 +70,31 @@ type sequence struct {
 	cat    *catalog.Catalog
 	system string // the system chosen; empty before
 	wait   bool   // a person has touched the chooser
+	// failures are those in a row; a step's own success ends its row, not that of the steps before it.
+	failures map[report.Step]int
 }
 
 // errNotListed says that the chosen system has gone from the catalog.
 type errNotListed struct{ name string }
 
 func (e errNotListed) Error() string {
-	return "the catalog no longer lists the system " + e.name + "; choose another"
+	return "the catalog does not offer the system " + e.name + " to this machine (any longer); choose another"
 }
 
 // Run takes the steps in order until a system has started, in which case it never returns, or until somebody decides
 // on Reboot or PowerOff, which it returns, or a system is ready for init to Switch to. When ctx ends it returns Reboot.
-func Run(ctx context.Context, steps Steps, observer Observer) decision.Action {
-	s := &sequence{steps: steps, observer: observer}
+//
+// An order (nil: none ever comes) ends the step of that moment: Reboot and PowerOff are returned, Start starts a system, Choose shows the
+// chooser.
+func Run(ctx context.Context, steps Steps, observer Observer, orders <-chan decision.Decision) decision.Action {
+	s := &sequence{steps: steps, observer: observer, failures: map[report.Step]int{}}
 	step := report.Hardware
-	failures := map[report.Step]int{} // in a row; a step's own success ends its row, not that of the steps before it
 	for ctx.Err() == nil {
-		next, action, err := s.do(ctx, step)
-		if err == nil {
-			delete(failures, step)
-		} else {
-			failures[step]++
-		}
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return decision.Reboot
-		case errors.Is(err, ErrCancelled):
-			next, action = s.back(), decision.Start
-		case errors.Is(err, ErrStale) && failures[step] == 1:
-			next, action = report.Catalog, decision.Start
-		default:
-			next, action = s.trouble(ctx, Trouble{Step: step, Err: err, Attempt: failures[step]})
+		var next report.Step
+		var action decision.Action
+		ordered := obeying(ctx, orders, func(ctx context.Context) { next, action = s.take(ctx, step) })
+		if ordered.Action != decision.None && ctx.Err() == nil {
+			next, action = s.obey(ordered, step, action)
 		}
 		if action == decision.Reboot || action == decision.PowerOff || action == decision.Switch {
 			return action
@@ -109,6 +102,67 @@ func Run(ctx context.Context, steps Steps, observer Observer) decision.Action {
 		step = next
 	}
 	return decision.Reboot
+}
+
+// errOrdered ends a step for an order.
+var errOrdered = errors.New("an order came")
+
+// obeying does work under a context that ends when an order comes, which it returns when the work has ended. The context does not end
+// with the work: what that began, such as reports, outlives it.
+func obeying(ctx context.Context, orders <-chan decision.Decision, work func(context.Context)) (ordered decision.Decision) {
+	working, end := context.WithCancelCause(ctx)
+	context.AfterFunc(ctx, func() { end(nil) })
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work(working)
+	}()
+	select {
+	case ordered = <-orders:
+		end(errOrdered)
+	case <-done:
+	}
+	<-done
+	return ordered
+}
+
+// obey returns what follows an order that came during a step. A system that is mounted already for init to become its first program is
+// not left for another.
+func (s *sequence) obey(d decision.Decision, step report.Step, action decision.Action) (report.Step, decision.Action) {
+	switch {
+	case d.Action == decision.Reboot, d.Action == decision.PowerOff:
+		return step, d.Action
+	case action == decision.Switch:
+		return step, action
+	}
+	clear(s.failures)
+	s.back()
+	if d.Action == decision.Start {
+		s.system = d.System
+	}
+	if step == report.Launch {
+		return report.Network, decision.Start // what ran may have run for days
+	}
+	return report.Choose, decision.Start
+}
+
+// take takes a step, and what follows if it fails, and returns the step to go on with.
+func (s *sequence) take(ctx context.Context, step report.Step) (report.Step, decision.Action) {
+	next, action, err := s.do(ctx, step)
+	if err == nil {
+		delete(s.failures, step)
+		return next, action
+	}
+	s.failures[step]++
+	switch {
+	case ctx.Err() != nil:
+		return step, decision.Start
+	case errors.Is(err, ErrCancelled):
+		return s.back(), decision.Start
+	case errors.Is(err, ErrStale) && s.failures[step] == 1:
+		return report.Catalog, decision.Start
+	}
+	return s.trouble(ctx, Trouble{Step: step, Err: err, Attempt: s.failures[step]})
 }
 
 // do takes one step and returns the one that follows.
@@ -129,7 +183,7 @@ func (s *sequence) do(ctx context.Context, step report.Step) (next report.Step, 
 	default:
 		next, action, err = s.withSystem(ctx, step)
 	}
-	if action != decision.Shell {
+	if action != decision.Shell && context.Cause(ctx) != errOrdered {
 		s.observer.End(err)
 	}
 	return next, action, err
@@ -216,7 +270,7 @@ func (s *sequence) trouble(ctx context.Context, t Trouble) (report.Step, decisio
 			return retryFrom(t.Step), decision.Start
 		}
 	}
-	return t.Step, decision.Reboot
+	return t.Step, decision.Start
 }
 
 // retryFrom is the step to begin with when one is tried again: what it was given may be what has changed since. A

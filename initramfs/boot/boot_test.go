@@ -116,10 +116,10 @@ func TestRun(t *testing.T) {
 			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog", "fetch tiny",
 				`problem fetch "this machine does not start it: not signed" attempt=1 choose=true`, "catalog", "choose wait=false", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"a system that has gone", script{choices: []decision.Decision{{Action: decision.Start, System: "gone"}, tiny}, answers: []decision.Action{decision.Choose}},
-			[]string{"choose wait=false", `problem fetch "the catalog no longer lists the system gone; choose another" attempt=1 choose=true`,
+			[]string{"choose wait=false", `problem fetch "the catalog does not offer the system gone to this machine (any longer); choose another" attempt=1 choose=true`,
 				"choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"a system that has gone, and nobody there: the next chooser counts down", script{choices: []decision.Decision{{Action: decision.Start, System: "gone"}, tiny}, answers: []decision.Action{decision.Retry}},
-			[]string{"choose wait=false", `problem fetch "the catalog no longer lists the system gone; choose another" attempt=1 choose=true`,
+			[]string{"choose wait=false", `problem fetch "the catalog does not offer the system gone to this machine (any longer); choose another" attempt=1 choose=true`,
 				"catalog", "choose wait=false", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"shell, then a system", script{choices: []decision.Decision{{Action: decision.Shell}, tiny}},
 			[]string{"choose wait=false", "shell", "choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
@@ -143,7 +143,7 @@ func TestRun(t *testing.T) {
 				`problem seed "memory is full" attempt=1 choose=true`, "catalog", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"a chain to a system that has gone", script{choices: []decision.Decision{big, tiny}, outcomes: []decision.Decision{{Action: decision.Start, System: "gone"}}, answers: []decision.Action{decision.Choose}},
 			[]string{"choose wait=false", "fetch big", "seed big 7", "launch big", "network", "discover", "catalog",
-				`problem fetch "the catalog no longer lists the system gone; choose another" attempt=1 choose=true`,
+				`problem fetch "the catalog does not offer the system gone to this machine (any longer); choose another" attempt=1 choose=true`,
 				"choose wait=true", "fetch tiny", "seed tiny 7", "launch tiny"}},
 		{"power off", script{choices: []decision.Decision{{Action: decision.PowerOff}}}, []string{"choose wait=false"}},
 	} {
@@ -152,7 +152,7 @@ func TestRun(t *testing.T) {
 			defer cancel()
 			c.cat, c.cancel = cat, cancel
 			outcomes := c.outcomes
-			ended := Run(ctx, &c.script, unseen{})
+			ended := Run(ctx, &c.script, unseen{}, nil)
 			if switches := len(outcomes) > 0 && outcomes[0].Action == decision.Switch; switches != (ended == decision.Switch) {
 				t.Errorf("it ended with %v", ended)
 			}
@@ -170,7 +170,7 @@ func TestEarlyTrouble(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s.cancel = cancel
-	if got := Run(ctx, s, unseen{}); got != decision.PowerOff {
+	if got := Run(ctx, s, unseen{}, nil); got != decision.PowerOff {
 		t.Errorf("ended with %v, want PowerOff", got)
 	}
 	// There is nothing to choose from before the first catalog: Choose is asked again. A catalog that can't be had

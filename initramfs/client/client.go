@@ -105,31 +105,40 @@ func (c *Client) version(ctx context.Context, h catalog.InfoHash, path string, l
 	return b, err
 }
 
-// Report posts a node's report.
+// Report posts a node's report, whatever the seeder has to say to that.
 func (c *Client) Report(ctx context.Context, r report.Report) error {
+	_, err := c.Exchange(ctx, r)
+	return err
+}
+
+// Exchange posts a node's report, and returns what the seeder answers: a signed order (internal/order), or nothing.
+func (c *Client) Exchange(ctx context.Context, r report.Report) (signed []byte, err error) {
 	return c.post(ctx, catalog.PathReport, r)
 }
 
 // Log posts lines of a node's log.
-func (c *Client) Log(ctx context.Context, l report.Log) error { return c.post(ctx, catalog.PathLog, l) }
+func (c *Client) Log(ctx context.Context, l report.Log) error {
+	_, err := c.post(ctx, catalog.PathLog, l)
+	return err
+}
 
 // StartLocal asks the seeder to have the firmware of the machine with an address start its own disk the next time.
 func (c *Client) StartLocal(ctx context.Context, mac string) error {
-	return c.post(ctx, catalog.PathLocal, catalog.LocalRequest{MAC: mac})
+	_, err := c.post(ctx, catalog.PathLocal, catalog.LocalRequest{MAC: mac})
+	return err
 }
 
-func (c *Client) post(ctx context.Context, path string, value any) error {
+func (c *Client) post(ctx context.Context, path string, value any) (answer []byte, err error) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Errorf("encode what is posted to %s: %w", path, err)
+		return nil, fmt.Errorf("encode what is posted to %s: %w", path, err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("post to %s: %w", path, err)
+		return nil, fmt.Errorf("post to %s: %w", path, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	_, err = c.do(req, maxAnswer)
-	return err
+	return c.do(req, maxAnswer)
 }
 
 // ErrNotSeeder is wrapped by Probe where something answers that is no seeder.

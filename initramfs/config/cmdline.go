@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,6 +74,22 @@ func Words(s string) (words []string) {
 		word, s = cutWord(s)
 		words = append(words, word)
 	}
+}
+
+// CutInit splits a command line before the word --, behind which everything is for init.
+func CutInit(line string) (kernel, forInit string) {
+	words := Words(line)
+	if i := slices.Index(words, "--"); i >= 0 {
+		return strings.Join(words[:i], " "), strings.Join(words[i:], " ")
+	}
+	return strings.TrimSpace(line), ""
+}
+
+// Add returns a command line with more words for the kernel.
+func Add(line, words string) string {
+	kernel, forInit := CutInit(line)
+	parts := []string{kernel, strings.TrimSpace(words), forInit}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
 }
 
 // cutWord returns the text up to the first white space that is not between double quotes, and the rest.

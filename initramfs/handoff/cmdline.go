@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"runtime"
-	"slices"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/initramfs/config"
@@ -29,7 +28,7 @@ type Words struct {
 // Cmdline returns the kernel command line for a system's own kernel: own is what the system wants, with the placeholders filled in. The
 // words of phase 1 are added but for those that own decides itself.
 func Cmdline(own string, w Words) (string, error) {
-	before, forInit := cut(own)
+	before, _ := config.CutInit(own)
 	has := names(before)
 	add := []string{"bt.system=" + quoted(w.System), "bt.timeout=0", "bt.seeder=" + w.Seeder}
 	if len(w.MAC) > 0 {
@@ -51,23 +50,12 @@ func Cmdline(own string, w Words) (string, error) {
 			add = append(add, "console="+console)
 		}
 	}
-	line := strings.Join(slices.DeleteFunc([]string{before, strings.Join(add, " "), forInit}, func(s string) bool { return s == "" }), " ")
+	line := config.Add(own, strings.Join(add, " "))
 	if len(line) > catalog.MaxCmdline {
 		return "", fmt.Errorf("the kernel command line of %s has %d bytes with what phase 1 adds, and a kernel takes %d; shorten cmdline: in its config.yaml",
 			w.System, len(line), catalog.MaxCmdline)
 	}
 	return line, nil
-}
-
-// cut splits a command line before the word --, behind which everything is for init.
-func cut(line string) (before, forInit string) {
-	for i, word := range config.Words(line) {
-		if word == "--" {
-			words := config.Words(line)
-			return strings.Join(words[:i], " "), strings.Join(words[i:], " ")
-		}
-	}
-	return strings.TrimSpace(line), ""
 }
 
 // names are those of the parameters in a command line.

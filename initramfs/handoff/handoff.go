@@ -24,6 +24,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/machinefiles"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
@@ -59,6 +60,8 @@ type State struct {
 	LeaseAge time.Duration `json:"lease_age"`
 	// At is when this was written, by the machine's clock.
 	At time.Time `json:"at"`
+	// Facts are what the site's rules go by, as the kernel before saw them; nil: that was an older release.
+	Facts *rules.Facts `json:"facts,omitempty"`
 	// PartName is the name of the boot part (catalog.Runtime) that is handed on, too; empty: none is.
 	PartName string `json:"part,omitempty"`
 	// Files are the SHA-256 of the archives of files for this machine.

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // Facts are what a machine knows of itself before it has a network.
@@ -17,8 +19,12 @@ type Facts struct {
 	UUID string
 	// Vendor and Product are SMBIOS's names of the machine; where there is none, Product is the device tree's, as "Raspberry Pi 5 Model B".
 	Vendor, Product string
-	// MemoryMiB is MemTotal of /proc/meminfo.
+	// Serial is the machine's serial number by SMBIOS, or by the device tree; empty if there is none.
+	Serial string
+	// MemoryMiB is MemTotal of /proc/meminfo: what programs can use.
 	MemoryMiB int64
+	// Installed is the machine's memory as it was sold.
+	Installed Memory
 	// Arch is the GOARCH of the running binary.
 	Arch string
 	CPUs int
@@ -29,20 +35,30 @@ type Facts struct {
 // Name is vendor and product, as far as they are known.
 func (f Facts) Name() string { return strings.TrimSpace(f.Vendor + " " + f.Product) }
 
-// String describes the machine in one line, for its log.
-func (f Facts) String() string {
-	firmware := "BIOS"
+// Memory says how much memory there is, where the number comes from, and how much of it programs can use.
+func (f Facts) Memory() string {
+	return fmt.Sprintf("%d MiB of memory (%s; %d MiB can be used)", f.Installed.Bytes>>20, f.Installed.From, f.MemoryMiB)
+}
+
+// Firmware is catalog.FirmwareUEFI or FirmwareBIOS; empty where it is neither, as on a machine that brings a device tree.
+func (f Facts) Firmware() string {
 	switch {
 	case f.EFI:
-		firmware = "UEFI"
+		return catalog.FirmwareUEFI
 	case f.Arch == string(arch.ARM64):
-		firmware = "device tree"
+		return ""
 	}
+	return catalog.FirmwareBIOS
+}
+
+// String describes the machine in one line, for its log.
+func (f Facts) String() string {
+	firmware := cmp.Or(strings.ToUpper(f.Firmware()), "device tree")
 	name := f.Name()
 	if name == "" {
 		name = "a machine without a name"
 	}
-	return fmt.Sprintf("%s, %d CPU(s), %d MiB of memory, %s, %s", name, f.CPUs, f.MemoryMiB, firmware, f.Arch)
+	return fmt.Sprintf("%s, %d CPU(s), %s, %s, %s", name, f.CPUs, f.Memory(), firmware, f.Arch)
 }
 
 // ReadFacts reads what the machine says of itself; what it doesn't say stays zero.
@@ -54,7 +70,9 @@ func (t tree) facts() Facts {
 		UUID:      t.uuid(),
 		Vendor:    t.dmi("sys_vendor"),
 		Product:   cmp.Or(t.dmi("product_name"), t.line("proc/device-tree/model")),
+		Serial:    t.serial(),
 		MemoryMiB: t.memoryMiB(),
+		Installed: t.memory(),
 		Arch:      runtime.GOARCH,
 		CPUs:      runtime.NumCPU(),
 		EFI:       err == nil,
@@ -70,6 +88,19 @@ func (t tree) uuid() string {
 		return ""
 	}
 	return u
+}
+
+// noSerial are what firmware writes where its maker has forgotten to set a serial number, in lower case.
+var noSerial = []string{"", "none", "default string", "to be filled by o.e.m.", "system serial number", "not specified", "not applicable", "not available",
+	"unknown", "n/a", "na", "o.e.m.", "chassis serial number", "0123456789", "123456789", "1234567890"}
+
+// serial leaves out what is no number: the same on all machines of a maker.
+func (t tree) serial() string {
+	s := cmp.Or(t.dmi("product_serial"), t.line("proc/device-tree/serial-number"))
+	if lower := strings.ToLower(strings.TrimSpace(s)); slices.Contains(noSerial, lower) || strings.Trim(lower, "0.-x ") == "" {
+		return ""
+	}
+	return s
 }
 
 // memoryMiB reads "MemTotal:       16301252 kB" (proc(5)); the kernel's kB are KiB.

@@ -201,11 +201,11 @@ func TestListenEndsWithItsContext(t *testing.T) {
 }
 
 func TestFactsString(t *testing.T) {
-	f := Facts{Vendor: "ACME", Product: "Desk 1", MemoryMiB: 997, Arch: "amd64", CPUs: 2}
-	if got, want := f.String(), "ACME Desk 1, 2 CPU(s), 997 MiB of memory, BIOS, amd64"; got != want {
+	f := Facts{Vendor: "ACME", Product: "Desk 1", MemoryMiB: 997, Installed: Memory{1 << 30, fromSMBIOS}, Arch: "amd64", CPUs: 2}
+	if got, want := f.String(), "ACME Desk 1, 2 CPU(s), 1024 MiB of memory (by SMBIOS; 997 MiB can be used), BIOS, amd64"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := (Facts{EFI: true}).String(), "a machine without a name, 0 CPU(s), 0 MiB of memory, UEFI, "; got != want {
+	if got, want := (Facts{EFI: true}).String(), "a machine without a name, 0 CPU(s), 0 MiB of memory (; 0 MiB can be used), UEFI, "; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -304,7 +304,7 @@ func TestFacts(t *testing.T) {
 		"proc/meminfo":                  "MemTotal:       16301252 kB\nMemFree:         1000 kB\n",
 	})
 	want := Facts{UUID: "4c4c4544-0042-3010-8058-b9c04f333832", Vendor: "Dell Inc.", Product: "OptiPlex 7040",
-		MemoryMiB: 15919, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), EFI: true}
+		MemoryMiB: 15919, Installed: Memory{15919 << 20, fromTotal}, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), EFI: true}
 	if got := root.facts(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

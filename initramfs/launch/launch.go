@@ -30,6 +30,8 @@ type Job struct {
 	// Vars are the values of the placeholders in command lines and arguments, see catalog.Expand. Programs get them as
 	// BT_MAC, BT_IP … in their environment too.
 	Vars map[string]string
+	// Named says that the host name in Vars is by the site's rules: the system gets it even if it has one of its own.
+	Named bool
 	// MachineFiles are this machine's, with their placeholders filled in, for the methods root and kexec; nil: there are none.
 	MachineFiles *machinefiles.Tree
 	// Log takes messages for the node's log; nil for none.

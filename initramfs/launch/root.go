@@ -87,7 +87,7 @@ func (m *rootMethod) Load(ctx context.Context, job Job) error {
 		return fmt.Errorf("start %s: %w", job.System.Name, err)
 	}
 	m.prepared, err = m.prepare(ctx, root.Config{
-		Name: job.System.Name, Root: r, Dir: job.Dir, Cmdline: cmdline, Hostname: job.Vars["Hostname"], Writable: writable(r, total, free),
+		Name: job.System.Name, Root: r, Dir: job.Dir, Cmdline: cmdline, Hostname: job.Vars["Hostname"], Named: job.Named, Writable: writable(r, total, free),
 		Identity: job.Vars["UUID"] + " " + job.Vars["MAC"], Kernel: "/", Files: job.MachineFiles, Log: job.Log,
 	})
 	return err

@@ -43,6 +43,8 @@ type base struct {
 	overlay       overlay
 
 	answer decision.Decision
+	lock   Lock
+	prompt prompt
 
 	// asked is the key that waits for its second press until askedUntil.
 	asked      string
@@ -67,6 +69,9 @@ func (b base) update(msg tea.Msg) base {
 		if b.asked != "" && !b.now.Before(b.askedUntil) {
 			b.asked = ""
 		}
+		b = b.waited()
+	case PasswordMsg:
+		b = b.told(msg)
 	case LogLine:
 		// Clipped, so that copies of a screen never write to one array.
 		b.log = append(slices.Clip(b.log), clean(ansi.Strip(string(msg))))
@@ -169,6 +174,9 @@ func (b base) compact() bool { return b.height < 16 }
 func (b base) view(p page) string {
 	width, margin := b.columns()
 	head := b.head()
+	if b.prompt.asking {
+		p.status, p.short = b.promptLines(width), []key.Binding{promptKeys.Enter, promptKeys.Back}
+	}
 	foot := b.foot(p, width)
 	room := max(0, b.height-len(head)-len(foot))
 
@@ -249,7 +257,7 @@ const secondConsole = "Alt+F2: another console, with a shell. Alt+F1: back here.
 func (b base) helpLines(keys [][]key.Binding, width int) []string {
 	h := b.paint.helper(width)
 	lines := strings.Split(h.FullHelpView(keys), "\n")
-	if !b.paint.graphics {
+	if !b.paint.graphics || b.lock.Check != nil { // there is no shell then
 		return lines
 	}
 	if !b.compact() {
@@ -264,17 +272,27 @@ func (b base) machineLines(width int) []string {
 	if m.MemoryMiB > 0 {
 		memory = fmt.Sprintf("%d MiB", m.MemoryMiB)
 	}
+	if m.MemoryFrom != "" {
+		memory += " " + m.MemoryFrom
+	}
 	lines := []string{b.paint.title.Render("This machine")}
 	if !b.compact() {
 		lines = append(lines, "")
 	}
 	for _, row := range [][2]string{
+		{"Name", m.Name}, {"Group", m.Group},
 		{"MAC", m.MAC}, {"UUID", m.UUID}, {"IP", m.IP}, {"Memory", memory}, {"Arch", m.Arch},
-		{"Interface", m.Interface}, {"Driver", m.Driver}, {"Seeder", m.Seeder}, {"Product", m.Product},
+		{"Interface", m.Interface}, {"Driver", m.Driver}, {"Seeder", m.Seeder}, {"Product", m.Product}, {"Serial", m.Serial},
 		{"SecureBoot", m.SecureBoot},
 	} {
 		if row[1] != "" {
 			lines = append(lines, b.paint.fit(b.paint.key.Render(fmt.Sprintf("%-11s", row[0]))+clean(row[1]), width))
+		}
+	}
+	head := "Rules"
+	for _, line := range wrap(m.Rules, width-11) {
+		if m.Rules != "" {
+			lines, head = append(lines, b.paint.key.Render(fmt.Sprintf("%-11s", head))+line), ""
 		}
 	}
 	return lines

@@ -36,6 +36,10 @@ type ChooserConfig struct {
 	Default string
 	// Timeout is in seconds; 0 starts the default with the first Tick, negative waits for a person.
 	Timeout int
+	// Hidden shows a line of text instead of the list while the countdown runs; a key shows the list.
+	Hidden bool
+	// Lock keeps everything but the default, a reboot and switching off.
+	Lock Lock
 	// Notices are lines shown above the keys, such as a warning. The last ones win where room is short.
 	Notices []string
 }
@@ -48,6 +52,7 @@ type Chooser struct {
 	deflt   string
 	notices []string
 
+	hidden    bool // nothing but the countdown is shown
 	count     countdown
 	cursor    int // index into shown
 	filtering bool
@@ -104,6 +109,8 @@ func NewChooser(config ChooserConfig) Chooser {
 		}
 	}
 	c.setDefault(config.Timeout)
+	c.base = c.locked(config.Lock)
+	c.hidden = config.Hidden && c.count.running
 	return c
 }
 
@@ -153,6 +160,14 @@ func (c Chooser) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (c Chooser) press(msg tea.KeyMsg) Chooser {
 	c.count.running = false
 	c.message = ""
+	if c.hidden {
+		c.hidden = false
+		return c
+	}
+	if c.prompt.asking {
+		c.base = c.pressPrompt(msg)
+		return c
+	}
 	asked := c.asked
 	c.asked = ""
 	if c.reading {
@@ -180,7 +195,7 @@ func (c Chooser) press(msg tea.KeyMsg) Chooser {
 	case key.Matches(msg, c.keys.Describe):
 		c.reading, c.skipped = len(c.shown()) > 0, 0
 	case key.Matches(msg, c.keys.Shell):
-		c.base = c.decide(decision.Shell)
+		c.base = c.guarded(decision.Decision{Action: decision.Shell})
 	case key.Matches(msg, c.keys.Reboot):
 		c.base = c.confirm("r", asked, decision.Reboot)
 	case key.Matches(msg, c.keys.PowerOff):
@@ -283,7 +298,12 @@ func (c *Chooser) start() {
 		c.message = fmt.Sprintf("%s can't be started here: %s.", item.Title, item.why())
 		return
 	}
-	c.answer = decision.Decision{Action: decision.Start, System: item.Name, ByPerson: true}
+	d := decision.Decision{Action: decision.Start, System: item.Name, ByPerson: true}
+	if item.Name == c.deflt {
+		c.answer = d
+		return
+	}
+	c.base = c.guarded(d)
 }
 
 // why is why the item can't be started, and what can be done about it.

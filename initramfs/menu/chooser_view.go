@@ -12,8 +12,18 @@ import (
 
 // View implements tea.Model.
 func (c Chooser) View() string {
+	if c.hidden {
+		return c.hiddenView()
+	}
 	width, _ := c.columns()
 	return c.view(page{body: c.body, status: c.status(width), short: c.shortHelp(), full: c.fullHelp()})
+}
+
+// hiddenView is one line, and nothing around it.
+func (c Chooser) hiddenView() string {
+	width, margin := c.columns()
+	text := fmt.Sprintf("%s %s in %s. Press a key for the menu.", c.doing, c.paint.fit(c.defaultTitle(), width/3), Clock(c.count.left))
+	return "\n" + strings.Repeat(" ", margin) + c.paint.fit(text, width) + strings.Repeat("\n", max(0, c.height-2))
 }
 
 func (c Chooser) shortHelp() []key.Binding {

@@ -63,6 +63,12 @@ func (g Guest) ByHand() Guest {
 	return g
 }
 
+// Locked keeps the shell for those who know a password.
+func (g Guest) Locked(l Lock) Guest {
+	g.base = g.locked(l)
+	return g
+}
+
 // Init implements tea.Model.
 func (g Guest) Init() tea.Cmd { return nil }
 
@@ -87,6 +93,10 @@ func (g Guest) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 }
 
 func (g Guest) press(msg tea.KeyMsg) Guest {
+	if g.prompt.asking {
+		g.base = g.pressPrompt(msg)
+		return g
+	}
 	asked := g.asked
 	g.asked = ""
 	var used bool
@@ -97,7 +107,7 @@ func (g Guest) press(msg tea.KeyMsg) Guest {
 	case key.Matches(msg, g.keys.Back):
 		g.base = g.decide(decision.Back)
 	case key.Matches(msg, g.keys.Shell):
-		g.base = g.decide(decision.Shell)
+		g.base = g.guarded(decision.Decision{Action: decision.Shell})
 	case key.Matches(msg, g.keys.Quit):
 		g.base = g.confirm("q", asked, decision.Quit)
 	case key.Matches(msg, g.keys.SeedOn):

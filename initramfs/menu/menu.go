@@ -38,12 +38,16 @@ type LogLine string
 // Machine is what the screen says of this machine. Empty fields are left out.
 type Machine struct {
 	MAC, UUID string
+	// Name is what the site calls it, Group the group it is in and why, Rules which rules say what.
+	Name, Group, Rules string
 	// IP is the address in use, with or without its prefix length.
-	IP        string
-	MemoryMiB int64
-	Arch      string
-	// Product is the firmware's name of the machine.
-	Product           string
+	IP string
+	// MemoryMiB is how much memory it has, MemoryFrom where the number comes from.
+	MemoryMiB  int64
+	MemoryFrom string
+	Arch       string
+	// Product is the firmware's name of the machine, Serial its serial number.
+	Product, Serial   string
 	Interface, Driver string
 	// Seeder is the seeder's base URL.
 	Seeder string

@@ -62,6 +62,12 @@ func (p Problem) At(place Place) Problem {
 	return p
 }
 
+// Locked keeps the shell for those who know a password.
+func (p Problem) Locked(l Lock) Problem {
+	p.base = p.locked(l)
+	return p
+}
+
 // Init implements tea.Model.
 func (p Problem) Init() tea.Cmd { return nil }
 
@@ -88,6 +94,10 @@ func (p Problem) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 func (p Problem) press(msg tea.KeyMsg) Problem {
 	p.count.running = false
+	if p.prompt.asking {
+		p.base = p.pressPrompt(msg)
+		return p
+	}
 	asked := p.asked
 	p.asked = ""
 	var used bool
@@ -102,7 +112,7 @@ func (p Problem) press(msg tea.KeyMsg) Problem {
 	case key.Matches(msg, p.keys.Type):
 		p.base = p.decide(decision.Type)
 	case key.Matches(msg, p.keys.Shell):
-		p.base = p.decide(decision.Shell)
+		p.base = p.guarded(decision.Decision{Action: decision.Shell})
 	case key.Matches(msg, p.keys.Reboot):
 		p.base = p.confirm("r", asked, decision.Reboot)
 	case key.Matches(msg, p.keys.PowerOff):

@@ -149,6 +149,13 @@ func TestViews(t *testing.T) {
 	wrongLine := config
 	wrongLine.Notices = []string{`boottorrent.conf, line 12: "ip: 10.0.0.7": the network's size is missing; write ip: ADDRESS/PREFIX, as in ip: 10.0.0.17/24, or ip: dhcp`}
 
+	lock := Lock{Check: func(int, string) {}}
+	locked, hidden, known := config, config, config
+	locked.Lock, hidden.Hidden = lock, true
+	known.Machine.Name, known.Machine.Group, known.Machine.Serial = "desk-4", "teachers (match of group teachers)", "PF2ABCDE"
+	known.Machine.Rules = "group teachers says default, menu; machine 52:54:00:12:34:56 says hostname"
+	known.Machine.MemoryFrom = "by SMBIOS"
+
 	for name, screen := range map[string]struct {
 		model tea.Model
 		play  []any
@@ -168,6 +175,14 @@ func TestViews(t *testing.T) {
 		"chooser-described": {NewChooser(config), []any{"jjd"}},
 		"chooser-refused":   {NewChooser(refused), []any{0 * time.Second}},
 		"chooser-enter":     {NewChooser(refused), []any{0 * time.Second, "<enter>"}},
+		"hidden":            {NewChooser(hidden), []any{0 * time.Second, 3 * time.Second}},
+		"hidden-key":        {NewChooser(hidden), []any{0 * time.Second, 3 * time.Second, "x"}},
+		"locked":            {NewChooser(locked), []any{0 * time.Second, "j<enter>secret"}},
+		"locked-checking":   {NewChooser(locked), []any{0 * time.Second, "j<enter>secret<enter>"}},
+		"locked-wrong":      {NewChooser(locked), []any{0 * time.Second, "s1<enter>", PasswordMsg{Try: 1}}},
+		"locked-pause":      {NewChooser(locked), []any{0 * time.Second, "s1<enter>", PasswordMsg{Try: 1, Until: start.Add(30 * time.Second)}, 7 * time.Second}},
+		"locked-problem":    {problem.Locked(lock), []any{0 * time.Second, "s"}},
+		"machine-known":     {NewChooser(known), []any{"i"}},
 		"machine":           {NewChooser(config), []any{"i"}},
 		"machine-secure":    {NewChooser(secure), []any{"i"}},
 		"help":              {NewChooser(config), []any{"?"}},

@@ -75,6 +75,9 @@ func (l Lease) renewed(ack *dhcpv4.DHCPv4) (Lease, error) {
 	// A renewal says nothing about booting, which a proxyDHCP may have said at the beginning.
 	next.NextServer, next.BootFile = l.NextServer, l.BootFile
 	next.fixedMTU = l.fixedMTU
+	if l.Named {
+		next = next.WithName(l.Hostname)
+	}
 	if next.Addr.Addr() != l.Addr.Addr() {
 		return next, nil
 	}

@@ -18,14 +18,14 @@ import (
 
 // Keep renews a lease until ctx ends, as RFC 2131, 4.4.5 says: at its renewal time by asking the server that gave it, at
 // its rebinding time by asking any, and when it is refused or has run out by giving the address back and asking for a new
-// one. Call it right after [Up], in a goroutine. ev gets messages for the screen, changed each new lease, whose address may
+// one. Call it right after [Up], in a goroutine, or with a lease that is as old by [Lease.After]. ev gets messages for the screen, changed each new lease, whose address may
 // be another. It returns at once for a static configuration and for a lease that never ends.
 func Keep(ctx context.Context, lease Lease, ev func(string), changed func(Lease)) {
 	keep(ctx, lease, ev, changed, thisHost(), hardware.ReadFacts().UUID)
 }
 
 func keep(ctx context.Context, lease Lease, ev func(string), changed func(Lease), h host, uuid string) {
-	k := &keeper{host: h, ev: ev, id: identity{mac: lease.MAC, uuid: uuid}}
+	k := &keeper{host: h, ev: ev, id: identity{mac: lease.MAC, uuid: uuid, hostname: lease.name()}}
 	for lease.Duration > 0 && lease.Duration < forever && ctx.Err() == nil {
 		next, err := k.extend(ctx, lease, time.Now())
 		if err != nil && ctx.Err() == nil {
@@ -185,5 +185,5 @@ func (k *keeper) fresh(ctx context.Context, l Lease) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	return takeOffer(ctx, k.host, talk, l.Interface, o, l.fixedMTU, k.ev)
+	return takeOffer(ctx, k.host, talk, o, l, k.ev)
 }

@@ -109,7 +109,7 @@ func (u *upper) take(ctx context.Context, a *answer) (Lease, error) {
 		lease = staticLease(u.cfg, a)
 		err = u.host.configure(lease, u.ev)
 	default:
-		lease, err = takeOffer(ctx, u.host, a.talk, a.ifname, a.offers, u.cfg.MTU, u.ev)
+		lease, err = takeOffer(ctx, u.host, a.talk, a.offers, Lease{Interface: a.ifname, fixedMTU: u.cfg.MTU}, u.ev)
 	}
 	if err != nil {
 		return Lease{}, err
@@ -118,8 +118,9 @@ func (u *upper) take(ctx context.Context, a *answer) (Lease, error) {
 	return lease, nil
 }
 
-// takeOffer accepts an offer and configures the interface with what the server acknowledges.
-func takeOffer(ctx context.Context, h host, talk *conversation, ifname string, o offers, mtu int, ev func(string)) (Lease, error) {
+// takeOffer accepts an offer and configures the interface with what the server acknowledges. Of the lease before it keeps the interface, and
+// what DHCP does not decide: a set MTU, and the name by the site's rules.
+func takeOffer(ctx context.Context, h host, talk *conversation, o offers, before Lease, ev func(string)) (Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
 	defer cancel()
 	server := facts{o.address.Options}.server()
@@ -127,11 +128,14 @@ func takeOffer(ctx context.Context, h host, talk *conversation, ifname string, o
 	if err != nil {
 		return Lease{}, fmt.Errorf("%v offered %v, but: %w", server, o.address.YourIPAddr, err)
 	}
-	lease, err := newLease(ifname, talk.id.mac, ack, o)
+	lease, err := newLease(before.Interface, talk.id.mac, ack, o)
 	if err != nil {
 		return Lease{}, err
 	}
-	lease.fixedMTU = mtu
+	lease.fixedMTU = before.fixedMTU
+	if before.Named {
+		lease = lease.WithName(before.Hostname)
+	}
 	return lease, h.configure(lease, ev)
 }
 

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -198,7 +199,7 @@ func (u *upper) ask(ctx context.Context, n *nic) error {
 		}
 	}
 	if !u.cfg.Static.IsValid() {
-		a.talk, err = openRaw(a.ifname, identity{mac: n.mac, uuid: u.uuid, hostname: u.cfg.Hostname})
+		a.talk, err = openRaw(a.ifname, identity{mac: n.mac, uuid: u.uuid, hostname: cmp.Or(u.cfg.Hostname, u.knownName(n))})
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,14 @@ type reclaim struct {
 	end   time.Time
 }
 
+// knownName is the name by the site's rules of the node whose lease of this NIC is known; empty if there is none.
+func (u *upper) knownName(n *nic) string {
+	if u.known == nil || n.mac.String() != u.known.lease.MAC.String() {
+		return ""
+	}
+	return u.known.lease.name()
+}
+
 // reclaim asks on a NIC for the address that it had. It returns nil where the address is to be forgotten; an error is ctx's.
 func (u *upper) reclaim(ctx context.Context, a *answer) (*Lease, error) {
 	known := u.known
@@ -61,6 +69,14 @@ func (u *upper) reclaim(ctx context.Context, a *answer) (*Lease, error) {
 		return nil, nil
 	}
 	return &l, nil
+}
+
+// After is the lease, as it was given, when that is age ago: it is to be renewed soon, so that servers hear what is new of the node.
+func (l Lease) After(age time.Duration) Lease {
+	if l.Duration == 0 || l.Duration >= forever {
+		return l
+	}
+	return l.remaining(max(l.Duration-age, time.Second))
 }
 
 // remaining is the lease when so much of it is left. It is to be renewed soon: nobody has confirmed it.

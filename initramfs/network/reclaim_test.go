@@ -127,3 +127,34 @@ func TestRemaining(t *testing.T) {
 		t.Error("a lease for ever ended")
 	}
 }
+
+// A name by the site's rules is told to the server, which says another, and stays.
+func TestNameByTheRules(t *testing.T) {
+	r := newRoom(t, "10.77.0.1/24")
+	if r == nil {
+		return
+	}
+	known, log, _ := r.leased(range0, "--dhcp-option-force=12,theirs", "--log-dhcp")
+	if known.Hostname != "theirs" {
+		t.Fatalf("the server says the name %q", known.Hostname)
+	}
+	lease, err := r.resume(config.Network{}, known.WithName("desk-7"), time.Minute, 20*time.Second)
+	if err != nil || lease.Hostname != "desk-7" || !lease.Named {
+		t.Errorf("%+v, %v", lease, err)
+	}
+	r.await(log, "client provides name: desk-7")
+	ctx, cancel := context.WithCancel(t.Context())
+	leases, ended := make(chan Lease, 1), make(chan struct{})
+	soon := lease.After(time.Minute)
+	soon.Renew = 200 * time.Millisecond
+	go func() {
+		defer close(ended)
+		keep(ctx, soon, r.event, func(l Lease) { leases <- l }, r.host(), "")
+	}()
+	if next := <-leases; next.Hostname != "desk-7" || !next.Named {
+		t.Errorf("after a renewal: %+v", next)
+	}
+	r.await(log, "client provides name: desk-7")
+	cancel()
+	<-ended
+}

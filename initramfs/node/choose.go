@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,33 +17,91 @@ import (
 	wire "github.com/boottorrent/boottorrent/internal/report"
 )
 
-// Choose shows the chooser, unless there is nothing to ask: a default that is to start at once and can.
+// Choose shows the chooser, unless there is nothing to ask: somebody said what this machine starts next, or there is a default that is to
+// start at once and can.
 func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (decision.Decision, error) {
-	items, d := n.items(cat), cat.Defaults
-	startable := func(i menu.Item) bool { return i.Name == d.System && i.Unavailable == "" }
-	if d.Timeout == 0 && !wait && slices.ContainsFunc(items, startable) {
+	items, d, rule := n.items(cat), cat.Defaults, n.session.decision
+	n.offered.Store(&items)
+	n.following = ""
+	next, notice := n.next(items, wait)
+	switch {
+	case next == catalog.StartMenu:
+		wait = true
+		n.followed()
+	case next != "":
+		n.Log("starting %s, as %s says", next, rule.Because["next"])
+		return n.decided(decision.Decision{Action: decision.Start, System: next}), nil
+	case d.Timeout == 0 && !wait && startable(items, d.System):
 		if n.handed != nil {
 			n.Log("starting %s, as it was chosen", d.System)
 		} else {
-			n.Log("starting %s at once, as the site says", d.System)
+			n.Log("starting %s at once, as %s says", d.System, cmp.Or(rule.Because["timeout"], "the site"))
 		}
-		n.chosen(d.System)
-		return decision.Decision{Action: decision.Start, System: d.System}, nil
+		return n.decided(decision.Decision{Action: decision.Start, System: d.System}), nil
 	}
-	timeout := d.Timeout
+	config := menu.ChooserConfig{Place: n.place(), Items: items, Default: d.System, Timeout: d.Timeout, Notices: n.notices(cat)}
+	config.Hidden = rule.Settings.Menu == catalog.MenuHidden
 	if wait {
-		timeout = -1
+		config.Timeout = -1
 	}
-	m := menu.NewChooser(menu.ChooserConfig{
-		Place: n.place(), Items: items, Default: d.System, Timeout: timeout, Notices: n.notices(cat),
-	})
+	if notice != "" {
+		config.Notices = append(config.Notices, notice)
+	}
 	defer n.fetchAhead(ctx, cat)()
-	chosen, err := ask(ctx, n, m, nil)
+	return n.choose(ctx, config)
+}
+
+// choose shows the chooser.
+func (n *Node) choose(ctx context.Context, config menu.ChooserConfig) (decision.Decision, error) {
+	guarded, over := context.WithCancel(ctx)
+	defer over()
+	events := make(chan tea.Msg)
+	config.Lock = n.lock.guard(guarded, events)
+	chosen, err := ask(ctx, n, menu.NewChooser(config), events)
 	if err != nil {
 		return decision.Decision{}, fmt.Errorf("the chooser: %w", err)
 	}
-	n.chosen(chosen.System)
-	return chosen, nil
+	return n.decided(chosen), nil
+}
+
+// startable reports whether a system is offered that this machine can start.
+func startable(items []menu.Item, name string) bool {
+	return slices.ContainsFunc(items, func(i menu.Item) bool { return i.Name == name && i.Unavailable == "" })
+}
+
+// next is what somebody said that this machine starts next: a system that it can start, catalog.StartMenu, or empty, with a notice if it is
+// said, but can't be. What the kernel command line and boottorrent.conf say is above that; and it is for once a boot: when somebody has come
+// back to the chooser, it is over.
+func (n *Node) next(items []menu.Item, wait bool) (next, notice string) {
+	d := n.session.decision
+	if d.Next == "" || wait {
+		return "", ""
+	}
+	if name := n.Cmdline.System; name != "" && startable(items, name) {
+		return "", ""
+	}
+	if d.Next == catalog.StartMenu || startable(items, d.Next) {
+		n.following = d.NextID
+		return d.Next, ""
+	}
+	why := "this machine is not offered it"
+	if i := slices.IndexFunc(items, func(i menu.Item) bool { return i.Name == d.Next }); i >= 0 {
+		why = items[i].Unavailable
+	}
+	return "", fmt.Sprintf("%s says that this machine starts %s next, which it can't: %s", d.Because["next"], d.Next, why)
+}
+
+// followed tells the seeder that the node does what somebody said that it does next.
+func (n *Node) followed() {
+	if id := n.following; id != "" {
+		n.Report.Set(func(r *wire.Report) { r.Next = id })
+	}
+}
+
+// decided is where every choice passes, a person's or not: what comes of it is up to the order of the steps (package boot).
+func (n *Node) decided(d decision.Decision) decision.Decision {
+	n.Report.Set(func(r *wire.Report) { r.System = d.System })
+	return d
 }
 
 // ask shows a screen, remembers the console whose key ended it, and returns its answer.
@@ -59,10 +118,6 @@ func (n *Node) typedAt(console string) {
 	if console != "" {
 		n.console = console
 	}
-}
-
-func (n *Node) chosen(system string) {
-	n.Report.Set(func(r *wire.Report) { r.System = system })
 }
 
 // items are the systems as the chooser lists them. What this machine can't start is listed with the reason.
@@ -99,8 +154,14 @@ func (n *Node) notices(cat *catalog.Catalog) []string {
 func (n *Node) place() menu.Place {
 	l := n.link.lease()
 	m := menu.Machine{
-		MAC: l.MAC.String(), Interface: l.Interface, UUID: n.Facts.UUID, MemoryMiB: n.Facts.MemoryMiB,
-		Arch: n.Facts.Arch, Product: n.Facts.Name()}
+		MAC: l.MAC.String(), Interface: l.Interface, UUID: n.Facts.UUID, MemoryMiB: n.Facts.Installed.Bytes >> 20, MemoryFrom: n.Facts.Installed.From,
+		Arch: n.Facts.Arch, Product: n.Facts.Name(), Serial: n.Facts.Serial}
+	if d := n.session.decision; n.session.catalog != nil && len(d.Because) > 0 {
+		m.Name, m.Rules = d.Name(), reasons(d)
+		if d.Group != "" {
+			m.Group = fmt.Sprintf("%s (%s)", d.Group, d.Because["group"])
+		}
+	}
 	if n.Facts.EFI {
 		m.SecureBoot = n.Secure.String()
 	}

@@ -47,7 +47,7 @@ func (n *Node) Discover(ctx context.Context) error {
 	n.session.found.Store(n.session.at(base))
 	if !n.session.reporting && !n.ByHand { // of this boot, boot reports
 		n.session.reporting = true
-		go n.Report.Run(ctx, poster{session: n.session})
+		go n.Report.Run(ctx, n.reporter(ctx))
 		n.ship(ctx)
 	}
 	return n.save()

@@ -46,6 +46,8 @@ type guestHost interface {
 	typedAt(console string)
 	// shell opens a shell on the active console, and returns when it ends.
 	shell(ctx context.Context, hint string)
+	// guard keeps the shell where the menu is locked.
+	guard(ctx context.Context, events chan<- tea.Msg) menu.Lock
 	// Seed gives the system to others as long as the rule says; boot.ErrCancelled says that a person ended it.
 	Seed(ctx context.Context, sys catalog.System, rule catalog.Seeding) error
 }
@@ -158,6 +160,7 @@ func (g *guest) ask(ctx context.Context) decision.Action {
 	}
 	over, screenOver := context.WithCancel(ctx)
 	events, told := make(chan tea.Msg, 1), make(chan struct{})
+	m = m.Locked(g.host.guard(over, events))
 	go func() {
 		defer close(told)
 		g.tell(over, events)

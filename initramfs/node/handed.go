@@ -135,7 +135,7 @@ func (n *Node) handOn(ctx context.Context, sys catalog.System) (*handoff.Handoff
 	lease, age := n.link.leaseAge()
 	state := handoff.State{
 		System: sys.Name, Seeder: n.session.client().Base, Cmdline: n.keptCmdline(), Lease: lease, LeaseAge: age,
-		At: time.Now(), Report: n.Report.Snapshot(),
+		At: time.Now(), Report: n.Report.Snapshot(), Facts: n.facts,
 	}
 	if n.Shipper != nil {
 		state.Logged = n.Shipper.Sent(ctx)

@@ -66,11 +66,15 @@ func (n *Node) Flush(ctx context.Context) {
 	n.Shipper.Flush(ctx)
 }
 
-// ServeSSH lets those in whose keys are in the image, until ctx ends; without keys it returns at once. The server is a process
+// ServeSSH lets those in whose keys are in the image, or are named by the site's rules, until ctx ends; it waits until there are any. The server is a process
 // of its own: what happens to it does not happen to the boot, and the other way round.
 func (n *Node) ServeSSH(ctx context.Context) {
 	if len(n.Image.SSHKeys) == 0 {
-		return
+		select {
+		case <-n.keys.some:
+		case <-ctx.Done():
+			return
+		}
 	}
 	host, err := remote.HostKey(remote.HostKeyFile)
 	if err != nil {
@@ -79,7 +83,7 @@ func (n *Node) ServeSSH(ctx context.Context) {
 	}
 	fingerprint := ssh.FingerprintSHA256(host.PublicKey())
 	n.Report.Set(func(r *wire.Report) { r.HostKey = fingerprint })
-	n.Log("SSH server: host key %s, %d key(s) may log in", fingerprint, len(n.Image.SSHKeys))
+	n.Log("SSH server: host key %s, %d key(s) of the image may log in", fingerprint, len(n.Image.SSHKeys))
 	for pause := sshFirst; ctx.Err() == nil; pause = min(2*pause, sshMost) {
 		began := time.Now()
 		cmd := exec.CommandContext(ctx, sshProgram)

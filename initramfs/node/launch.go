@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
@@ -31,6 +32,7 @@ func (n *Node) launch(ctx context.Context, sys catalog.System) (decision.Decisio
 		return decision.Decision{}, err
 	}
 	n.Log("loading %s", sys.Title)
+	n.followed() // now, so that a machine that fails before tries again
 	switch {
 	case other:
 		return decision.Decision{}, n.bootKernel(ctx, sys)
@@ -131,7 +133,8 @@ func (n *Node) vars(sys catalog.System) map[string]string {
 	l := n.link.lease()
 	v := map[string]string{
 		"MAC": l.MAC.String(), "IP": text(l.Addr.Addr()), "Netmask": netmask(l.Addr), "Gateway": text(l.Gateway), "DNS": "",
-		"Hostname": l.Hostname, "Interface": l.Interface, "UUID": n.Facts.UUID, "System": sys.Name, "Seeder": "",
+		"Hostname": l.Hostname, "Interface": l.Interface, "UUID": n.Facts.UUID, "Serial": oneWord(n.Facts.Serial),
+		"Group": n.session.decision.Group, "System": sys.Name, "Seeder": "",
 		"HTTP": n.session.client().Base + strings.TrimSuffix(sys.FilePath(""), "/"), "Console": n.consoleArgument(),
 	}
 	if len(l.DNS) > 0 {
@@ -141,6 +144,20 @@ func (n *Node) vars(sys catalog.System) map[string]string {
 		v["Seeder"] = text(a)
 	}
 	return v
+}
+
+// maxSerial is the most bytes of {{.Serial}}, as package catalog reckons.
+const maxSerial = 64
+
+// oneWord makes a word of what firmware says: what isn't a letter, a digit, or one of a few signs would be a kernel's or a shell's business.
+func oneWord(s string) string {
+	word := strings.Map(func(r rune) rune {
+		if r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:/+", r)) {
+			return r
+		}
+		return '-'
+	}, s)
+	return word[:min(len(word), maxSerial)]
 }
 
 // text is an address; empty where there is none.

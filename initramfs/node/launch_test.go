@@ -18,6 +18,7 @@ func TestVars(t *testing.T) {
 		Hostname: "node7",
 	})
 	n.Cmdline.Consoles = []string{"tty0", "ttyS0,115200"}
+	n.Facts.Serial, n.session.decision.Group = "VMware-56 4d", "desks"
 	sys := kexec("my os")
 	sys.InfoHash = catalog.InfoHash{0xff}
 	got := n.vars(sys)
@@ -25,6 +26,7 @@ func TestVars(t *testing.T) {
 		"MAC": "52:54:00:00:00:07", "IP": "10.0.0.7", "Netmask": "255.255.240.0", "Gateway": "10.0.0.254", "DNS": "10.0.0.53",
 		"Hostname": "node7", "Interface": "eth0", "UUID": "4c4c4544-0042-3010-8058-b9c04f333832", "Seeder": "10.0.0.1",
 		"HTTP":   "http://10.0.0.1:8080/systems/ff" + strings.Repeat("00", 19) + "/my%20os",
+		"Serial": "VMware-56-4d", "Group": "desks",
 		"System": "my os", "Console": "ttyS0,115200",
 	} {
 		if got[name] != want {

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/initramfs/report"
@@ -22,8 +24,9 @@ type link struct {
 	report *report.Reporter
 	// renewed is called after each renewal, from another goroutine.
 	renewed func()
-	// down is network.Down but in tests.
-	down func() error
+	// down is network.Down, and setHostname sets the kernel's, but in tests.
+	down        func() error
+	setHostname func(string) error
 
 	// leased is read by the goroutines that report and that renew the lease as well.
 	leased atomic.Pointer[leased]
@@ -42,8 +45,10 @@ type leased struct {
 	since time.Time
 }
 
+func setHostname(name string) error { return unix.Sethostname([]byte(name)) }
+
 func newLink(log func(format string, args ...any), r *report.Reporter, renewed func()) *link {
-	return &link{log: log, report: r, renewed: renewed, down: network.Down, stopKeeping: func() {}, deadEnds: map[string]bool{}}
+	return &link{log: log, report: r, renewed: renewed, down: network.Down, setHostname: setHostname, stopKeeping: func() {}, deadEnds: map[string]bool{}}
 }
 
 // connect brings up the network and keeps the lease. Where the present one still holds it does nothing, unless no seeder was found
@@ -97,6 +102,23 @@ func (l *link) keep(ctx context.Context, lease network.Lease) (stop func()) {
 
 func (l *link) say(line string) { l.log("%s", line) }
 
+// rename gives the node the name that the site's rules say. DHCP servers hear it with the next renewal, which comes soon. The lease is kept
+// until ctx ends.
+func (l *link) rename(ctx context.Context, name string) {
+	lease, age := l.leaseAge()
+	if !lease.Addr.IsValid() || lease.Named && lease.Hostname == name {
+		return
+	}
+	l.log("host name: %s, as the site says", name)
+	if err := l.setHostname(name); err != nil {
+		l.log("the host name %s is not set: %v", name, err)
+	}
+	l.stopKeeping()
+	named := lease.WithName(name)
+	l.leaseSince(named, time.Now().Add(-age))
+	l.stopKeeping = l.keep(ctx, named.After(age))
+}
+
 // lease is what the node is on the network now; zero before it is there.
 func (l *link) lease() network.Lease {
 	lease, _ := l.leaseAge()
@@ -118,8 +140,10 @@ func (l *link) leave() error {
 	return l.down()
 }
 
-func (l *link) setLease(lease network.Lease) {
-	l.leased.Store(&leased{lease, time.Now()})
+func (l *link) setLease(lease network.Lease) { l.leaseSince(lease, time.Now()) }
+
+func (l *link) leaseSince(lease network.Lease, since time.Time) {
+	l.leased.Store(&leased{lease, since})
 	l.report.Set(func(r *wire.Report) {
 		r.MAC, r.IP, r.Name = lease.MAC.String(), lease.Addr.Addr().String(), lease.Hostname
 	})

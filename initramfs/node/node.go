@@ -8,21 +8,26 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/config"
 	"github.com/boottorrent/boottorrent/initramfs/console"
+	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
+	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/initramfs/network"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/initramfs/ship"
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/logonce"
 	"github.com/boottorrent/boottorrent/internal/mediumconf"
 	"github.com/boottorrent/boottorrent/internal/modarchive"
 	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/internal/secureboot"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
 )
@@ -56,6 +61,8 @@ type Config struct {
 	State string
 	// Handoff is what this node was handed on by itself under another kernel; nil: nothing.
 	Handoff *handoff.Received
+	// KeysFile is where the SSH server reads which keys may log in beside those of the image.
+	KeysFile string
 	// RootDir is the root folder of the running program, which goes into the initramfs of a system's kernel, and PlanFile the plan of
 	// the process that stays when a system is mounted.
 	RootDir, PlanFile string
@@ -73,8 +80,21 @@ type Node struct {
 	// handed is nil under the kernel that the node was booted with.
 	handed *handed
 
+	// orders are those of the seeder's that are genuine, offered what the chooser had when it was there last; the goroutine that reports
+	// sends and reads them. complained bounds what is logged of orders that are none.
+	orders     chan decision.Decision
+	offered    atomic.Pointer[[]menu.Item]
+	complained logonce.Limiter
 	// console is the one somebody last chose on.
 	console string
+	// facts are what the rules go by; nil: not known yet.
+	facts *rules.Facts
+	lock  *lock
+	// keys are those that the rules let in by SSH beside the image's.
+	keys *moreKeys
+	// following is the ID of the catalog.Next that the node follows; empty: none.
+	following string
+
 	// refused are the systems that the running kernel would not start when it was tried.
 	refused map[catalog.InfoHash]*secureboot.Refusal
 	// disks are the drivers of this machine's own; nothingLocal is why there is nothing to start from them.
@@ -104,7 +124,8 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Config: cfg, session: session, askDHCP: network.Seeders, stopShipping: func() {}, mounts: hardware.Mounts, checkNIC: checkNIC}
+	n := &Node{Config: cfg, session: session, askDHCP: network.Seeders, orders: make(chan decision.Decision), stopShipping: func() {}, mounts: hardware.Mounts, checkNIC: checkNIC}
+	n.lock, n.keys = newLock(cfg.Image.Passwords), newMoreKeys(cfg.KeysFile)
 	n.newKernel = func(composed int64) launch.Method { return launch.NewBootKernel(composed) }
 	n.link = newLink(cfg.Log, cfg.Report, n.saveOrSay)
 	n.download = newDownload(cfg, n.link, session)
@@ -112,13 +133,16 @@ func New(cfg Config) (*Node, error) {
 		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
 		n.download.ahead.keep(r.System, metadata{r.Files, r.Torrent})
+		n.facts = r.Facts
 		n.download.archives.got = r.MachineFiles
 		n.raise(r.Catalog.Counter)
 		n.mediumSeen = r.Catalog.Counter // what the kernel before could not write there, this one can't either
 	}
 	n.raise(cfg.Cmdline.Seen)
 	n.Report.Set(func(r *wire.Report) {
-		r.UUID, r.MemoryMiB, r.Arch, r.SecureBoot = n.Facts.UUID, n.Facts.MemoryMiB, n.Facts.Arch, n.Secure.SecureBoot
+		f := n.ruleFacts()
+		r.UUID, r.MemoryMiB, r.Arch, r.SecureBoot = f.UUID, f.Memory>>20, f.Arch, n.Secure.SecureBoot
+		r.Serial, r.Vendor, r.Model, r.Firmware = f.Serial, f.Vendor, f.Model, f.Firmware
 	})
 	return n, nil
 }
@@ -146,7 +170,8 @@ func (n *Node) Hardware(ctx context.Context) error {
 // Network brings up the network and keeps the lease.
 func (n *Node) Network(ctx context.Context) error { return n.link.connect(ctx, n.Cmdline.Network) }
 
-// Catalog reads and verifies the catalog, and applies what the kernel command line overrides.
+// Catalog reads and verifies the catalog, and returns it as it holds for this machine: by the site's rules, and by what the kernel command
+// line overrides.
 func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	limited, cancel := context.WithTimeout(ctx, catalogDeadline)
 	defer cancel()
@@ -154,8 +179,8 @@ func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	if err != nil {
 		return n.withoutSeeder(ctx, err)
 	}
-	n.session.catalog = n.override(cat)
 	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.session.key.ID())
+	n.session.catalog = n.apply(ctx, cat)
 	return n.session.catalog, nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
@@ -38,9 +40,15 @@ func (n *Node) Problem(ctx context.Context, t boot.Trouble) decision.Action {
 	if canType(t.Step) {
 		offered = append(offered, decision.Type)
 	}
+	guarded, over := context.WithCancel(ctx)
+	defer over()
+	events := make(chan tea.Msg)
 	for {
-		m := menu.NewProblem(title, cause, try, backoff(t.Attempt), offered...).At(n.place())
-		chosen, err := ask(ctx, n, m, nil)
+		m := menu.NewProblem(title, cause, try, backoff(t.Attempt), offered...).At(n.place()).Locked(n.lock.guard(guarded, events))
+		chosen, err := ask(ctx, n, m, events)
+		if ctx.Err() != nil {
+			return decision.Retry
+		}
 		if err != nil {
 			n.Log("the screen failed: %v", err)
 			sleep(ctx, backoff(t.Attempt))

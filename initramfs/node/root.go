@@ -183,7 +183,7 @@ func (n *Node) switchTo(ctx context.Context, method launch.Method, sys catalog.S
 	if n.ByHand {
 		return d, fmt.Errorf("only process 1 can become the init of %s: choose it in the chooser, in the first console", sys.Title)
 	}
-	job := launch.Job{System: sys, Dir: n.download.folder(sys), Vars: n.vars(sys), Log: n.Log}
+	job := launch.Job{System: sys, Dir: n.download.folder(sys), Vars: n.vars(sys), Named: n.link.lease().Named, Log: n.Log}
 	if job.MachineFiles, err = n.machineFiles(ctx, sys, job.Vars); err != nil {
 		return d, err
 	}
@@ -235,7 +235,7 @@ func (n *Node) commit(ctx context.Context, method launch.Method, job launch.Job)
 // plan is what the process that stays is to do.
 func (n *Node) plan(ctx context.Context, sys catalog.System) (p stay.Plan, err error) {
 	p = stay.Plan{
-		System: sys, Seeder: n.session.client().Base, Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
+		System: sys, PublicKey: n.session.key.String(), Seeder: n.session.client().Base, Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
 		Limits: n.session.catalog.Limits, Port: n.Port, Give: !n.session.catalog.Defaults.LeaveAtStart, Part: n.stayPart(sys),
 	}
 	if p.Files, err = n.download.files(ctx, sys); err != nil {

@@ -24,7 +24,7 @@ func (n *Node) SecondConsole(ctx context.Context) {
 		return
 	}
 	for ctx.Err() == nil {
-		if err := shellOnDemand(ctx, secondConsole); err != nil {
+		if err := shellOnDemand(ctx, secondConsole, n.lock.locked); err != nil {
 			n.Log("the second console: %v", err)
 			sleep(ctx, secondPause)
 		}
@@ -32,8 +32,8 @@ func (n *Node) SecondConsole(ctx context.Context) {
 }
 
 // shellOnDemand waits for Enter on a terminal and then runs a shell there until that ends. (A shell at once would take memory for
-// nothing on most machines.)
-func shellOnDemand(ctx context.Context, device string) error {
+// nothing on most machines.) Where the menu is locked then, there is none.
+func shellOnDemand(ctx context.Context, device string, locked func() bool) error {
 	tty, err := os.OpenFile(device, os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return err
@@ -44,6 +44,10 @@ func shellOnDemand(ctx context.Context, device string) error {
 	defer stop()
 	if _, err := bufio.NewReaderSize(tty, 16).ReadString('\n'); err != nil {
 		return fmt.Errorf("read from %s: %w", device, err)
+	}
+	if locked() {
+		fmt.Fprint(tty, "\r\nThis machine's menu is locked: its shell (s) asks for the password. Alt+F1 goes there.\r\n")
+		return nil
 	}
 	cmd := exec.CommandContext(ctx, "/bin/sh")
 	cmd.Env = append(os.Environ(), "TERM=linux")

@@ -14,7 +14,7 @@ func TestShellOnDemand(t *testing.T) {
 	p := newPerson(t)
 	one := func(ctx context.Context) <-chan error {
 		ended := make(chan error, 1)
-		go func() { ended <- shellOnDemand(ctx, p.path) }()
+		go func() { ended <- shellOnDemand(ctx, p.path, func() bool { return false }) }()
 		return ended
 	}
 	for round := 1; round <= 2; round++ {
@@ -44,12 +44,27 @@ func TestShellOnDemand(t *testing.T) {
 	}
 }
 
-// Where there is no screen there is no second console, and without keys nobody listens for SSH.
+// Where there is no screen there is no second console, and without keys nobody listens for SSH, until the boot is over.
 func TestHelpThatIsOff(t *testing.T) {
 	n, _ := newNode(t, "") // a serial line only
 	n.SecondConsole(t.Context())
-	n.ServeSSH(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	n.ServeSSH(ctx)
 	if s := n.Report.Snapshot(); s.HostKey != "" {
 		t.Errorf("a host key %q without anybody who could log in", s.HostKey)
+	}
+}
+
+// Where the menu is locked, the second console has no shell.
+func TestShellOnDemandIsLocked(t *testing.T) {
+	p := newPerson(t)
+	ended := make(chan error, 1)
+	go func() { ended <- shellOnDemand(t.Context(), p.path, func() bool { return true }) }()
+	p.see("press Enter for a shell")
+	p.send("\n")
+	p.see("menu is locked")
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

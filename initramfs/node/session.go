@@ -14,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/seen"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/rules"
 )
 
 // session is what the node has with its seeder: where that is, the key by which it is believed, and what it told.
@@ -29,9 +30,12 @@ type session struct {
 	reporting bool
 	// seen is the highest counter of a catalog that was taken.
 	seen *seen.Memory
-	// catalog is the one in use, with what the kernel command line overrides; signed is as it was read.
+	// catalog is the one in use, as it holds for this machine: with what the site's rules say of it, and what the kernel command line
+	// overrides; signed is as it was read.
 	catalog *catalog.Catalog
 	signed  client.Signed
+	// decision is what the site's rules say of this machine, with that catalog.
+	decision rules.Decision
 }
 
 func newSession(publicKey, seenFile string) (*session, error) {
@@ -89,11 +93,17 @@ type poster struct{ session *session }
 
 // Report implements report.Poster.
 func (p poster) Report(ctx context.Context, r wire.Report) error {
-	err := p.session.client().Report(ctx, r)
+	_, err := p.Exchange(ctx, r)
+	return err
+}
+
+// Exchange implements report.Exchanger.
+func (p poster) Exchange(ctx context.Context, r wire.Report) (signed []byte, err error) {
+	signed, err = p.session.client().Exchange(ctx, r)
 	if ctx.Err() != context.Canceled {
 		p.session.away.Store(unanswered(err))
 	}
-	return err
+	return signed, err
 }
 
 // Log implements ship.Poster.

@@ -11,6 +11,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/initramfs/kmsg"
+	"github.com/boottorrent/boottorrent/initramfs/remote"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/initramfs/stay"
 	"github.com/boottorrent/boottorrent/internal/sitepart"
@@ -42,6 +43,7 @@ func SetupByHand(open func() (*console.Set, error)) (*Node, error) {
 	n, err := setup(open)
 	if err == nil {
 		n.ByHand, n.handed, n.link.known = true, nil, nil
+		n.lock = newLock(nil) // whoever is in a shell has passed it
 	}
 	return n, err
 }
@@ -71,7 +73,7 @@ func setup(open func() (*console.Set, error)) (*Node, error) {
 	cfg := Config{
 		Consoles: consoles, Log: logTo(consoles), Cmdline: cmdline, Warnings: warnings, Image: image, Facts: hardware.ReadFacts(), Secure: hardware.ReadSecureBoot(),
 		Report: report.New(time.Now), Systems: systemsDir, Port: torrentPort, State: statePath,
-		RootDir: "/", PlanFile: stay.PlanFile,
+		KeysFile: remote.KeysFile, RootDir: "/", PlanFile: stay.PlanFile,
 	}
 	received, problems := readHandoff(handoff.Dir, image)
 	cfg.Warnings = append(cfg.Warnings, problems...)

@@ -17,6 +17,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +36,9 @@ const (
 	maxTries      = 6
 )
 
+// KeysFile is where a node has the keys, lines of authorized_keys, that the site's rules let in beside those of its image.
+const KeysFile = "/run/boottorrent/ssh_keys"
+
 // HostKeyFile is where a node has its host key, on a tmpfs: it is of this boot.
 const HostKeyFile = "/run/boottorrent/ssh_host_key"
 
@@ -41,6 +46,8 @@ const HostKeyFile = "/run/boottorrent/ssh_host_key"
 type Config struct {
 	// Keys are lines of authorized_keys (sshd(8)), without options.
 	Keys []string
+	// KeysFile has more of them; it is read when somebody logs in. Where it is missing there are none.
+	KeysFile string
 	// HostKey is the server's, see [HostKey].
 	HostKey ssh.Signer
 	// Shell is the program that sessions run: with no argument, or with -c COMMAND.
@@ -90,28 +97,55 @@ type Server struct {
 
 // New returns a server that listens nowhere yet. Keys that can't be read are an error.
 func New(cfg Config) (*Server, error) {
-	var allowed [][]byte
-	for _, line := range cfg.Keys {
-		key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
-		if err != nil {
-			return nil, fmt.Errorf("the SSH key %.60q in this image: %w", line, err)
-		}
-		allowed = append(allowed, key.Marshal())
+	allowed, err := parseKeys(cfg.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("%w in this image", err)
 	}
-	if len(allowed) == 0 {
+	if len(allowed) == 0 && cfg.KeysFile == "" {
 		return nil, errors.New("there is no SSH key in this image, so nobody could log in")
 	}
 	s := &Server{cfg: cfg, ssh: &ssh.ServerConfig{MaxAuthTries: maxTries, ServerVersion: "SSH-2.0-BootTorrent"}}
 	s.ssh.PublicKeyCallback = func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		for _, a := range allowed {
+		for _, a := range append(allowed[:len(allowed):len(allowed)], s.moreKeys()...) {
 			if bytes.Equal(a, key.Marshal()) {
 				return &ssh.Permissions{Extensions: map[string]string{"key": ssh.FingerprintSHA256(key)}}, nil
 			}
 		}
-		return nil, errors.New("this key is not in the image")
+		return nil, errors.New("this key is neither in the image nor one of the machine's group")
 	}
 	s.ssh.AddHostKey(cfg.HostKey)
 	return s, nil
+}
+
+// parseKeys reads lines of authorized_keys.
+func parseKeys(lines []string) (keys [][]byte, err error) {
+	for _, line := range lines {
+		key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+		if err != nil {
+			return nil, fmt.Errorf("the SSH key %.60q: %w", line, err)
+		}
+		keys = append(keys, key.Marshal())
+	}
+	return keys, nil
+}
+
+// moreKeys are those of the file.
+func (s *Server) moreKeys() [][]byte {
+	if s.cfg.KeysFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(s.cfg.KeysFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var keys [][]byte
+	if err == nil {
+		keys, err = parseKeys(slices.DeleteFunc(strings.Split(string(text), "\n"), func(l string) bool { return l == "" }))
+	}
+	if err != nil {
+		s.logf("ssh: %v in %s; of those there nobody can log in", err, s.cfg.KeysFile)
+	}
+	return keys
 }
 
 func (s *Server) logf(format string, args ...any) {

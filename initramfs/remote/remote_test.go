@@ -43,11 +43,18 @@ func serve(t *testing.T, public string) (port, hostKey string) {
 // serveWith is serve with a log.
 func serveWith(t *testing.T, public string, log func(string, ...any)) (port, hostKey string) {
 	t.Helper()
+	return serveConfig(t, Config{Keys: []string{public}, Shell: "/bin/sh", Log: log})
+}
+
+// serveConfig is serve with a configuration, but for the host key.
+func serveConfig(t *testing.T, cfg Config) (port, hostKey string) {
+	t.Helper()
 	host, err := HostKey(filepath.Join(t.TempDir(), "host"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Config{Keys: []string{public}, HostKey: host, Shell: "/bin/sh", Log: log})
+	cfg.HostKey = host
+	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +105,26 @@ func (c *client) run(stdin string, args ...string) (out string, code int) {
 		c.t.Fatal(err)
 	}
 	return string(said), cmd.ProcessState.ExitCode()
+}
+
+// Keys in the file may log in as soon as they are there, and no longer when they are gone.
+func TestKeysFile(t *testing.T) {
+	t.Parallel()
+	file, public := keys(t)
+	more := filepath.Join(t.TempDir(), "keys")
+	port, hostKey := serveConfig(t, Config{KeysFile: more, Shell: "/bin/sh", Log: t.Logf})
+	c := newClient(t, port, hostKey, file)
+	for _, tt := range []struct {
+		keys string
+		code int
+	}{{"", 255}, {"\n" + public + "\n", 0}, {"no key\n", 255}, {public, 0}, {"\n", 255}} {
+		if err := os.WriteFile(more, []byte(tt.keys), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, code := c.run("", "root@127.0.0.1", "true"); code != tt.code {
+			t.Errorf("with the keys %.30q: exit %d with %q, want %d", tt.keys, code, out, tt.code)
+		}
+	}
 }
 
 // OpenSSH is the referee.

@@ -48,6 +48,29 @@ func identify(c Config) error {
 	return nil
 }
 
+// hostnameFile has the name that an init gives the machine (hostname(5)).
+const hostnameFile = "etc/hostname"
+
+// nameSystem writes the name that the site's rules give this machine into a system that has one of its own. One without takes the kernel's.
+func nameSystem(c Config) error {
+	if !c.Named || c.Hostname == "" || c.Root.Writable == catalog.WritableNone {
+		return nil
+	}
+	in, err := inroot.Open(rootDir(c.Stage))
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat(hostnameFile)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	if err := in.Overwrite(hostnameFile, []byte(c.Hostname+"\n")); err != nil {
+		return fmt.Errorf("write its /%s: %w", hostnameFile, err)
+	}
+	return nil
+}
+
 func isMachineID(s string) bool {
 	b, err := hex.DecodeString(s)
 	return err == nil && len(b) == 16

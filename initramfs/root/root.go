@@ -48,8 +48,9 @@ type Config struct {
 	Dir string
 	// Cmdline is what the system reads in /proc/cmdline.
 	Cmdline string
-	// Hostname is a name for a system that has none itself; it may be empty.
+	// Hostname is a name for a system that has none itself, or, if Named is set, for any; it may be empty.
 	Hostname string
+	Named    bool
 	// Identity is what tells this machine from others, such as its UUID and a MAC address; the system gets a machine-id made of it. It
 	// may be empty.
 	Identity string
@@ -127,6 +128,9 @@ func Prepare(ctx context.Context, c Config) (p *Prepared, err error) {
 		return p, err
 	}
 	if err := identify(c); err != nil {
+		return p, err
+	}
+	if err := nameSystem(c); err != nil {
 		return p, err
 	}
 	p.wish, err = newSwitch(c, found, p.mounts.loops)

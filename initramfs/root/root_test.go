@@ -326,3 +326,34 @@ func TestMachineID(t *testing.T) {
 	}
 	m.nothingLeft()
 }
+
+// A name by the site's rules takes the place of the system's own where that can be written; one by DHCP does not.
+func TestHostname(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	m := newMachine(t)
+	for i, tt := range []struct {
+		own          string
+		named        bool
+		writable     string
+		file, kernel string
+	}{
+		{"image\n", true, catalog.WritableRAM, "desk-7\n", "desk-7"},
+		{"image\n", false, catalog.WritableRAM, "image\n", noHostname},
+		{"image\n", true, catalog.WritableNone, "image\n", "desk-7"},
+		{"", false, catalog.WritableRAM, "", "desk-7"},
+	} {
+		name := fmt.Sprintf("named%d", i)
+		m.image(name, "squashfs", tree{"sbin/init": static, "etc/hostname": tt.own, "dev/": "", "proc/": "", "sys/": "", "run/": ""})
+		c := m.config(images(name + "=squashfs"))
+		c.Hostname, c.Named, c.Root.Writable = "desk-7", tt.named, tt.writable
+		p, err := Prepare(t.Context(), c)
+		m.must(err)
+		if got := read(t, filepath.Join(rootDir(c.Stage), hostnameFile)); got != tt.file || p.wish.Hostname != tt.kernel {
+			t.Errorf("%+v: the file has %q, the kernel %q", tt, got, p.wish.Hostname)
+		}
+		m.must(p.Close())
+	}
+	m.nothingLeft()
+}

@@ -40,7 +40,7 @@ const noHostname = "(none)"
 
 func newSwitch(c Config, f found, loops []string) (Switch, error) {
 	s := Switch{System: c.Name, Stage: c.Stage, Loops: loops, Init: c.Root.Init, Args: initArguments(c.Cmdline), Hostname: noHostname}
-	if name := shortHostname(c.Hostname); !f.hostname && name != "" {
+	if name := shortHostname(c.Hostname); name != "" && (c.Named || !f.hostname) {
 		s.Hostname = name
 	}
 	var err error

@@ -15,6 +15,8 @@ type Plan struct {
 	Files  catalog.FileList `json:"files"`
 	// Torrent is the metainfo file (BEP 3).
 	Torrent []byte `json:"torrent"`
+	// PublicKey is the site's, by which orders are believed; empty: none are.
+	PublicKey string `json:"public_key,omitempty"`
 	// Seeder is the base URL of the seeder, Trackers are announce URLs.
 	Seeder   string         `json:"seeder"`
 	Trackers []string       `json:"trackers"`

@@ -52,6 +52,8 @@ type Giver struct {
 	part   []*os.File
 	status statusFile
 	report *report.Reporter
+	// poster sends the reports, and takes orders if the site's key is known.
+	poster report.Poster
 
 	// address is this machine's now, and what follows exists while there is one that can be listened on.
 	address netip.Addr
@@ -70,7 +72,15 @@ func New(cfg Config) (*Giver, error) {
 		Config: cfg, client: &client.Client{Base: cfg.Plan.Seeder}, status: statusFile{dir: cfg.Status, now: time.Now},
 		report: report.Continue(cfg.Plan.Report, time.Now), stopReports: func() {},
 	}
+	g.poster = g.client
 	p := cfg.Plan
+	if err := g.client.Key.UnmarshalText([]byte(p.PublicKey)); err == nil {
+		ending := newEnding(cfg.Log)
+		g.poster = &report.Obedient{
+			Seeder: func() report.Exchanger { return g.client }, Reporter: g.report, Key: g.client.Key,
+			Decide: ending.decide, Refused: func(err error) { cfg.Log("%v", err) },
+		}
+	}
 	if err := swarm.CheckMetainfo(p.Torrent, p.System, p.Files); err != nil {
 		return nil, err
 	}
@@ -169,7 +179,7 @@ func (g *Giver) start(ctx context.Context) {
 	g.Log("%s is given away from %s", g.Plan.System.Title, text(g.address, g.engine.Port()))
 	ctx, g.stopReports = context.WithCancel(ctx)
 	g.report.Set(func(r *wire.Report) { r.IP = g.address.String() })
-	go g.report.RunAt(ctx, g.client, pace)
+	go g.report.RunAt(ctx, g.poster, pace)
 }
 
 // listen starts BitTorrent on the port that nodes use, or where the system has something there on any other.

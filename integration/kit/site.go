@@ -70,6 +70,17 @@ func (s *Site) ShareImage(from *Site) error {
 	})
 }
 
+// AddFiles adds files for machines: for all, for a group or for a machine, with their contents by their names.
+func (s *Site) AddFiles(name string, files map[string]string) error {
+	for file, content := range files {
+		path := s.Path(site.FilesDir, name, file)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // AddTiny adds a system that proves a boot, of about size bytes beside its kernel, which is the one of the site's own
 // image.
 func (s *Site) AddTiny(ctx context.Context, name string, size int64) error {

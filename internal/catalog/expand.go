@@ -14,7 +14,9 @@ var Placeholders = map[string]string{
 	"Netmask":   "its netmask, 255.255.255.0",
 	"Gateway":   "its default gateway; empty if none",
 	"DNS":       "its first name server; empty if none",
-	"Hostname":  "the name DHCP gave it; empty if none",
+	"Hostname":  "its host name, by the site's rules or by DHCP; empty if it has none",
+	"Group":     "the group it belongs to; empty if none",
+	"Serial":    "the machine's serial number, with hyphens for what a word can't have; empty if unknown",
 	"Interface": "the network interface it booted from, as phase 1 names it",
 	"UUID":      "the machine's SMBIOS UUID; empty if unknown",
 	"Seeder":    "the seeder's address, without port",
@@ -30,6 +32,8 @@ var longest = map[string]int{
 	"MAC": len("aa:bb:cc:dd:ee:ff"), "IP": maxIPv4, "Netmask": maxIPv4, "Gateway": maxIPv4, "DNS": maxIPv4, "Seeder": maxIPv4,
 	"Hostname":  64, // HOST_NAME_MAX of Linux
 	"Interface": 15, // IFNAMSIZ, less the zero byte
+	"Serial":    64,
+	"Group":     MaxName,
 	"UUID":      36, "System": 64, "Console": 16,
 	"HTTP": len("http://:65535/systems//") + maxIPv4 + 2*len(InfoHash{}) + 64,
 }

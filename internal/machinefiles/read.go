@@ -137,11 +137,19 @@ func (r *reader) entry(name string, dir *os.File, base string) {
 		e.Content = slices.Clone(target[:n])
 		r.add(e)
 	default:
-		r.problem(name, "is a "+kinds[st.Mode&TypeMask]+", and machines get files, folders and symbolic links", "remove it")
+		r.problem(name, "is a "+kind(st.Mode)+", and machines get files, folders and symbolic links", "remove it")
 	}
 }
 
-var kinds = map[uint32]string{unix.S_IFIFO: "named pipe", unix.S_IFSOCK: "socket", unix.S_IFCHR: "device", unix.S_IFBLK: "device"}
+func kind(mode uint32) string {
+	switch mode & TypeMask {
+	case unix.S_IFIFO:
+		return "named pipe"
+	case unix.S_IFSOCK:
+		return "socket"
+	}
+	return "device"
+}
 
 // describe is a file's entry without its content.
 func (r *reader) describe(name string, st *unix.Stat_t) *Entry {

@@ -7,8 +7,6 @@
 package machinefiles
 
 import (
-	"bytes"
-	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -62,7 +60,11 @@ func (t *Tree) Entries() []*Entry {
 	if t == nil {
 		return nil
 	}
-	return slices.SortedFunc(maps.Values(t.entries), func(a, b *Entry) int { return cmp.Compare(a.Name, b.Name) })
+	all := make([]*Entry, 0, len(t.entries))
+	for _, name := range slices.Sorted(maps.Keys(t.entries)) {
+		all = append(all, t.entries[name])
+	}
+	return all
 }
 
 // Has reports whether there is an entry of that name.
@@ -161,12 +163,4 @@ func (e *Entry) longest() int {
 		return max(len(e.Content), catalog.Longest(string(e.Content)))
 	}
 	return len(e.Content)
-}
-
-// Equal reports whether two trees have the same entries.
-func (t *Tree) Equal(other *Tree) bool {
-	return slices.EqualFunc(t.Entries(), other.Entries(), func(a, b *Entry) bool {
-		return a.Name == b.Name && a.Mode == b.Mode && a.UID == b.UID && a.GID == b.GID && a.Time == b.Time && a.Template == b.Template &&
-			bytes.Equal(a.Content, b.Content)
-	})
 }

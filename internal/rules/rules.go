@@ -25,7 +25,7 @@ type Facts struct {
 	// Arch is a GOARCH value, Firmware catalog.FirmwareBIOS or catalog.FirmwareUEFI; empty: not known, or (Firmware) neither.
 	Arch, Firmware string
 	// Memory is how much is installed, in bytes, as the machine is sold: neither MemTotal nor what firmware leaves, which are less, so that
-	// ">= 8 GiB" holds for a machine with 8 GiB. See [Installed]. 0: not known.
+	// ">= 8 GiB" holds for a machine with 8 GiB. 0: not known.
 	Memory int64
 	// SecureBoot is whether that is on; nil: not known. With FirmwareBIOS it is off.
 	SecureBoot *bool
@@ -125,15 +125,12 @@ func (d *Decision) next(r *catalog.Rules, mac string) {
 	for i := range r.Next {
 		n := &r.Next[i]
 		perhaps := len(d.Unknown) > 0 && n.Group != ""
-		if n.MAC == "" && n.Group != catalog.GroupAll && len(d.Unknown) > 0 {
-			return // it may be for this machine, and would count before what is for all
-		}
 		mine := n.MAC == mac || n.Group != "" && (n.Group == d.Group || n.Group == catalog.GroupAll)
 		switch {
 		case !mine && !perhaps || n.Once && slices.Contains(n.Done, mac):
 			continue
 		case !mine:
-			return
+			return // it may be for this machine, and would count before what is for all
 		}
 		d.Next, d.NextID, d.Because["next"] = n.What, n.ID, "seeder next"
 		return

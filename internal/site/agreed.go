@@ -65,7 +65,7 @@ func (s *System) entry() catalog.System {
 // CheckRoom reports the systems for which a catalog with all of them has no room: a seeder leaves those out. dir is the site
 // directory as the problems name it. They are not among AllProblems, as a seeder offers versions from before, too, and judges by those.
 func (s *Site) CheckRoom(dir string) (problems Problems) {
-	c := catalog.Catalog{Version: catalog.Version, Site: s.Name, Defaults: s.Defaults, Limits: s.Limits.Node, Rules: s.Rules()}
+	c := catalog.Catalog{Version: catalog.Version, Site: s.Name, Defaults: s.Defaults, Limits: s.Limits.Node, Rules: s.Rules(), Files: s.Listed()}
 	for _, sys := range s.Systems {
 		entries := sys.entries()
 		c.Systems = append(c.Systems, entries[0])

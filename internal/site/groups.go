@@ -215,3 +215,13 @@ func (m *mapping) hostnamePattern() string {
 	}
 	return t.value
 }
+
+// LockPasswords are the hashes of the passwords of the locked menus, each once.
+func (s *Site) LockPasswords() (hashes []string) {
+	for _, g := range s.Groups {
+		if g.Menu == catalog.MenuLocked && !slices.Contains(hashes, g.Password) {
+			hashes = append(hashes, g.Password)
+		}
+	}
+	return hashes
+}

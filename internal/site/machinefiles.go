@@ -28,6 +28,14 @@ type MachineFiles struct {
 	Entries int
 }
 
+// Listed are the files as the catalog lists them.
+func (s *Site) Listed() (list []catalog.Files) {
+	for _, f := range s.Files {
+		list = append(list, machinefiles.Listed(f.For, f.Archive))
+	}
+	return list
+}
+
 // ReadByAll is what there is to know of a file that only its owner may read.
 const ReadByAll = "everyone in the machines' network can fetch it, though only its owner may read it here"
 
@@ -60,8 +68,8 @@ type filesReader struct {
 	site       *Site
 	shown, dir string
 	root       machinefiles.Owner
-	// owners are the names of folders that somebody gets the files of, with how many.
-	owners   map[string]int
+	// owners are the names of folders that somebody gets the files of.
+	owners   []string
 	size     int
 	warnings Problems
 }
@@ -106,25 +114,16 @@ func printable(name string) string {
 	return name
 }
 
-// checkOwner reports a folder whose files nobody gets, or two.
+// checkOwner reports a folder whose files nobody gets. No group is called as a machine is.
 func (r *filesReader) checkOwner(c *checker, name string) {
-	shown := filepath.Join(r.shown, name)
-	switch r.owners[name] {
-	case 1:
-	case 0:
-		do := "rename it to " + catalog.FilesAll + ", or to the name of a group or machine in " + ConfigFile
-		var names []string
-		for owner := range r.owners {
-			names = append(names, owner)
-		}
-		slices.Sort(names)
-		if near := nearest(name, names); near != "" {
-			do = fmt.Sprintf("did you mean %s?", near)
-		}
-		c.problem(startOf(shown), "there is no group and no machine of that name, so nobody gets these files", do)
-	default:
-		c.problem(startOf(shown), "there is a group and a machine of that name, or two machines", "rename one of them")
+	if slices.Contains(r.owners, name) {
+		return
 	}
+	do := "rename it to " + catalog.FilesAll + ", or to the name of a group or machine in " + ConfigFile
+	if near := nearest(name, r.owners); near != "" {
+		do = fmt.Sprintf("did you mean %s?", near)
+	}
+	c.problem(startOf(filepath.Join(r.shown, name)), "there is no group and no machine of that name, so nobody gets these files", do)
 }
 
 // checkRoom reports an archive for which there is no room beside the others.
@@ -151,8 +150,16 @@ func (r *filesReader) warn(c *checker, tree *machinefiles.Tree, shown string) {
 	r.warnings = append(r.warnings, c.warnings...)
 }
 
-// fileOwners are the names that a folder of files/ may have, with how many have them. The group of all others is those who have no other.
-func fileOwners(s *Site) map[string]int {
-	owners := map[string]int{catalog.FilesAll: 1}
+// fileOwners are the names that a folder of files/ may have.
+func fileOwners(s *Site) []string {
+	owners := []string{catalog.FilesAll}
+	for _, g := range s.Groups {
+		owners = append(owners, g.Name)
+	}
+	for _, m := range s.Machines {
+		if m.Name != "" {
+			owners = append(owners, m.Name)
+		}
+	}
 	return owners
 }

@@ -17,4 +17,7 @@ type Config struct {
 	KernelSHA256 string `json:"kernel_sha256,omitempty"`
 	// SSHKeys are lines in the form of authorized_keys (sshd(8)) of those who may log in to a node; empty: nobody can.
 	SSHKeys []string `json:"ssh_keys,omitempty"`
+	// Passwords are those of the site's locked menus, as bcrypt hashes. Until a node has the catalog, which says whether its menu is locked, it
+	// opens a shell only for who knows one of them; empty: for everybody.
+	Passwords []string `json:"passwords,omitempty"`
 }

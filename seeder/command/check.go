@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/cli"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/text"
@@ -37,6 +38,7 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 		return c.showMachine(ctx, s, term)
 	}
 	showMemory(s, term)
+	showFiles(s, term)
 	room := s.CheckRoom(c.Dir)
 	for _, p := range room {
 		fmt.Fprintln(term.Err, p)
@@ -76,6 +78,17 @@ func showMemory(s *site.Site, term terminal) {
 		}
 		fmt.Fprintf(term.Out, "%s: nodes need %s of memory for it beside what they use themselves; %s of that for its images\n",
 			sys.Name, text.Size(root.Memory(images)), text.Size(images))
+	}
+}
+
+// showFiles says what machines get beside their system.
+func showFiles(s *site.Site, term terminal) {
+	for _, f := range s.Files {
+		who := f.For
+		if f.For == catalog.FilesAll {
+			who = "all machines"
+		}
+		fmt.Fprintf(term.Out, "%s: files, folders and links for %s: %d, %s\n", filepath.Join(site.FilesDir, f.For), who, f.Entries, text.Size(int64(len(f.Archive))))
 	}
 }
 

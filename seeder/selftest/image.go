@@ -107,6 +107,9 @@ func (in Input) builtIn(l *list, made *image.Made, build string, a arch.Arch) {
 	if !slices.Equal(made.SitePart.SSHKeys, in.Site.Node.SSHKeys) {
 		l.warning("node: ssh_keys was changed since the image was made, and nodes have those that were there then", again)
 	}
+	if !slices.Equal(made.SitePart.Passwords, in.Site.LockPasswords()) {
+		l.warning("the passwords of locked menus were changed since the image was made; until nodes have the catalog, they go by those that were there then", again)
+	}
 	if made.Cmdline != in.Site.CmdlineFor(a).String() {
 		l.warning("node: consoles or cmdline was changed since the image was made; machines that boot by PXE get the new one, but "+
 			"sticks, discs and UEFI HTTP boot the one of then", again)

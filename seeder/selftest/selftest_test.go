@@ -124,9 +124,10 @@ func TestImage(t *testing.T) {
 	expect(t, "of another release", in.image(), "warning: the image is of release v0, and this seeder of v1")
 	writeImage(t, s, func(m *image.Made) {
 		m.SitePart.Site, m.SitePart.SSHKeys, m.Cmdline = "Room 1", []string{"ssh-ed25519 AAAA"}, "quiet"
+		m.SitePart.Passwords = []string{"$2a$04$"}
 	})
 	expect(t, "before the site was changed", in.image(), `warning: nodes still show the site's old name "Room 1"`,
-		"warning: node: ssh_keys was changed", "warning: node: consoles or cmdline was changed")
+		"warning: node: ssh_keys was changed", "warning: the passwords of locked menus were changed", "warning: node: consoles or cmdline was changed")
 	writeImage(t, s, func(m *image.Made) { m.Commands.Release, m.Commands.Revision = "devel", "aaaa" })
 	expect(t, "of another commit", Input{Site: s, Release: "devel", Revision: "bbbb"}.image(), "warning: the image is of the source at aaaa")
 	write(t, filepath.Join(dir, image.Manifest), "{")

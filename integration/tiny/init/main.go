@@ -10,6 +10,7 @@
 //		uptime=3.42
 //		mac=eth0 52:54:00:00:01:01
 //		cmdline=console=ttyS0 …
+//		files=what is in /etc/for-machines, if there is such a file
 //		firmware=acpi,efi
 //		padding=67108864
 //		BOOTTORRENT-TINY-END: r reboots, any other key powers off
@@ -35,6 +36,8 @@ const (
 	modulesDir = "/lib/modules-tiny"
 	orderFile  = modulesDir + "/order"
 	padding    = "/padding"
+	// forMachines is what a site's files for machines may have.
+	forMachines = "/etc/for-machines"
 )
 
 func main() {
@@ -138,6 +141,9 @@ func block(cmdline string, problems []string) string {
 		lines = append(lines, "mac="+c)
 	}
 	lines = append(lines, "cmdline="+cmdline)
+	if text, err := os.ReadFile(forMachines); err == nil {
+		lines = append(lines, "files="+strings.TrimSpace(string(text)))
+	}
 	lines = append(lines, "firmware="+firmware())
 	if info, err := os.Stat(padding); err == nil {
 		lines = append(lines, fmt.Sprintf("padding=%d", info.Size()))
