@@ -78,6 +78,9 @@ func newOffice(t *testing.T) *office {
 	})
 	o.auth = auth.New(auth.Config{Page: func() (string, bool) { return string(hash), false }})
 	api := New(Config{
+		Targets: func(netip.Addr) []Target {
+			return []Target{{Targets: []string{"10.0.0.1:8080"}, Labels: map[string]string{"__meta_boottorrent_site": "school"}}}
+		},
 		Log: log, Catalog: served, Next: o.next, Orders: o.orders,
 		Listed: func() []room.Listed {
 			return []room.Listed{{MAC: one, Name: "desk-1", Notes: "by the door"}, {MAC: two, Name: "desk-2", Hostname: "two", Address: "10.0.0.2"}}
@@ -211,6 +214,10 @@ func TestEveryAnswerIsAsDescribed(t *testing.T) {
 	if code := o.ask("GET", "history?mac=x", nil, nil); code != http.StatusBadRequest {
 		t.Errorf("history of no address: %d", code)
 	}
+	var targets []Target
+	if o.ask("GET", "targets", nil, &targets); len(targets) != 1 || targets[0].Targets[0] != "10.0.0.1:8080" {
+		t.Errorf("targets: %+v", targets)
+	}
 	var findings Findings
 	if o.ask("GET", "findings", nil, &findings); len(findings.Findings) != 1 {
 		t.Errorf("findings: %+v", findings)
@@ -226,7 +233,7 @@ func TestEveryAnswerIsAsDescribed(t *testing.T) {
 	o.fails("POST", "wake", Request{Targets: []string{"all"}}, 500, "no packet could be sent: no such device")
 	o.catalog = nil
 	o.fails("POST", "next", Request{Targets: []string{"all"}, What: "debian"}, 409, "still reading its site")
-	if len(o.asked) != 12 {
+	if len(o.asked) != 13 {
 		t.Errorf("of the routes these were asked: %v", o.asked)
 	}
 }
