@@ -53,8 +53,8 @@ func (d *daemon) newOperator(count *counter.Counter) *operator {
 		}),
 	}
 	o.api = api.New(api.Config{
-		History: func(mac string) []history.Boot { return d.history.Boots(mac) }, Known: d.known,
-		Log: d.Log, Catalog: served, Listed: o.listed, Nodes: func() []report.Node { return d.fleet.List() },
+		History: func(mac string) []history.Boot { return d.history.Boots(mac) },
+		Log:     d.Log, Catalog: served, Listed: o.listed, Nodes: func() []report.Node { return d.fleet.List() },
 		Known:   func() []string { return d.history.MACs() },
 		Systems: func() status.Site { return d.follower.status() }, Findings: d.tests.list, Targets: d.targets, Next: o.next, Orders: o.orders, Wake: d.wake,
 	})

@@ -37,11 +37,3 @@ func (d *daemon) notes(mac string) string {
 	}
 	return ""
 }
-
-// known are the MAC addresses of the machines that have booted before.
-func (d *daemon) known() (macs []string) {
-	for _, b := range d.history.Last() {
-		macs = append(macs, b.MAC)
-	}
-	return macs
-}
