@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
@@ -35,6 +36,9 @@ type Config struct {
 	// Systems is what became of each system's folder, Findings what the self-test found.
 	Systems  func() status.Site
 	Findings func() []selftest.Finding
+
+	// Targets is what Prometheus can scrape, for who reached this machine at the local address; nil: nothing.
+	Targets func(local netip.Addr) []Target
 
 	Next   *next.Store
 	Orders *orders.Orders
@@ -71,6 +75,7 @@ func (a *API) routes() []route {
 		{"GET", "nodes", false, a.nodes},
 		{"GET", "systems", false, a.systems},
 		{"GET", "findings", false, a.findings},
+		{"GET", "targets", false, a.scraped},
 		{"GET", "next", false, a.listNext},
 		{"POST", "next", true, a.setNext},
 		{"POST", "next/clear", true, a.clearNext},

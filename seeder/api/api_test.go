@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -76,6 +77,9 @@ func newOffice(t *testing.T) *office {
 	})
 	o.auth = auth.New(auth.Config{Page: func() (string, bool) { return string(hash), false }})
 	api := New(Config{
+		Targets: func(netip.Addr) []Target {
+			return []Target{{Targets: []string{"10.0.0.1:8080"}, Labels: map[string]string{"__meta_boottorrent_site": "school"}}}
+		},
 		Log: log, Catalog: served, Next: o.next, Orders: o.orders,
 		Listed: func() []room.Listed {
 			return []room.Listed{{MAC: one, Name: "desk-1", Notes: "by the door"}, {MAC: two, Name: "desk-2", Hostname: "two", Address: "10.0.0.2"}}
@@ -192,6 +196,10 @@ func TestEveryAnswerIsAsDescribed(t *testing.T) {
 	if o.ask("GET", "systems", nil, &site); len(site.Systems) != 1 || site.Counter != 7 {
 		t.Errorf("systems: %+v", site)
 	}
+	var targets []Target
+	if o.ask("GET", "targets", nil, &targets); len(targets) != 1 || targets[0].Targets[0] != "10.0.0.1:8080" {
+		t.Errorf("targets: %+v", targets)
+	}
 	var findings Findings
 	if o.ask("GET", "findings", nil, &findings); len(findings.Findings) != 1 {
 		t.Errorf("findings: %+v", findings)
@@ -207,7 +215,7 @@ func TestEveryAnswerIsAsDescribed(t *testing.T) {
 	o.fails("POST", "wake", Request{Targets: []string{"all"}}, 500, "no packet could be sent: no such device")
 	o.catalog = nil
 	o.fails("POST", "next", Request{Targets: []string{"all"}, What: "debian"}, 409, "still reading its site")
-	if len(o.asked) != 11 {
+	if len(o.asked) != 12 {
 		t.Errorf("of the routes these were asked: %v", o.asked)
 	}
 }

@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -51,6 +53,24 @@ func (a *API) systems(http.ResponseWriter, *http.Request) (any, error) { return 
 
 func (a *API) findings(http.ResponseWriter, *http.Request) (any, error) {
 	return Findings{list(a.cfg.Findings())}, nil
+}
+
+// Target is a group of addresses to scrape, as Prometheus' HTTP service discovery (http_sd) has it.
+type Target struct {
+	Targets []string          `json:"targets"` // ADDRESS:PORT
+	Labels  map[string]string `json:"labels"`
+}
+
+// scraped answers what Prometheus can scrape: this seeder. Nodes have no metrics of their own; what they report is among the seeder's.
+func (a *API) scraped(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if a.cfg.Targets == nil {
+		return []Target{}, nil
+	}
+	var local netip.Addr
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		local = addr.AddrPort().Addr().Unmap()
+	}
+	return list(a.cfg.Targets(local)), nil
 }
 
 func (a *API) listNext(http.ResponseWriter, *http.Request) (any, error) {

@@ -96,12 +96,14 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 			return err
 		}
 	}
-	bar := newHashing(term.Err)
+	bar, manager := newHashing(term.Err), supervised{log}
+	defer context.AfterFunc(ctx, manager.stopping)()
 	err = daemon.Run(ctx, daemon.Options{
 		Site: s, Log: log, Progress: bar.progress,
 		Ready: func(sum daemon.Summary) {
 			bar.finish()
 			summary(term.Out, s, sum)
+			manager.serving(ctx, dir, fmt.Sprintf("serves the site %q: %s", s.Name, text.Count(len(sum.Catalog.Systems), "system")))
 		},
 	})
 	bar.finish()
