@@ -9,7 +9,7 @@ NODES    ?= 3
 # What a seeder needs besides its own binary, what the room in one machine needs, and the foreign tools that tests use as
 # referees. MEDIA is what mkimage makes sticks and ISO images with, SB what Secure Boot takes, ARM emulates arm64 machines.
 PACKAGES_SEEDER := ipxe xz-utils
-PACKAGES_ROOM   := grub-rescue-pc qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
+PACKAGES_ROOM   := grub-rescue-pc grub-efi-amd64-bin qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
 PACKAGES_MEDIA  := systemd-boot-efi grub-common grub-pc-bin xorriso
 PACKAGES_SB     := shim-signed grub-efi-amd64-signed sbsigntool efitools
 PACKAGES_ARM    := qemu-system-arm qemu-efi-aarch64

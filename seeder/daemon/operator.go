@@ -53,6 +53,7 @@ func (d *daemon) newOperator(count *counter.Counter) *operator {
 	}
 	o.api = api.New(api.Config{
 		Log: d.Log, Catalog: served, Listed: o.listed, Nodes: func() []report.Node { return d.fleet.List() },
+		Known:   func() []string { return d.history.MACs() },
 		Systems: func() status.Site { return d.follower.status() }, Findings: d.tests.list, Targets: d.targets, Next: o.next, Orders: o.orders, Wake: d.wake,
 	})
 	return o

@@ -190,6 +190,13 @@ func (h *History) drop(b *boot) {
 	}
 }
 
+// MACs are the addresses of the machines of which boots are known, in no order.
+func (h *History) MACs() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.boots))
+}
+
 // Boots are the last boots of a machine (aa:bb:cc:dd:ee:ff), the last one first; of all machines for an empty address.
 func (h *History) Boots(mac string) (all []Boot) {
 	h.mu.Lock()
