@@ -31,6 +31,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -198,6 +199,16 @@ func (r *room) reports() map[string]report.Node {
 		byMAC[n.MAC] = n
 	}
 	return byMAC
+}
+
+// order runs a command of the seeder's machine about nodes, which must say what the pattern has.
+func (r *room) order(pattern, command string, args ...string) {
+	r.t.Helper()
+	said, err := r.site.Order(r.t.Context(), command, args...)
+	r.must(err)
+	if r.t.Logf("seeder %s %v: %s", command, args, said); !regexp.MustCompile(pattern).MatchString(said) {
+		r.t.Errorf("seeder %s %v says %q, want %s", command, args, said, pattern)
+	}
 }
 
 // awaitTiny waits until the node runs the tiny system, and returns what that says about itself.
