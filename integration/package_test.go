@@ -88,7 +88,9 @@ func TestPackage(t *testing.T) {
 		!strings.Contains(got, `StatusText=serves the site "boottorrent-server": 1 system`) {
 		t.Errorf("the unit: %s", got)
 	}
-	pid := func() string { return strings.TrimSpace(run("systemctl", "show", "--property=MainPID", "--value", "boottorrent@default")) }
+	pid := func() string {
+		return strings.TrimSpace(run("systemctl", "show", "--property=MainPID", "--value", "boottorrent@default"))
+	}
 	first := pid()
 	if got := run("ps", "-o", "user=", "-p", first); strings.TrimSpace(got) != "boottor+" && strings.TrimSpace(got) != "boottorrent" {
 		t.Errorf("the seeder runs as %q", got)
