@@ -95,6 +95,9 @@ func TestPackage(t *testing.T) {
 	if got := run("ps", "-o", "user=", "-p", first); strings.TrimSpace(got) != "boottor+" && strings.TrimSpace(got) != "boottorrent" {
 		t.Errorf("the seeder runs as %q", got)
 	}
+	if got, _ := machine.Run(t.Context(), "boottorrent", "check", "/srv/boottorrent"); strings.Contains(got, "problem") || !strings.Contains(got, "is running") {
+		t.Errorf("check by root says %s", got)
+	}
 	if got := run("boottorrent", "publish", "/srv/boottorrent", "tiny"); !strings.Contains(got, "tiny is published") {
 		t.Errorf("publish by root says %q", got)
 	}

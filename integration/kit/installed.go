@@ -51,7 +51,10 @@ func StartMachine(ctx context.Context, host *lab.Host, squashfs, dir string) (m 
 		}
 	}
 	mount := fmt.Sprintf(`set -e; mount -t squashfs -o loop,ro %[1]q %[2]q; mount -t tmpfs tmpfs %[3]q; mkdir %[3]q/upper %[3]q/work
-		mount -t overlay -o lowerdir=%[2]q,upperdir=%[3]q/upper,workdir=%[3]q/work overlay %[4]q; echo boottorrent-server >%[4]q/etc/hostname`, squashfs, lower, written, m.Root)
+		mount -t overlay -o lowerdir=%[2]q,upperdir=%[3]q/upper,workdir=%[3]q/work overlay %[4]q
+		echo boottorrent-server >%[4]q/etc/hostname
+		# Its address is the room's.
+		for unit in systemd-networkd.service systemd-networkd.socket systemd-networkd-wait-online.service; do ln -sf /dev/null %[4]q/etc/systemd/system/$unit; done`, squashfs, lower, written, m.Root)
 	if out, err := exec.CommandContext(ctx, "bash", "-c", mount).CombinedOutput(); err != nil {
 		return nil, nil, fmt.Errorf("mount %s: %w\n%s", squashfs, err, out)
 	}
@@ -80,8 +83,12 @@ func StartMachine(ctx context.Context, host *lab.Host, squashfs, dir string) (m 
 	}
 }
 
-// init finds process 1 of the machine: the one that unshare has started in the machine's root.
+// init finds process 1 of the machine: the one of that name in the machine's root.
 func (m *Machine) init(ctx context.Context) (string, error) {
+	root, err := os.Stat(m.Root)
+	if err != nil {
+		return "", err
+	}
 	for {
 		roots, err := filepath.Glob("/proc/[0-9]*/root")
 		if err != nil {
@@ -89,9 +96,11 @@ func (m *Machine) init(ctx context.Context) (string, error) {
 		}
 		for _, link := range roots {
 			pid := filepath.Base(filepath.Dir(link))
-			at, err := os.Readlink(link)
-			name, nameErr := os.ReadFile(filepath.Join("/proc", pid, "comm"))
-			if err == nil && nameErr == nil && at == m.Root && string(name) == "systemd\n" {
+			name, err := os.ReadFile(filepath.Join("/proc", pid, "comm"))
+			if err != nil || string(name) != "systemd\n" {
+				continue
+			}
+			if of, err := os.Stat(link + "/"); err == nil && os.SameFile(of, root) {
 				return pid, nil
 			}
 		}

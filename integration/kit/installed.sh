@@ -20,7 +20,7 @@ trap end EXIT
 (
 	# From here on process 1 of the machine to be.
 	echo $BASHPID >"$group/cgroup.procs"
-	exec unshare --pid --mount --uts --ipc --cgroup --fork --kill-child --mount-proc="$root/proc" bash -eu -s "$root" <<'END'
+	exec setpriv --pdeathsig KILL unshare --pid --mount --uts --ipc --cgroup --fork --kill-child --mount-proc="$root/proc" bash -eu -s "$root" <<'END'
 	cd "$1"
 	mount -t sysfs -o ro sysfs sys
 	mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -32,7 +32,11 @@ trap end EXIT
 		mount --bind /dev/$device dev/$device
 	done
 	ln -s /proc/self/fd dev/fd
-	exec chroot . env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=lxc /lib/systemd/systemd --unit=multi-user.target --log-target=null --show-status=0
+	ln -s pts/ptmx dev/ptmx
+	# Not chroot: a unit that has mounts of its own needs a root that is one.
+	pivot_root . mnt
+	umount --lazy /mnt
+	exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=lxc /lib/systemd/systemd --unit=multi-user.target --log-target=null --show-status=0
 END
 ) &
 machine=$!
