@@ -89,24 +89,6 @@ func TestMatchUnknown(t *testing.T) {
 	}
 }
 
-// Machines with one size written on them have it, whatever Linux, firmware and a graphics unit leave of it.
-func TestInstalled(t *testing.T) {
-	const mib = 1 << 20
-	for _, c := range []struct{ total, want int64 }{
-		{970, 1024}, {1960, 2048}, {3800, 4096}, {5800, 6144}, {7800, 8192}, {7270, 8192}, {11800, 12288}, {15600, 16384}, {23900, 24576},
-		{31700, 32768}, {63800, 65536}, {128500, 131072}, {8192, 8192}, {1470, 1536},
-	} {
-		if got := Installed(c.total * mib); got != c.want*mib {
-			t.Errorf("of %d MiB: %d MiB, want %d", c.total, got/mib, c.want)
-		}
-	}
-	for _, few := range []int64{-1, 0, 1, 8, 9} {
-		if got := Installed(few); got < few || got > few+1 {
-			t.Errorf("of %d bytes: %d", few, got)
-		}
-	}
-}
-
 // FuzzMatch gives any patterns and facts to a group, and leaves some of the facts out: what is said without them is never taken back by
 // what they are.
 func FuzzMatch(f *testing.F) {

@@ -25,7 +25,7 @@ type Facts struct {
 	// Arch is a GOARCH value, Firmware catalog.FirmwareBIOS or catalog.FirmwareUEFI; empty: not known, or (Firmware) neither.
 	Arch, Firmware string
 	// Memory is how much is installed, in bytes, as the machine is sold: neither MemTotal nor what firmware leaves, which are less, so that
-	// ">= 8 GiB" holds for a machine with 8 GiB. See [Installed]. 0: not known.
+	// ">= 8 GiB" holds for a machine with 8 GiB. 0: not known.
 	Memory int64
 	// SecureBoot is whether that is on; nil: not known. With FirmwareBIOS it is off.
 	SecureBoot *bool

@@ -37,6 +37,8 @@ type Commands struct {
 	Flash   flashCmd   `cmd:"" help:"Write a disk image onto a USB stick, and compare."`
 	Import  importCmd  `cmd:"" help:"Make a system of a site of what you have: a live ISO, a container image, a disk, a folder."`
 
+	Prebuild prebuildCmd `cmd:"" hidden:"" help:"Compile the nodes' program for packages."`
+
 	flags `embed:"" group:"When an image is built (build, usb, iso), modules are packed, or a system is imported:"`
 }
 
@@ -74,7 +76,8 @@ type flags struct {
 	Compress      string `default:"${compress}" enum:"xz,zstd" help:"How: xz for the smallest image, zstd for one that is unpacked sooner. Default: ${default}."`
 	CompressLevel int    `default:"${level}" placeholder:"1-9" help:"How much effort goes into a small image; 1 is quick, for trying things. Default: ${default}."`
 	Cache         string `placeholder:"DIR" help:"Where kernels and compiled parts are kept. Default: $$XDG_CACHE_HOME/boottorrent."`
-	Source        string `placeholder:"DIR" help:"BootTorrent's source. Default: the checkout in which you or this program are."`
+	Build         bool   `help:"Compile the nodes' program, where one came with this program, and say whether they differ."`
+	Source        string `placeholder:"DIR" help:"BootTorrent's source, to compile the nodes' program. Default: the checkout in which you or this program are."`
 	Verbose       bool   `short:"v" help:"List every module and missing firmware, and what takes how long."`
 }
 
@@ -193,7 +196,7 @@ func (f *flags) options(dir string, s *steps) (image.Options, error) {
 	return image.Options{
 		Site: dir, Kernel: f.Kernel, Modules: f.Modules, UpdateKernel: f.Update, Drivers: selection, Firmware: f.Firmware,
 		Seeder: f.Seeder, Sign: f.Sign,
-		SignLoaders: f.SignLoaders, SignKernels: f.SignKernels, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Release: version.Release,
+		SignLoaders: f.SignLoaders, SignKernels: f.SignKernels, Compress: f.Compress, Level: f.CompressLevel, Cache: f.Cache, Source: f.Source, Build: f.Build, Prebuilt: image.FindPrebuilt(), Release: version.Release,
 		Watch: commands.Watch{Began: s.began, Took: s.took, Counted: s.counted},
 		Log:   slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 	}, nil

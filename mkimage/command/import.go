@@ -66,7 +66,7 @@ func (f *flags) forImport() error {
 		set  bool
 	}{
 		{"--update", f.Update}, {"--seeder", f.Seeder != ""},
-		{"--compress", f.Compress != defaultCompress}, {"--compress-level", f.CompressLevel != defaultLevel}, {"--source", f.Source != ""},
+		{"--compress", f.Compress != defaultCompress}, {"--compress-level", f.CompressLevel != defaultLevel}, {"--source", f.Source != ""}, {"--build", f.Build},
 	} {
 		if not.set {
 			return fmt.Errorf("%s means nothing to import; leave it out", not.name)

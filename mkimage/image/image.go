@@ -85,6 +85,10 @@ type Options struct {
 	Cache string
 	// Source is a checkout of this module; looked for from the working folder and the program upwards if empty.
 	Source string
+	// Prebuilt is the folder of nodes' programs that came with this one, as Prebuild writes it; empty if there is none. It is taken
+	// unless Build or Source says to compile.
+	Prebuilt string
+	Build    bool
 	// Release is what the commands call themselves; internal/version's default if empty.
 	Release string
 	// Log is told what takes time; nobody if nil.
@@ -172,7 +176,10 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Cache, err = filepath.Abs(o.Cache); err != nil {
 		return o, err
 	}
-	o.Source, err = commands.FindSource(o.Source)
+	o.Build = o.Build || o.Source != "" || o.Prebuilt == ""
+	if o.Build {
+		o.Source, err = commands.FindSource(o.Source)
+	}
 	return o, err
 }
 
@@ -203,8 +210,10 @@ type build struct {
 	// vmlinuz is the content of the kernel's file, read once: what says its hash must hold for what is written.
 	vmlinuz []byte
 	header  bzimage.Header
-	plan    *commands.Plan
-	set     *drivers.Set
+	// prebuilt is the nodes' program that came with this one; plan what is compiled instead. One of them is there.
+	prebuilt *Prebuilt
+	plan     *commands.Plan
+	set      *drivers.Set
 	// medium is nil unless one is made.
 	medium *medium
 }
@@ -226,8 +235,13 @@ func (b *build) run(ctx context.Context) (*Manifest, error) {
 	if err := b.checkPlaces(); err != nil {
 		return nil, err
 	}
-	if err := commands.CheckGo(ctx, b.Source); err != nil {
+	if err := b.usesPrebuilt(); err != nil {
 		return nil, err
+	}
+	if b.Build {
+		if err := commands.CheckGo(ctx, b.Source); err != nil {
+			return nil, err
+		}
 	}
 	switch made, err := site.EnsureKeys(b.site); {
 	case err != nil:
@@ -319,12 +333,21 @@ func (b *build) findKernel(ctx context.Context) (err error) {
 
 // commandsPart is everything but modules and the site's part.
 func (b *build) commandsPart(ctx context.Context) (*Part, error) {
+	if !b.Build {
+		return b.prebuiltPart(ctx)
+	}
+	return b.compiledPart(ctx)
+}
+
+// compiledPart is the same, compiled here unless the cache has it.
+func (b *build) compiledPart(ctx context.Context) (*Part, error) {
 	if err := b.step("look at the commands' source", func() (err error) {
 		b.plan, err = commands.List(ctx, b.Source, b.Release, b.Arch)
 		return err
 	}); err != nil {
 		return nil, err
 	}
+	b.compareWithPrebuilt(ctx)
 	plan := b.plan
 	base := baseRecords()
 	skeleton, err := archive.CPIO(base)

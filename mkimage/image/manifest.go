@@ -241,10 +241,8 @@ func (b *build) manifest(ctx context.Context, parts []*Part) *Manifest {
 			Selection: b.Drivers.String(), Builtin: slices.Sorted(maps.Keys(b.set.Builtin)), Absent: b.set.Absent,
 			WithoutFirmware: b.set.WithoutFirmware, MissingFirmware: b.set.MissingFirmware,
 		},
-		Commands: Commands{
-			Names: b.plan.Names, Go: b.plan.Go, Release: b.Release, Revision: revision(ctx, b.Source), Modules: b.plan.Versions,
-		},
-		Parts: parts, Compressor: b.compressor.String(), Cmdline: b.cmdline(),
+		Commands: b.commands(ctx),
+		Parts:    parts, Compressor: b.compressor.String(), Cmdline: b.cmdline(),
 	}
 	for _, module := range b.set.Modules {
 		m.Drivers.Modules = append(m.Drivers.Modules, module.Name)
@@ -254,6 +252,14 @@ func (b *build) manifest(ctx context.Context, parts []*Part) *Manifest {
 		m.Drivers.Firmware = append(m.Drivers.Firmware, f.Path)
 	}
 	return m
+}
+
+// commands says what the nodes' program is compiled from.
+func (b *build) commands(ctx context.Context) Commands {
+	if !b.Build {
+		return b.prebuilt.Commands
+	}
+	return Commands{Names: b.plan.Names, Go: b.plan.Go, Release: b.Release, Revision: revision(ctx, b.Source), Modules: b.plan.Versions}
 }
 
 // revision is the commit of a checkout; empty where git does not know.

@@ -15,6 +15,13 @@ type Commands struct {
 	Serve      serveCmd                  `cmd:"" help:"Serve a site: DHCP, TFTP, HTTP, tracker and seed, until interrupted."`
 	Publish    publishCmd                `cmd:"" help:"Publish systems as they are now, for those that say publish: manual."`
 	Logs       logsCmd                   `cmd:"" help:"Show what the nodes log, and follow it."`
+	Nodes      nodesCmd                  `cmd:"" help:"Show the machines, and what they do."`
+	Wake       wakeCmd                   `cmd:"" help:"Switch machines on, by Wake-on-LAN."`
+	Next       nextCmd                   `cmd:"" help:"Say what machines start the next time, or show what was said."`
+	Choose     chooseCmd                 `cmd:"" help:"Have machines that wait or download start a system, or show the chooser."`
+	Reboot     rebootCmd                 `cmd:"" help:"Restart machines in phase 1 or with a system of the method root."`
+	Poweroff   poweroffCmd               `cmd:"" help:"Switch such machines off."`
+	Password   passwordCmd               `cmd:"" help:"Make the hash of a password for the page, or for a locked menu."`
 	Key        keyCmd                    `cmd:"" help:"Show a site's public key, and mend what is lost of its pair of keys."`
 	Verify     verifyCmd                 `cmd:"" help:"Fetch what machines start, and compare it with what the site's key has signed."`
 	Migrate    migrateCmd                `cmd:"" help:"Write a new configuration for a site of the original BootTorrent."`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strconv"
 	"text/tabwriter"
@@ -14,6 +15,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
+	"github.com/boottorrent/boottorrent/seeder/journal"
 )
 
 type initCmd struct {
@@ -96,12 +98,14 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 			return err
 		}
 	}
-	bar := newHashing(term.Err)
+	bar, manager := newHashing(term.Err), supervised{log}
+	defer context.AfterFunc(ctx, manager.stopping)()
 	err = daemon.Run(ctx, daemon.Options{
 		Site: s, Log: log, Progress: bar.progress,
 		Ready: func(sum daemon.Summary) {
 			bar.finish()
 			summary(term.Out, s, sum)
+			manager.serving(ctx, dir, fmt.Sprintf("serves the site %q: %s", s.Name, text.Count(len(sum.Catalog.Systems), "system")))
 		},
 	})
 	bar.finish()
@@ -116,7 +120,7 @@ func Serve(ctx context.Context, term cli.Terminal, dir string) error {
 	return serveCmd{Dir: dir}.Run(ctx, term)
 }
 
-// logger makes the log the site asks for.
+// logger makes the log the site asks for. Under systemd, text goes to the journal with a field for each attribute.
 func logger(l site.Log, w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
@@ -126,7 +130,11 @@ func logger(l site.Log, w io.Writer) (*slog.Logger, error) {
 	if l.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, o)), nil
 	}
-	return slog.New(slog.NewTextHandler(w, o)), nil
+	text := slog.NewTextHandler(w, o)
+	if w == os.Stderr && journal.Connected() {
+		return slog.New(journal.New(level, text)), nil
+	}
+	return slog.New(text), nil
 }
 
 // summary prints where the seeder listens and what it offers.

@@ -111,6 +111,7 @@ and offers 1 system
 	if Program().Run(ctx, []string{"logs", dir, "127.0.0.1", "--no-follow"}, terminal{Out: &shown, Err: t.Output()}); !strings.Contains(shown.String(), "\na node's line\n") {
 		t.Errorf("a log was taken with %s, and is shown as %q", logged.Status, &shown)
 	}
+	checkMachine(t, dir, port)
 	resp, err := http.Get(systemURL(t, port))
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +125,26 @@ and offers 1 system
 		}
 	case <-time.After(need.Patience):
 		t.Fatal("it does not end")
+	}
+}
+
+// checkMachine asks what a machine would do that has reported to the running seeder.
+func checkMachine(t *testing.T, dir string, port int) {
+	t.Helper()
+	const mac = "52:54:00:00:00:01"
+	said, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d%s", port, catalog.PathReport), "application/json",
+		strings.NewReader(`{"mac":"`+mac+`","boot":"b","ip":"127.0.0.1","step":"choose","state":"running","memory_mib":8192,"firmware":"uefi"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said.Body.Close()
+	var shown bytes.Buffer
+	code := Program().Run(t.Context(), []string{"check", dir, "--machine", mac, "--fact", "firmware=bios"}, terminal{Out: &shown, Err: t.Output()})
+	for _, want := range []string{mac + ": it shows the menu, and starts tiny after 10 seconds\n", "\nknown from its last report: ip 127.0.0.1, firmware bios, memory 8.0 GiB, secure_boot false\n",
+		"group +none +no group matches", "default +tiny +the site"} {
+		if code != cli.ExitOK || !regexp.MustCompile(want).MatchString(shown.String()) {
+			t.Errorf("check --machine, which ended with %d, says nothing of %q:\n%s", code, want, &shown)
+		}
 	}
 }
 

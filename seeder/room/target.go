@@ -106,7 +106,11 @@ const maxNamed = 20
 func (r *Room) thereIs() string {
 	groups := "the site has no groups"
 	if len(r.Groups) > 0 {
-		groups = "groups: " + strings.Join(r.Groups, ", ")
+		names := slices.Clone(r.Groups)
+		if !slices.Contains(names, catalog.GroupAll) {
+			names = append(names, catalog.GroupAll)
+		}
+		groups = "groups: " + strings.Join(names, ", ")
 	}
 	var names []string
 	for i := range r.Machines {
