@@ -9,11 +9,11 @@ NODES    ?= 3
 # What a seeder needs besides its own binary, what the room in one machine needs, and the foreign tools that tests use as
 # referees. MEDIA is what mkimage makes sticks and ISO images with, SB what Secure Boot takes, ARM emulates arm64 machines.
 PACKAGES_SEEDER := ipxe xz-utils
-PACKAGES_ROOM   := grub-rescue-pc qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
+PACKAGES_ROOM   := grub-rescue-pc grub-efi-amd64-bin qemu-system-x86 qemu-utils ovmf ipxe-qemu iproute2 dnsmasq-base debian-installer-12-netboot-amd64 tmux
 PACKAGES_MEDIA  := systemd-boot-efi grub-common grub-pc-bin xorriso
 PACKAGES_SB     := shim-signed grub-efi-amd64-signed sbsigntool efitools
 PACKAGES_ARM    := qemu-system-arm qemu-efi-aarch64
-PACKAGES_TEST   := chromium mandoc zstd bzip2 mmdebstrap umoci skopeo docker-registry xfsprogs btrfs-progs squashfs-tools erofs-utils e2fsprogs openssh-client gdisk fdisk gcc libc6-dev dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
+PACKAGES_TEST   := chromium prometheus mandoc zstd bzip2 mmdebstrap umoci skopeo docker-registry xfsprogs btrfs-progs squashfs-tools erofs-utils e2fsprogs openssh-client gdisk fdisk gcc libc6-dev dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
 PACKAGES_BENCH  := iproute2 aria2 python3-libtorrent nginx-light curl
 
 # What `make bench` measures: the rows of the project's table once, in half an hour. BENCHFLAGS adds to it: "--runs 3".
@@ -28,7 +28,7 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 export CGO_ENABLED = 0
 
-.PHONY: help build deb release stage install demo test check unit race room bench lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
+.PHONY: help build deb release stage install demo test check unit race room bench pictures lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,11 @@ bench: deps-bench ## measure the swarm beside aria2, libtorrent and HTTP; BENCHF
 	@mkdir -p bin
 	$(GO) build -o bin/bench ./integration/bench
 	$(SUDO) bin/bench $(BENCH) $(BENCHFLAGS)
+
+pictures: ## docs/pictures: the page, the chooser and the transfer of a real room of three machines
+	@mkdir -p docs/pictures
+	$(SUDO) env PATH="$$PATH" GOCACHE="$$($(GO) env GOCACHE)" GOMODCACHE="$$($(GO) env GOMODCACHE)" CGO_ENABLED=0 BOOTTORRENT_PICTURES="$(CURDIR)/docs/pictures" \
+		$(GO) test -count=1 -timeout 30m -run '^TestThreeNodesBootAtOnce$$' ./integration
 
 lint: ## gofmt, go vet, staticcheck
 	@.ci/stages gofmt vet staticcheck

@@ -82,7 +82,9 @@ func TestDebianWithKernelOfItsOwn(t *testing.T) {
 	r.serveWith(dhcpRange)
 	nodes := r.threeNodes(lab.UEFI)
 	second, atOnce := nodes[1], []*lab.Node{nodes[0], nodes[2]}
-	r.choose(atOnce...)
+	r.choose(nodes[2])
+	r.began[nodes[0]] = time.Now()
+	r.order(`taken: starting `, "choose", nodes[0].Config.NICs[0].MAC, "debian") // under its kernel the same boot goes on, and its orders
 	shells := r.together(atOnce)
 	r.choose(second)
 	lab.Await(t, second.Console(), toSystem, `goes on under the kernel of`)
@@ -249,18 +251,21 @@ func (r *debianRoom) memory(s shell) {
 	}
 }
 
-// powerOff switches the nodes off as a system's own administrator does. Units have 90 s to end (DefaultTimeoutStopSec,
+// powerOff switches the nodes off as a system's own administrator does, the first one by an order of the seeder's. Units have 90 s to end (DefaultTimeoutStopSec,
 // systemd-system.conf(5)): what takes less was not waited for.
 func (r *debianRoom) powerOff(shells []shell) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), toMessage)
 	defer cancel()
 	began := time.Now()
-	for _, s := range shells {
+	for i, s := range shells {
 		r.t.Logf("%s: %s", s.n.Config.Name, strings.Join(strings.Fields(s.run("cat /run/boottorrent/status.json")), " "))
 		r.memory(s)
-		s.send("systemctl poweroff")
+		if i > 0 {
+			s.send("systemctl poweroff")
+		}
 	}
+	r.order(`taken: its systemd switches off the machine, by SIGRTMIN\+4`, "poweroff", shells[0].n.Config.NICs[0].MAC)
 	for _, s := range shells {
 		reason, err := s.n.AwaitOff(ctx)
 		r.must(err)

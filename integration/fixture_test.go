@@ -18,6 +18,7 @@
 //	what is imported, other inits          TestImportedRoots: an entry of imported, with its source in kit/sources.sh
 //	images that are large, kernels that    TestRootOfThreeQuartersOfMemory, TestKernelWithoutDriverIsRefused
 //	  don't fit the machine
+//	the machine's own disk                 TestOwnDisk: by kexec, by the firmware, before phase 1 is loaded
 //	what is refused                        refusal_test.go
 //
 // The root file systems are made once and kept in the user's cache (kit/roots.go).
@@ -30,6 +31,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -197,6 +199,16 @@ func (r *room) reports() map[string]report.Node {
 		byMAC[n.MAC] = n
 	}
 	return byMAC
+}
+
+// order runs a command of the seeder's machine about nodes, which must say what the pattern has.
+func (r *room) order(pattern, command string, args ...string) {
+	r.t.Helper()
+	said, err := r.site.Order(r.t.Context(), command, args...)
+	r.must(err)
+	if r.t.Logf("seeder %s %v: %s", command, args, said); !regexp.MustCompile(pattern).MatchString(said) {
+		r.t.Errorf("seeder %s %v says %q, want %s", command, args, said, pattern)
+	}
 }
 
 // awaitTiny waits until the node runs the tiny system, and returns what that says about itself.

@@ -41,6 +41,9 @@ machines:
 	}
 	kiosk := with("kiosk", "52:54:00:aa:00:10", 1024)
 	desk := with("desk", "52:54:00:bb:00:20", 1024, "-smbios", "type=1,serial=PF-2 ABC")
+	const spare = "52:54:00:cc:00:40" // of whom the site says nothing
+	r.order(`^`+spare+`: next menu\n$`, "next", spare, "menu")
+	waiting := with("spare", spare, 512)
 	large := with("large", "52:54:00:bb:00:30", 1024) // of which the kernel leaves less than 1 GiB
 
 	lab.AwaitScreen(t, desk.Console(), toChooser, `Starting Tiny system \(other\) in 0:1\d. Press a key for the menu.`)
@@ -56,6 +59,8 @@ machines:
 	started(large, "in=large")
 	started(desk, "in=desks", "name=desk-bb0020", "serial=PF-2-ABC")
 
+	r.ordersSpare(waiting, spare)
+
 	c := kiosk.Console()
 	lab.AwaitScreen(t, c, toChooser, `> Tiny system \(tiny\)`)
 	r.must(c.Send("s"))
@@ -63,7 +68,7 @@ machines:
 	r.must(c.Send("sesame" + lab.Enter))
 	lab.AwaitScreen(t, c, soon, `That is not the password`)
 	r.must(c.Send("\x03" + "i"))
-	lab.AwaitScreen(t, c, soon, `(?s)Name +kiosk1.*Group +kiosks \(match of group kiosks\).*machine 52:54:00:aa:00:10 says hostname`)
+	lab.AwaitScreen(t, c, soon, `(?s)Name +kiosk1.*Group +kiosks \(match of group kiosks\).*machine 52:54:00:aa:00:10\s+says hostname`)
 	r.must(c.Send("xj"))
 	lab.AwaitScreen(t, c, soon, `> Tiny system \(other\)`)
 	r.must(c.Send(lab.Enter))
@@ -76,4 +81,18 @@ machines:
 			t.Errorf("%s reported %s, %s, %s with %d MiB, want %s", mac, rep.Group, rep.Machine, rep.Name, rep.MemoryMiB, want)
 		}
 	}
+}
+
+// ordersSpare has a machine, which waits at its chooser as somebody said so, start another system once, by a restart.
+func (r *room) ordersSpare(n *lab.Node, mac string) {
+	r.t.Helper()
+	lab.AwaitScreen(r.t, n.Console(), toChooser, `> Tiny system`)
+	r.order(`next other, once`, "next", mac, "other", "--once")
+	r.order(`taken: showing the chooser`, "choose", mac)
+	r.order(`taken: restarting`, "reboot", mac)
+	r.awaitTiny(n, toSystem)
+	if got := r.reports()[mac].System; got != "other" {
+		r.t.Errorf("it starts %q, want what was said for once", got)
+	}
+	r.order(`Nothing is said`, "next")
 }

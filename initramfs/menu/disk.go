@@ -2,10 +2,10 @@ package menu
 
 import "github.com/boottorrent/boottorrent/initramfs/decision"
 
-// NewDisk makes a chooser of what is on the machine's own disk. The default is started after so many seconds; negative: when a person says so.
-// Its choice is to Start an item, by its name, or to Choose: back to the systems of the network.
-func NewDisk(place Place, items []Item, deflt string, seconds int, notices []string) Chooser {
-	c := NewChooser(ChooserConfig{Place: place, Items: items, Default: deflt, Timeout: seconds, Notices: notices})
+// NewDisk makes a chooser of what is on the machine's own disk. Its choice is to Start an item, by its name, or to Choose: back to the systems
+// of the network.
+func NewDisk(config ChooserConfig) Chooser {
+	c := NewChooser(config)
 	c.heading, c.back = "On this machine's disk", true
 	c.keys.Clear.SetHelp("esc", "back to the systems of the network")
 	return c

@@ -127,6 +127,8 @@ func (n *Node) items(cat *catalog.Catalog) []menu.Item {
 		item := menu.Item{Name: s.Name, Title: s.Title, Description: s.Description, Size: s.ToFetch(), Hidden: s.Hidden}
 		if _, err := launch.For(s, cat); err != nil {
 			item.Unavailable = err.Error()
+		} else if s.Launch.Method == catalog.MethodLocal && n.nothingLocal != nil {
+			item.Unavailable = n.nothingLocal.Error()
 		} else if s.Arch != n.Facts.Arch {
 			item.Unavailable = fmt.Sprintf("it is for %s machines, this one is %s", s.Arch, n.Facts.Arch)
 		} else if _, err := n.otherKernel(s); err != nil {

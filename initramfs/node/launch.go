@@ -21,6 +21,7 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decisio
 
 func (n *Node) launch(ctx context.Context, sys catalog.System) (decision.Decision, error) {
 	if sys.Launch.Method == catalog.MethodLocal {
+		n.followed()
 		return n.startLocal(ctx, sys)
 	}
 	method, err := launch.For(sys, n.session.catalog)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/efiboot"
@@ -36,15 +38,15 @@ type noSystemError struct{ what []string }
 
 func (e *noSystemError) Error() string { return strings.Join(e.what, "; ") }
 
-// withLocal adds the machine's own disk to a catalog that holds for this machine, if the rules allow it. The chooser lists it where the site
-// offers it and the machine seems to have a disk.
+// withLocal adds the machine's own disk to a catalog that holds for this machine, if the site offers it and the rules allow it, or if they say
+// that it is started. The chooser lists it where it is offered and the machine seems to have a disk.
 func (n *Node) withLocal(cat *catalog.Catalog, d rules.Decision) *catalog.Catalog {
-	allowed := d.Settings.Systems == nil || slices.Contains(d.Settings.Systems, catalog.StartLocal)
-	if !allowed && cat.Defaults.System != catalog.StartLocal && d.Next != catalog.StartLocal && n.Cmdline.System != catalog.StartLocal {
+	offered := cat.Local && d.Settings.Offers(catalog.StartLocal)
+	if !offered && cat.Defaults.System != catalog.StartLocal && d.Next != catalog.StartLocal && n.Cmdline.System != catalog.StartLocal {
 		return cat
 	}
 	c := *cat
-	c.Local = cat.Local && allowed && hardware.MayHaveDisk()
+	c.Local = offered && hardware.MayHaveDisk()
 	return c.WithLocal(n.Facts.Arch)
 }
 
@@ -93,11 +95,9 @@ func (l *localStart) run(ctx context.Context) (decision.Decision, error) {
 		if len(items) == 0 {
 			err := &noSystemError{l.found.Notes}
 			l.node.nothingLocal = err
-			return decision.Decision{}, fmt.Errorf("%w: %w", boot.ErrRefused, err)
+			return decision.Decision{}, fmt.Errorf("%w: %w", boot.ErrRefused, err) // the chooser comes next, and says so
 		}
-		deflt, seconds := l.deflt(items)
-		m := menu.NewDisk(l.node.place(), items, deflt, seconds, l.notices())
-		choice, err := ask(ctx, l.node, m, nil)
+		choice, err := l.ask(ctx, items)
 		if err != nil {
 			return decision.Decision{}, fmt.Errorf("the list of what is on the disk: %w", err)
 		}
@@ -119,6 +119,16 @@ func (l *localStart) run(ctx context.Context) (decision.Decision, error) {
 		l.node.Log("%v", err)
 		l.failed[choice.System] = err.Error()
 	}
+}
+
+// ask shows the list. Where the menu is locked, only its default needs no password.
+func (l *localStart) ask(ctx context.Context, items []menu.Item) (decision.Decision, error) {
+	guarded, over := context.WithCancel(ctx)
+	defer over()
+	events := make(chan tea.Msg)
+	config := menu.ChooserConfig{Place: l.node.place(), Items: items, Notices: l.notices(), Lock: l.node.guard(guarded, events)}
+	config.Default, config.Timeout = l.deflt(items)
+	return ask(ctx, l.node, menu.NewDisk(config), events)
 }
 
 // items are what can be chosen: the Linux entries, then the firmware's ways.

@@ -48,11 +48,7 @@ func (a *archives) fetch(ctx context.Context, from *client.Client, files []catal
 // filesFor are the files that a catalog has for this machine, in the order in which they are laid over one another.
 func (n *Node) filesFor(cat *catalog.Catalog) []catalog.Files {
 	d := rules.For(cat, n.ruleFacts())
-	machine := ""
-	if d.Machine != nil {
-		machine = d.Machine.Name
-	}
-	return cat.FilesFor(d.Group, machine)
+	return d.Files(cat)
 }
 
 // getsFiles reports whether a system gets files for machines.

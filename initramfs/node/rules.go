@@ -38,7 +38,7 @@ func (n *Node) apply(ctx context.Context, cat *catalog.Catalog) *catalog.Catalog
 	if !n.ByHand { // of this boot, boot has followed
 		n.follow(ctx, cat, d)
 	}
-	return n.override(forMachine(cat, d, n.Cmdline.System))
+	return n.override(n.withLocal(forMachine(cat, d, n.Cmdline.System), d))
 }
 
 // follow does what rules say of the node itself.

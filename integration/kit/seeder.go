@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os/exec"
 
 	"github.com/boottorrent/boottorrent/integration/lab"
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -32,6 +33,16 @@ func (s *Site) Serve(ctx context.Context, host *lab.Host) (*Seeder, error) {
 		return nil, err
 	}
 	return &Seeder{Process: p, Base: match[1], host: host}, nil
+}
+
+// Order runs a command of the seeder's machine about nodes, such as "reboot" with a MAC address, and returns what it says. It is an error
+// if not all of them take it.
+func (s *Site) Order(ctx context.Context, command string, args ...string) (said string, err error) {
+	out, err := exec.CommandContext(ctx, s.Kit.Seeder, append([]string{command, s.Dir}, args...)...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("seeder %s %v: %w: %s", command, args, err, out)
+	}
+	return string(out), nil
 }
 
 // Nodes returns what the nodes have reported.

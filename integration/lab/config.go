@@ -71,8 +71,9 @@ type NIC struct {
 // Disk is a disk of a node, a raw image.
 type Disk struct {
 	Path string
-	// USB makes it a USB stick instead of a virtio disk, CD a disc in a drive.
-	USB, CD bool
+	// USB makes it a USB stick instead of a virtio disk, CD a disc in a drive. Own makes it the machine's own disk, at its SATA controller,
+	// from which the firmware boots when it is told to, or when it can't boot from the network.
+	USB, CD, Own bool
 	// Writable lets the node change the file. Otherwise what it writes is forgotten when it ends.
 	Writable bool
 }

@@ -83,6 +83,9 @@ func flashArgs(c NodeConfig, scratch string) ([]string, error) {
 	return nil, fmt.Errorf("no UEFI firmware at %s; apt-get install %s", places[0][0], m.pkg)
 }
 
+// ownDisks is the place of a machine's own disk in the order of what is booted from: behind all network cards.
+const ownDisks = 100
+
 func diskArgs(disks []Disk) []string {
 	var args []string
 	for i, d := range disks {
@@ -102,7 +105,11 @@ func diskArgs(disks []Disk) []string {
 			args = append(args, "-device", fmt.Sprintf("qemu-xhci,id=usb%d", i))
 			model = fmt.Sprintf("usb-storage,bus=usb%d.0", i)
 		}
-		args = append(args, "-device", fmt.Sprintf("%s,drive=disk%d,bootindex=%d", model, i, i+1))
+		place := i + 1
+		if d.Own {
+			model, place = fmt.Sprintf("ide-hd,bus=ide.%d", i), ownDisks+i
+		}
+		args = append(args, "-device", fmt.Sprintf("%s,drive=disk%d,bootindex=%d", model, i, place))
 	}
 	return args
 }

@@ -30,8 +30,8 @@ const maxRates = 16384
 
 // Kind is a kind of request with its bounds.
 type Kind struct {
-	// Name is for the log.
-	Name string
+	// Name is for the log, Short one word for it, for counters.
+	Name, Short string
 	// Slots is how many requests are served at a time; 0: as many as there are connections.
 	Slots int
 	// Turn is how long a request may keep its slot once others want it; 0: until it is served, as long as its address has no more

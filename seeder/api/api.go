@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/auth"
+	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/orders"
 	"github.com/boottorrent/boottorrent/seeder/room"
@@ -32,9 +34,14 @@ type Config struct {
 	Listed func() []room.Listed
 	Nodes  func() []report.Node
 	Known  func() []string
+	// History returns the last boots of a machine, of all for an empty address; it may be nil.
+	History func(mac string) []history.Boot
 	// Systems is what became of each system's folder, Findings what the self-test found.
 	Systems  func() status.Site
 	Findings func() []selftest.Finding
+
+	// Targets is what Prometheus can scrape, for who reached this machine at the local address; nil: nothing.
+	Targets func(local netip.Addr) []Target
 
 	Next   *next.Store
 	Orders *orders.Orders
@@ -71,6 +78,8 @@ func (a *API) routes() []route {
 		{"GET", "nodes", false, a.nodes},
 		{"GET", "systems", false, a.systems},
 		{"GET", "findings", false, a.findings},
+		{"GET", "history", false, a.history},
+		{"GET", "targets", false, a.scraped},
 		{"GET", "next", false, a.listNext},
 		{"POST", "next", true, a.setNext},
 		{"POST", "next/clear", true, a.clearNext},

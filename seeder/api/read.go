@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
+	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/orders"
 	"github.com/boottorrent/boottorrent/seeder/room"
@@ -51,6 +54,50 @@ func (a *API) systems(http.ResponseWriter, *http.Request) (any, error) { return 
 
 func (a *API) findings(http.ResponseWriter, *http.Request) (any, error) {
 	return Findings{list(a.cfg.Findings())}, nil
+}
+
+// History is the answer to GET history.
+type History struct {
+	// Boots are the last ones, the last one first.
+	Boots []history.Boot `json:"boots"`
+}
+
+// maxHistory is how many boots an answer has at most.
+const maxHistory = 2000
+
+// history answers with the last boots: of a machine (?mac=aa:bb:cc:dd:ee:ff), or of all.
+func (a *API) history(_ http.ResponseWriter, r *http.Request) (any, error) {
+	mac := r.URL.Query().Get("mac")
+	if mac != "" {
+		address, err := net.ParseMAC(mac)
+		if err != nil {
+			return nil, failed(http.StatusBadRequest, "mac is %.100q; want aa:bb:cc:dd:ee:ff", mac)
+		}
+		mac = address.String()
+	}
+	var boots []history.Boot
+	if a.cfg.History != nil {
+		boots = a.cfg.History(mac)
+	}
+	return History{list(boots[:min(len(boots), maxHistory)])}, nil
+}
+
+// Target is a group of addresses to scrape, as Prometheus' HTTP service discovery (http_sd) has it.
+type Target struct {
+	Targets []string          `json:"targets"` // ADDRESS:PORT
+	Labels  map[string]string `json:"labels"`
+}
+
+// scraped answers what Prometheus can scrape: this seeder. Nodes have no metrics of their own; what they report is among the seeder's.
+func (a *API) scraped(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if a.cfg.Targets == nil {
+		return []Target{}, nil
+	}
+	var local netip.Addr
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		local = addr.AddrPort().Addr().Unmap()
+	}
+	return list(a.cfg.Targets(local)), nil
 }
 
 func (a *API) listNext(http.ResponseWriter, *http.Request) (any, error) {

@@ -51,7 +51,12 @@ func (c checkCmd) showMachine(ctx context.Context, s *site.Site, term terminal) 
 			d.Perhaps, strings.Join(d.Unknown, ", "), strings.Join(give, " "))
 		return cli.ErrReported
 	}
-	showDecision(term.Out, d)
+	var files []string
+	for _, f := range d.Files(&catalog.Catalog{Files: s.Listed()}) {
+		files = append(files, filepath.Join(site.FilesDir, f.For))
+	}
+	d.Because["files"] = "the site"
+	showDecision(term.Out, d, files)
 	return nil
 }
 
@@ -225,8 +230,8 @@ func addr(a netip.Addr) string {
 	return a.String()
 }
 
-// showDecision prints what holds, and which rule says so.
-func showDecision(out io.Writer, d rules.Decision) {
+// showDecision prints what holds, and which rule says so, and the folders of files that the machine gets.
+func showDecision(out io.Writer, d rules.Decision, files []string) {
 	s := d.Settings
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	defer w.Flush()
@@ -251,6 +256,7 @@ func showDecision(out io.Writer, d rules.Decision) {
 	line("systems", systems)
 	line("hostname", cmp.Or(d.Hostname, "as DHCP says"))
 	line("cmdline", s.Cmdline)
+	line("files", strings.Join(files, ", "))
 	line("seed", seeding(*s.Seed))
 	line("after_start", strconv.FormatBool(!*s.LeaveAtStart))
 	line("limits", limits(*s.Limits))

@@ -3,12 +3,15 @@
 package daemon
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +26,7 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 	"github.com/boottorrent/boottorrent/seeder/local"
+	"github.com/boottorrent/boottorrent/seeder/metrics"
 	"github.com/boottorrent/boottorrent/seeder/page"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
@@ -74,10 +78,12 @@ type daemon struct {
 	// follower publishes the site.
 	follower *follower
 	fleet    *fleet.Fleet
+	tracker  *tracker.Tracker
 	operator *operator
 	// local knows which machines start their own disk before phase 1 is loaded.
 	local   *local.Book
 	history *history.History
+	metrics *metrics.Metrics
 	tests   *tester
 	// lost are why services could not be had.
 	lost []error
@@ -106,6 +112,12 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer st.Close()
+	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
+		in := testOf(d.current.Load(), on, missing)
+		in.Serving, in.Wait, in.Lost = true, wait, d.lost
+		return selftest.Run(ctx, in)
+	}}
+	d.metrics = d.newMetrics(st)
 	if d.sockets, err = d.listen(ctx); err != nil {
 		return err
 	}
@@ -114,11 +126,6 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		o.Log.Error("changes of the site are not noticed; say '"+self.Seeder()+" publish' when there are any", "err", err)
 	}
-	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
-		in := testOf(d.current.Load(), on, missing)
-		in.Serving, in.Wait, in.Lost = true, wait, d.lost
-		return selftest.Run(ctx, in)
-	}}
 	d.assemble(st, watcher)
 
 	g, ctx := errgroup.WithContext(ctx)
@@ -129,6 +136,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	g.Go(func() error { d.fleet.Run(ctx); return nil })
 	g.Go(func() error { d.history.Run(ctx); return nil })
+	g.Go(func() error { d.metrics.Run(ctx); return nil })
 	g.Go(func() error { d.watch(ctx); return nil })
 	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
 	g.Go(func() error { d.serveControl(ctx, d.follower); return nil })
@@ -149,12 +157,13 @@ func (d *daemon) watch(ctx context.Context) {
 func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	var announce []string
 	d.base, announce = d.urls(d.on)
-	track := tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Log: d.Log})
+	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Observe: d.metrics.Announce, Log: d.Log})
 	count := counter.Open(d.state, d.Log, time.Now)
 	d.operator = d.newOperator(count)
 	d.history = history.Open(d.state, d.Log, time.Now)
 	d.fleet = fleet.New(fleet.Config{
-		Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname, Observe: d.history.Observe, Answer: d.operator.answer,
+		Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname, Observe: d.history.Observe, Changed: d.metrics.Report,
+		Answer: d.operator.answer,
 	})
 	d.local = local.New(local.Config{
 		Log: d.Log, Now: time.Now, Has: d.hasAddress,
@@ -175,15 +184,16 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	shown := d.page()
 	d.web = web.New(web.Config{
 		Log: d.Log, Boot: d.boot, Loaders: d.loaders.Files, Script: d.script,
-		Announce: track.Announce(), Scrape: track.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
+		Announce: d.tracker.Announce(), Scrape: d.tracker.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), Local: d.local.Handler(), Limit: d.sockets.engine.UploadLimiter(),
+		Metrics: d.metrics.Handler(), Unready: d.unready, Observe: d.metrics.HTTP, Sent: d.metrics.File,
 		Systems:  func() status.Site { return d.follower.status() },
 		SelfTest: d.tests.handler(), Manifest: d.manifest(count),
 		Page: shown.Documents(), PagePaths: page.Paths, OpenPaths: page.OpenPaths, Events: shown.Events(),
 		API: d.operator.api.Handler(d.operator.auth), Login: d.operator.auth.Login(), Logout: d.operator.auth.Logout(), Guard: d.operator.auth.Read,
 	})
 	d.follower.publisher = &publisher{
-		log: d.Log, store: st, engine: d.sockets.engine, tracker: track, web: d.web, announce: announce, base: d.base,
+		log: d.Log, store: st, engine: d.sockets.engine, tracker: d.tracker, web: d.web, announce: announce, base: d.base,
 		now: time.Now, counter: count, next: d.operator.next, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
 	}
 }
@@ -205,10 +215,10 @@ func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 
 // hostname is the name that the site reserves for a MAC address, or empty.
 func (d *daemon) hostname(mac string) string {
-	for _, r := range d.current.Load().DHCP.Reservations {
-		if r.MAC.String() == mac {
-			return r.Hostname
-		}
+	address, err := net.ParseMAC(mac)
+	reserved := d.current.Load().DHCP.Reservations
+	if i := slices.IndexFunc(reserved, func(r site.Reservation) bool { return bytes.Equal(r.MAC, address) }); err == nil && i >= 0 {
+		return reserved[i].Hostname
 	}
 	return ""
 }

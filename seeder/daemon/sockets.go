@@ -88,7 +88,7 @@ func (d *daemon) listenTorrent(s *sockets) error {
 }
 
 func (d *daemon) listenTFTP(s *sockets) error {
-	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: d.tftpFiles, Open: d.tftpOpen, Document: d.tftpDocument, Probed: d.pis().Probed, Log: d.Log}
+	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: d.tftpFiles, Open: d.tftpOpen, Document: d.tftpDocument, Probed: d.pis().Probed, Observe: func(o tftp.Outcome, bytes int64) { d.metrics.TFTP(string(o), bytes) }, Log: d.Log}
 	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
 		cfg.Listen, s.noTFTP = nil, true
@@ -118,6 +118,7 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 	}
 	cfg := dhcp.Config{
 		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log,
+		Observe:    func(message string, o dhcp.Outcome) { d.metrics.DHCP(message, string(o)) },
 		Boot:       dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0, Choose: d.choose, Pi: d.pis().There},
 		Interfaces: dhcpInterfaces(d.on),
 	}

@@ -70,6 +70,8 @@ type Config struct {
 	Boot       Boot
 	// Leases is the path of the database of leases (bbolt), made if absent. Only server mode needs it.
 	Leases string
+	// Observe is told of each message its type in lower case, and what became of it. It must return at once. Nil: nobody is told.
+	Observe func(message string, outcome Outcome)
 	// Log gets a line for each boot request answered and each lease given; nil: slog.Default().
 	Log *slog.Logger
 }
@@ -111,6 +113,7 @@ type Server struct {
 	store   *store
 	journal *journal
 	log     *slog.Logger
+	observe func(message string, outcome Outcome)
 	limit   logonce.Limiter
 	links   links
 	// probing are the machines for whom an address is being probed right now.
@@ -128,7 +131,10 @@ func New(cfg Config) (*Server, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	s := &Server{log: log, probing: map[string]bool{}}
+	s := &Server{log: log, observe: cfg.Observe, probing: map[string]bool{}}
+	if s.observe == nil {
+		s.observe = func(string, Outcome) {}
+	}
 	switch cfg.Site.Mode {
 	case site.DHCPOff:
 		return s, nil

@@ -36,6 +36,7 @@ func (s *Server) read(ctx context.Context, wg *sync.WaitGroup, l *link, p endpoi
 		}
 		req, err := dhcpwire.Read(payload)
 		if err != nil {
+			s.observe(messageName(nil), Unreadable)
 			s.write(l, nil, note{level: slog.LevelWarn, text: "DHCP request not answered", attrs: []any{"why", err.Error(), "from", src.addr, "bytes", len(payload)},
 				once: "garbage " + l.h.iface.Name, every: time.Hour})
 			continue
@@ -57,6 +58,7 @@ func (s *Server) answer(ctx context.Context, wg *sync.WaitGroup, l *link, p endp
 	}
 	mac := req.ClientHWAddr.String()
 	if !s.startProbing(mac) {
+		s.observe(messageName(req), Ignored)
 		s.write(l, req, ignore("an address is being probed for it, or for very many others").note)
 		return
 	}
@@ -69,6 +71,7 @@ func (s *Server) answer(ctx context.Context, wg *sync.WaitGroup, l *link, p endp
 				return
 			}
 			if err != nil { // The interface is down, and so is the client.
+				s.observe(messageName(req), Failed)
 				s.write(l, req, note{level: slog.LevelWarn, text: "address not probed", once: "probe " + l.h.iface.Name, attrs: []any{"err", err.Error()}})
 				return
 			}
@@ -100,12 +103,14 @@ func (s *Server) reply(l *link, p endpoint, req *dhcpv4.DHCPv4, src source, d de
 	}
 	// An error is logged by the journal, and costs nobody the boot.
 	if !s.journal.write(d.changes, func(error) { s.send(l, p, req, src, d) }) {
+		s.observe(messageName(req), Failed)
 		s.write(l, req, note{level: slog.LevelError, text: "DHCP request not answered: the disk of the leases does not keep up", once: "queue"})
 	}
 }
 
 // send sends the reply, if there is one, and logs the note.
 func (s *Server) send(l *link, p endpoint, req *dhcpv4.DHCPv4, src source, d decision) {
+	outcome := outcomeOf(d)
 	if d.reply != nil {
 		wire, dropped := encode(d.reply, req)
 		if dropped != nil {
@@ -114,8 +119,10 @@ func (s *Server) send(l *link, p endpoint, req *dhcpv4.DHCPv4, src source, d dec
 		}
 		if err := p.send(wire, deliver(req, d.reply, src.addr, p.number()), src); err != nil {
 			d.note.level, d.note.attrs = slog.LevelError, append(d.note.attrs, "err", err.Error())
+			outcome = Failed
 		}
 	}
+	s.observe(messageName(req), outcome)
 	s.write(l, req, d.note)
 }
 

@@ -46,6 +46,9 @@ type Config struct {
 	Observe func(n report.Node, from netip.Addr)
 	// Answer returns what a node gets as the answer to a report that was taken, as JSON; nil: nothing (204). It may be nil.
 	Answer func(rep report.Report) []byte
+	// Changed is told of each report that is taken, beside the one before of the same boot (the zero Report if there was none). It must
+	// return at once. Nil: nobody is told.
+	Changed func(old, rep report.Report)
 	// Memory and Disk bound what reports and logs take, in bytes; 0: 48 MiB and 2 GiB.
 	Memory, Disk int64
 }

@@ -94,6 +94,9 @@ func (f *Fleet) record(rep report.Report, from netip.Addr) {
 	if f.cfg.Observe != nil {
 		f.cfg.Observe(n.Node, from)
 	}
+	if f.cfg.Changed != nil {
+		f.cfg.Changed(old, rep)
+	}
 	f.logNews(old, rep)
 }
 
@@ -108,6 +111,15 @@ func (f *Fleet) Name(mac string) string {
 		return item.Value.Name
 	}
 	return ""
+}
+
+// Each calls do for each node, in no order; do must be quick, and not keep the node.
+func (f *Fleet) Each(do func(*report.Node)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, item := range f.nodes {
+		do(&item.Value.Node)
+	}
 }
 
 // List returns all nodes, sorted by address, then MAC. It is never nil.

@@ -190,6 +190,13 @@ func (h *History) drop(b *boot) {
 	}
 }
 
+// MACs are the addresses of the machines of which boots are known, in no order.
+func (h *History) MACs() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.boots))
+}
+
 // Boots are the last boots of a machine (aa:bb:cc:dd:ee:ff), the last one first; of all machines for an empty address.
 func (h *History) Boots(mac string) (all []Boot) {
 	h.mu.Lock()
@@ -205,6 +212,19 @@ func (h *History) Boots(mac string) (all []Boot) {
 		}
 	}
 	slices.SortFunc(all, func(a, b Boot) int { return cmp.Or(b.Began.Compare(a.Began), cmp.Compare(a.MAC, b.MAC)) })
+	return all
+}
+
+// Last is the last boot of each machine, in no order; their Durations are nil.
+func (h *History) Last() []Boot {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]Boot, 0, len(h.boots))
+	for _, boots := range h.boots {
+		last := boots[len(boots)-1].Boot
+		last.Durations = nil
+		all = append(all, last)
+	}
 	return all
 }
 

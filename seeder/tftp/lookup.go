@@ -62,13 +62,17 @@ func (s *Server) lookup(asked string, client, local netip.Addr) (*found, *refusa
 	return f, refused, err
 }
 
-// sayMissing logs why a client gets nothing.
-func (s *Server) sayMissing(log *slog.Logger, client netip.AddrPort, name string, err error) {
+// sayMissing logs why a client gets nothing, and returns what that is to Config.Observe.
+func (s *Server) sayMissing(log *slog.Logger, client netip.AddrPort, name string, err error) Outcome {
 	if errors.Is(err, errNotServed) && (bootname.Optional(name) || s.cfg.Probed != nil && s.cfg.Probed(bootname.Clean(name))) {
 		log.Debug("TFTP: not there, and need not be")
-		return
+		return Optional
 	}
 	s.warn("missing "+client.Addr().String()+name, "TFTP: not sent", "client", client, "file", printable(name), "err", err)
+	if errors.Is(err, errNotServed) || errors.Is(err, fs.ErrNotExist) {
+		return Missing
+	}
+	return Failed
 }
 
 // opened is a file that was opened, or could not be.

@@ -65,6 +65,9 @@ type Config struct {
 	// Probed, if not nil, tells names by which a client looks whether there is such a file, which it can do without: that there is
 	// none is no warning. The name is as for Open.
 	Probed func(name string) bool
+	// Observe is told of each request what became of it, and how many bytes of a file were sent. It must return at once. Nil: nobody is
+	// told.
+	Observe func(outcome Outcome, bytes int64)
 	// Log receives a line for each transfer; nothing is logged if nil.
 	Log *slog.Logger
 }
@@ -84,6 +87,9 @@ type Server struct {
 func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(Outcome, int64) {}
 	}
 	return &Server{cfg: cfg}
 }
@@ -126,6 +132,7 @@ func (s *Server) answer(ctx context.Context, conn *net.UDPConn, transfers *sync.
 func (s *Server) take(ctx context.Context, conn *net.UDPConn, client netip.AddrPort, packet []byte, transfers *sync.WaitGroup) {
 	req, err := parseRequest(packet)
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		s.cfg.Observe(Refused, 0)
 		s.warn("refused "+client.Addr().String()+refused.text, "TFTP: request refused", "client", client, "why", refused.text)
 		_, _ = conn.WriteToUDPAddrPort(errorPacket(refused), client) // whoever doesn't get it asks again
 		return
@@ -135,6 +142,7 @@ func (s *Server) take(ctx context.Context, conn *net.UDPConn, client netip.AddrP
 	}
 	ctx, place, err := s.sessions.open(ctx, client, string(packet))
 	if err != nil {
+		s.cfg.Observe(Dropped, 0)
 		s.warn("crowded "+client.Addr().String(), "TFTP: request dropped; the client will repeat it", "client", client, "why", err)
 		return
 	}
@@ -164,6 +172,7 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 	log := s.cfg.Log.With("client", client, "file", printable(req.name))
 	conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, 0)), net.UDPAddrFromAddrPort(client))
 	if err != nil {
+		s.cfg.Observe(Failed, 0)
 		log.Error("TFTP: cannot open a socket to answer from", slog.Any("err", err))
 		return
 	}
@@ -171,7 +180,7 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 	found, refused, err := s.lookup(req.name, client.Addr(), local)
 	if err != nil {
 		_, _ = conn.Write(errorPacket(refused))
-		s.sayMissing(log, client, req.name, err)
+		s.cfg.Observe(s.sayMissing(log, client, req.name, err), 0)
 		return
 	}
 	defer found.close()
@@ -187,6 +196,7 @@ func (s *Server) send(ctx context.Context, local netip.Addr, place *session, req
 	if err == nil && found.loader {
 		s.clients.Loaded(client.Addr(), found.name)
 	}
+	s.cfg.Observe(outcome(ctx, err, t.heard, found.size))
 	switch {
 	case err == nil && found.mended:
 		log.Info("TFTP: sent", "sent", found.name, "note", "asked for under another name", "bytes", found.size, "seconds", time.Since(start).Seconds())

@@ -20,6 +20,21 @@ const (
 	eventCompleted = "completed"
 )
 
+// eventStarted and eventRegular are told Config.Observe beside those above.
+const eventStarted, eventRegular = "started", "regular"
+
+// The outcomes of an announce.
+const answered, refused = "answered", "refused"
+
+// eventName is an event as Config.Observe is told it.
+func eventName(event string) string {
+	switch event {
+	case eventStarted, eventCompleted, eventStopped:
+		return event
+	}
+	return eventRegular
+}
+
 // announce is a parsed request.
 type announce struct {
 	infoHash catalog.InfoHash
@@ -43,14 +58,17 @@ func (t *Tracker) Announce() http.Handler {
 		}
 		a, err := parseAnnounce(r)
 		if err != nil {
+			t.cfg.Observe(eventName(r.URL.Query().Get("event")), refused)
 			t.fail(w, r, err)
 			return
 		}
 		ans, ok := t.announce(a)
 		if !ok {
+			t.cfg.Observe(eventName(a.event), refused)
 			t.fail(w, r, fmt.Errorf("torrent %s is not one of this site's", a.infoHash))
 			return
 		}
+		t.cfg.Observe(eventName(a.event), answered)
 		t.cfg.Log.Debug("announce", "torrent", a.infoHash, "peer", a.addr, "event", a.event, "complete", a.complete,
 			"peers", len(ans.peers))
 		respond(w, t.announceResponse(a, ans))

@@ -50,6 +50,9 @@ type Config struct {
 	Racks []netip.Prefix
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
+	// Observe is told of each announce: its event (started, completed, stopped, or regular for none and others), and whether it was answered
+	// or refused. It must return at once. Nil: nobody is told.
+	Observe func(event, outcome string)
 	// Log receives every announce at debug level; nothing is logged if nil.
 	Log *slog.Logger
 }
@@ -75,6 +78,9 @@ func New(cfg Config) *Tracker {
 	}
 	if cfg.Seeds == nil {
 		cfg.Seeds = func(netip.Addr) netip.AddrPort { return netip.AddrPort{} }
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string, string) {}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -9,6 +9,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
+	"github.com/boottorrent/boottorrent/seeder/metrics"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
@@ -33,6 +34,9 @@ func (s *Server) Links() []Link {
 	}
 	if s.cfg.SelfTest != nil {
 		l = append(l, Link{URL: pathSelfTest, Text: "what the self-test found, as JSON"})
+	}
+	if s.cfg.Metrics != nil {
+		l = append(l, Link{URL: metrics.Path, Text: "metrics for Prometheus"})
 	}
 	for _, name := range s.bootFiles() {
 		l = append(l, Link{URL: catalog.PathBoot + name, Text: bootText(name)})

@@ -236,6 +236,9 @@ func (s *Server) serveSystemFile(w http.ResponseWriter, r *http.Request, t *torr
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("ETag", etag(f.SHA256))
+	if resp, ok := w.(*response); ok {
+		resp.system = t.name
+	}
 	if s.cfg.Limit != nil {
 		w = &limitedResponse{w, r.Context(), s.cfg.Limit}
 	}

@@ -21,10 +21,12 @@ type response struct {
 	control *http.ResponseController
 	status  int
 	bytes   int64
+	// kind is the request's, "other" if no handler took it; system the one of which a file is sent, if that is so.
+	kind, system string
 }
 
 func newResponse(w http.ResponseWriter) *response {
-	r := &response{ResponseWriter: w, control: http.NewResponseController(w), status: http.StatusOK}
+	r := &response{ResponseWriter: w, control: http.NewResponseController(w), status: http.StatusOK, kind: "other"}
 	// Also because an earlier request on this connection left its own.
 	r.extend()
 	return r

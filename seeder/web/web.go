@@ -31,6 +31,7 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
 	"github.com/boottorrent/boottorrent/seeder/bootname"
+	"github.com/boottorrent/boottorrent/seeder/metrics"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
@@ -70,6 +71,15 @@ type Config struct {
 	// everybody may.
 	API, Login, Logout http.Handler
 	Guard              func(http.Handler) http.Handler
+
+	// Metrics is served at /metrics to those that may read; nil: there are none.
+	Metrics http.Handler
+	// Unready says what machines can't have yet, in words; nil: that isn't known, and neither /healthz nor /readyz is served.
+	Unready func() []string
+	// Observe is told of each answered request: its kind in one word, the answer's status and bytes; and Sent of bytes of a system's file
+	// that were sent. Both must return at once. Nil: nobody is told.
+	Observe func(kind string, status int, bytes int64)
+	Sent    func(system string, bytes int64)
 
 	// Manifest makes the signed boot manifest; nil: none is served.
 	Manifest *bootmanifest.Maker
@@ -182,6 +192,13 @@ func (s *Server) routes() {
 		s.mux.Handle("GET "+catalog.PathManifest, s.admit(k.documents, s.serveManifest))
 		s.mux.Handle("GET "+catalog.PathManifestSignature, s.admit(k.documents, s.serveManifest))
 	}
+	if s.cfg.Metrics != nil {
+		s.mux.Handle("GET "+metrics.Path, admitted(s, k.metrics, s.guarded(s.cfg.Metrics)))
+	}
+	if s.cfg.Unready != nil {
+		s.mux.Handle("GET "+PathHealth, s.admit(k.health, serveHealth))
+		s.mux.Handle("GET "+PathReady, s.admit(k.health, s.serveReady))
+	}
 	if s.cfg.Systems != nil {
 		s.mux.Handle("GET "+status.Path, admitted(s, k.page, s.guarded(http.HandlerFunc(s.serveStatus))))
 	}
@@ -207,6 +224,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = cleanPath(r)
 	s.mux.ServeHTTP(resp, r)
 	s.log(r, resp, time.Since(start))
+	if s.cfg.Observe != nil {
+		s.cfg.Observe(resp.kind, resp.status, resp.bytes)
+	}
+	if s.cfg.Sent != nil && resp.system != "" {
+		s.cfg.Sent(resp.system, resp.bytes)
+	}
 }
 
 // log writes the line for an answered request.

@@ -1,0 +1,68 @@
+package daemon
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/swarm"
+	"github.com/boottorrent/boottorrent/seeder/api"
+	"github.com/boottorrent/boottorrent/seeder/metrics"
+	"github.com/boottorrent/boottorrent/seeder/status"
+	"github.com/boottorrent/boottorrent/seeder/store"
+)
+
+// newMetrics makes the metrics, which services are given to count. What they ask for is there once the daemon is assembled.
+func (d *daemon) newMetrics(st *store.Store) *metrics.Metrics {
+	return metrics.New(metrics.Config{
+		Log: d.Log, Catalog: func() *catalog.Catalog { return d.follower.shown.Load() },
+		Nodes:    func(do func(*report.Node)) { d.fleet.Each(do) },
+		Torrents: func() []swarm.Torrent { return d.sockets.engine.Torrents() },
+		Peers:    func(h catalog.InfoHash) (complete, incomplete int) { return d.tracker.Swarm(h) },
+		Store:    st.Size,
+		Systems:  func() status.Site { return d.follower.status() }, Findings: d.tests.list, Services: d.services,
+	})
+}
+
+// services says of each service that the site has on whether it has its port. Without those of HTTP and BitTorrent there is no seeder.
+func (d *daemon) services() map[string]bool {
+	up := map[string]bool{"http": true, "bittorrent": true}
+	if d.Site.Ports.TFTP != 0 {
+		up["tftp"] = !d.sockets.noTFTP
+	}
+	if d.Site.DHCP.Mode != site.DHCPOff {
+		up["dhcp"] = d.sockets.dhcp != nil
+	}
+	return up
+}
+
+// unready says what machines can't have: the catalog as long as the site is being read, or a service whose port could not be had.
+func (d *daemon) unready() (missing []string) {
+	if d.follower.shown.Load() == nil {
+		missing = append(missing, "no catalog is published yet: the site is being read, or its systems are being stored")
+	}
+	for _, err := range d.lost {
+		missing = append(missing, err.Error())
+	}
+	return missing
+}
+
+// targets is where Prometheus finds this seeder's metrics: at the address at which it was asked, or at the first one where it was asked
+// elsewhere, as over the control socket.
+func (d *daemon) targets(local netip.Addr) []api.Target {
+	cat := d.follower.shown.Load()
+	if cat == nil || len(cat.HTTP) == 0 {
+		return nil
+	}
+	at := cat.HTTP[0]
+	for _, b := range cat.HTTP {
+		if host, err := netip.ParseAddrPort(strings.TrimPrefix(b, "http://")); err == nil && host.Addr() == local {
+			at = b
+		}
+	}
+	return []api.Target{{
+		Targets: []string{strings.TrimPrefix(at, "http://")}, Labels: map[string]string{"__meta_boottorrent_site": cat.Site},
+	}}
+}
