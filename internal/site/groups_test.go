@@ -70,3 +70,31 @@ func TestLoadGroups(t *testing.T) {
 		t.Errorf("nodes would not take it: %v", err)
 	}
 }
+
+// DHCP gives machines the names that they have by the rules, where those can be told.
+func TestNamesOfReservations(t *testing.T) {
+	c, s := &checker{}, &Site{Name: "site"}
+	readConfig(parseDocument(c, ConfigFile, []byte(`version: 1
+dhcp: {mode: server, range: {first: 10.1.0.100, last: 10.1.0.199}}
+groups:
+  - {name: desks, match: {mac: "52:54:00:00:01:*"}, hostname: "desk-{{.Host}}"}
+  - {name: large, match: {mac: "52:54:00:00:02:*", memory: ">= 8 GiB"}, hostname: "large-{{.Last}}"}
+machines:
+  - {mac: "52:54:00:00:01:01", name: a, address: 10.1.0.1}
+  - {mac: "52:54:00:00:01:02", name: b, hostname: own, address: 10.1.0.2}
+  - {mac: "52:54:00:00:02:03", name: c, address: 10.1.0.3}
+  - {mac: "52:54:00:00:03:04", name: d, address: 10.1.0.4}
+  - {mac: "52:54:00:00:03:05", name: e}
+  - {mac: "52:54:00:00:03:06", name: f.g, address: 10.1.0.6}
+`)), s)
+	if len(c.problems) > 0 {
+		t.Fatal(c.problems)
+	}
+	var got []string
+	for _, r := range s.DHCP.Reservations {
+		got = append(got, r.Address.String()+" "+r.Hostname)
+	}
+	if want := []string{"10.1.0.1 desk-1", "10.1.0.2 own", "10.1.0.3 c", "10.1.0.4 d", "10.1.0.6 "}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

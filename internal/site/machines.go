@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/rules"
 )
 
 // Machine is a single machine of the site.
@@ -45,7 +46,6 @@ func readMachines(m *mapping, s *Site, reserved taken, groups groupPlaces) {
 		names[strings.ToLower(name)] = at
 	}
 	listed := taken{}
-	addressed := false
 	for i, e := range m.mappings("machines") {
 		if i == catalog.MaxMachines {
 			m.check.problem(e.at, fmt.Sprintf("there are more than %d machines", catalog.MaxMachines), "match the others by groups, which takes no entry for each")
@@ -60,17 +60,31 @@ func readMachines(m *mapping, s *Site, reserved taken, groups groupPlaces) {
 			continue
 		}
 		s.Machines = append(s.Machines, machine)
-		if machine.Address.IsValid() {
-			addressed = true
-			mac, _ := net.ParseMAC(machine.MAC)
-			s.DHCP.Reservations = append(s.DHCP.Reservations, Reservation{mac, machine.Address, machine.DHCPName()})
-		}
 	}
 	slices.SortFunc(s.Machines, func(a, b Machine) int { return strings.Compare(a.MAC, b.MAC) })
-	if addressed && s.DHCP.Mode != DHCPServer {
+	if s.reserveMachines() && s.DHCP.Mode != DHCPServer {
 		m.check.warning(m.place("machines"), fmt.Sprintf("the addresses in machines are not given with dhcp mode %s", s.DHCP.Mode),
 			"write mode: server below dhcp, if this seeder is to hand out addresses")
 	}
+}
+
+// reserveMachines makes reservations of the machines' addresses, and reports whether there are any. DHCP gives them the names that they will
+// have by the rules, as far as those can be told before a machine says what it is.
+func (s *Site) reserveMachines() (some bool) {
+	cat := &catalog.Catalog{Rules: s.Rules()}
+	for _, m := range s.Machines {
+		if !m.Address.IsValid() {
+			continue
+		}
+		some = true
+		name := m.DHCPName()
+		if d := rules.For(cat, rules.Facts{MAC: m.MAC, Addr: m.Address}); len(d.Unknown) == 0 && d.Hostname != "" {
+			name = d.Hostname
+		}
+		mac, _ := net.ParseMAC(m.MAC)
+		s.DHCP.Reservations = append(s.DHCP.Reservations, Reservation{mac, m.Address, name})
+	}
+	return some
 }
 
 // readMachine reads what concerns the machine alone.
@@ -144,7 +158,7 @@ func (e *mapping) reserve(machine *Machine, hostname text, s *Site, listed, rese
 	}
 }
 
-// DHCPName is the host name that DHCP gives to the machine; empty: none.
+// DHCPName is the host name that DHCP gives to the machine, unless a pattern of its group does; empty: none.
 func (m *Machine) DHCPName() string {
 	if m.Hostname == "" && catalog.IsHostname(m.Name) {
 		return m.Name

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strconv"
 	"text/tabwriter"
@@ -14,6 +15,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/daemon"
+	"github.com/boottorrent/boottorrent/seeder/journal"
 )
 
 type initCmd struct {
@@ -118,7 +120,7 @@ func Serve(ctx context.Context, term cli.Terminal, dir string) error {
 	return serveCmd{Dir: dir}.Run(ctx, term)
 }
 
-// logger makes the log the site asks for.
+// logger makes the log the site asks for. Under systemd, text goes to the journal with a field for each attribute.
 func logger(l site.Log, w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
@@ -128,7 +130,11 @@ func logger(l site.Log, w io.Writer) (*slog.Logger, error) {
 	if l.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, o)), nil
 	}
-	return slog.New(slog.NewTextHandler(w, o)), nil
+	text := slog.NewTextHandler(w, o)
+	if w == os.Stderr && journal.Connected() {
+		return slog.New(journal.New(level, text)), nil
+	}
+	return slog.New(text), nil
 }
 
 // summary prints where the seeder listens and what it offers.

@@ -3,12 +3,15 @@
 package daemon
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -212,10 +215,10 @@ func (d *daemon) seedAt(local netip.Addr) netip.AddrPort {
 
 // hostname is the name that the site reserves for a MAC address, or empty.
 func (d *daemon) hostname(mac string) string {
-	for _, r := range d.current.Load().DHCP.Reservations {
-		if r.MAC.String() == mac {
-			return r.Hostname
-		}
+	address, err := net.ParseMAC(mac)
+	reserved := d.current.Load().DHCP.Reservations
+	if i := slices.IndexFunc(reserved, func(r site.Reservation) bool { return bytes.Equal(r.MAC, address) }); err == nil && i >= 0 {
+		return reserved[i].Hostname
 	}
 	return ""
 }

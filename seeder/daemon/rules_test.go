@@ -38,7 +38,7 @@ func TestRulesArePickedUp(t *testing.T) {
 	write("groups: [{name: desks, match: {memory: '>= 8 GiB'}, default: two, systems: [two], next: two}]\n" +
 		"machines: [{mac: '52:54:00:00:00:01', name: desk-1, notes: by the window, address: 10.0.0.9}]\n")
 	r.awaitLog("takes effect after a restart", "addresses in machines")
-	r.awaitLog("groups name systems that are not offered", "default two of group desks")
+	r.awaitLog("nodes do without them", "default two of group desks")
 	c := r.await("a group", func(c *catalog.Catalog) bool { return group(c).Name == "desks" })
 	if g := group(c); *g.Default != "" || g.Systems == nil || len(g.Systems) > 0 || g.Next != "" {
 		t.Errorf("names that lead nowhere: %+v", g)
