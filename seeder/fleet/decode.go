@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -128,6 +129,8 @@ func decodeReport(body io.Reader) (report.Report, error) {
 	}
 	for s, limit := range map[*string]int{
 		&rep.Boot: 64, &rep.UUID: 64, &rep.Name: 253, &rep.Arch: 16, &rep.Error: report.MaxError, &rep.System: 255, &rep.InfoHash: 40,
+		&rep.Serial: 255, &rep.Vendor: 255, &rep.Model: 255, &rep.Firmware: 16, &rep.Group: catalog.MaxRuleName, &rep.Machine: catalog.MaxRuleName,
+		&rep.Next: catalog.MaxRuleName,
 	} {
 		*s = printable(*s, limit)
 	}
