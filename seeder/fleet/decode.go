@@ -89,8 +89,8 @@ func elements[T any](text []byte, limit int) (all []T, err error) {
 // checkMAC returns a MAC address as we write it.
 func checkMAC(text string) (string, error) {
 	mac, err := net.ParseMAC(text)
-	if err != nil || len(mac) != 6 {
-		return "", fmt.Errorf("mac %.100q is not of the form aa:bb:cc:dd:ee:ff", text)
+	if err != nil || !catalog.IsMAC(mac.String()) {
+		return "", fmt.Errorf("mac %.100q is not of the form aa:bb:cc:dd:ee:ff, or no machine's", text)
 	}
 	return mac.String(), nil
 }

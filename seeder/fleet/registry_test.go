@@ -211,6 +211,7 @@ func TestReportRefused(t *testing.T) {
 		"nothing":            {"", 400, "JSON"},
 		"no MAC":             {`{"step":"fetch","state":"running"}`, 400, "mac"},
 		"a MAC of 8 bytes":   {`{"mac":"02:00:5e:10:00:00:00:01","step":"fetch","state":"done"}`, 400, "mac"},
+		"everybody's MAC":    {`{"mac":"ff:ff:ff:ff:ff:ff","step":"fetch","state":"done"}`, 400, "no machine's"},
 		"unknown step":       {`{"mac":"52:54:00:00:00:01","step":"dance","state":"running"}`, 400, "hardware network"},
 		"unknown state":      {`{"mac":"52:54:00:00:00:01","step":"fetch","state":"x"}`, 400, "running done failed"},
 		"negative number":    {start + `,"down":-1}`, 400, "down"},
