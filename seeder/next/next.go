@@ -222,19 +222,30 @@ func (s *Store) Catalog() []catalog.Next {
 	return list
 }
 
-// Follow notes that a machine follows an entry, as its report says. What is for once counts no longer for it.
-func (s *Store) Follow(mac, id string) {
-	if id == "" {
-		return
-	}
+// Awaits reports whether there is something to note if a machine says that it follows an entry.
+func (s *Store) Awaits(mac, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.entries, func(e Entry) bool { return e.ID == id })
+	_, _, ok := s.awaits(mac, id)
+	return ok
+}
+
+// awaits is Awaits: i is the entry's place, at that of the machine among those that have followed it. The caller holds the lock.
+func (s *Store) awaits(mac, id string) (i, at int, ok bool) {
+	i = slices.IndexFunc(s.entries, func(e Entry) bool { return e.ID == id })
 	if i < 0 || !catalog.IsMAC(mac) || !s.entries[i].Once || s.entries[i].MAC != "" && s.entries[i].MAC != mac {
-		return
+		return i, 0, false
 	}
 	at, done := slices.BinarySearch(s.entries[i].Done, mac)
-	if done {
+	return i, at, !done
+}
+
+// Follow notes that a machine follows an entry, as its report says. What is for once counts no longer for it.
+func (s *Store) Follow(mac, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, at, ok := s.awaits(mac, id)
+	if !ok {
 		return
 	}
 	entries := slices.Clone(s.entries)
