@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -48,6 +49,10 @@ type phase struct {
 	Refused  int     `json:"refused"`
 	Median   float64 `json:"median"`
 	Worst    float64 `json:"worst"`
+	// Why is how many reports were not taken for which reason: a status, or an error.
+	Why map[string]int `json:"why,omitempty"`
+	// Load is the machine's load average, other work included.
+	Load float64 `json:"load"`
 }
 
 // weight is how many bytes a document has, and how many go over the wire to a browser, which takes gzip.
@@ -66,7 +71,7 @@ func (r *room) report(ctx context.Context, nodes int, long time.Duration) (*repo
 	if err := r.phase(ctx, long, nil, &res.Rest); err != nil {
 		return nil, err
 	}
-	c := &crowd{room: r}
+	c := &crowd{room: r, why: map[string]int{}}
 	ctx, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	defer func() { stop(); group.Wait() }()
@@ -116,9 +121,13 @@ func (r *room) phase(ctx context.Context, long time.Duration, c *crowd, p *phase
 	}
 	took := time.Since(began).Seconds()
 	cores := cpu(fmt.Sprintf("/proc/%d", r.seeder.Process.Pid)) - before.CPU
-	times, refused := c.take()
+	times, why := c.take()
+	refused := 0
+	for _, n := range why {
+		refused += n
+	}
 	after, err := r.measure()
-	*p = phase{Cores: cores / took, RSS: after.RSS, Heap: after.Heap, Answered: len(times), Refused: refused}
+	*p = phase{Cores: cores / took, RSS: after.RSS, Heap: after.Heap, Answered: len(times), Refused: refused, Why: why, Load: after.Load}
 	if len(times) > 0 {
 		slices.Sort(times)
 		p.Median, p.Worst = times[len(times)/2].Seconds(), times[len(times)*99/100].Seconds()
@@ -128,21 +137,21 @@ func (r *room) phase(ctx context.Context, long time.Duration, c *crowd, p *phase
 
 // crowd is the nodes; its methods take a nil crowd for none.
 type crowd struct {
-	room    *room
-	mu      sync.Mutex
-	times   []time.Duration
-	refused int
+	room  *room
+	mu    sync.Mutex
+	times []time.Duration
+	why   map[string]int
 }
 
 // take returns what was answered since the last call.
-func (c *crowd) take() (times []time.Duration, refused int) {
+func (c *crowd) take() (times []time.Duration, why map[string]int) {
 	if c == nil {
-		return nil, 0
+		return nil, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	times, refused, c.times, c.refused = c.times, c.refused, nil, 0
-	return times, refused
+	times, why, c.times, c.why = c.times, c.why, nil, map[string]int{}
+	return times, why
 }
 
 // node reports once a second from an address of its own until ctx ends.
@@ -170,12 +179,27 @@ func (c *crowd) node(ctx context.Context, n int, after time.Duration) {
 		if err == nil && status == http.StatusNoContent {
 			c.times = append(c.times, time.Since(began))
 		} else if ctx.Err() == nil {
-			c.refused++
+			c.why[reason(status, err)]++
 		}
 		c.mu.Unlock()
 		next = next.Add(time.Second)
 		timer.Reset(max(0, time.Until(next)))
 	}
+}
+
+// reason is why a report was not taken.
+func reason(status int, err error) string {
+	var timeout net.Error
+	switch {
+	case err == nil:
+		return fmt.Sprint("status ", status)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "no answer in time"
+	}
+	if cause := errors.Unwrap(err); cause != nil {
+		err = cause // what is around it says which node
+	}
+	return err.Error()
 }
 
 // ask asks the seeder something, and reads the answer.
@@ -298,6 +322,11 @@ func (r *reporting) print(w io.Writer) {
 	}{{"at rest", r.Rest}, {"all nodes report", r.Reports}, {"the page is open, Prometheus asks every 5 s", r.Page}} {
 		fmt.Fprintf(w, "| %s | %.3f | %.1f | %.1f | %.0f | %d | %.1f (%.1f) |\n", line.name, line.Cores, float64(line.RSS)/(1<<20), float64(line.Heap)/(1<<20),
 			float64(line.Answered)/r.Seconds, line.Refused, 1000*line.Median, 1000*line.Worst)
+	}
+	for i, p := range []phase{r.Reports, r.Page} {
+		for _, why := range slices.Sorted(maps.Keys(p.Why)) {
+			fmt.Fprintf(w, "\nNot taken in line %d: %d (%s); the machine's load was %.0f.\n", i+2, p.Why[why], why, p.Load)
+		}
 	}
 	fmt.Fprintln(w, "\n| document | KiB | KiB with gzip | made in, ms |\n|---|--:|--:|--:|")
 	for _, path := range append(slices.Clone(weighed), "css", "js") {
