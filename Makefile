@@ -28,7 +28,7 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 export CGO_ENABLED = 0
 
-.PHONY: help build deb release stage install demo test check unit race room bench lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
+.PHONY: help build deb release stage install demo test check unit race room bench pictures lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,11 @@ bench: deps-bench ## measure the swarm beside aria2, libtorrent and HTTP; BENCHF
 	@mkdir -p bin
 	$(GO) build -o bin/bench ./integration/bench
 	$(SUDO) bin/bench $(BENCH) $(BENCHFLAGS)
+
+pictures: ## docs/pictures: the page, the chooser and the transfer of a real room of three machines
+	@mkdir -p docs/pictures
+	$(SUDO) env PATH="$$PATH" GOCACHE="$$($(GO) env GOCACHE)" GOMODCACHE="$$($(GO) env GOMODCACHE)" CGO_ENABLED=0 BOOTTORRENT_PICTURES="$(CURDIR)/docs/pictures" \
+		$(GO) test -count=1 -timeout 30m -run '^TestThreeNodesBootAtOnce$$' ./integration
 
 lint: ## gofmt, go vet, staticcheck
 	@.ci/stages gofmt vet staticcheck

@@ -2,11 +2,13 @@ package integration
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/boottorrent/boottorrent/integration/lab"
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -16,13 +18,18 @@ const slowLink = 2e6
 
 // Three machines with nothing on them are switched on at once, beside an existing DHCP server: each boots by BIOS PXE and
 // proxyDHCP to the chooser, a person at each chooses the tiny system at the same time, and they get it mostly from each
-// other.
+// other. Somebody has the seeder's page open meanwhile: it shows what they do, a failure, and bars that move; and is where one of them is
+// woken and told what to start next.
 func TestThreeNodesBootAtOnce(t *testing.T) {
 	const padding = 4 << 20
-	r := newRoom(t, "default: tiny\ntimeout: -1\nseed_time: 10\n")
+	r := newRoom(t, "default: tiny\ntimeout: -1\nseed_time: 10\n"+pageKey(t)+deskNames)
 	r.must(r.site.AddTiny(t.Context(), "tiny", padding))
+	r.must(r.site.AddTiny(t.Context(), "large", tooLarge))
+	r.must(r.site.MakeImage(t.Context())) // only the site's part is new: its name
 	r.dhcp()
 	r.serve()
+	page := r.openPage()
+	page.login()
 
 	var nodes []*lab.Node
 	for i := range 3 {
@@ -31,11 +38,16 @@ func TestThreeNodesBootAtOnce(t *testing.T) {
 	for _, n := range nodes {
 		lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
 	}
+	page.awaitState(soon, "waiting", nodes...)
+	r.screenPicture(nodes[0], "chooser")
+	r.failAndReturn(page, nodes[2])
+	page.orders(nodes[0], nodes[1])
 	// Had the link been slow before, they would have got phase 1 one after the other.
 	r.must(r.host.SetRates(t.Context(), 0, slowLink))
 	for _, n := range nodes {
 		r.must(n.Console().Send(lab.Enter))
 	}
+	page.watch(nodes)
 	var arrived sync.WaitGroup
 	for _, n := range nodes {
 		arrived.Go(func() {
@@ -53,6 +65,7 @@ func TestThreeNodesBootAtOnce(t *testing.T) {
 	if t.Failed() {
 		t.FailNow()
 	}
+	page.after(nodes)
 	r.checkSharing(3)
 }
 
@@ -61,7 +74,8 @@ func (r *room) checkSharing(n int) {
 	r.t.Helper()
 	cat, err := r.seeder.Catalog(r.t.Context())
 	r.must(err)
-	size := cat.Systems[0].Size
+	i := slices.IndexFunc(cat.Systems, func(s catalog.System) bool { return s.Name == "tiny" })
+	size := cat.Systems[i].Size
 	reports := r.reports()
 	if len(reports) != n {
 		r.t.Errorf("%d nodes have reported, want %d", len(reports), n)

@@ -148,24 +148,30 @@ func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
 }
 
 // run does something in the page, and returns what comes of it.
-func run[T any](tab *Tab, action chromedp.Action[T]) (value T) {
+func run[T any](tab *Tab, action chromedp.Action[T]) T {
 	tab.t.Helper()
-	ended := make(chan error, 1)
-	// The first context of a tab is that with which it is closed, so it has no deadline of its own.
-	go func() {
-		var err error
-		value, err = chromedp.Run(tab.ctx, action)
-		ended <- err
-	}()
-	select {
-	case err := <-ended:
-		if err != nil {
-			tab.t.Fatal(err)
-		}
-	case <-time.After(patience):
-		tab.t.Fatalf("the browser took longer than %v", patience)
+	value, err := try(tab, action)
+	if err != nil {
+		tab.t.Fatal(err)
 	}
 	return value
+}
+
+func try[T any](tab *Tab, action chromedp.Action[T]) (value T, err error) {
+	ended := make(chan struct{})
+	var got T
+	var failed error
+	// The first context of a tab is that with which it is closed, so it has no deadline of its own.
+	go func() {
+		defer close(ended)
+		got, failed = chromedp.Run(tab.ctx, action)
+	}()
+	select {
+	case <-ended:
+		return got, failed
+	case <-time.After(patience):
+		return value, fmt.Errorf("the browser took longer than %v", patience)
+	}
 }
 
 // Is evaluates an expression of JavaScript, as a text.
@@ -178,7 +184,8 @@ func (tab *Tab) Is(expression string) string {
 func (tab *Tab) Await(within time.Duration, expression string) {
 	tab.t.Helper()
 	for end := time.Now().Add(within); ; time.Sleep(100 * time.Millisecond) {
-		if tab.Is(expression) == "true" {
+		// Between two documents there is nothing to evaluate in.
+		if value, err := try(tab, chromedp.Evaluate[string]("String("+expression+")")); err == nil && value == "true" {
 			return
 		}
 		if time.Now().After(end) {

@@ -13,6 +13,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/auth"
+	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/orders"
 	"github.com/boottorrent/boottorrent/seeder/room"
@@ -33,6 +34,8 @@ type Config struct {
 	Listed func() []room.Listed
 	Nodes  func() []report.Node
 	Known  func() []string
+	// History returns the last boots of a machine, of all for an empty address; it may be nil.
+	History func(mac string) []history.Boot
 	// Systems is what became of each system's folder, Findings what the self-test found.
 	Systems  func() status.Site
 	Findings func() []selftest.Finding
@@ -75,6 +78,7 @@ func (a *API) routes() []route {
 		{"GET", "nodes", false, a.nodes},
 		{"GET", "systems", false, a.systems},
 		{"GET", "findings", false, a.findings},
+		{"GET", "history", false, a.history},
 		{"GET", "targets", false, a.scraped},
 		{"GET", "next", false, a.listNext},
 		{"POST", "next", true, a.setNext},

@@ -28,6 +28,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/auth"
+	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/orders"
 	"github.com/boottorrent/boottorrent/seeder/room"
@@ -89,6 +90,13 @@ func newOffice(t *testing.T) *office {
 		},
 		Systems: func() status.Site {
 			return status.Site{Counter: 7, Systems: []status.System{{Name: "debian", State: status.Published, Since: time.Now(), InfoHash: &catalog.InfoHash{1}}}}
+		},
+		History: func(mac string) []history.Boot {
+			if mac == two {
+				return nil
+			}
+			return []history.Boot{{MAC: one, ID: "b00t", Name: "desk-1", System: "debian", Began: time.Now(), Seen: time.Now(), Step: report.Launch, State: report.Done,
+				Durations: map[report.Step]float64{report.Fetch: 2.5}, FromNodes: 7, From: netip.MustParseAddr("10.0.0.1")}}
 		},
 		Findings: func() []selftest.Finding {
 			return []selftest.Finding{{Severity: "warning", About: "clock", What: "it is behind", Do: "set it"}}
@@ -196,6 +204,16 @@ func TestEveryAnswerIsAsDescribed(t *testing.T) {
 	if o.ask("GET", "systems", nil, &site); len(site.Systems) != 1 || site.Counter != 7 {
 		t.Errorf("systems: %+v", site)
 	}
+	var boots History
+	if o.ask("GET", "history?mac=52-54-00-00-00-01", nil, &boots); len(boots.Boots) != 1 || boots.Boots[0].System != "debian" {
+		t.Errorf("history: %+v", boots)
+	}
+	if o.ask("GET", "history?mac="+two, nil, &boots); boots.Boots == nil || len(boots.Boots) != 0 {
+		t.Errorf("history of one that never booted: %+v", boots)
+	}
+	if code := o.ask("GET", "history?mac=x", nil, nil); code != http.StatusBadRequest {
+		t.Errorf("history of no address: %d", code)
+	}
 	var targets []Target
 	if o.ask("GET", "targets", nil, &targets); len(targets) != 1 || targets[0].Targets[0] != "10.0.0.1:8080" {
 		t.Errorf("targets: %+v", targets)
@@ -215,7 +233,7 @@ func TestEveryAnswerIsAsDescribed(t *testing.T) {
 	o.fails("POST", "wake", Request{Targets: []string{"all"}}, 500, "no packet could be sent: no such device")
 	o.catalog = nil
 	o.fails("POST", "next", Request{Targets: []string{"all"}, What: "debian"}, 409, "still reading its site")
-	if len(o.asked) != 12 {
+	if len(o.asked) != 13 {
 		t.Errorf("of the routes these were asked: %v", o.asked)
 	}
 }

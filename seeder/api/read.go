@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/orders"
 	"github.com/boottorrent/boottorrent/seeder/room"
@@ -53,6 +54,32 @@ func (a *API) systems(http.ResponseWriter, *http.Request) (any, error) { return 
 
 func (a *API) findings(http.ResponseWriter, *http.Request) (any, error) {
 	return Findings{list(a.cfg.Findings())}, nil
+}
+
+// History is the answer to GET history.
+type History struct {
+	// Boots are the last ones, the last one first.
+	Boots []history.Boot `json:"boots"`
+}
+
+// maxHistory is how many boots an answer has at most.
+const maxHistory = 2000
+
+// history answers with the last boots: of a machine (?mac=aa:bb:cc:dd:ee:ff), or of all.
+func (a *API) history(_ http.ResponseWriter, r *http.Request) (any, error) {
+	mac := r.URL.Query().Get("mac")
+	if mac != "" {
+		address, err := net.ParseMAC(mac)
+		if err != nil {
+			return nil, failed(http.StatusBadRequest, "mac is %.100q; want aa:bb:cc:dd:ee:ff", mac)
+		}
+		mac = address.String()
+	}
+	var boots []history.Boot
+	if a.cfg.History != nil {
+		boots = a.cfg.History(mac)
+	}
+	return History{list(boots[:min(len(boots), maxHistory)])}, nil
 }
 
 // Target is a group of addresses to scrape, as Prometheus' HTTP service discovery (http_sd) has it.

@@ -15,6 +15,7 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/api"
 	"github.com/boottorrent/boottorrent/seeder/auth"
 	"github.com/boottorrent/boottorrent/seeder/counter"
+	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/orders"
 	"github.com/boottorrent/boottorrent/seeder/room"
@@ -52,7 +53,8 @@ func (d *daemon) newOperator(count *counter.Counter) *operator {
 		}),
 	}
 	o.api = api.New(api.Config{
-		Log: d.Log, Catalog: served, Listed: o.listed, Nodes: func() []report.Node { return d.fleet.List() },
+		History: func(mac string) []history.Boot { return d.history.Boots(mac) },
+		Log:     d.Log, Catalog: served, Listed: o.listed, Nodes: func() []report.Node { return d.fleet.List() },
 		Known:   func() []string { return d.history.MACs() },
 		Systems: func() status.Site { return d.follower.status() }, Findings: d.tests.list, Targets: d.targets, Next: o.next, Orders: o.orders, Wake: d.wake,
 	})

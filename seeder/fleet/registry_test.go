@@ -263,6 +263,7 @@ func FuzzReport(f *testing.F) {
 	f.Add(`{"mac":"52:54:00:00:00:01","step":"fetch","state":"running","durations":{"fetch":1}}`)
 	f.Add(`{"mac":"52:54:00:00:00:01","ip":"fe80::1%x","step":"fetch","state":"failed","error":"\u001b\ud800"}`)
 	f.Add(`{"mac":"52:54:00:00:00:01","step":"launch","state":"running","exit":{"system":"x\u001b","code":3,"lines":["\u0007"]},"host_key":"\u001b"}`)
+	f.Add(`{"mac":"52:54:00:00:00:01","step":"fetch","state":"running","cpu":97,"link_mbps":100,"sources":[{"addr":"10.0.0.2","bytes":7},{"addr":"fe80::1%x"}]}`)
 	f.Add(`[]`)
 	f.Fuzz(func(t *testing.T, body string) {
 		r := newRegistry()

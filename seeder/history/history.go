@@ -215,6 +215,19 @@ func (h *History) Boots(mac string) (all []Boot) {
 	return all
 }
 
+// Last is the last boot of each machine, in no order; their Durations are nil.
+func (h *History) Last() []Boot {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]Boot, 0, len(h.boots))
+	for _, boots := range h.boots {
+		last := boots[len(boots)-1].Boot
+		last.Durations = nil
+		all = append(all, last)
+	}
+	return all
+}
+
 // Run writes what is new until ctx ends, and then the rest.
 func (h *History) Run(ctx context.Context) {
 	ticker := time.NewTicker(writeTime)

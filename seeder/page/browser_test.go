@@ -78,7 +78,7 @@ func TestInBrowser(t *testing.T) {
 		again.Press(kb.Tab)
 	}
 	again.Press(kb.Enter)
-	again.Await(soon, `document.querySelector("h1").textContent === "desk-1"`)
+	again.Await(soon, `document.querySelector("h1")?.textContent === "desk-1"`)
 }
 
 // Without scripts the page is a table that loads itself again; on a phone and in the dark it is one as well, nothing is wider than the

@@ -30,7 +30,7 @@ func (p *Page) asked(w http.ResponseWriter, r *http.Request) (m machine, room *r
 		if i >= 0 {
 			return room.machines[i], room, true
 		}
-		m.ID, m.Name, m.State, m.Step = mac.String(), mac.String(), page.Off, "has not reported since the seeder started"
+		m.ID, m.Name, m.State, m.Step = mac.String(), mac.String(), page.Off, "has not reported"
 		if p.hasLog(m.ID, false) || len(p.history(m.ID)) > 0 {
 			return m, room, true
 		}

@@ -46,8 +46,9 @@ type Config struct {
 	Findings func() []selftest.Finding
 	// Links are the other things to fetch.
 	Links func() []web.Link
-	// History returns the last boots of a machine, the last one first.
+	// History returns the last boots of a machine, the last one first; Known the last boot of each machine.
 	History func(mac string) []history.Boot
+	Known   func() []history.Boot
 	// Notes is what the site notes of a machine.
 	Notes func(mac string) string
 	// LogDir is the folder of the nodes' logs.
@@ -84,8 +85,9 @@ func New(cfg Config) *Page {
 	p.mux.HandleFunc("GET /node/{mac}/log", p.serveLog)
 	p.mux.HandleFunc("GET /node/{mac}/log.txt", p.serveLogText)
 	p.mux.HandleFunc("GET /files", p.serveFiles)
+	p.mux.HandleFunc("GET "+pathLogin, p.serveLogin)
 	p.mux.HandleFunc("GET /system/{name}", p.serveSystem)
-	p.mux.HandleFunc("GET /page/gave.svg", p.servePicture)
+	p.mux.HandleFunc("GET /gave.svg", p.servePicture)
 	p.mux.HandleFunc("GET /page/{file}", p.serveAsset)
 	p.mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		p.message(w, r, http.StatusNotFound, "Nothing is here", "Nothing is at this path.")
@@ -94,10 +96,14 @@ func New(cfg Config) *Page {
 }
 
 // Paths are the patterns (http.ServeMux) of what [Page.Documents] serves.
-var Paths = []string{"GET /{$}", "GET /node/", "GET /files", "GET /system/", "GET /page/"}
+var Paths = []string{"GET /{$}", "GET /node/", "GET /files", "GET /system/", "GET /page/", "GET /gave.svg", "GET " + pathLogin}
 
-// OpenPaths are those of them that everybody may read, also where reading the page needs a password.
-var OpenPaths = []string{"GET /page/"}
+// OpenPaths are those of them that everybody may read, also where reading the page needs a password. The picture of who gave to whom has
+// machines' names, and is not among them.
+var OpenPaths = []string{"GET /page/", "GET " + pathLogin}
+
+// pathLogin is where people log in; forms are posted there, to package auth.
+const pathLogin = "/login"
 
 // Documents serves everything but the events.
 func (p *Page) Documents() http.Handler {
@@ -173,7 +179,11 @@ func (p *Page) now() *room {
 	if p.cfg.Nodes != nil {
 		nodes = p.cfg.Nodes()
 	}
-	p.room = newRoom(cat, nodes, now)
+	var known []history.Boot
+	if p.cfg.Known != nil {
+		known = p.cfg.Known()
+	}
+	p.room = newRoom(cat, nodes, known, now)
 	if p.cfg.Findings != nil {
 		for _, f := range p.cfg.Findings() {
 			p.room.findings = append(p.room.findings, page.Finding{Severity: string(f.Severity), What: f.What, Do: f.Do})
@@ -201,7 +211,14 @@ func (p *Page) serveRoom(w http.ResponseWriter, r *http.Request) {
 	if p.cfg.Systems != nil {
 		d.Folders = folderRows(p.cfg.Systems())
 	}
-	d.Gave, d.GaveText = "/page/gave.svg", room.flows().words()
+	d.Gave, d.GaveText = "/gave.svg", room.flows().words()
+	p.write(w, http.StatusOK, d)
+}
+
+func (p *Page) serveLogin(w http.ResponseWriter, r *http.Request) {
+	back := r.URL.Query().Get("back") // which is checked when the form is posted
+	d := &page.Login{Head: p.head(r, "Log in"), Back: back}
+	d.Here = back // there is no other place to lead to
 	p.write(w, http.StatusOK, d)
 }
 
@@ -225,7 +242,7 @@ func (p *Page) servePicture(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	// A picture has a style of its own, as it can't have that of the document.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	_, _ = w.Write(p.now().flows().picture())
+	_, _ = w.Write(p.now().flows().picture(r.URL.Query().Has("narrow")))
 }
 
 // icon is the site's picture in a browser's tab.

@@ -178,7 +178,7 @@ func TestRoom(t *testing.T) {
 		at = next
 	}
 	for mac, want := range map[string][]string{
-		"52:54:00:00:00:0a": {"desk-10", "downloads", `value="41"`, "8.0 MiB/s", "seeder 30 %"},
+		"52:54:00:00:00:0a": {"desk-10", "downloads", `value="41"`, "8.0 MiB/s", "30 % seeder · 70 % "},
 		"52:54:00:00:00:03": {`data-state="failed"`, "no carrier on &lt;b&gt;eth0&lt;/b&gt;", "Try: its cable"},
 		"52:54:00:00:01:01": {"lectern", "teachers", "runs, gives to others", "gave 5.0 MiB"},
 		"52:54:00:00:01:02": {"spare", "teachers", "has not reported", `data-state="off"`},
@@ -230,6 +230,31 @@ func TestButtons(t *testing.T) {
 				t.Errorf("%s lacks %s", path, want)
 			}
 		}
+	}
+}
+
+// What booted before the seeder started is there, as machines that are off; the page where people log in leads back.
+func TestKnownFromBefore(t *testing.T) {
+	f := newFake(t, func(c *Config) {
+		c.Known = func() []history.Boot {
+			return []history.Boot{{MAC: "52:54:00:00:00:55", Name: "desk-55", Group: "all", System: "debian", Seen: time.Now().Add(-time.Hour)},
+				{MAC: "52:54:00:00:00:56", Name: "desk-56", Seen: time.Now().Add(-2 * forgotten)}, {MAC: "52:54:00:00:01:01", Seen: time.Now().Add(-time.Hour)}}
+		}
+	})
+	f.set(desk(1, 10))
+	body := f.get("/").Body.String()
+	if got := row(t, body, "52:54:00:00:00:55"); !strings.Contains(got, "desk-55") || !strings.Contains(got, "did not report since") {
+		t.Errorf("desk-55: %s", got)
+	}
+	if got := row(t, body, "52:54:00:00:01:01"); !strings.Contains(got, "lectern") || !strings.Contains(got, "did not report since") {
+		t.Errorf("lectern: %s", got)
+	}
+	if strings.Contains(body, "desk-56") {
+		t.Error("what has not booted for months is there")
+	}
+	f.setPerson(page.Person{Password: true})
+	if body := f.get("/login?back=%2Fnode%2F%22x").Body.String(); !strings.Contains(body, `name="back" value="/node/&#34;x"`) || !strings.Contains(body, `action="/login"`) {
+		t.Errorf("log in: %s", body)
 	}
 }
 

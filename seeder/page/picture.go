@@ -11,10 +11,8 @@ import (
 
 // The picture's sizes, in units of its own.
 const (
-	pictureWidth = 800
-	labelWidth   = 210
-	barWidth     = 10
-	endGap       = 12
+	barWidth = 10
+	endGap   = 12
 	// bandsHeight is what all bands take together; an end has at least the height of its label.
 	bandsHeight = 300
 	minHeight   = 20
@@ -30,7 +28,11 @@ type end struct {
 
 // picture draws who gave to whom as SVG: bands from the left to the right, as wide as what they stand for. Names are in it, so nobody
 // has to tell colours apart.
-func (f *flows) picture() []byte {
+func (f *flows) picture(narrow bool) []byte {
+	width, labels := 800, 210
+	if narrow { // a phone
+		width, labels = 380, 105
+	}
 	left, right := f.column(func(o flow) string { return o.from }), f.column(func(o flow) string { return o.to })
 	var total int64
 	for _, o := range f.all {
@@ -39,17 +41,17 @@ func (f *flows) picture() []byte {
 	height := max(place(left, total), place(right, total))
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %.0f" width="%d" height="%.0f" role="img"><title>Who gave to whom</title>`,
-		pictureWidth, height, pictureWidth, height)
+		width, height, width, height)
 	b.WriteString(`<style>text{font:13px system-ui,sans-serif;fill:#1b1f24}.d{fill:#57606a}rect{fill:#57606a}path{fill:#0969da;fill-opacity:.32;stroke:#0969da;stroke-opacity:.6}` +
 		`.s{fill:#9a6700;stroke:#9a6700}.r{fill:#9a6700}@media(prefers-color-scheme:dark){text{fill:#e6edf3}.d{fill:#9aa5b1}path{fill:#4493f8;stroke:#4493f8}.s{fill:#d29922;stroke:#d29922}}</style>`)
 	for _, o := range f.all {
-		band(&b, find(left, o.from), find(right, o.to), float64(o.bytes)/float64(max(total, 1))*bandsHeight, o)
+		band(&b, float64(labels+barWidth), float64(width-labels-barWidth), find(left, o.from), find(right, o.to), float64(o.bytes)/float64(max(total, 1))*bandsHeight, o)
 	}
 	for _, e := range left {
-		label(&b, e, labelWidth-8, labelWidth, "end")
+		label(&b, e, narrow, labels-6, labels, "end")
 	}
 	for _, e := range right {
-		label(&b, e, pictureWidth-labelWidth+8, pictureWidth-labelWidth-barWidth, "start")
+		label(&b, e, narrow, width-labels+6, width-labels-barWidth, "start")
 	}
 	b.WriteString("</svg>\n")
 	return b.Bytes()
@@ -95,8 +97,7 @@ func place(ends []*end, total int64) float64 {
 }
 
 // band draws what one gave to another.
-func band(b *bytes.Buffer, from, to *end, width float64, o flow) {
-	x1, x2 := float64(labelWidth+barWidth), float64(pictureWidth-labelWidth-barWidth)
+func band(b *bytes.Buffer, x1, x2 float64, from, to *end, width float64, o flow) {
 	middle := (x1 + x2) / 2
 	y1, y2 := from.top+from.used, to.top+to.used
 	from.used += width
@@ -111,16 +112,19 @@ func band(b *bytes.Buffer, from, to *end, width float64, o flow) {
 }
 
 // label draws the bar and the name of an end.
-func label(b *bytes.Buffer, e *end, x, bar int, anchor string) {
+func label(b *bytes.Buffer, e *end, narrow bool, x, bar int, anchor string) {
 	class := ""
 	if e.name == seederEnd {
 		class = ` class="r"`
 	}
 	fmt.Fprintf(b, `<rect%s x="%d" y="%.1f" width="%d" height="%.1f"/>`, class, bar, e.top, barWidth, e.height)
-	name := []rune(e.name)
-	if len(name) > 20 {
-		name = append(name[:19], '…')
+	name, most, size := []rune(e.name), 20, " "+text.Size(e.bytes)
+	if narrow {
+		most, size = 14, ""
 	}
-	fmt.Fprintf(b, `<text x="%d" y="%.1f" text-anchor="%s">%s <tspan class="d">%s</tspan></text>`, x, e.top+e.height/2+4.5, anchor,
-		html.EscapeString(string(name)), text.Size(e.bytes))
+	if len(name) > most {
+		name = append(name[:most-1], '…')
+	}
+	fmt.Fprintf(b, `<text x="%d" y="%.1f" text-anchor="%s">%s<tspan class="d">%s</tspan></text>`, x, e.top+e.height/2+4.5, anchor,
+		html.EscapeString(string(name)), size)
 }

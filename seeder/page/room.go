@@ -12,6 +12,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/rules"
+	"github.com/boottorrent/boottorrent/seeder/history"
 	page "github.com/boottorrent/boottorrent/templates/page"
 )
 
@@ -38,8 +39,8 @@ type machine struct {
 	node *report.Node
 }
 
-// newRoom makes a room of what nodes report and of what the catalog says.
-func newRoom(cat *catalog.Catalog, nodes []report.Node, now time.Time) *room {
+// newRoom makes a room of what nodes report, of what the catalog says, and of what booted before the seeder started.
+func newRoom(cat *catalog.Catalog, nodes []report.Node, known []history.Boot, now time.Time) *room {
 	r := &room{now: now, cat: cat, at: map[netip.Addr]*machine{}, views: map[string]*view{}}
 	order := map[string]int{}
 	if cat != nil {
@@ -54,11 +55,21 @@ func newRoom(cat *catalog.Catalog, nodes []report.Node, now time.Time) *room {
 		seen[n.MAC] = true
 		r.machines = append(r.machines, m)
 	}
+	last := map[string]*history.Boot{}
+	for i := range known {
+		last[known[i].MAC] = &known[i]
+	}
 	if cat != nil {
 		for i := range cat.Rules.Machines {
 			if m := &cat.Rules.Machines[i]; !seen[m.MAC] {
-				r.machines = append(r.machines, r.unseen(m))
+				seen[m.MAC] = true
+				r.machines = append(r.machines, r.unseen(m, last[m.MAC]))
 			}
+		}
+	}
+	for i := range known {
+		if b := &known[i]; !seen[b.MAC] && now.Sub(b.Seen) < forgotten {
+			r.machines = append(r.machines, r.unseen(&catalog.Machine{MAC: b.MAC}, b))
 		}
 	}
 	for i := range r.machines {
@@ -143,13 +154,23 @@ func (r *room) machine(n *report.Node) machine {
 	return m
 }
 
-// unseen makes the row of a machine that the site knows and that has not reported.
-func (r *room) unseen(known *catalog.Machine) machine {
-	d := rules.For(r.cat, rules.Facts{MAC: known.MAC})
-	m := machine{Row: page.Row{ID: known.MAC, Name: cmp.Or(known.Name, known.Hostname, known.MAC), Group: cmp.Or(known.Group, d.Group), State: page.Off,
-		Step: "has not reported"}}
-	if d.NextID != "" {
-		m.Note = "next start: " + d.Next
+// forgotten is after how long a machine is no longer shown that neither the site names nor has booted.
+const forgotten = 30 * 24 * time.Hour
+
+// unseen makes the row of a machine that has not reported since the seeder started; last is its last boot before, nil: none is known.
+func (r *room) unseen(known *catalog.Machine, last *history.Boot) machine {
+	m := machine{Row: page.Row{ID: known.MAC, Name: cmp.Or(known.Name, known.Hostname), Group: known.Group, State: page.Off, Step: "has not reported"}}
+	if last != nil {
+		m.Name, m.Group, m.System = cmp.Or(m.Name, last.Name), cmp.Or(m.Group, last.Group), last.System
+		m.Step = "off, or did not report since " + last.Seen.Local().Format(time.DateTime)
+	}
+	m.Name = cmp.Or(m.Name, known.MAC)
+	if r.cat != nil {
+		d := rules.For(r.cat, rules.Facts{MAC: known.MAC})
+		m.Group = cmp.Or(m.Group, d.Group)
+		if d.NextID != "" {
+			m.Note = "next start: " + d.Next
+		}
 	}
 	return m
 }

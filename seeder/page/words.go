@@ -60,7 +60,9 @@ func notes(n *report.Node, now time.Time, next string) (notes []string) {
 		if n.Error != "" {
 			say("%s", n.Error)
 		}
-		say("Try: %s", advice(&n.Report))
+		if !strings.Contains(n.Error, "; ") { // where our messages say what to do
+			say("Try: %s", advice(&n.Report))
+		}
 		if now.Sub(n.Seen) > silence {
 			say("silent since %s", n.Seen.Local().Format(time.DateTime))
 		}
@@ -112,7 +114,7 @@ func (r *room) from(n *report.Node) string {
 	if all := n.Received(); all > 0 {
 		part := func(bytes int64, who string) {
 			if share := 100 * float64(bytes) / float64(all); bytes > 0 {
-				parts = append(parts, fmt.Sprintf("%s %.0f %%", who, share))
+				parts = append(parts, fmt.Sprintf("%.0f %% %s", share, who))
 			}
 		}
 		part(n.FromSeeder, "seeder")

@@ -33,8 +33,9 @@ func kinds(files int) requestKinds {
 		documents: admit.Kind{Name: "catalog and torrents", Short: "catalog", Slots: 4096, PerSecond: 1000, Burst: 20000},
 		// Nodes fetch a piece with each request, a moment's work. A turn ends the ones that take their time when others wait.
 		files: admit.Kind{Name: "systems' files", Short: "files", Slots: files, Turn: 20 * time.Second},
-		// Both are made for each request: 10,000 nodes are 8 MB of JSON.
-		page: admit.Kind{Name: "page and list of nodes", Short: "page", Slots: 8, Turn: 10 * time.Second, PerSecond: 20, Burst: 100},
+		// They are made for each request: a page of a thousand machines has 900 KB, 10,000 nodes are 8 MB of JSON. Each page loads four
+		// documents, and several people open it at nine.
+		page: admit.Kind{Name: "page and list of nodes", Short: "page", Slots: 32, Turn: 10 * time.Second, PerSecond: 20, Burst: 100},
 		// They go on as long as a page is open; package page bounds their number as well.
 		events: admit.Kind{Name: "the page's changes", Short: "events", Slots: 80, PerSecond: 5, Burst: 50},
 		// A request may wait for news of an order for half a minute, and somebody who guesses passwords is slowed down by package auth.

@@ -209,6 +209,13 @@ type File struct {
 // Link is a URL with what is found there.
 type Link struct{ URL, Text string }
 
+// Login is the page where people log in.
+type Login struct {
+	Head
+	// Back is the path that it leads back to.
+	Back string
+}
+
 // Message is a page that says something and no more.
 type Message struct {
 	Head
@@ -242,6 +249,8 @@ func Write(w io.Writer, document any) error {
 		name, now = "files.html", d.Now
 	case *SystemFiles:
 		name, now = "system.html", d.Now
+	case *Login:
+		name, now = "login.html", d.Now
 	case *Message:
 		name, now = "message.html", d.Now
 	default:
@@ -258,7 +267,12 @@ func Write(w io.Writer, document any) error {
 }
 
 func ago(now time.Time) func(time.Time) string {
-	return func(t time.Time) string { return now.Sub(t).Round(time.Second).String() + " ago" }
+	return func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return now.Sub(t).Round(time.Second).String() + " ago"
+	}
 }
 
 // size is a number of bytes for a person. Templates stand below package text, so they ask the same library themselves.

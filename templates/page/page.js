@@ -89,9 +89,11 @@
   function gave(now) {
     if (now - picture < 3000) return;
     picture = now;
-    const img = $("gave").querySelector("img"), url = new URL(img.src, location);
-    url.searchParams.set("t", Math.floor(now / 1000));
-    img.src = url;
+    for (const [selector, name] of [["source", "srcset"], ["img", "src"]]) {
+      const node = $("gave").querySelector(selector), url = new URL(node[name], location);
+      url.searchParams.set("t", Math.floor(now / 1000));
+      node[name] = url.href;
+    }
   }
 
   // say tells those who hear the page what has changed, seldom.
