@@ -18,6 +18,7 @@
 //	what is imported, other inits          TestImportedRoots: an entry of imported, with its source in kit/sources.sh
 //	images that are large, kernels that    TestRootOfThreeQuartersOfMemory, TestKernelWithoutDriverIsRefused
 //	  don't fit the machine
+//	the machine's own disk                 TestOwnDisk: by kexec, by the firmware, before phase 1 is loaded
 //	what is refused                        refusal_test.go
 //
 // The root file systems are made once and kept in the user's cache (kit/roots.go).

@@ -84,7 +84,7 @@ func (n *Node) openDisks(ctx context.Context) (*hardware.Drivers, error) {
 // awaitDisks loads drivers until no more disks appear.
 func (n *Node) awaitDisks(ctx context.Context) {
 	began, changed := time.Now(), time.Now()
-	named := append(slices.Clone(diskmodules.FileSystems), "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8", "sd_mod", "mmc_block", "efivarfs")
+	named := append(slices.Clone(diskmodules.FileSystems), "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8", "sd_mod", "mmc_block", "efivarfs")
 	n.disks.drivers.Settle(named...)
 	var before []string
 	for ctx.Err() == nil {

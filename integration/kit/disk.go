@@ -99,8 +99,8 @@ func assemble(ctx context.Context, dir, path string) error {
 		run("mmd", "-i", at("esp.img"), "::/EFI", "::/EFI/BOOT", "::/EFI/debian"),
 		run("mcopy", "-i", at("esp.img"), at("grub.efi"), "::/EFI/BOOT/BOOTX64.EFI"), run("mcopy", "-i", at("esp.img"), at("grub.efi"), "::/EFI/debian/grubx64.efi"),
 		run("truncate", "-s", fmt.Sprint(diskSectors*512), path),
-		run("sgdisk", "-a", "1", "-n", fmt.Sprintf("1:%d:+%d", biosStart, biosSectors-1), "-t", "1:ef02", "-n", fmt.Sprintf("2:%d:+%d", espStart, espSectors-1), "-t", "2:ef00",
-			"-n", fmt.Sprintf("3:%d:+%d", rootStart, rootSectors-1), "-t", "3:8300", path),
+		run("sgdisk", "-a", "1", "-n", fmt.Sprintf("1:%d:+%d", biosStart, biosSectors), "-t", "1:ef02", "-n", fmt.Sprintf("2:%d:+%d", espStart, espSectors), "-t", "2:ef00",
+			"-n", fmt.Sprintf("3:%d:+%d", rootStart, rootSectors), "-t", "3:8300", path),
 		bootSectors(at("core.img"), path),
 		run("dd", "conv=notrunc,sparse", "bs=1M", "if="+at("esp.img"), "of="+path, fmt.Sprintf("seek=%d", espStart/2048)),
 		run("dd", "conv=notrunc,sparse", "bs=1M", "if="+at("root.img"), "of="+path, fmt.Sprintf("seek=%d", rootStart/2048)))
