@@ -168,8 +168,8 @@ func (m *Metrics) Handler() http.Handler {
 		ErrorLog: slog.NewLogLogger(m.cfg.Log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true,
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m.cfg.Torrents != nil { // before, as the registry reads its counters in any order
-			m.sample()
+		if m.cfg.Torrents != nil {
+			m.sample() // before anything is collected: collectors run side by side
 		}
 		all.ServeHTTP(w, r)
 	})
