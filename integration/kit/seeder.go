@@ -81,3 +81,8 @@ func (s *Seeder) get(ctx context.Context, path string, into any) error {
 	}
 	return json.NewDecoder(resp.Body).Decode(into)
 }
+
+// Served is a seeder that something else has started on a host of the room.
+func Served(host *lab.Host) *Seeder {
+	return &Seeder{Base: "http://" + host.IP().String() + ":8080", host: host}
+}

@@ -23,3 +23,6 @@ func Mkimage() string {
 	}
 	return "mkimage"
 }
+
+// IsSeeder reports whether a process of that name may be a seeder, whichever of the programs it was started as.
+func IsSeeder(process string) bool { return process == "seeder" || process == "boottorrent" }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/dhcp"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
@@ -221,7 +222,7 @@ func (in Input) try(l *list, network string, at netip.AddrPort, service, device 
 			"run this as root to have it tested")
 	case errors.Is(err, syscall.EADDRINUSE):
 		who := port.Owner(network, at)
-		if in.Running && (who == nil || who.Name == "seeder") {
+		if in.Running && (who == nil || self.IsSeeder(who.Name)) {
 			return // it serves the site already; of another user's process, or one with capabilities, nothing is known
 		}
 		name := "another program"
