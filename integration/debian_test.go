@@ -154,7 +154,7 @@ func (r *debianRoom) running(n *lab.Node) shell {
 	r.t.Helper()
 	lab.Await(r.t, n.Console(), toSystem, `BootTorrent hands over to`)
 	over := time.Since(r.began[n])
-	lab.Await(r.t, n.Console(), toSystem, `debian login: `)
+	lab.Await(r.t, n.Console(), toSystem, `deb-[0-9a-f]{6} login: `)
 	r.t.Logf("%s: from Enter to switch_root %.1f s, to the login %.1f s; the seeder's cable carried %.1f MiB from it so far",
 		n.Config.Name, over.Seconds(), time.Since(r.began[n]).Seconds(), float64(r.sent())/(1<<20))
 	s := login(r.t, n)

@@ -63,7 +63,6 @@ func TestPackage(t *testing.T) {
 		t.Errorf("dpkg says: %s", said)
 	}
 	r.site = &kit.Site{Dir: filepath.Join(machine.Root, "srv/boottorrent")}
-	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	kernels, err := filepath.Glob(filepath.Join(machine.Root, "boot/vmlinuz-*-amd64"))
 	r.must(err)
 	if _, err := machine.Run(t.Context(), "which", "go"); err == nil || len(kernels) == 0 {
@@ -71,6 +70,7 @@ func TestPackage(t *testing.T) {
 	}
 	run("boottorrent", "mkimage", "/srv/boottorrent", "--kernel", "/boot/"+filepath.Base(kernels[0]))
 	imaged := time.Since(began)
+	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
 	run("systemctl", "enable", "--now", "boottorrent@default")
 	serving := time.Since(began)
 	r.seeder = kit.Served(r.host)

@@ -40,8 +40,8 @@ func (a *Auth) checkPassword(from netip.Addr, password string) error {
 	if hash == "" {
 		return errOff
 	}
-	a.mu.Lock() // for all of it: the number of tries at a time is one
-	defer a.mu.Unlock()
+	a.trying.Lock() // for all of it: the number of tries at a time is one
+	defer a.trying.Unlock()
 	now := a.cfg.Now()
 	limit := a.attempts[from]
 	if limit == nil {
