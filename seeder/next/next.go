@@ -224,6 +224,9 @@ func (s *Store) Catalog() []catalog.Next {
 
 // Awaits reports whether there is something to note if a machine says that it follows an entry.
 func (s *Store) Awaits(mac, id string) bool {
+	if id == "" {
+		return false // as most reports say; they don't wait for what is being written down
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, _, ok := s.awaits(mac, id)
@@ -242,6 +245,9 @@ func (s *Store) awaits(mac, id string) (i, at int, ok bool) {
 
 // Follow notes that a machine follows an entry, as its report says. What is for once counts no longer for it.
 func (s *Store) Follow(mac, id string) {
+	if id == "" {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, at, ok := s.awaits(mac, id)

@@ -268,3 +268,14 @@ func TestNothingThatNodesRefuse(t *testing.T) {
 		}
 	}
 }
+
+// Reports of machines that follow nothing don't wait while something is written down.
+func TestMostReportsDoNotWait(t *testing.T) {
+	b := newBench(t)
+	b.mu.Lock() // as while it is
+	defer b.mu.Unlock()
+	if b.Awaits(one, "") {
+		t.Error("it awaits nothing")
+	}
+	b.Follow(one, "")
+}
