@@ -154,7 +154,7 @@ func (r *debianRoom) running(n *lab.Node) shell {
 	r.t.Helper()
 	lab.Await(r.t, n.Console(), toSystem, `BootTorrent hands over to`)
 	over := time.Since(r.began[n])
-	lab.Await(r.t, n.Console(), toSystem, `debian login: `)
+	lab.Await(r.t, n.Console(), toSystem, `deb-[0-9a-f]{6} login: `)
 	r.t.Logf("%s: from Enter to switch_root %.1f s, to the login %.1f s; the seeder's cable carried %.1f MiB from it so far",
 		n.Config.Name, over.Seconds(), time.Since(r.began[n]).Seconds(), float64(r.sent())/(1<<20))
 	s := login(r.t, n)
@@ -251,21 +251,21 @@ func (r *debianRoom) memory(s shell) {
 	}
 }
 
-// powerOff switches the nodes off as a system's own administrator does, the first one by an order of the seeder's. Units have 90 s to end (DefaultTimeoutStopSec,
-// systemd-system.conf(5)): what takes less was not waited for.
+// powerOff switches the nodes off as a system's own administrator does, the first one by an order of the seeder's. Units have 90 s to end
+// (DefaultTimeoutStopSec, systemd-system.conf(5)): what takes less was not waited for.
 func (r *debianRoom) powerOff(shells []shell) {
 	r.t.Helper()
+	for _, s := range shells {
+		r.t.Logf("%s: %s", s.n.Config.Name, strings.Join(strings.Fields(s.run("cat /run/boottorrent/status.json")), " "))
+		r.memory(s)
+	}
+	r.order(`taken: its systemd switches off the machine, by SIGRTMIN\+4`, "poweroff", shells[0].n.Config.NICs[0].MAC)
 	ctx, cancel := context.WithTimeout(r.t.Context(), toMessage)
 	defer cancel()
 	began := time.Now()
-	for i, s := range shells {
-		r.t.Logf("%s: %s", s.n.Config.Name, strings.Join(strings.Fields(s.run("cat /run/boottorrent/status.json")), " "))
-		r.memory(s)
-		if i > 0 {
-			s.send("systemctl poweroff")
-		}
+	for _, s := range shells[1:] {
+		s.send("systemctl poweroff")
 	}
-	r.order(`taken: its systemd switches off the machine, by SIGRTMIN\+4`, "poweroff", shells[0].n.Config.NICs[0].MAC)
 	for _, s := range shells {
 		reason, err := s.n.AwaitOff(ctx)
 		r.must(err)

@@ -128,14 +128,14 @@ func (r *room) failAndReturn(page *pageOf, n *lab.Node) {
 	r.must(c.Send("large"))
 	lab.AwaitScreen(r.t, c, soon, `(?s)/ large.*> Tiny system \(large\)`)
 	r.must(c.Send(lab.Enter))
-	page.awaitState(soon, "failed", n)
-	page.Await(soon, cellOf(n, "note")+`.includes("does not fit into memory") && `+cellOf(n, "note")+`.includes("choose a smaller system")`)
-	page.Await(soon, `document.querySelector("#machines tbody tr") === `+rowOf(n))
-	page.Await(soon, `document.querySelector("[data-t=failed]").textContent === "1" && document.title.startsWith("1 failed")`)
+	page.awaitState(toMessage, "failed", n)
+	page.Await(toMessage, cellOf(n, "note")+`.includes("does not fit into memory") && `+cellOf(n, "note")+`.includes("choose a smaller system")`)
+	page.Await(toMessage, `document.querySelector("#machines tbody tr") === `+rowOf(n))
+	page.Await(toMessage, `document.querySelector("[data-t=failed]").textContent === "1" && document.title.startsWith("1 failed")`)
 	page.Picture(r.picture("page-failed"), false)
 	r.must(c.Send("o"))
 	lab.AwaitScreen(r.t, c, soon, `Tiny system \(tiny\)`)
-	page.awaitState(soon, "waiting", n)
+	page.awaitState(toMessage, "waiting", n)
 }
 
 // orders has one machine woken and another told what to start next, by click.
@@ -155,10 +155,10 @@ func (p *pageOf) orders(wake, next *lab.Node) {
 func (p *pageOf) watch(nodes []*lab.Node) {
 	p.r.t.Helper()
 	p.Is(`window.same = true`)
-	p.awaitState(soon, "downloading", nodes...)
+	p.awaitState(toMessage, "downloading", nodes...)
 	for _, percent := range []int{15, 45} {
 		for _, n := range nodes {
-			p.Await(soon, fmt.Sprintf(`Number(%s) > %d`, cellOf(n, "percent"), percent))
+			p.Await(toMessage, fmt.Sprintf(`Number(%s) > %d`, cellOf(n, "percent"), percent))
 		}
 	}
 	p.Picture(p.r.picture("page"), false)
@@ -172,7 +172,7 @@ func (p *pageOf) watch(nodes []*lab.Node) {
 // after sees what is on the page when all run: who gave to whom, the sums, and the pages of a machine.
 func (p *pageOf) after(nodes []*lab.Node) {
 	p.r.t.Helper()
-	p.awaitState(soon, "running", nodes...)
+	p.awaitState(toMessage, "running", nodes...)
 	p.Await(soon, `/^Downloading took the room .* \(3 machines\); one machine took /.test(document.querySelector("[data-t=time]").textContent)`)
 	p.Await(soon, `/ copies of Tiny system \(tiny\) to 3 machines/.test(document.querySelector("[data-t=copies]").textContent)`)
 	p.Await(soon, `/desk-[12] gave .* to lectern/.test(document.querySelector("#gave ul").textContent)`)

@@ -38,7 +38,7 @@ func TestThreeNodesBootAtOnce(t *testing.T) {
 	for _, n := range nodes {
 		lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
 	}
-	page.awaitState(soon, "waiting", nodes...)
+	page.awaitState(toMessage, "waiting", nodes...)
 	r.screenPicture(nodes[0], "chooser")
 	r.failAndReturn(page, nodes[2])
 	page.orders(nodes[0], nodes[1])

@@ -69,7 +69,7 @@ machines:
 	lab.AwaitScreen(t, c, soon, `That is not the password`)
 	r.must(c.Send("\x03" + "i"))
 	lab.AwaitScreen(t, c, soon, `(?s)Name +kiosk1.*Group +kiosks \(match of group kiosks\).*machine 52:54:00:aa:00:10\s+says hostname`)
-	r.must(c.Send("xj"))
+	r.must(c.Send("xk"))
 	lab.AwaitScreen(t, c, soon, `> Tiny system \(other\)`)
 	r.must(c.Send(lab.Enter))
 	lab.AwaitScreen(t, c, soon, `Password:`)

@@ -56,10 +56,10 @@ func (n *Node) startLocal(ctx context.Context, sys catalog.System) (decision.Dec
 	n.loadDisks(ctx)
 	n.download.stopEngine()
 	found, err := local.Scan(ctx, filepath.Join(n.download.systems, "disks"))
-	defer found.Close()
 	if err != nil {
 		return decision.Decision{}, err
 	}
+	defer found.Close()
 	if n.disks.lacking != "" {
 		found.Firmware = true // nobody has looked
 		found.Notes = []string{"the drivers of disks can't be loaded, so it is not known what is on them: " + n.disks.lacking}

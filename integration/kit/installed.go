@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/integration/lab"
+	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/mkimage/image"
 )
 
 //go:embed installed.sh
@@ -140,4 +142,24 @@ func Download(ctx context.Context, dir string, packages ...string) ([]string, er
 		return nil, fmt.Errorf("apt-get download %s: %w\n%s", strings.Join(packages, " "), err, out)
 	}
 	return filepath.Glob(filepath.Join(dir, "*.deb"))
+}
+
+// CopyKernel puts the distribution's kernel into the cache that mkimage has in a home folder, which may belong to another machine.
+func CopyKernel(ctx context.Context, home string) error {
+	if _, err := distribution(ctx, arch.AMD64); err != nil {
+		return err
+	}
+	cache, err := image.DefaultCache()
+	if err != nil {
+		return err
+	}
+	there := filepath.Join(home, ".cache/boottorrent")
+	if err := os.MkdirAll(there, 0o755); err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, "cp", "-a", filepath.Join(cache, "kernel"), there).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("copy the kernel: %w: %s", err, out)
+	}
+	return nil
 }

@@ -4,6 +4,10 @@
 // Synopsis:
 //
 //	soak [--nodes N] [--time TIME] [--change TIME] [--seed TIME] [--results DIR] [--docs FILE]
+//	soak --reporting N [--time TIME] [--results DIR] [--docs FILE]
+//
+// With --reporting nobody boots: so many nodes report once a second each, and what the seeder takes for that is measured: processor,
+// memory, and what its page, /metrics and the lists of nodes weigh.
 //
 // A node is what a machine does on the wire: DHCP by a relay, its boot loader by TFTP, script, kernel and initramfs by HTTP, the
 // signed catalog, a system by this project's own BitTorrent engine, announces, reports, its log. Seeder and nodes have a network
@@ -25,7 +29,7 @@ import (
 
 // options are the command line.
 type options struct {
-	nodes              int
+	nodes, reporting   int
 	time, change, seed time.Duration
 	results, docs      string
 }
@@ -47,6 +51,7 @@ func run(ctx context.Context, args []string) error {
 	var o options
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.IntVar(&o.nodes, "nodes", 5000, "how many nodes boot")
+	flags.IntVar(&o.reporting, "reporting", 0, "measure with so many nodes that report, for 15 s or --time a phase")
 	flags.DurationVar(&o.time, "time", 10*time.Minute, "in which time")
 	flags.DurationVar(&o.change, "change", 30*time.Second, "how often a system changes")
 	flags.DurationVar(&o.seed, "seed", 10*time.Second, "how long a node gives its system away")
@@ -63,6 +68,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer r.close()
+	if o.reporting > 0 {
+		return r.runReporting(ctx, o)
+	}
 	result, err := r.soak(ctx, o)
 	if err != nil {
 		return err
@@ -75,6 +83,16 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("%d faults", len(result.Faults))
 	}
 	return nil
+}
+
+// runReporting measures a room that reports.
+func (r *room) runReporting(ctx context.Context, o options) error {
+	result, err := r.report(ctx, o.reporting, min(o.time, 15*time.Second))
+	if err != nil {
+		return err
+	}
+	result.print(os.Stdout)
+	return result.keep(o)
 }
 
 // enter runs this program again in a network namespace of its own.

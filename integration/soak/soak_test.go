@@ -53,6 +53,33 @@ func TestSoak(t *testing.T) {
 	}
 }
 
+// Nodes that report are all heard, and what the page and /metrics weigh doesn't grow with what they say beyond a line each.
+func TestReporting(t *testing.T) {
+	r := open(t, "")
+	res, err := r.report(t.Context(), 100, 3*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.print(t.Output())
+	for name, p := range map[string]phase{"reports": res.Reports, "page": res.Page} {
+		if p.Refused > 0 || p.Answered < 200 {
+			t.Errorf("%s: %d reports were answered, %d were not", name, p.Answered, p.Refused)
+		}
+		if p.RSS > 256<<20 || p.Cores > 1 {
+			t.Errorf("%s: the seeder takes %d MiB and %.2f cores", name, p.RSS>>20, p.Cores)
+		}
+	}
+	if m := res.Sizes["/metrics"]; m.Bytes < 10<<10 || m.Bytes > 100<<10 || m.Gzip >= m.Bytes/2 {
+		t.Errorf("/metrics has %d bytes, %d with gzip", m.Bytes, m.Gzip)
+	}
+	if p := res.Sizes["/"]; p.Bytes < 100*100 || p.Bytes > 100*4096 {
+		t.Errorf("the page of 100 machines has %d bytes", p.Bytes)
+	}
+	if res.Events <= 0 {
+		t.Error("the page got no changes")
+	}
+}
+
 // On a full disk the room boots all the same, also machines that were never there before.
 func TestFullDisk(t *testing.T) {
 	need.Root(t)

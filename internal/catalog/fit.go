@@ -107,3 +107,12 @@ func afterMenu(s *System) *System {
 	}
 	return &other
 }
+
+// FitNext takes away what was said to be started next, the last first, until groups, machines and the rest of it fit, and returns that.
+func (r *Rules) FitNext() (left []Next) {
+	all := r.Next
+	for len(r.Next) > 0 && (len(r.Next) > MaxNext || r.CheckSize() != nil) {
+		r.Next = r.Next[:len(r.Next)-1-len(r.Next)/16]
+	}
+	return all[len(r.Next):]
+}

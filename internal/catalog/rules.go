@@ -157,7 +157,7 @@ type Next struct {
 	Group string `json:"group,omitempty"`
 	// What is a system's name, [StartLocal] or [StartMenu].
 	What string `json:"what"`
-	// Once says that each machine follows it once: in Done are the MAC addresses of those that have.
+	// Once says that each machine follows it once: in Done are the MAC addresses of those that have, sorted, as they may be thousands.
 	Once bool `json:"once,omitempty"`
 	Done MACs `json:"done,omitzero"`
 }

@@ -9,6 +9,7 @@ import (
 	"path"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,7 @@ func TestRulesAreValidated(t *testing.T) {
 		"a name with a space":     {func(r *Rules) { r.Machines[0].Name = "desk 1" }, "can't be that of a group or machine"},
 		"a name like a MAC":       {func(r *Rules) { r.Machines[0].Name = "52-54-00-00-00-01" }, "reads as an address"},
 		"a name like an IP":       {func(r *Rules) { r.Machines[0].Name = "10.0.0.1" }, "reads as an address"},
+		"followers unsorted":      {func(r *Rules) { r.Next[1].Done[0] = "52:54:00:00:00:03" }, "are not sorted"},
 		"unsorted":                {func(r *Rules) { r.Machines[1].MAC = "52:54:00:00:00:00" }, "want them sorted"},
 		"a MAC twice":             {func(r *Rules) { r.Machines[1].MAC = r.Machines[0].MAC }, "and each once"},
 		"no MAC":                  {func(r *Rules) { r.Machines[0].MAC = "52:54:00:00:00" }, "no MAC address"},
@@ -250,5 +252,30 @@ func TestRulesLeaveRoom(t *testing.T) {
 	}
 	if _, err := c.Encode(); err == nil || !strings.Contains(err.Error(), "shorten names") {
 		t.Errorf("rules that take the systems' room: %v", err)
+	}
+}
+
+// What somebody said to be started next never keeps a site from being published whose groups and machines fit by themselves.
+func TestNextFits(t *testing.T) {
+	c := ruled()
+	c.Rules.Machines = nil
+	for i := range MaxMachines {
+		m := Machine{MAC: fmt.Sprintf("52:54:00:01:%02x:%02x", i>>8, i&255), Name: fmt.Sprintf("machine-%05d-in-the-long-hall", i), Group: "teachers", Hostname: fmt.Sprintf("host-%05d-abcdefghi", i)}
+		c.Rules.Machines = append(c.Rules.Machines, m)
+	}
+	next := slices.Clone(c.Rules.Next)
+	for i := range MaxNext + 1 {
+		next = append(next, Next{ID: fmt.Sprintf("ABCDEFGH%04d", i), MAC: fmt.Sprintf("52:54:00:01:%02x:%02x", i>>8, i&255), What: StartMenu})
+	}
+	c.Rules.Next = nil
+	mustEncode(t, c)
+	c.Rules.Next = next
+	if _, err := c.Encode(); err == nil {
+		t.Fatal("all of it fits: the test proves nothing")
+	}
+	left := c.Rules.FitNext()
+	mustEncode(t, c)
+	if len(c.Rules.Next) == 0 || len(left)+len(c.Rules.Next) != len(next) || left[len(left)-1].ID != next[len(next)-1].ID {
+		t.Errorf("%d of %d fit, %d are left", len(c.Rules.Next), len(next), len(left))
 	}
 }

@@ -110,6 +110,8 @@ func (c *ruleChecker) next(n *Next) {
 		c.bad("the system %q, which is to be started next (%s), is not in the list", n.What, n.ID)
 	case len(n.Done) > MaxMachines || slices.ContainsFunc(n.Done, func(mac string) bool { return !IsMAC(mac) }):
 		c.bad("the machines that have started what %s says are not MAC addresses, or more than %d", n.ID, MaxMachines)
+	case !slices.IsSorted(n.Done):
+		c.bad("the machines that have started what %s says are not sorted", n.ID)
 	}
 }
 

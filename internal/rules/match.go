@@ -22,7 +22,7 @@ func (d *Decision) findGroup(r *catalog.Rules, f Facts) *catalog.Group {
 		case g.Name == catalog.GroupAll:
 			d.Because["group"] = "all others"
 		default:
-			holds, unknown := matches(g.Match, f)
+			holds, unknown := matches(&g.Match, &f)
 			if len(unknown) > 0 {
 				d.Unknown, d.Perhaps = unknown, g.Name
 				return nil
@@ -39,44 +39,55 @@ func (d *Decision) findGroup(r *catalog.Rules, f Facts) *catalog.Group {
 	return nil
 }
 
-// condition is one of a group's: the key it has in match, whether the group has it, whether the fact is known, and whether it holds then.
+// condition is one that a group has: the key it has in match, whether the fact is known, and whether it holds then.
 type condition struct {
-	key          string
-	asked, known bool
-	holds        func() bool
+	key   string
+	known bool
+	holds func() bool
 }
 
-func conditions(m catalog.Match, f Facts) []condition {
-	if f.Firmware == catalog.FirmwareBIOS {
-		f.SecureBoot = new(bool)
+// conditions are those of a group. A room has thousands of machines, which are matched with each group: what a group doesn't ask for costs nothing.
+func conditions(m *catalog.Match, f *Facts) (all []condition) {
+	add := func(key string, known bool, holds func() bool) { all = append(all, condition{key, known, holds}) }
+	texts := func(key string, patterns []string, fact string, match func(pattern, fact string) bool) {
+		if len(patterns) > 0 {
+			add(key, fact != "", func() bool {
+				return slices.ContainsFunc(patterns, func(pattern string) bool { return match(pattern, fact) })
+			})
+		}
 	}
-	texts := func(key string, patterns []string, fact string, match func(pattern, fact string) bool) condition {
-		return condition{key, len(patterns) > 0, fact != "", func() bool {
-			return slices.ContainsFunc(patterns, func(pattern string) bool { return match(pattern, fact) })
-		}}
-	}
-	return []condition{
-		texts("mac", m.MAC, f.MAC, catalog.MatchMAC),
-		texts("uuid", m.UUID, f.UUID, matchText),
-		texts("serial", m.Serial, f.Serial, matchText),
-		texts("vendor", m.Vendor, f.Vendor, matchText),
-		texts("model", m.Model, f.Model, matchText),
-		{"subnet", len(m.Subnet) > 0, f.Addr.IsValid(), func() bool {
+	texts("mac", m.MAC, f.MAC, catalog.MatchMAC)
+	texts("uuid", m.UUID, f.UUID, matchText)
+	texts("serial", m.Serial, f.Serial, matchText)
+	texts("vendor", m.Vendor, f.Vendor, matchText)
+	texts("model", m.Model, f.Model, matchText)
+	if len(m.Subnet) > 0 {
+		add("subnet", f.Addr.IsValid(), func() bool {
 			return slices.ContainsFunc(m.Subnet, func(p netip.Prefix) bool { return p.Contains(f.Addr.Unmap()) })
-		}},
-		texts("arch", m.Arch, f.Arch, func(a, b string) bool { return a == b }),
-		{"firmware", m.Firmware != "", f.Firmware != "", func() bool { return m.Firmware == f.Firmware }},
-		{"memory", m.Memory != nil, f.Memory > 0, func() bool { return m.Memory.Holds(f.Memory) }},
-		{"secure_boot", m.SecureBoot != nil, f.SecureBoot != nil, func() bool { return *m.SecureBoot == *f.SecureBoot }},
+		})
 	}
+	texts("arch", m.Arch, f.Arch, func(a, b string) bool { return a == b })
+	if m.Firmware != "" {
+		add("firmware", f.Firmware != "", func() bool { return m.Firmware == f.Firmware })
+	}
+	if m.Memory != nil {
+		add("memory", f.Memory > 0, func() bool { return m.Memory.Holds(f.Memory) })
+	}
+	if m.SecureBoot != nil {
+		off := f.Firmware == catalog.FirmwareBIOS // it is not there
+		add("secure_boot", off || f.SecureBoot != nil, func() bool { return *m.SecureBoot == (!off && *f.SecureBoot) })
+	}
+	return all
 }
 
 // matches reports whether a machine is as a group wants it, or which facts that are not known decide that: one that is known and isn't as
 // the group wants it is enough for a no.
-func matches(m catalog.Match, f Facts) (holds bool, unknown []string) {
+func matches(m *catalog.Match, f *Facts) (holds bool, unknown []string) {
+	if is := func(pattern string) bool { return catalog.MatchMAC(pattern, f.MAC) }; f.MAC != "" && len(m.MAC) > 0 && !slices.ContainsFunc(m.MAC, is) {
+		return false, nil // at once, as most groups of a large site are told apart by it
+	}
 	for _, c := range conditions(m, f) {
 		switch {
-		case !c.asked:
 		case c.known && c.holds():
 			holds = true
 		case c.known || f.Complete:

@@ -57,7 +57,7 @@ func TestMatch(t *testing.T) {
 		{"all of them", catalog.Match{MAC: []string{"52:*"}, Firmware: "uefi", Memory: gib(">", 4), Vendor: []string{"dell*"}}, true},
 		{"all but one", catalog.Match{MAC: []string{"52:*"}, Firmware: "bios", Memory: gib(">", 4)}, false},
 	} {
-		if holds, unknown := matches(c.match, desk()); holds != c.want || unknown != nil {
+		if holds, unknown := matches(&c.match, new(desk())); holds != c.want || unknown != nil {
 			t.Errorf("%s: %v, %v unknown; want %v", c.name, holds, unknown, c.want)
 		}
 	}
@@ -82,7 +82,7 @@ func TestMatchUnknown(t *testing.T) {
 		{"BIOS has no Secure Boot", catalog.Match{SecureBoot: new(bool)}, Facts{Firmware: "bios"}, true, ""},
 		{"UEFI may have", catalog.Match{SecureBoot: new(bool)}, Facts{Firmware: "uefi"}, false, "secure_boot"},
 	} {
-		holds, unknown := matches(c.match, c.facts)
+		holds, unknown := matches(&c.match, &c.facts)
 		if holds != c.holds || strings.Join(unknown, " ") != c.unknown {
 			t.Errorf("%s: %v, unknown %v; want %v, %q", c.name, holds, unknown, c.holds, c.unknown)
 		}
@@ -104,8 +104,8 @@ func FuzzMatch(f *testing.F) {
 		if known&2 == 0 {
 			some.Vendor = ""
 		}
-		holds, unknown := matches(m, some)
-		finally, open := matches(m, all)
+		holds, unknown := matches(&m, &some)
+		finally, open := matches(&m, &all)
 		if len(open) > 0 || len(unknown) == 0 && holds != finally && all.MAC != "" && all.Vendor != "" {
 			t.Errorf("%v with %v unknown, and %v with everything known (%v)", holds, unknown, finally, open)
 		}
@@ -177,5 +177,14 @@ func TestHostname(t *testing.T) {
 		}
 	}); len(words) != 6 {
 		t.Errorf("the words are %v; test the new one", words)
+	}
+}
+
+// A page of 10,000 machines is made anew twice a second, and a site may have 250 groups.
+func TestOtherGroupsCostLittle(t *testing.T) {
+	f := desk()
+	m := catalog.Match{MAC: []string{"aa:00:00:*"}, Vendor: []string{"Dell*"}, Memory: &catalog.MemoryBound{Op: ">=", Bytes: 1}}
+	if n := testing.AllocsPerRun(100, func() { matches(&m, &f) }); n > 0 {
+		t.Errorf("%v allocations for a group of other machines", n)
 	}
 }

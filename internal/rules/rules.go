@@ -125,9 +125,10 @@ func (d *Decision) next(r *catalog.Rules, mac string) {
 	for i := range r.Next {
 		n := &r.Next[i]
 		perhaps := len(d.Unknown) > 0 && n.Group != ""
+		_, done := slices.BinarySearch(n.Done, mac)
 		mine := n.MAC == mac || n.Group != "" && (n.Group == d.Group || n.Group == catalog.GroupAll)
 		switch {
-		case !mine && !perhaps || n.Once && slices.Contains(n.Done, mac):
+		case !mine && !perhaps || n.Once && done:
 			continue
 		case !mine:
 			return // it may be for this machine, and would count before what is for all

@@ -53,6 +53,9 @@ func readMachineFiles(c *checker, s *Site) {
 		shared.problem(startOf(shown), fmt.Sprintf("can't be read (%v)", cause(err)), "make it a folder that this user can read, or remove it")
 	}
 	r := &filesReader{site: s, shown: shown, dir: dir, root: machinefiles.Owner{UID: st.Uid, GID: st.Gid}, owners: fileOwners(s)}
+	if len(c.problems) > 0 {
+		r.owners = nil // the configuration has mistakes, and who is missing in it may be there once they are mended
+	}
 	for _, e := range entries {
 		if e.Name()[0] != '.' && e.Type()&(fs.ModeDir|fs.ModeSymlink) != 0 { // a README has its place there
 			r.read(c.part(), e.Name())
@@ -68,7 +71,7 @@ type filesReader struct {
 	site       *Site
 	shown, dir string
 	root       machinefiles.Owner
-	// owners are the names of folders that somebody gets the files of.
+	// owners are the names of folders that somebody gets the files of; nil: not known.
 	owners   []string
 	size     int
 	warnings Problems
@@ -116,7 +119,7 @@ func printable(name string) string {
 
 // checkOwner reports a folder whose files nobody gets. No group is called as a machine is.
 func (r *filesReader) checkOwner(c *checker, name string) {
-	if slices.Contains(r.owners, name) {
+	if r.owners == nil || slices.Contains(r.owners, name) {
 		return
 	}
 	do := "rename it to " + catalog.FilesAll + ", or to the name of a group or machine in " + ConfigFile

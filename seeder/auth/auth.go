@@ -53,6 +53,9 @@ type Auth struct {
 
 	mu       sync.Mutex
 	sessions map[string]session // by the SHA-256 of their cookie, in hexadecimal
+
+	// trying is held while a password is compared, for as long as that takes: whoever has a session doesn't wait for it.
+	trying sync.Mutex
 	// attempts bound the wrong passwords of an address, total those of all but known, the addresses that have given the right one.
 	attempts map[netip.Addr]*rate.Limiter
 	total    *rate.Limiter

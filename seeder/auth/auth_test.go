@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/boottorrent/boottorrent/internal/need"
 )
 
 // house is an Auth behind a server's handlers, with a clock that stands.
@@ -277,5 +279,26 @@ func TestHash(t *testing.T) {
 		if _, err := Hash(bad); err == nil {
 			t.Errorf("a password of %d bytes is taken", len(bad))
 		}
+	}
+}
+
+// Strangers who guess passwords, each of which takes bcrypt's time, keep nobody waiting who is logged in.
+func TestSessionsDoNotWaitForPasswords(t *testing.T) {
+	h := newHouse(t, "secret")
+	cookie := h.login("secret")
+	h.trying.Lock() // as while a password is compared
+	defer h.trying.Unlock()
+	read := make(chan int, 1)
+	go func() {
+		h.csrf(cookie)
+		read <- h.request("GET", "/", "", cookie).StatusCode
+	}()
+	select {
+	case code := <-read:
+		if code != 200 {
+			t.Errorf("%d", code)
+		}
+	case <-time.After(need.Patience):
+		t.Fatal("it waits")
 	}
 }

@@ -37,11 +37,11 @@ func (a *Auth) Login() http.Handler {
 			writeError(w, r, http.StatusBadRequest, err.Error())
 			return
 		}
+		hash, _ := a.cfg.Page() // before: if it becomes another one meanwhile, so does this session not count
 		if err := a.checkPassword(addrOf(r), password); err != nil {
 			refuse(w, r, err)
 			return
 		}
-		hash, _ := a.cfg.Page()
 		cookie := a.begin(hash)
 		setCookie(w, r, cookie, int(sessionTime.Seconds()))
 		a.cfg.Log.Info("somebody logged in", "client", addrOf(r))

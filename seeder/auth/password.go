@@ -27,8 +27,9 @@ func (r *refusal) Error() string { return r.text }
 var (
 	errOff = &refusal{code: http.StatusForbidden, text: "nothing can be changed over HTTP: the site has no password. On the seeder's machine the commands need none; " +
 		"or set one: '" + self.Seeder() + " password' prints the line for boottorrent.yaml"}
-	errLogin    = &refusal{code: http.StatusUnauthorized, text: "this needs the site's password: log in, or send it by HTTP Basic (curl -u :PASSWORD)"}
-	errWrong    = &refusal{code: http.StatusUnauthorized, text: "the password is wrong"}
+	errLogin = &refusal{code: http.StatusUnauthorized, text: "this needs the site's password: log in, or send it by HTTP Basic (curl -u :PASSWORD)"}
+	errWrong = &refusal{code: http.StatusUnauthorized, text: "the password is wrong; try again. Who has lost it makes another: '" + self.Seeder() +
+		" password' prints the line for boottorrent.yaml"}
 	errCSRF     = &refusal{code: http.StatusForbidden, text: "the request does not have the token of this session; load the page again"}
 	errCrossing = &refusal{code: http.StatusForbidden, text: "the request comes from another site's page"}
 )
@@ -39,8 +40,8 @@ func (a *Auth) checkPassword(from netip.Addr, password string) error {
 	if hash == "" {
 		return errOff
 	}
-	a.mu.Lock() // for all of it: the number of tries at a time is one
-	defer a.mu.Unlock()
+	a.trying.Lock() // for all of it: the number of tries at a time is one
+	defer a.trying.Unlock()
 	now := a.cfg.Now()
 	limit := a.attempts[from]
 	if limit == nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/cli"
+	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/text"
@@ -62,19 +63,19 @@ func (c checkCmd) showMachine(ctx context.Context, s *site.Site, term terminal) 
 
 // facts are what is known of the machine, and where that is from.
 func (c checkCmd) facts(ctx context.Context, s *site.Site) (facts rules.Facts, from string, err error) {
-	mac, err := c.mac(s)
+	nodes, err := daemon.Control{Dir: s.Dir}.Nodes(ctx)
+	if err != nil && !errors.Is(err, daemon.ErrNotRunning) {
+		return facts, "", err
+	}
+	mac, err := c.mac(s, nodes)
 	if err != nil {
 		return facts, "", err
 	}
 	facts = rules.Facts{MAC: mac}
-	nodes, err := daemon.Control{Dir: s.Dir}.Nodes(ctx)
 	for i := range nodes {
 		if nodes[i].MAC == mac {
 			facts, from = room.Facts(&nodes[i].Report), " from its last report"
 		}
-	}
-	if err != nil && !errors.Is(err, daemon.ErrNotRunning) {
-		return facts, "", err
 	}
 	for _, m := range s.Machines {
 		if m.MAC == mac && s.DHCP.Mode == site.DHCPServer && !facts.Addr.IsValid() {
@@ -93,8 +94,8 @@ func (c checkCmd) facts(ctx context.Context, s *site.Site) (facts rules.Facts, f
 	return facts, from, nil
 }
 
-// mac is the MAC address of the machine that is meant.
-func (c checkCmd) mac(s *site.Site) (string, error) {
+// mac is the MAC address of the machine that is meant; nodes have reported to the running seeder, if there is one.
+func (c checkCmd) mac(s *site.Site, nodes []report.Node) (string, error) {
 	for _, m := range s.Machines {
 		if strings.EqualFold(m.Name, c.Machine) {
 			return m.MAC, nil
@@ -103,7 +104,19 @@ func (c checkCmd) mac(s *site.Site) (string, error) {
 	if mac, err := net.ParseMAC(c.Machine); err == nil && catalog.IsMAC(mac.String()) {
 		return mac.String(), nil
 	}
-	return "", fmt.Errorf("%q is neither a MAC address nor the name of one of the site's machines; write it as 52:54:00:12:34:56", c.Machine)
+	var found []string
+	for i := range nodes {
+		if n := &nodes[i]; strings.EqualFold(n.Name, c.Machine) || n.IP == c.Machine {
+			found = append(found, n.MAC)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fmt.Errorf("%q is no MAC address, no name in machines, and no machine that has reported to the running seeder; write it as 52:54:00:12:34:56", c.Machine)
+	}
+	return "", fmt.Errorf("%q is %s; name one of them", c.Machine, strings.Join(found, " and "))
 }
 
 // factKeys are what can be said of a machine.

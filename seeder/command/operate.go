@@ -1,9 +1,11 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +32,7 @@ func running(dir string, err error) error {
 
 type wakeCmd struct {
 	Dir     string   `arg:"" help:"The site directory."`
-	Targets []string `arg:"" name:"target" help:"Machines by name, host name or MAC address, groups, or all."`
+	Targets []string `arg:"" name:"target" help:"Machines by name, host name, IP or MAC address, groups, or all."`
 }
 
 // Run has the running seeder send Wake-on-LAN packets.
@@ -47,16 +49,19 @@ func (c wakeCmd) Run(ctx context.Context, term terminal) error {
 		}
 		on = append(on, s.Interface)
 	}
-	for _, m := range woken.Machines {
-		fmt.Fprintf(term.Out, "%s (%s): woken on %s\n", m.Name, m.MAC, strings.Join(on, ", "))
+	if len(on) == 0 {
+		return cli.ErrReported
 	}
-	_, err := fmt.Fprintf(term.Out, "Which of them start: %s nodes %s --watch\n", self.Seeder(), cli.Quote(c.Dir))
+	for _, m := range woken.Machines {
+		fmt.Fprintf(term.Out, "%s: magic packet sent on %s\n", called(m.Name, m.MAC), strings.Join(on, ", "))
+	}
+	_, err := fmt.Fprintf(term.Out, "Which of them start, this shows: %s nodes %s --watch\n", self.Seeder(), cli.Quote(c.Dir))
 	return err
 }
 
 type nextCmd struct {
 	Dir   string   `arg:"" help:"The site directory."`
-	Words []string `arg:"" optional:"" name:"target" help:"Machines by name, host name or MAC address, groups, or all; and then what they start: a system, local (the machine's own disk) or menu. Without them, what was said is shown."`
+	Words []string `arg:"" optional:"" name:"target" help:"Machines by name, host name, IP or MAC address, groups, or all; and then what they start: a system, local (the machine's own disk) or menu. Without them, what was said is shown."`
 	Once  bool     `help:"Each machine does so once. What is left of it ends after a week."`
 	Clear bool     `help:"Take away what was said of the targets."`
 }
@@ -74,7 +79,7 @@ func (c nextCmd) Run(ctx context.Context, term terminal) error {
 			_, err := fmt.Fprintln(term.Out, "Nothing was said of them.")
 			return err
 		}
-		return showNext(term, "no longer ", got.Next)
+		return c.show(ctx, term, "no longer ", got.Next)
 	case len(c.Words) == 0:
 		if err := control.Get(ctx, "next", &got); err != nil {
 			return running(c.Dir, err)
@@ -83,7 +88,7 @@ func (c nextCmd) Run(ctx context.Context, term terminal) error {
 			_, err := fmt.Fprintln(term.Out, "Nothing is said; machines start what the site and their groups say.")
 			return err
 		}
-		return showNext(term, "", got.Next)
+		return c.show(ctx, term, "", got.Next)
 	case len(c.Words) == 1:
 		return cli.UsageError{Err: fmt.Errorf("name targets, and then what they start: %s SYSTEM, or local, or menu; or --clear", c.Words[0])}
 	}
@@ -92,13 +97,22 @@ func (c nextCmd) Run(ctx context.Context, term terminal) error {
 	if err := control.Post(ctx, "next", request, &got); err != nil {
 		return running(c.Dir, err)
 	}
-	return showNext(term, "", got.Next)
+	return c.show(ctx, term, "", got.Next)
 }
 
-// showNext prints entries, one a line.
-func showNext(term terminal, before string, entries []next.Entry) error {
+// show prints entries, one a line.
+func (c nextCmd) show(ctx context.Context, term terminal, before string, entries []next.Entry) error {
+	var nodes api.Nodes
+	if err := (daemon.Control{Dir: c.Dir}).Get(ctx, "nodes", &nodes); err != nil {
+		return running(c.Dir, err)
+	}
 	for _, e := range entries {
 		whom, what := e.MAC, e.What
+		for _, m := range nodes.Machines {
+			if m.MAC == e.MAC {
+				whom = called(cmp.Or(m.Name, m.Hostname), m.MAC)
+			}
+		}
 		switch {
 		case e.Group == catalog.GroupAll:
 			whom = "all machines"
@@ -121,7 +135,7 @@ func showNext(term terminal, before string, entries []next.Entry) error {
 // orderFlags are what commands that give orders have in common.
 type orderFlags struct {
 	Dir     string        `arg:"" help:"The site directory."`
-	Targets []string      `arg:"" name:"target" help:"Machines by name, host name or MAC address, groups, or all."`
+	Targets []string      `arg:"" name:"target" help:"Machines by name, host name, IP or MAC address, groups, or all."`
 	Wait    time.Duration `default:"90s" help:"How long to wait for the machines' reports; then the order is dropped. At most 10m."`
 }
 
@@ -141,7 +155,7 @@ func (c poweroffCmd) Run(ctx context.Context, term terminal) error {
 
 type chooseCmd struct {
 	Dir   string        `arg:"" help:"The site directory."`
-	Words []string      `arg:"" name:"target" help:"Machines by name, host name or MAC address, groups, or all; and then the system that they start, or local. Without it they show the chooser."`
+	Words []string      `arg:"" name:"target" help:"Machines by name, host name, IP or MAC address, groups, or all; and then the system that they start, or local. Without it they show the chooser."`
 	Wait  time.Duration `default:"90s" help:"How long to wait for the machines' reports; then the order is dropped. At most 10m."`
 }
 
@@ -162,7 +176,11 @@ func (c chooseCmd) split(ctx context.Context) (targets []string, system string, 
 	control := daemon.Control{Dir: c.Dir}
 	var offered status.Site
 	var nodes api.Nodes
-	if err := errors.Join(control.Get(ctx, "systems", &offered), control.Get(ctx, "nodes", &nodes)); err != nil {
+	err = control.Get(ctx, "systems", &offered)
+	if err == nil {
+		err = control.Get(ctx, "nodes", &nodes)
+	}
+	if err != nil {
 		return nil, "", err
 	}
 	last := c.Words[len(c.Words)-1]
@@ -177,7 +195,17 @@ func (c chooseCmd) split(ctx context.Context) (targets []string, system string, 
 	case isSystem:
 		return c.Words[:len(c.Words)-1], last, nil
 	}
-	return c.Words, "", nil // what is no target either is said by the seeder
+	if _, err := net.ParseMAC(last); err != nil && !isTarget {
+		names := []string{catalog.StartLocal}
+		for _, s := range offered.Systems {
+			if !strings.HasPrefix(s.Name, ".") { // QEMU and the like, which nodes fetch with a system
+				names = append(names, s.Name)
+			}
+		}
+		return nil, "", fmt.Errorf("%q is no system, no group and no machine; systems: %s; groups: %s; the machines: %s nodes %s",
+			last, strings.Join(names, ", "), strings.Join(nodes.Groups, ", "), self.Seeder(), cli.Quote(c.Dir))
+	}
+	return c.Words, "", nil
 }
 
 // give gives an order, and prints what becomes of each machine, as soon as that is known.
@@ -220,12 +248,16 @@ func tell(term terminal, b orders.Batch, told map[string]bool) (left int) {
 			if r.State != orders.Taken {
 				out = term.Err
 			}
-			called := r.Name
-			if called != r.MAC {
-				called += " (" + r.MAC + ")"
-			}
-			fmt.Fprintf(out, "%s: %s: %s\n", called, r.State, r.Text)
+			fmt.Fprintf(out, "%s: %s: %s\n", called(r.Name, r.MAC), r.State, r.Text)
 		}
 	}
 	return left
+}
+
+// called is how a machine is named to a person: by its name, if it has one, and MAC address.
+func called(name, mac string) string {
+	if name == "" || name == mac {
+		return mac
+	}
+	return name + " (" + mac + ")"
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -37,7 +38,10 @@ func newPassword(t terminal) (string, error) {
 			return "", errors.New("there is nobody to type in a password")
 		}
 		line, err := bufio.NewReader(t.In).ReadString('\n')
-		if err != nil && line == "" {
+		switch {
+		case errors.Is(err, io.EOF) && line == "":
+			return "", errors.New("no password came; type it at a terminal, or send it as a line to standard input")
+		case err != nil && line == "":
 			return "", fmt.Errorf("read the password: %w", err)
 		}
 		return strings.TrimRight(line, "\r\n"), nil
@@ -53,7 +57,7 @@ func newPassword(t terminal) (string, error) {
 		typed[i] = string(word)
 	}
 	if typed[0] != typed[1] {
-		return "", errors.New("that was not the same twice")
+		return "", errors.New("that was not the same twice; say it again")
 	}
 	return typed[0], nil
 }

@@ -57,10 +57,12 @@ func (d *daemon) script(r web.ScriptRequest) ([]byte, error) {
 	if shim := loaders.Shim(r.Arch); signedIPXE(r.Agent) && d.loaders.Has(shim) {
 		p.Shim = catalog.PathBoot + shim
 	}
-	if r.Known {
+	switch {
+	case r.Known && d.impostor(r.Machine.MAC, r.From): // what was said for another machine is not used up by this one
+	case r.Known:
 		a := d.local.Ask(r.Machine)
 		p.Disk, p.Wait = a.Disk, a.Wait
-	} else {
+	default:
 		p.Ask = d.local.Possible()
 	}
 	return ipxe.Script(p)

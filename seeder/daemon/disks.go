@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -81,4 +82,17 @@ func (d *daemon) hasAddress(mac string, addr netip.Addr) bool {
 		return known == mac
 	}
 	return slices.ContainsFunc(d.fleet.List(), func(n report.Node) bool { return n.MAC == mac && n.IP == addr.String() })
+}
+
+// impostor reports whether who speaks from an address for the machine with a MAC address is another machine that the site lists, by what
+// this machine's kernel knows of its own networks. Of other addresses, as a router's or that of a wireless bridge, nothing can be said.
+func (d *daemon) impostor(mac string, from netip.Addr) bool {
+	is := local.Neighbour(from)
+	return is != "" && is != mac && lists(d.current.Load(), is)
+}
+
+// lists reports whether a site lists a machine.
+func lists(s *site.Site, mac string) bool {
+	_, ok := slices.BinarySearchFunc(s.Machines, mac, func(m site.Machine, mac string) int { return strings.Compare(m.MAC, mac) })
+	return ok
 }

@@ -2,12 +2,15 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"time"
 
 	"aead.dev/minisign"
+	"golang.org/x/time/rate"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
@@ -37,13 +40,17 @@ type operator struct {
 	orders *orders.Orders
 	auth   *auth.Auth
 	api    *api.API
+	// impostor reports whether an address is another machine's than the one with a MAC address. sometimes bounds what is logged of that.
+	impostor  func(mac string, from netip.Addr) bool
+	log       *slog.Logger
+	sometimes rate.Sometimes
 }
 
 // newOperator returns an operator that speaks for the daemon.
 func (d *daemon) newOperator(count *counter.Counter) *operator {
 	served := func() *catalog.Catalog { return d.follower.shown.Load() }
 	o := &operator{
-		site: d.current.Load, next: next.Open(d.state, d.Log, time.Now),
+		site: d.current.Load, next: next.Open(d.state, d.Log, time.Now), impostor: d.impostor, log: d.Log, sometimes: rate.Sometimes{Interval: time.Minute},
 		auth: auth.New(auth.Config{Log: d.Log, Page: func() (string, bool) {
 			p := d.current.Load().Page
 			return p.Password, p.Read == site.PagePassword
@@ -73,8 +80,15 @@ func (o *operator) listed() (listed []room.Listed) {
 	return listed
 }
 
-// answer notes what a node's report says of what it was told, and returns the order that it gets; nil: none.
-func (o *operator) answer(rep report.Report) []byte {
+// answer notes what a node's report says of what it was told, and returns the order that it gets; nil: none. What another machine says in its
+// place counts for nothing.
+func (o *operator) answer(rep report.Report, from netip.Addr) []byte {
+	if (o.next.Awaits(rep.MAC, rep.Next) || o.orders.Waits(rep.MAC)) && o.impostor(rep.MAC, from) {
+		o.sometimes.Do(func() {
+			o.log.Warn("another machine reports as one that was told something; that is not believed", "mac", rep.MAC, "address", from)
+		})
+		return nil
+	}
 	o.next.Follow(rep.MAC, rep.Next)
 	return o.orders.Answer(rep)
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -36,7 +37,7 @@ func (f *follower) obey(o *order) {
 	f.reload()
 	if !f.listings.has(o.name) || isRuntime(o.name) {
 		f.waiting = slices.DeleteFunc(f.waiting, func(w *order) bool { return w == o })
-		o.done <- answer{err: fmt.Errorf("the site has no system %s", o.name)}
+		o.done <- answer{err: errors.New("the site has no such system; give the name of its folder in oss/")}
 	}
 }
 

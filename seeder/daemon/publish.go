@@ -221,6 +221,9 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 		cat.Runtimes = append(cat.Runtimes, catalog.Runtime{System: r.version.System, Unpacked: r.last.Unpacked})
 	}
 	p.unresolved = resolve(cat)
+	for _, n := range cat.Rules.FitNext() {
+		p.unresolved = append(p.unresolved, fmt.Sprintf("next %s of %s, for which there is no room", n.What, n.Group+n.MAC))
+	}
 	return cat
 }
 

@@ -63,6 +63,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		"arrays of empty strings": `,"exit":{"system":"x","lines":[` + strings.Repeat(`"",`, 10000) + `""]}}`,
 		"arrays of addresses":     `,"banned":[` + strings.Repeat(`"::",`, 6000) + `"::"]}`,
 		"long strings":            `,"error":"` + strings.Repeat("x", 20000) + `","system":"` + strings.Repeat("y", 10000) + `"}`,
+		"what it is":              `,"serial":"` + strings.Repeat("x", 9000) + `","machine":"` + strings.Repeat("y", 9000) + `","next":"` + strings.Repeat("z", 9000) + `"}`,
 		"unknown arrays":          `,"x":[` + strings.Repeat(`[],`, 10000) + `[]]}`,
 		"many steps":              `,"durations":{` + strings.Repeat(`"fetch":1,`, 3000) + `"seed":1}}`,
 	} {

@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
@@ -88,8 +89,8 @@ func elements[T any](text []byte, limit int) (all []T, err error) {
 // checkMAC returns a MAC address as we write it.
 func checkMAC(text string) (string, error) {
 	mac, err := net.ParseMAC(text)
-	if err != nil || len(mac) != 6 {
-		return "", fmt.Errorf("mac %.100q is not of the form aa:bb:cc:dd:ee:ff", text)
+	if err != nil || !catalog.IsMAC(mac.String()) {
+		return "", fmt.Errorf("mac %.100q is not of the form aa:bb:cc:dd:ee:ff, or no machine's", text)
 	}
 	return mac.String(), nil
 }
@@ -128,6 +129,8 @@ func decodeReport(body io.Reader) (report.Report, error) {
 	}
 	for s, limit := range map[*string]int{
 		&rep.Boot: 64, &rep.UUID: 64, &rep.Name: 253, &rep.Arch: 16, &rep.Error: report.MaxError, &rep.System: 255, &rep.InfoHash: 40,
+		&rep.Serial: 255, &rep.Vendor: 255, &rep.Model: 255, &rep.Firmware: 16, &rep.Group: catalog.MaxRuleName, &rep.Machine: catalog.MaxRuleName,
+		&rep.Next: catalog.MaxRuleName,
 	} {
 		*s = printable(*s, limit)
 	}

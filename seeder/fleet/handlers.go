@@ -49,7 +49,7 @@ func (f *Fleet) ReportHandler() http.Handler {
 		}
 		f.record(rep, from)
 		if f.cfg.Answer != nil {
-			if answer := f.cfg.Answer(rep); answer != nil {
+			if answer := f.cfg.Answer(rep, from); answer != nil {
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = w.Write(answer) // a node that is gone gets it the next time
 				return

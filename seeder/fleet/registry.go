@@ -42,7 +42,7 @@ func (n *node) cost() int64 {
 // reportCost is the bytes of a report's texts and addresses.
 func reportCost(r *report.Report) int {
 	cost := len(r.Boot) + len(r.UUID) + len(r.Name) + len(r.Arch) + len(r.Error) + len(r.System) + len(r.InfoHash) + len(r.HostKey) +
-		len(r.IP) + len(r.MAC) + 24*len(r.Banned) + 32*len(r.Sources)
+		len(r.IP) + len(r.MAC) + len(r.Serial) + len(r.Vendor) + len(r.Model) + len(r.Firmware) + len(r.Group) + len(r.Machine) + len(r.Next) + 24*len(r.Banned) + 32*len(r.Sources)
 	if r.Order != nil {
 		cost += 64 + len(r.Order.Text)
 	}

@@ -211,6 +211,7 @@ func TestReportRefused(t *testing.T) {
 		"nothing":            {"", 400, "JSON"},
 		"no MAC":             {`{"step":"fetch","state":"running"}`, 400, "mac"},
 		"a MAC of 8 bytes":   {`{"mac":"02:00:5e:10:00:00:00:01","step":"fetch","state":"done"}`, 400, "mac"},
+		"everybody's MAC":    {`{"mac":"ff:ff:ff:ff:ff:ff","step":"fetch","state":"done"}`, 400, "no machine's"},
 		"unknown step":       {`{"mac":"52:54:00:00:00:01","step":"dance","state":"running"}`, 400, "hardware network"},
 		"unknown state":      {`{"mac":"52:54:00:00:00:01","step":"fetch","state":"x"}`, 400, "running done failed"},
 		"negative number":    {start + `,"down":-1}`, 400, "down"},
@@ -257,6 +258,16 @@ func TestStringsAreMadePrintable(t *testing.T) {
 	if n.Percent() != 100 {
 		t.Errorf("percent %v", n.Percent())
 	}
+	long := strings.Repeat("\x1b]0;evil\a", 50)
+	r.report(t, report.Report{MAC: "52:54:00:00:00:02", Step: report.Fetch, State: report.Running, Serial: long, Vendor: long, Model: long, Firmware: long,
+		Group: long, Machine: long, Next: long})
+	for _, n := range r.list(t) {
+		for _, text := range []string{n.Serial, n.Vendor, n.Model, n.Firmware, n.Group, n.Machine, n.Next} {
+			if len(text) > 255 || strings.ContainsFunc(text, unicode.IsControl) {
+				t.Errorf("what a machine says of itself is kept as %d bytes, %.20q", len(text), text)
+			}
+		}
+	}
 }
 
 func FuzzReport(f *testing.F) {
@@ -276,7 +287,7 @@ func FuzzReport(f *testing.F) {
 			if n.Exit != nil {
 				n.Error += n.Exit.System + n.Exit.Reason + strings.Join(n.Exit.Lines, "")
 			}
-			if strings.ContainsFunc(n.Error+n.Name+n.System+n.Boot+n.HostKey, unicode.IsControl) {
+			if strings.ContainsFunc(n.Error+n.Name+n.System+n.Boot+n.HostKey+n.Serial+n.Vendor+n.Model+n.Firmware+n.Group+n.Machine+n.Next, unicode.IsControl) {
 				t.Errorf("control characters in %+v", n)
 			}
 		}

@@ -199,19 +199,30 @@ func (h *History) MACs() []string {
 
 // Boots are the last boots of a machine (aa:bb:cc:dd:ee:ff), the last one first; of all machines for an empty address.
 func (h *History) Boots(mac string) (all []Boot) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for of, boots := range h.boots {
-		if mac != "" && of != mac {
-			continue
-		}
-		for _, b := range boots {
-			one := b.Boot
-			one.Durations = maps.Clone(one.Durations)
-			all = append(all, one)
-		}
+	all = h.copies(mac)
+	for i := range all {
+		all[i].Durations = maps.Clone(all[i].Durations)
 	}
 	slices.SortFunc(all, func(a, b Boot) int { return cmp.Or(b.Began.Compare(a.Began), cmp.Compare(a.MAC, b.MAC)) })
+	return all
+}
+
+// copies are the boots of a machine, of all for an empty address, in no order. No report waits for more than that: their Durations are those
+// kept here, which are never changed, only replaced.
+func (h *History) copies(mac string) (all []Boot) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if mac != "" {
+		for _, b := range h.boots[mac] {
+			all = append(all, b.Boot)
+		}
+		return all
+	}
+	for _, boots := range h.boots {
+		for _, b := range boots {
+			all = append(all, b.Boot)
+		}
+	}
 	return all
 }
 

@@ -164,7 +164,13 @@ func buildInfo() prometheus.Collector {
 
 // Handler answers GET with all metrics.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+	all := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(m.cfg.Log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true,
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.cfg.Torrents != nil {
+			m.sample() // before anything is collected: collectors run side by side
+		}
+		all.ServeHTTP(w, r)
 	})
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
-	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
 	"github.com/boottorrent/boottorrent/seeder/status"
 )
@@ -123,7 +122,7 @@ func (n now) torrents(set setter) {
 	if n.cfg.Torrents == nil {
 		return
 	}
-	torrents := n.sample()
+	torrents := n.cfg.Torrents()
 	if n.cfg.Peers != nil {
 		whole, part := map[string]int{}, map[string]int{}
 		for _, t := range torrents {
@@ -147,7 +146,7 @@ func (n now) torrents(set setter) {
 }
 
 // sample counts what the seed has given away since the last time.
-func (m *Metrics) sample() []swarm.Torrent {
+func (m *Metrics) sample() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	torrents, uploaded := m.cfg.Torrents(), map[catalog.InfoHash]int64{}
@@ -165,7 +164,6 @@ func (m *Metrics) sample() []swarm.Torrent {
 		}
 	}
 	m.uploaded = uploaded
-	return torrents
 }
 
 // sampleTime is how often it is looked what the seed gives away, so that little of a version is missed that is retired.

@@ -12,8 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -42,7 +44,7 @@ type Entry struct {
 	Group string    `json:"group,omitempty"`
 	What  string    `json:"what"`
 	Once  bool      `json:"once,omitempty"`
-	Done  []string  `json:"done,omitempty"`
+	Done  []string  `json:"done,omitempty"` // sorted
 	Since time.Time `json:"since"`
 }
 
@@ -106,16 +108,27 @@ func read(path string) (entries []Entry, err error) {
 	if err == nil {
 		err = json.Unmarshal(text, &entries)
 	}
-	if err == nil && slices.ContainsFunc(entries, invalid) {
-		err = errors.New("it has an entry that means nothing")
+	done := 0
+	for i := range entries {
+		slices.Sort(entries[i].Done)
+		done += len(entries[i].Done)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case slices.ContainsFunc(entries, invalid):
+		return nil, errors.New("it has an entry that means nothing")
+	case len(entries) > MaxEntries || done > MaxDone:
+		return nil, fmt.Errorf("it has %d entries, which %d machines have followed; there is room for %d and %d", len(entries), done, MaxEntries, MaxDone)
 	}
 	return entries, nil
 }
 
-func invalid(e Entry) bool { return e.ID == "" || e.What == "" || (e.MAC == "") == (e.Group == "") }
+// invalid reports an entry that can't be in a catalog: with one of them there would be none for anybody.
+func invalid(e Entry) bool {
+	return e.ID == "" || len(e.ID) > catalog.MaxRuleName || strings.ContainsFunc(e.ID, unicode.IsControl) || e.What == "" || (e.MAC == "") == (e.Group == "") ||
+		e.MAC != "" && !catalog.IsMAC(e.MAC) || slices.ContainsFunc(e.Done, func(mac string) bool { return !catalog.IsMAC(mac) })
+}
 
 // Changes tells when the entries have become others.
 func (s *Store) Changes() <-chan struct{} { return s.changed }
@@ -129,6 +142,9 @@ func (s *Store) Set(targets []Target, what string, once bool) ([]Entry, error) {
 	var said []Entry
 	for _, t := range targets {
 		said = append(said, Entry{ID: rand.Text()[:12], MAC: t.MAC, Group: t.Group, What: what, Once: once, Since: s.now().UTC().Truncate(time.Second)})
+	}
+	if slices.ContainsFunc(said, invalid) {
+		return nil, errors.New("that is for no machine and no group")
 	}
 	if n := len(entries) + len(said); n > MaxEntries {
 		return nil, fmt.Errorf("that would be %d entries, and there is room for %d; name groups instead of machines, or take some away with --clear", n, MaxEntries)
@@ -206,6 +222,27 @@ func (s *Store) Catalog() []catalog.Next {
 	return list
 }
 
+// Awaits reports whether there is something to note if a machine says that it follows an entry.
+func (s *Store) Awaits(mac, id string) bool {
+	if id == "" {
+		return false // as most reports say; they don't wait for what is being written down
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _, ok := s.awaits(mac, id)
+	return ok
+}
+
+// awaits is Awaits: i is the entry's place, at that of the machine among those that have followed it. The caller holds the lock.
+func (s *Store) awaits(mac, id string) (i, at int, ok bool) {
+	i = slices.IndexFunc(s.entries, func(e Entry) bool { return e.ID == id })
+	if i < 0 || !catalog.IsMAC(mac) || !s.entries[i].Once || s.entries[i].MAC != "" && s.entries[i].MAC != mac {
+		return i, 0, false
+	}
+	at, done := slices.BinarySearch(s.entries[i].Done, mac)
+	return i, at, !done
+}
+
 // Follow notes that a machine follows an entry, as its report says. What is for once counts no longer for it.
 func (s *Store) Follow(mac, id string) {
 	if id == "" {
@@ -213,15 +250,15 @@ func (s *Store) Follow(mac, id string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.entries, func(e Entry) bool { return e.ID == id })
-	if i < 0 || !s.entries[i].Once || s.entries[i].MAC != "" && s.entries[i].MAC != mac || slices.Contains(s.entries[i].Done, mac) {
+	i, at, ok := s.awaits(mac, id)
+	if !ok {
 		return
 	}
 	entries := slices.Clone(s.entries)
 	if entries[i].MAC != "" {
 		entries = slices.Delete(entries, i, i+1)
 	} else {
-		entries[i].Done = append(slices.Clone(entries[i].Done), mac)
+		entries[i].Done = slices.Insert(slices.Clone(entries[i].Done), at, mac)
 	}
 	s.log.Info("a machine starts what '"+self.Seeder()+" next' said", "mac", mac, "what", s.entries[i].What)
 	_ = s.replace(bounded(entries, s.log)) // which has logged it

@@ -142,7 +142,7 @@ func TestOverRestart(t *testing.T) {
 		t.Errorf("%+v, before %+v\n%s", b.List(), before, b.log.String())
 	}
 	b.Follow(one, said[0].ID)
-	if got := b.List()[1].Done; !slices.Equal(got, []string{two, one}) {
+	if got := b.List()[1].Done; !slices.Equal(got, []string{one, two}) {
 		t.Errorf("done: %v", got)
 	}
 }
@@ -237,4 +237,45 @@ func TestBounds(t *testing.T) {
 func mac(i int) string {
 	const hex = "0123456789abcdef"
 	return "52:54:00:00:" + string([]byte{hex[i>>12&15], hex[i>>8&15], ':', hex[i>>4&15], hex[i&15]})
+}
+
+// What can't be in a catalog would keep all machines from getting one.
+func TestNothingThatNodesRefuse(t *testing.T) {
+	const everybody, mixed = "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"
+	b := newBench(t)
+	for _, target := range []Target{machine(everybody), machine("x"), {}, {MAC: one, Group: "a"}} {
+		if _, err := b.Set([]Target{machine(one), target}, "debian", false); err == nil || len(b.List()) != 0 {
+			t.Errorf("%+v is taken: %v, %v", target, err, b.List())
+		}
+	}
+	id := b.set("debian", true, group("desks"))[0].ID
+	for _, mac := range []string{mixed, three, "x", one, two} {
+		b.Follow(mac, id)
+	}
+	if got := b.List()[0].Done; !slices.Equal(got, []string{one, two, three}) {
+		t.Errorf("done: %v", got)
+	}
+	for _, text := range []string{
+		`[{"id":"a","mac":"` + everybody + `","what":"x"}]`, `[{"id":"a","group":"g","what":"x","once":true,"done":["` + mixed + `"]}]`,
+		`[{"id":"a\u0007","group":"g","what":"x"}]`, `[{"id":"` + strings.Repeat("a", 64) + `","group":"g","what":"x"}]`,
+	} {
+		if err := os.WriteFile(filepath.Join(b.dir, file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		b.log.Reset()
+		if b.restart(); len(b.List()) != 0 || !strings.Contains(b.log.String(), damagedEnding) {
+			t.Errorf("%s is read: %v, %s", text, b.List(), b.log.String())
+		}
+	}
+}
+
+// Reports of machines that follow nothing don't wait while something is written down.
+func TestMostReportsDoNotWait(t *testing.T) {
+	b := newBench(t)
+	b.mu.Lock() // as while it is
+	defer b.mu.Unlock()
+	if b.Awaits(one, "") {
+		t.Error("it awaits nothing")
+	}
+	b.Follow(one, "")
 }

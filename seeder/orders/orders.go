@@ -190,6 +190,13 @@ func (o *Orders) settle(mac string, state State, text string) {
 	w.batch.changed = make(chan struct{})
 }
 
+// Waits reports whether an order waits for a machine.
+func (o *Orders) Waits(mac string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.pending[mac] != nil
+}
+
 // Answer returns what a node gets as the answer to a report: a signed order, or nil.
 func (o *Orders) Answer(rep report.Report) []byte {
 	o.mu.Lock()

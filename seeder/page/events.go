@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/boottorrent/boottorrent/seeder/web"
 	page "github.com/boottorrent/boottorrent/templates/page"
 )
 
@@ -18,8 +19,9 @@ const (
 	tick = 500 * time.Millisecond
 	// quietTime is after how long without a change something is sent all the same, by which a listener that has gone is found out.
 	quietTime = 20 * time.Second
-	// maxListeners is how many there are at a time. Others are told to come again, and a page of theirs shows what it was made with.
-	maxListeners = 64
+	// maxListeners is how many there are at a time, with some whose connection has been ended for another one's, and who have not gone yet.
+	// Others are told to come again, and a page of theirs shows what it was made with.
+	maxListeners = web.MaxListeners + 16
 )
 
 // event is what listeners get, as JSON. Of a row there is what has changed; in the first event of each listener, all of it.
@@ -67,7 +69,7 @@ func newShown(r *room, group string) *shown {
 
 // cells are the texts of a row that the script knows, by their names in the document.
 func cells(r *page.Row) [12]string {
-	return [12]string{r.Key, r.State, r.Name, r.IP, r.Group, r.System, r.Step, r.Note, r.Percent, r.Speed, r.From}
+	return [12]string{r.Key, r.State, r.Name, r.Address(), r.Group, r.System, r.Step, r.Note, r.Percent, r.Speed, r.From}
 }
 
 var cellNames = [...]string{"key", "state", "name", "ip", "group", "system", "step", "note", "percent", "speed", "from"}
@@ -261,7 +263,7 @@ func (h *hub) send() {
 }
 
 // Events sends the changes of the front page, of one group if the request names one (?group=NAME), until who listens goes away. The
-// 65th listener is answered with 503.
+// listener that is one too many is answered with 503.
 func (p *Page) Events() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cut := context.WithCancel(r.Context())

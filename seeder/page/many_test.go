@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/web"
 	page "github.com/boottorrent/boottorrent/templates/page"
 )
 
@@ -96,14 +97,18 @@ func (p *pipeResponse) Write(b []byte) (int, error) { p.WriteHeader(200); return
 func (p *pipeResponse) Flush()                      {}
 
 // listen opens the events.
-func (f *fake) listen(path string) *fakeListener {
+func (f *fake) listen(path string) *fakeListener { return listen(f.Events(), "192.0.2.1", path) }
+
+func listen(h http.Handler, addr, path string) *fakeListener {
 	r, w := io.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &fakeListener{Reader: r, cancel: func() { cancel(); r.Close() }, ended: make(chan struct{})}
 	resp := &pipeResponse{PipeWriter: w, header: http.Header{}, code: make(chan int, 1)}
 	go func() {
 		defer close(l.ended)
-		f.Events().ServeHTTP(resp, httptest.NewRequest("GET", path, nil).WithContext(ctx))
+		request := httptest.NewRequest("GET", path, nil).WithContext(ctx)
+		request.RemoteAddr = addr + ":4711"
+		h.ServeHTTP(resp, request)
 		w.Close()
 	}()
 	l.code = <-resp.code
@@ -132,7 +137,7 @@ func (l *fakeListener) next(t *testing.T) event {
 	return e
 }
 
-// Listeners get all first and then what changes, gathered; one that doesn't read is let go, and the 65th is told to come again. When all
+// Listeners get all first and then what changes, gathered; one that doesn't read is let go, and one too many is told to come again. When all
 // have gone, nothing goes on.
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -182,6 +187,28 @@ func TestEvents(t *testing.T) {
 		defer f.hub.mu.Unlock()
 		if f.hub.number != 0 || len(f.hub.channels) != 0 || f.hub.stop != nil {
 			t.Errorf("%d listeners, %d groups are left", f.hub.number, len(f.hub.channels))
+		}
+	})
+}
+
+// A machine that opens the events as often as it may keeps nobody else from them.
+func TestListenersOfOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := web.New(web.Config{Events: newFake(t, nil).Events()})
+		var all []*fakeListener
+		for range web.MaxListeners {
+			all = append(all, listen(server, "10.0.0.66", "/events"))
+			time.Sleep(time.Second)
+		}
+		for _, addr := range []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"} {
+			l := listen(server, addr, "/events")
+			if all = append(all, l); l.code != 200 {
+				t.Errorf("%s: %d", addr, l.code)
+			}
+		}
+		for _, l := range all {
+			l.cancel()
+			<-l.ended
 		}
 	})
 }

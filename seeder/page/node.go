@@ -166,7 +166,7 @@ func ruleRows(d rules.Decision) (rows []page.Fact) {
 		value["ssh_keys"] = text.Count(n, "key")
 	}
 	if l := s.Limits; l != nil && (l.Upload > 0 || l.Download > 0) {
-		value["limits"] = fmt.Sprintf("upload %s/s, download %s/s; 0 is none", text.Size(l.Upload), text.Size(l.Download))
+		value["limits"] = limits(*l)
 	}
 	for _, key := range ruleKeys {
 		if v := value[key]; v != "" {
@@ -253,6 +253,18 @@ func (p *Page) printLog(w http.ResponseWriter, r *http.Request, b *bytes.Buffer,
 	if !errors.Is(err, os.ErrNotExist) {
 		p.cfg.Log.Warn("a node's log can't be read", "mac", mac, "err", err)
 	}
-	p.message(w, r, http.StatusNotFound, "No log", "There is no such log of this machine.")
+	p.message(w, r, http.StatusNotFound, "No log", "This machine has sent none. Machines send their log while they boot; the seeder keeps those of the last two boots.")
 	return false
+}
+
+// limits says what a machine may send and fetch at most.
+func limits(l catalog.Limits) string {
+	var parts []string
+	if l.Upload > 0 {
+		parts = append(parts, "upload "+text.Size(l.Upload)+"/s")
+	}
+	if l.Download > 0 {
+		parts = append(parts, "download "+text.Size(l.Download)+"/s")
+	}
+	return cmp.Or(strings.Join(parts, ", "), "none")
 }

@@ -169,7 +169,7 @@ func (r *room) unseen(known *catalog.Machine, last *history.Boot) machine {
 		d := rules.For(r.cat, rules.Facts{MAC: known.MAC})
 		m.Group = cmp.Or(m.Group, d.Group)
 		if d.NextID != "" {
-			m.Note = "next start: " + d.Next
+			m.Note = sentence("next start: " + d.Next)
 		}
 	}
 	return m

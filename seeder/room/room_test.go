@@ -54,10 +54,11 @@ func TestTargets(t *testing.T) {
 	for words, want := range map[string]string{
 		"all": "all: 7", "teachers": "teachers: 01", "window": ": 10", "WINDOW": ": 10", "boss": ": 01", "10.0.0.12": ": 12", "pc12 teachers": ": 12 teachers: 01",
 		"52-54-00-00-00-10": ": 10", "52:54:00:00:00:99": ": 99",
-		"desks":         `"desks" is a group and a machine; name the machine by its MAC address, 52:54:00:00:00:20`,
-		"pc11":          `"pc11" is the name of 2 machines; say which by the MAC address: 52:54:00:00:00:11, 52:54:00:00:00:30`,
-		"nobody window": `"nobody" is no group and no machine; groups: teachers, desks, all; machines: desks-boss, PC11, pc12, window, pc11, 52:54:00:00:00:40, desks`,
-		"":              "name a machine or a group, or say all; groups: teachers",
+		"desks":             `"desks" is a group and a machine; name the machine by its MAC address, 52:54:00:00:00:20`,
+		"pc11":              `"pc11" is the name of 2 machines; say which by the MAC address: 52:54:00:00:00:11, 52:54:00:00:00:30`,
+		"ff:ff:ff:ff:ff:ff": "ff:ff:ff:ff:ff:ff is the address of a multicast group",
+		"nobody window":     `"nobody" is no group and no machine; groups: teachers, desks, all; machines: desks-boss, PC11, pc12, window, pc11, 52:54:00:00:00:40, desks`,
+		"":                  "name a machine or a group, or say all; groups: teachers",
 	} {
 		targets, err := r.Targets(strings.Fields(words))
 		var got []string

@@ -55,6 +55,9 @@ func (r *Room) target(word string) (Target, error) {
 	}
 	if mac, err := net.ParseMAC(word); err == nil && len(mac) == 6 {
 		m := Machine{MAC: mac.String()}
+		if !catalog.IsMAC(m.MAC) {
+			return Target{}, targetError{fmt.Sprintf("%s is the address of a multicast group, and no machine's", m.MAC)}
+		}
 		if i := slices.IndexFunc(r.Machines, func(k Machine) bool { return k.MAC == m.MAC }); i >= 0 {
 			m = r.Machines[i]
 		}

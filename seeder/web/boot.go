@@ -149,7 +149,7 @@ func (s *Server) serveScript(w http.ResponseWriter, r *http.Request, a arch.Arch
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	request := ScriptRequest{Host: host, Arch: a, Agent: r.UserAgent()}
+	request := ScriptRequest{Host: host, Arch: a, Agent: r.UserAgent(), From: clientAddr(r)}
 	request.Machine, request.Known = machineFacts(r, a)
 	script, err := s.cfg.Script(request)
 	if err != nil {

@@ -18,6 +18,10 @@ const (
 	maxHeader = 8 << 10
 )
 
+// MaxListeners is how many get the page's changes at a time. When there is room for no more, who has many of them gives way to others, so that
+// one machine can't keep the page from people.
+const MaxListeners = 64
+
 // requestKinds are the kinds of requests with their bounds. The rates are per address, and made for a room whose nodes all come from
 // one: behind NAT, or by a proxy. They keep one machine from taking all of the processor, not a room from booting.
 type requestKinds struct {
@@ -36,8 +40,8 @@ func kinds(files int) requestKinds {
 		// They are made for each request: a page of a thousand machines has 900 KB, 10,000 nodes are 8 MB of JSON. Each page loads four
 		// documents, and several people open it at nine.
 		page: admit.Kind{Name: "page and list of nodes", Short: "page", Slots: 32, Turn: 10 * time.Second, PerSecond: 20, Burst: 100},
-		// They go on as long as a page is open; package page bounds their number as well.
-		events: admit.Kind{Name: "the page's changes", Short: "events", Slots: 80, PerSecond: 5, Burst: 50},
+		// They go on as long as a page is open.
+		events: admit.Kind{Name: "the page's changes", Short: "events", Slots: MaxListeners, PerSecond: 5, Burst: 50},
 		// A request may wait for news of an order for half a minute, and somebody who guesses passwords is slowed down by package auth.
 		api: admit.Kind{Name: "API", Short: "api", Slots: 64, Turn: 5 * time.Second, PerSecond: 20, Burst: 200, BodyTime: 5 * time.Second},
 		// 10,000 nodes announce 2,000 times a second in all.

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -105,6 +106,8 @@ type ScriptRequest struct {
 	// Machine is what firmware says of the machine, if Known.
 	Machine rules.Facts
 	Known   bool
+	// From is the client's address.
+	From netip.Addr
 }
 
 // Server is an http.Handler for everything the seeder serves. Its methods may be called concurrently.
