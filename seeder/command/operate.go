@@ -198,7 +198,9 @@ func (c chooseCmd) split(ctx context.Context) (targets []string, system string, 
 	if _, err := net.ParseMAC(last); err != nil && !isTarget {
 		names := []string{catalog.StartLocal}
 		for _, s := range offered.Systems {
-			names = append(names, s.Name)
+			if !strings.HasPrefix(s.Name, ".") { // QEMU and the like, which nodes fetch with a system
+				names = append(names, s.Name)
+			}
 		}
 		return nil, "", fmt.Errorf("%q is no system, no group and no machine; systems: %s; groups: %s; the machines: %s nodes %s",
 			last, strings.Join(names, ", "), strings.Join(nodes.Groups, ", "), self.Seeder(), cli.Quote(c.Dir))
