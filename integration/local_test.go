@@ -3,7 +3,6 @@ package integration
 import (
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/boottorrent/boottorrent/integration/kit"
 	"github.com/boottorrent/boottorrent/integration/lab"
@@ -21,46 +20,70 @@ func TestOwnDisk(t *testing.T) {
 	}
 	need.File(t, "/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin")
 	need.File(t, "/usr/lib/grub/x86_64-efi/normal.mod", "grub-efi-amd64-bin")
-	const config = "uefi: ipxe\ndefault: local\n"
-	r := newRoom(t, config+"timeout: 5\n")
+	r := newRoom(t, "uefi: ipxe\ndefault: local\ntimeout: 5\n")
 	disk := filepath.Join(t.TempDir(), "disk.img")
 	r.must(r.site.MakeDisk(t.Context(), disk, kit.DiskMenu))
 	r.dhcp()
 	r.serve()
-	for _, m := range []struct {
-		name     string
-		firmware lab.Firmware
-		told     string
-	}{{"bios", lab.BIOS, `Starting this machine's disk`}, {"uefi", lab.UEFI, `BdsDxe: (loading|starting) Boot`}} {
-		t.Run(m.name, func(t *testing.T) {
-			n := r.node(lab.NodeConfig{Name: m.name, Firmware: m.firmware, Disks: []lab.Disk{{Path: disk, Own: true, Writable: false}}})
-			lab.Await(t, n.Console(), toChooser, `hands over to Debian GNU/Linux, on the disk on this machine's disk`)
-			onDisk(t, n)
-			if rep := r.reports()["52:54:00:00:"+map[string]string{"bios": "01", "uefi": "02"}[m.name]+":01"]; rep.Step != report.Launch || rep.System != "local" {
-				t.Errorf("the seeder knows of step %s of %q, want launch of local", rep.Step, rep.System)
+	type machine struct {
+		*lab.Node
+		name, mac string
+		// told is what firmware or boot script say when they start the disk.
+		told string
+	}
+	machines := []machine{
+		{r.node(lab.NodeConfig{Name: "bios", Firmware: lab.BIOS, Disks: []lab.Disk{{Path: disk, Own: true}}}), "bios", "52:54:00:00:01:01", `Starting this machine's disk`},
+		{r.node(lab.NodeConfig{Name: "uefi", Firmware: lab.UEFI, Disks: []lab.Disk{{Path: disk, Own: true}}}), "uefi", "52:54:00:00:02:01", `BdsDxe: (loading|starting) Boot`},
+	}
+	together := func(stage string, do func(*testing.T, machine)) {
+		t.Run(stage, func(t *testing.T) {
+			for _, m := range machines {
+				t.Run(m.name, func(t *testing.T) {
+					t.Parallel()
+					do(t, m)
+				})
 			}
-			r.must(n.Console().Send("r"))
-			lab.AwaitScreen(t, n.Console(), toChooser, `On this machine's disk`)
-			r.must(n.Console().Send("G\r")) // the last one
-			lab.Await(t, n.Console(), soon, `its firmware starts the disk`)
-			lab.Await(t, n.Console(), toMessage, m.told)
-			lab.Await(t, n.Console(), toMessage, `GRUB-OF-THE-DISK`)
-			onDisk(t, n)
-			r.must(r.site.Configure("version: 1\nname: room\n" + config + "timeout: 0\n"))
-			lab.Await(t, r.seeder, soon, `catalog published`)
-			time.Sleep(time.Minute) // who comes back within it gets phase 1
-			r.must(n.Console().Send("r"))
-			lab.Await(t, n.Console(), toMessage, `Starting this machine's disk`)
-			if m.firmware == lab.UEFI { // which goes on with its next option: the card's, by IPv6
-				lab.Await(t, n.Console(), toMessage, `BdsDxe: (failed to load|loading) Boot\d+ "UEFI PXEv6`)
-			} else {
-				lab.Await(t, n.Console(), toMessage, `GRUB-OF-THE-DISK`)
-				onDisk(t, n)
-			}
-			r.must(r.site.Configure("version: 1\nname: room\n" + config + "timeout: 5\n"))
-			lab.Await(t, r.seeder, soon, `catalog published`)
-			n.Stop()
 		})
+	}
+	together("by kexec", func(t *testing.T, m machine) {
+		lab.Await(t, m.Console(), toChooser, `hands over to Debian GNU/Linux, on the disk on this machine's disk`)
+		onDisk(t, m.Node)
+	})
+	for _, m := range machines {
+		if rep := r.reports()[m.mac]; rep.Step != report.Launch || rep.System != "local" {
+			t.Errorf("the seeder knows of step %s of %q, want launch of local", rep.Step, rep.System)
+		}
+	}
+	together("by the firmware", func(t *testing.T, m machine) {
+		press(t, m.Node, "r")
+		lab.AwaitScreen(t, m.Console(), toChooser, `On this machine's disk`)
+		press(t, m.Node, "G\r") // the last one
+		lab.Await(t, m.Console(), soon, `its firmware starts the disk`)
+		lab.Await(t, m.Console(), toMessage, m.told)
+		lab.Await(t, m.Console(), toMessage, `GRUB-OF-THE-DISK`)
+		onDisk(t, m.Node)
+	})
+	// Who was sent to its disk and asks again within a minute gets phase 1; a seeder that was started anew knows of nobody.
+	r.seeder.Stop()
+	r.serve()
+	r.order(`next local, once`, "next", "all", "local", "--once")
+	together("before phase 1", func(t *testing.T, m machine) {
+		press(t, m.Node, "r")
+		lab.Await(t, m.Console(), toMessage, `Starting this machine's disk`)
+		if m.told == `Starting this machine's disk` {
+			lab.Await(t, m.Console(), toMessage, `GRUB-OF-THE-DISK`)
+			onDisk(t, m.Node)
+		} else { // its firmware goes on with its next option: the card's, by IPv6
+			lab.Await(t, m.Console(), toMessage, `BdsDxe: (failed to load|loading) Boot\d+ "UEFI PXEv6`)
+		}
+	})
+}
+
+// press types keys at a machine's console.
+func press(t *testing.T, n *lab.Node, keys string) {
+	t.Helper()
+	if err := n.Console().Send(keys); err != nil {
+		t.Fatal(err)
 	}
 }
 
