@@ -73,8 +73,8 @@ func TestOwnDisk(t *testing.T) {
 		if m.told == `Starting this machine's disk` {
 			lab.Await(t, m.Console(), toMessage, `GRUB-OF-THE-DISK`)
 			onDisk(t, m.Node)
-		} else { // its firmware goes on with its next option: the card's, by IPv6
-			lab.Await(t, m.Console(), toMessage, `BdsDxe: (failed to load|loading) Boot\d+ "UEFI PXEv6`)
+		} else { // its firmware goes on with its next option, which here is the card's again, by IPv6
+			lab.Await(t, m.Console(), toMessage, `BdsDxe: failed to start Boot\d+ "UEFI PXEv4`)
 		}
 	})
 }
