@@ -21,7 +21,7 @@ import (
 type checkCmd struct {
 	Dir      string   `arg:"" help:"The site directory."`
 	SiteOnly bool     `help:"Read the site's files alone, and test neither its image nor this machine and its network."`
-	Machine  string   `placeholder:"MAC" help:"Print what a machine would do, and which rule says so: a MAC address, or the machine's name in the site. What it reported to the running seeder is what is known of it."`
+	Machine  string   `placeholder:"MAC" help:"Print what a machine would do, and which rule says so: a MAC address, the machine's name in the site, or the host name or IP address that it has reported. What it reported to the running seeder is what is known of it."`
 	Fact     []string `sep:"none" placeholder:"KEY=VALUE" help:"With --machine: something more that is known of it, such as memory='8 GiB' or firmware=uefi. Can be given several times."`
 }
 

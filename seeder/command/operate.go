@@ -32,7 +32,7 @@ func running(dir string, err error) error {
 
 type wakeCmd struct {
 	Dir     string   `arg:"" help:"The site directory."`
-	Targets []string `arg:"" name:"target" help:"Machines by name, host name or MAC address, groups, or all."`
+	Targets []string `arg:"" name:"target" help:"Machines by name, host name, IP or MAC address, groups, or all."`
 }
 
 // Run has the running seeder send Wake-on-LAN packets.
@@ -61,7 +61,7 @@ func (c wakeCmd) Run(ctx context.Context, term terminal) error {
 
 type nextCmd struct {
 	Dir   string   `arg:"" help:"The site directory."`
-	Words []string `arg:"" optional:"" name:"target" help:"Machines by name, host name or MAC address, groups, or all; and then what they start: a system, local (the machine's own disk) or menu. Without them, what was said is shown."`
+	Words []string `arg:"" optional:"" name:"target" help:"Machines by name, host name, IP or MAC address, groups, or all; and then what they start: a system, local (the machine's own disk) or menu. Without them, what was said is shown."`
 	Once  bool     `help:"Each machine does so once. What is left of it ends after a week."`
 	Clear bool     `help:"Take away what was said of the targets."`
 }
@@ -135,7 +135,7 @@ func (c nextCmd) show(ctx context.Context, term terminal, before string, entries
 // orderFlags are what commands that give orders have in common.
 type orderFlags struct {
 	Dir     string        `arg:"" help:"The site directory."`
-	Targets []string      `arg:"" name:"target" help:"Machines by name, host name or MAC address, groups, or all."`
+	Targets []string      `arg:"" name:"target" help:"Machines by name, host name, IP or MAC address, groups, or all."`
 	Wait    time.Duration `default:"90s" help:"How long to wait for the machines' reports; then the order is dropped. At most 10m."`
 }
 
@@ -155,7 +155,7 @@ func (c poweroffCmd) Run(ctx context.Context, term terminal) error {
 
 type chooseCmd struct {
 	Dir   string        `arg:"" help:"The site directory."`
-	Words []string      `arg:"" name:"target" help:"Machines by name, host name or MAC address, groups, or all; and then the system that they start, or local. Without it they show the chooser."`
+	Words []string      `arg:"" name:"target" help:"Machines by name, host name, IP or MAC address, groups, or all; and then the system that they start, or local. Without it they show the chooser."`
 	Wait  time.Duration `default:"90s" help:"How long to wait for the machines' reports; then the order is dropped. At most 10m."`
 }
 
@@ -198,7 +198,9 @@ func (c chooseCmd) split(ctx context.Context) (targets []string, system string, 
 	if _, err := net.ParseMAC(last); err != nil && !isTarget {
 		names := []string{catalog.StartLocal}
 		for _, s := range offered.Systems {
-			names = append(names, s.Name)
+			if !strings.HasPrefix(s.Name, ".") { // QEMU and the like, which nodes fetch with a system
+				names = append(names, s.Name)
+			}
 		}
 		return nil, "", fmt.Errorf("%q is no system, no group and no machine; systems: %s; groups: %s; the machines: %s nodes %s",
 			last, strings.Join(names, ", "), strings.Join(nodes.Groups, ", "), self.Seeder(), cli.Quote(c.Dir))

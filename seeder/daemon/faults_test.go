@@ -214,7 +214,7 @@ func TestPublishManual(t *testing.T) {
 	if second.State != status.Published || *second.InfoHash == *first.InfoHash {
 		t.Errorf("the second order: %+v", second)
 	}
-	if _, err := control.Publish(t.Context(), "three"); err == nil || !strings.Contains(err.Error(), "no system three") {
+	if _, err := control.Publish(t.Context(), "three"); err == nil || !strings.Contains(err.Error(), "no such system; give the name") {
 		t.Errorf("of a system that isn't there: %v", err)
 	}
 	f, err := os.OpenFile(filepath.Join(r.system("two"), "vmlinuz"), os.O_WRONLY, 0)

@@ -110,6 +110,7 @@ func (d *daemon) wake(ctx context.Context, macs []net.HardwareAddr) []wol.Sent {
 func (o *operator) run(ctx context.Context, renewed chan<- struct{}) {
 	tick := time.NewTicker(endTime)
 	defer tick.Stop()
+	defer o.next.End(o.has) // who followed what in the last moment is written down
 	for {
 		select {
 		case <-ctx.Done():

@@ -70,8 +70,9 @@ type Store struct {
 
 	mu      sync.Mutex
 	entries []Entry
-	// unsaved is why the entries are not on the disk.
+	// unsaved is why the entries are not on the disk; noted says that they have changed by what machines follow and wait to be written.
 	unsaved error
+	noted   bool
 	changed chan struct{}
 }
 
@@ -224,6 +225,9 @@ func (s *Store) Catalog() []catalog.Next {
 
 // Awaits reports whether there is something to note if a machine says that it follows an entry.
 func (s *Store) Awaits(mac, id string) bool {
+	if id == "" {
+		return false // as most reports say; they don't wait for what is being written down
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, _, ok := s.awaits(mac, id)
@@ -240,8 +244,12 @@ func (s *Store) awaits(mac, id string) (i, at int, ok bool) {
 	return i, at, !done
 }
 
-// Follow notes that a machine follows an entry, as its report says. What is for once counts no longer for it.
+// Follow notes that a machine follows an entry, as its report says. What is for once counts no longer for it. End writes it down, once for
+// all that came meanwhile: a room that starts at once doesn't wait for the disk.
 func (s *Store) Follow(mac, id string) {
+	if id == "" {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, at, ok := s.awaits(mac, id)
@@ -255,7 +263,8 @@ func (s *Store) Follow(mac, id string) {
 		entries[i].Done = slices.Insert(slices.Clone(entries[i].Done), at, mac)
 	}
 	s.log.Info("a machine starts what '"+self.Seeder()+" next' said", "mac", mac, "what", s.entries[i].What)
-	_ = s.replace(bounded(entries, s.log)) // which has logged it
+	s.entries, s.noted = bounded(entries, s.log), true
+	s.tell()
 }
 
 // bounded ends the oldest entries for once as long as more machines are noted than there is room for.
@@ -274,7 +283,8 @@ func bounded(entries []Entry, log *slog.Logger) []Entry {
 }
 
 // End takes away what is over: entries for once that are a week old, and those for a group that is a list of machines (as has returns it;
-// nil: it is not) all of which have followed. It tries again to write down what could not be before.
+// nil: it is not) all of which have followed. It writes down who has followed what since it was called last, and tries again what could not
+// be written before.
 func (s *Store) End(has func(group string) []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -289,8 +299,12 @@ func (s *Store) End(has func(group string) []string) {
 			entries = append(entries, e)
 		}
 	}
-	if len(entries) != len(s.entries) || s.unsaved != nil {
-		_ = s.replace(entries)
+	if len(entries) != len(s.entries) {
+		s.tell()
+	}
+	if len(entries) != len(s.entries) || s.noted || s.unsaved != nil {
+		s.entries = entries
+		_ = s.save() // which has logged it
 	}
 }
 
@@ -303,11 +317,21 @@ func all(wanted, done []string) bool {
 // the seeder is started again; the error says so. The caller holds the lock.
 func (s *Store) replace(entries []Entry) error {
 	s.entries = entries
+	s.tell()
+	return s.save()
+}
+
+// tell says that the entries have become others.
+func (s *Store) tell() {
 	select {
 	case s.changed <- struct{}{}:
 	default:
 	}
-	text, err := json.MarshalIndent(entries, "", " ")
+}
+
+// save writes the entries down. The caller holds the lock.
+func (s *Store) save() error {
+	text, err := json.MarshalIndent(s.entries, "", " ")
 	if err == nil {
 		err = atomicfile.Write(s.path, append(text, '\n'), 0o644)
 	}
@@ -317,6 +341,6 @@ func (s *Store) replace(entries []Entry) error {
 			s.log.Error("what machines start the next time can't be written down", "err", err)
 		}
 	}
-	s.unsaved = err
+	s.unsaved, s.noted = err, false
 	return err
 }

@@ -137,6 +137,7 @@ func TestOverRestart(t *testing.T) {
 	b := newBench(t)
 	said := b.set("debian", true, group("teachers"), machine(one))
 	b.Follow(two, said[0].ID)
+	b.End(func(string) []string { return nil })
 	before := b.List()
 	if b.restart(); !reflect.DeepEqual(b.List(), before) || b.log.Len() > 100 && strings.Contains(b.log.String(), "level=ERROR") {
 		t.Errorf("%+v, before %+v\n%s", b.List(), before, b.log.String())
@@ -144,6 +145,37 @@ func TestOverRestart(t *testing.T) {
 	b.Follow(one, said[0].ID)
 	if got := b.List()[1].Done; !slices.Equal(got, []string{one, two}) {
 		t.Errorf("done: %v", got)
+	}
+}
+
+// A room that follows at once is written down once, not by each machine.
+func TestFollowersDoNotWaitForTheDisk(t *testing.T) {
+	b := newBench(t)
+	said := b.set("debian", true, group("desks"))
+	written := func() string {
+		text, err := os.ReadFile(filepath.Join(b.dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	before := written()
+	for i := range 100 {
+		b.Follow(mac(i), said[0].ID)
+	}
+	if written() != before {
+		t.Error("it is written while machines report")
+	}
+	none := func(string) []string { return nil }
+	if b.End(none); !strings.Contains(written(), mac(99)) {
+		t.Error("who has followed is not written down")
+	}
+	if err := os.Remove(filepath.Join(b.dir, file)); err != nil {
+		t.Fatal(err)
+	}
+	b.End(none)
+	if _, err := os.Stat(filepath.Join(b.dir, file)); err == nil {
+		t.Error("it is written although nothing has changed")
 	}
 }
 
@@ -267,4 +299,15 @@ func TestNothingThatNodesRefuse(t *testing.T) {
 			t.Errorf("%s is read: %v, %s", text, b.List(), b.log.String())
 		}
 	}
+}
+
+// Reports of machines that follow nothing don't wait while something is written down.
+func TestMostReportsDoNotWait(t *testing.T) {
+	b := newBench(t)
+	b.mu.Lock() // as while it is
+	defer b.mu.Unlock()
+	if b.Awaits(one, "") {
+		t.Error("it awaits nothing")
+	}
+	b.Follow(one, "")
 }

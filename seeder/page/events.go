@@ -69,7 +69,7 @@ func newShown(r *room, group string) *shown {
 
 // cells are the texts of a row that the script knows, by their names in the document.
 func cells(r *page.Row) [12]string {
-	return [12]string{r.Key, r.State, r.Name, r.IP, r.Group, r.System, r.Step, r.Note, r.Percent, r.Speed, r.From}
+	return [12]string{r.Key, r.State, r.Name, r.Address(), r.Group, r.System, r.Step, r.Note, r.Percent, r.Speed, r.From}
 }
 
 var cellNames = [...]string{"key", "state", "name", "ip", "group", "system", "step", "note", "percent", "speed", "from"}

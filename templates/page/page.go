@@ -128,6 +128,14 @@ type Row struct {
 	Speed, From string
 }
 
+// Address is its IP address, where that is not its name already.
+func (r Row) Address() string {
+	if r.IP == r.Name {
+		return ""
+	}
+	return r.IP
+}
+
 // System is one thing that can be started, in the list of all.
 type System struct {
 	Name, Title, Description, Method, Arch string
