@@ -153,11 +153,11 @@ func CopyKernel(ctx context.Context, home string) error {
 	if err != nil {
 		return err
 	}
-	there := filepath.Join(home, ".cache/boottorrent")
+	there := filepath.Join(home, ".cache/boottorrent/packages")
 	if err := os.MkdirAll(there, 0o755); err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, "cp", "-a", filepath.Join(cache, "kernel"), there).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "cp", "-a", filepath.Join(cache, "packages", string(arch.AMD64)), there).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("copy the kernel: %w: %s", err, out)
 	}
