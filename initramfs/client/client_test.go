@@ -224,7 +224,7 @@ func TestCompressedDocuments(t *testing.T) {
 	c = seeder(t, packed(bomb))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := c.Catalog(t.Context()); err == nil || !strings.Contains(err.Error(), "longer than 1048576 bytes") {
+	if _, err := c.Catalog(t.Context()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("longer than %d bytes", catalog.MaxDocument)) {
 		t.Errorf("256 MiB in %d bytes as a catalog: %v", len(bomb), err)
 	}
 	runtime.ReadMemStats(&after)
