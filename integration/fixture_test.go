@@ -19,6 +19,7 @@
 //	images that are large, kernels that    TestRootOfThreeQuartersOfMemory, TestKernelWithoutDriverIsRefused
 //	  don't fit the machine
 //	the machine's own disk                 TestOwnDisk: by kexec, by the firmware, before phase 1 is loaded
+//	the same behind shim                   TestOwnDiskBehindShim: by GRUB, and where Secure Boot refuses that
 //	what is refused                        refusal_test.go
 //
 // The root file systems are made once and kept in the user's cache (kit/roots.go).

@@ -79,6 +79,25 @@ func TestOwnDisk(t *testing.T) {
 	})
 }
 
+// Behind shim, GRUB starts what is on the disk before phase 1 is loaded. With Secure Boot on, a boot loader that nobody has signed is refused;
+// then phase 1 comes, finds the kernel that Debian has signed, and starts that.
+func TestOwnDiskBehindShim(t *testing.T) {
+	needChain(t)
+	r := newRoom(t, allServed+"default: local\ntimeout: 0\n")
+	disk := filepath.Join(t.TempDir(), "disk.img")
+	r.must(r.site.MakeDisk(t.Context(), disk, kit.DiskMenu))
+	r.serve()
+	own := []lab.Disk{{Path: disk, Own: true}}
+	free := r.node(lab.NodeConfig{Name: "uefi", Firmware: lab.UEFI, Disks: own})
+	secure := r.node(lab.NodeConfig{Name: "secure", Firmware: lab.SecureUEFI, Disks: own})
+	lab.Await(t, free.Console(), toChooser, `GRUB-OF-THE-DISK`)
+	onDisk(t, free)
+	free.Stop()
+	lab.Await(t, secure.Console(), toChooser, `Starting \(`)
+	lab.Await(t, secure.Console(), toChooser, `The firmware could not start the disk when it was told to`)
+	onDisk(t, secure)
+}
+
 // press types keys at a machine's console.
 func press(t *testing.T, n *lab.Node, keys string) {
 	t.Helper()
