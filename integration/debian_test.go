@@ -219,8 +219,7 @@ func (r *debianRoom) awaitGiving(without []*lab.Node) {
 	for _, n := range without {
 		node := reports[n.Config.NICs[0].MAC]
 		r.t.Logf("%s: from the seeder %d, from nodes %d bytes; seconds by step %v", n.Config.Name, node.FromSeeder+node.FromHTTP, node.FromNodes, node.Durations)
-		// The figures are as of the last report before the system started: its last second's bytes may be missing in them.
-		if node.FromSeeder+node.FromHTTP > 0 || node.FromNodes < cat.Systems[0].Size-4<<20 {
+		if node.FromSeeder+node.FromHTTP > 0 || node.FromNodes < cat.Systems[0].Size {
 			r.t.Errorf("%s: of %d bytes it has %d from the seeder, which was off, and %d from the other nodes",
 				n.Config.Name, cat.Systems[0].Size, node.FromSeeder+node.FromHTTP, node.FromNodes)
 		}
