@@ -26,6 +26,8 @@ type port struct {
 	// held are the requests that /hold is serving; they end by release.
 	held    chan string
 	release chan struct{}
+	// idle are the connections on which a request has been served and its answer is sent. A client has the answer a little earlier.
+	idle chan net.Addr
 }
 
 type lockedBuffer struct {
@@ -47,7 +49,7 @@ func (b *lockedBuffer) String() string {
 
 func newPort(t *testing.T, connections int, hold Kind) *port {
 	t.Helper()
-	p := &port{t: t, held: make(chan string, 100), release: make(chan struct{})}
+	p := &port{t: t, held: make(chan string, 100), release: make(chan struct{}), idle: make(chan net.Addr, 100)}
 	p.Policy = New(Config{Connections: connections, Log: slog.New(slog.NewTextHandler(&p.log, nil))})
 	mux := http.NewServeMux()
 	mux.Handle("/", p.Handler(Kind{Name: "any"}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hello") })))
@@ -62,7 +64,11 @@ func newPort(t *testing.T, connections int, hold Kind) *port {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: mux, ConnContext: p.ConnContext}
+	server := &http.Server{Handler: mux, ConnContext: p.ConnContext, ConnState: func(c net.Conn, state http.ConnState) {
+		if state == http.StateIdle {
+			p.idle <- c.RemoteAddr()
+		}
+	}}
 	done := make(chan struct{})
 	go func() { _ = server.Serve(p.Listener(l)); close(done) }()
 	t.Cleanup(func() { server.Close(); <-done })
@@ -114,15 +120,23 @@ func (c *client) want(code int) {
 // Idle connections of one address keep nobody out, and those without progress for longest are closed.
 func TestIdleConnectionsGiveWay(t *testing.T) {
 	p := newPort(t, 8, Kind{})
+	// served asks for something and waits until the connection has its new place in the order.
+	served := func(c *client) {
+		t.Helper()
+		c.ask("/").want(200)
+		if got := <-p.idle; got.String() != c.LocalAddr().String() {
+			t.Fatalf("%s is idle, want %s", got, c.LocalAddr())
+		}
+	}
 	var idle []*client
 	for range 8 {
-		c := p.dial(1).ask("/")
-		c.want(200)
+		c := p.dial(1)
+		served(c)
 		idle = append(idle, c)
 	}
-	idle[0].ask("/").want(200) // the youngest now
-	p.dial(2).ask("/").want(200)
-	p.dial(1).ask("/").want(200) // its own gives way too
+	served(idle[0]) // the youngest now
+	served(p.dial(2))
+	served(p.dial(1)) // its own gives way too
 	idle[1].ask("/").want(0)
 	idle[2].ask("/").want(0)
 	idle[0].ask("/").want(200)
