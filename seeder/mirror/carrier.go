@@ -63,6 +63,8 @@ type carried struct {
 	cancel context.CancelFunc
 	// done is how many bytes have arrived.
 	done int64
+	// since is when it came to be whole, fetched, or neither.
+	since time.Time
 	// failed is why it could not be fetched, again is when to try the next time.
 	failed string
 	again  time.Time
@@ -81,7 +83,7 @@ func (c *carrier) set(versions []*Version) {
 		listed[h] = true
 		known := c.byHash[h]
 		if known == nil {
-			known = &carried{Version: v}
+			known = &carried{Version: v, since: c.now()}
 			c.byHash[h] = known
 			c.resume(known)
 		}
@@ -252,7 +254,7 @@ func leavesBefore(a, b *carried) bool {
 func (c *carrier) begin(v *carried, cancel context.CancelFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v.cancel = cancel
+	v.cancel, v.since = cancel, c.now()
 }
 
 func (c *carrier) fetch(ctx context.Context, v *carried) error {
@@ -279,7 +281,7 @@ func (c *carrier) fetch(ctx context.Context, v *carried) error {
 func (c *carrier) end(v *carried, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v.cancel = nil
+	v.cancel, v.since = nil, c.now()
 	switch {
 	case err == nil:
 		v.wanted, v.failed = false, ""
@@ -343,7 +345,7 @@ func (c *carrier) states() (all []VersionState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, v := range c.list {
-		s := VersionState{Name: v.System.Name, InfoHash: v.System.InfoHash, Size: v.size(), Done: v.done, Whole: v.Whole(), Fetching: v.cancel != nil, Trouble: v.failed}
+		s := VersionState{Name: v.System.Name, InfoHash: v.System.InfoHash, Size: v.size(), Done: v.done, Whole: v.Whole(), Fetching: v.cancel != nil, Since: v.since, Trouble: v.failed}
 		if s.Whole {
 			s.Done = s.Size
 		}

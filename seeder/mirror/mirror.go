@@ -98,6 +98,8 @@ type VersionState struct {
 	Done     int64 `json:"done"`
 	Whole    bool  `json:"whole"`
 	Fetching bool  `json:"fetching"`
+	// Since is when it came to be so.
+	Since time.Time `json:"since"`
 	// Trouble is why it could not be fetched the last time.
 	Trouble string `json:"trouble,omitempty"`
 }
