@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"context"
 	"path/filepath"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/self"
@@ -73,20 +74,21 @@ type siteFeed struct {
 func (f *siteFeed) attach(count *counter.Counter, announce []string) web.Manifest {
 	d := f.daemon
 	p := f.site.publisher
-	p.engine, p.tracker, p.web, p.announce, p.base, p.counter, p.next = d.sockets.engine, d.tracker, d.web, announce, d.base, count, d.operator.next
+	p.engine, p.tracker, p.announce, p.base, p.counter, p.next = d.sockets.engine, d.tracker, announce, d.base, count, d.operator.next
 	return d.siteManifest(count)
 }
 
 func (f *siteFeed) run(ctx context.Context) error {
-	// That the site can't be watched is logged; it is served nevertheless.
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	watching.Go(func() {
+	f.site.web = f.daemon.web
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
 		if err := f.site.watcher.Run(ctx); err != nil {
-			f.site.log.Error("changes of the site are not noticed any more", "err", err)
+			f.site.log.Error("changes of the site are not noticed any more", "err", err) // it is served nevertheless
 		}
+		return nil
 	})
-	return f.site.run(ctx, f.daemon.Site)
+	group.Go(func() error { return f.site.run(ctx, f.daemon.Site) })
+	return group.Wait()
 }
 
 func (f *siteFeed) close()                    { f.site.store.Close() }
