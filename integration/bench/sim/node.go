@@ -74,7 +74,7 @@ type request struct {
 
 // most is how many blocks to have asked for at a time.
 func (p *pipe) most() int {
-	return p.depth.Depth(pick.Side{Seeder: p.from.seeder, Waits: p.to.picker.Waits(), Connections: len(p.to.pipes)})
+	return p.depth.Depth(pick.Side{Seeder: p.from.seeder, Wanted: 1<<40, Connections: len(p.to.pipes)})
 }
 
 func newNode(index int, s *Scenario) *node {

@@ -24,8 +24,8 @@ const (
 type Side struct {
 	// Seeder says that the seeder is at its other end.
 	Seeder bool
-	// Waits is what [Picker.Waits] says here.
-	Waits bool
+	// Wanted is how many bytes are missing of what is to come from the seeder: of the preferred pieces.
+	Wanted int64
 	// Connections is how many there are here.
 	Connections int
 }
@@ -59,13 +59,15 @@ type Queue struct {
 // NewQueue returns the queue of a connection that is opened now.
 func NewQueue(now time.Time) Queue { return Queue{since: now} }
 
-// Depth is the number of blocks to have asked for at a time. Of the seeder it is one, the least the library knows, for a node
-// that waits: what it asks for besides keeps the seeder from those it waits for.
+// Depth is the number of blocks to have asked for at a time. Of the seeder it is no more than what only the seeder has for this node,
+// and one, the least the library knows, where that is nothing: the rest can be had from others, and what is asked for besides keeps
+// the seeder from those who need it.
 func (q *Queue) Depth(s Side) int {
-	if s.Seeder && s.Waits {
-		return 1
+	depth := max(q.fill, s.least())
+	if s.Seeder {
+		return int(max(1, min(int64(depth), (s.Wanted+BlockSize-1)/BlockSize)))
 	}
-	return max(q.fill, s.least())
+	return depth
 }
 
 // Received counts n bytes that have come in.
