@@ -23,8 +23,8 @@ type chooser struct {
 	// held is what the picker wants held, since it last changed at heldAt.
 	held   []int
 	heldAt time.Time
-	// timedOut says that what was held did not come out in time; allOut that a peer besides the seeder had everything, so that no piece
-	// is without priority any more.
+	// timedOut says that what was held did not come out in time; allOut that a peer besides the seeder has everything, so that no piece
+	// is without priority.
 	timedOut, allOut bool
 }
 
@@ -73,8 +73,7 @@ func (c *chooser) run(ctx context.Context) {
 func (c *chooser) refill(now time.Time) {
 	c.open()
 	crowd, store := c.entry.crowd, c.entry.store
-	// What a node has that is complete can be had from there, and there is nothing to wait for.
-	c.picker.ChooseHeld = c.timedOut || crowd.elsewhere()
+	c.picker.ChooseHeld = c.timedOut
 	c.entry.window.drop(func(i int) bool { return !store.missing(i) || crowd.has(i) })
 	hold := c.picker.Refill(pick.Window(c.engine.conns.depth(c.entry), c.entry.layout.pieceLength))
 	slices.Sort(hold)
@@ -94,10 +93,12 @@ func (c *chooser) open() {
 			c.ask(int(i), torrent.PiecePriorityNormal)
 		}
 	}
-	if c.allOut || !c.entry.crowd.elsewhere() {
+	if c.allOut == c.entry.crowd.elsewhere() {
 		return
 	}
-	c.allOut = true
+	if c.allOut = !c.allOut; !c.allOut {
+		return
+	}
 	for i := range c.asked {
 		if c.asked[i] == torrent.PiecePriorityNone {
 			c.ask(i, torrent.PiecePriorityNormal)
@@ -105,14 +106,14 @@ func (c *chooser) open() {
 	}
 }
 
-// hold has the library not ask for the given pieces.
+// hold has the library not ask for the given pieces. What a node has that is complete can be had from there all the same.
 func (c *chooser) hold(pieces []int) {
-	for _, i := range pieces {
-		if c.asked[i] != torrent.PiecePriorityNone {
-			c.ask(i, torrent.PiecePriorityNone)
-		}
+	if c.held = pieces; c.allOut {
+		return
 	}
-	c.held = pieces
+	for _, i := range pieces {
+		c.ask(i, torrent.PiecePriorityNone)
+	}
 }
 
 func (c *chooser) ask(i int, p torrent.PiecePriority) {

@@ -86,11 +86,11 @@ func (q *Queue) Received(n int, now time.Time) {
 // that has come in is hashed.
 const minWindow = 2
 
-// Window is the number of pieces to prefer at a time: two, and as many more as the requests to one peer span (its
-// deepest queue, in blocks), or what is beyond the window would be asked for in the library's order. The length of a
-// piece is in bytes.
+// Window is the number of pieces to prefer at a time: two, and twice as many more as the requests to one peer span (its
+// deepest queue, in blocks), as the library asks for a whole queue anew when the last one has been answered, and what is not in the
+// window then is not asked for. The length of a piece is in bytes.
 func Window(depth int, pieceLength int64) int {
-	return minWindow + int(int64(depth)*BlockSize/pieceLength)
+	return minWindow + int(2*int64(depth)*BlockSize/pieceLength)
 }
 
 const (
