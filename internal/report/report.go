@@ -80,6 +80,8 @@ type Report struct {
 	// Order is the order that the node got last, and what became of it; nil: it got none in this boot. Its counter goes on under another
 	// kernel of the same boot, as reports do.
 	Order *Order `json:"order,omitempty"`
+	// Phase1 is set as long as the node gives phase 1 away to machines that start; nil: it doesn't.
+	Phase1 *Phase1 `json:"phase1,omitempty"`
 	// HostKey is the fingerprint of the node's SSH server ("SHA256:…", as ssh-keygen -l shows it); empty if it has none.
 	HostKey string `json:"host_key,omitempty"`
 

@@ -59,6 +59,7 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	s.Local = m.boolean("local", true)
 	s.UEFI = UEFI(m.oneOf("uefi", string(UEFIAuto), string(UEFIAuto), string(UEFIShim), string(UEFIiPXE), string(UEFIUKI)))
 	s.SignImage = m.boolean("sign_image", false)
+	s.Helpers = readPhase1(m.mapping("phase1"))
 	reserved := readDHCP(m.mapping("dhcp"), s)
 	readPorts(m.mapping("ports"), &s.Ports)
 	s.Racks = readRacks(m)
@@ -77,6 +78,11 @@ func readConfig(m *mapping, s *Site) (defaultSystem, vnc text) {
 	vnc = readVNCPassword(m)
 	m.done()
 	return defaultSystem, vnc
+}
+
+func readPhase1(m *mapping) Helpers {
+	defer m.done()
+	return Helpers(m.oneOf("helpers", string(HelpersAuto), string(HelpersAuto), string(HelpersOff)))
 }
 
 // The values of publish.

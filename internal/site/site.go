@@ -64,6 +64,8 @@ type Site struct {
 	Manual bool
 	// Local says that the chooser offers what is on the machine's own disk.
 	Local bool
+	// Helpers is whether nodes are asked to give phase 1 away to machines that start.
+	Helpers Helpers
 	// UEFI is what machines with UEFI get first when they boot from the network.
 	UEFI UEFI
 	// SignImage says that mkimage signs the UEFI program with the site's own key for Secure Boot.
@@ -118,6 +120,17 @@ const (
 	UEFIiPXE UEFI = "ipxe"
 	// UEFIUKI is phase 1 as one UEFI program, for machines whose firmware knows the site's own key.
 	UEFIUKI UEFI = "uki"
+)
+
+// Helpers says whether nodes are asked to give phase 1 away to machines that start.
+type Helpers string
+
+// The values of phase1.helpers.
+const (
+	// HelpersAuto asks some when a room starts and the seeder's link would be what it waits for.
+	HelpersAuto Helpers = "auto"
+	// HelpersOff asks none: every machine loads phase 1 from the seeder.
+	HelpersOff Helpers = "off"
 )
 
 // DHCP configures the DHCP service. Everything but Mode is for DHCPServer.

@@ -144,7 +144,26 @@ func decodeReport(body io.Reader) (report.Report, error) {
 	if err := decodeOrder(rep.Order); err != nil {
 		return report.Report{}, err
 	}
+	if err := decodePhase1(rep.Phase1); err != nil {
+		return report.Report{}, err
+	}
 	return rep, decodeExit(rep.Exit)
+}
+
+// decodePhase1 checks what is said of phase 1's being given away; nil is that it isn't.
+func decodePhase1(p *report.Phase1) error {
+	if p == nil {
+		return nil
+	}
+	if p.Port < 1 || p.Port > math.MaxUint16 || !sensible(float64(p.Served)) {
+		return fmt.Errorf("phase1: %d bytes at port %d, want a port and a number that isn't negative", p.Served, p.Port)
+	}
+	var h catalog.InfoHash
+	if err := h.UnmarshalText([]byte(p.Image)); err != nil {
+		return fmt.Errorf("phase1: image: %w", err)
+	}
+	p.Image = h.String()
+	return nil
 }
 
 // decodeOrder checks what is said of an order; nil is none.

@@ -224,6 +224,9 @@ func TestReportRefused(t *testing.T) {
 		"source of nobody":   {start + `,"sources":[{"bytes":1}]}`, 400, "sources: 1 bytes from"},
 		"too many sources":   {start + `,"sources":[` + strings.Repeat(`{"addr":"10.0.0.1"},`, report.MaxSources) + `{}]}`, 400, "more than 12"},
 		"exit code":          {start + `,"exit":{"system":"x","code":256}}`, 400, "exit: code 256"},
+		"phase 1's port":     {start + `,"phase1":{"port":70000,"image":"` + strings.Repeat("a", 40) + `"}}`, 400, "phase1: 0 bytes at port 70000"},
+		"phase 1's image":    {start + `,"phase1":{"port":80,"image":"../x"}}`, 400, "40 hexadecimal"},
+		"phase 1's bytes":    {start + `,"phase1":{"port":80,"served":-1,"image":"` + strings.Repeat("a", 40) + `"}}`, 400, "phase1: -1"},
 		"exit time":          {start + `,"exit":{"system":"x","at":-1}}`, 400, "exit: at"},
 		"too long":           {start + `,"error":"` + strings.Repeat("x", report.MaxBody) + `"}`, 413, "32 KiB"},
 	} {
@@ -273,6 +276,7 @@ func TestStringsAreMadePrintable(t *testing.T) {
 func FuzzReport(f *testing.F) {
 	f.Add(`{"mac":"52:54:00:00:00:01","step":"fetch","state":"running","durations":{"fetch":1}}`)
 	f.Add(`{"mac":"52:54:00:00:00:01","ip":"fe80::1%x","step":"fetch","state":"failed","error":"\u001b\ud800"}`)
+	f.Add(`{"mac":"52:54:00:00:00:01","step":"fetch","state":"running","phase1":{"port":8081,"image":"` + strings.Repeat("0a", 20) + `","served":7}}`)
 	f.Add(`{"mac":"52:54:00:00:00:01","step":"launch","state":"running","exit":{"system":"x\u001b","code":3,"lines":["\u0007"]},"host_key":"\u001b"}`)
 	f.Add(`{"mac":"52:54:00:00:00:01","step":"fetch","state":"running","cpu":97,"link_mbps":100,"sources":[{"addr":"10.0.0.2","bytes":7},{"addr":"fe80::1%x"}]}`)
 	f.Add(`[]`)
