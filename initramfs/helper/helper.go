@@ -55,8 +55,7 @@ type Config struct {
 type Helper struct {
 	Config
 	complained logonce.Limiter
-	// served is how many bytes machines got from it.
-	served counter
+	counts counts
 
 	mu sync.Mutex
 	// refused is why no ask is taken now; empty: asks are taken.
@@ -116,6 +115,18 @@ func (h *Helper) Ask(asked string) {
 			h.Log("phase 1 is not given away: %v", a.failed)
 		}
 	}()
+}
+
+// Note says in a line how many machines load from this node now; empty: none does.
+func (h *Helper) Note() string {
+	switch n := h.counts.loading.Load(); n {
+	case 0:
+		return ""
+	case 1:
+		return "Another machine is loading phase 1 from this one."
+	default:
+		return fmt.Sprintf("%d other machines are loading phase 1 from this one.", n)
+	}
 }
 
 // Refuse has no more asks taken, for a reason. What is given away already goes on.

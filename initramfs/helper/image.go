@@ -105,18 +105,18 @@ func (h *Helper) give(ctx context.Context, engine *swarm.Engine, s swarm.Source,
 	if err != nil {
 		return err
 	}
-	srv := newServer(engine.UploadLimiter(), &h.served)
+	srv := newServer(engine.UploadLimiter(), &h.counts)
 	for i, f := range s.Files {
 		srv.files[catalog.BootPath(f.Path, f.SHA256)] = content{files[i], f.Size}
 	}
 	port := listener.Addr().(*net.TCPAddr).Port
 	h.Log("phase 1 is given away to machines that start: %s, at port %d, %.1f s after the seeder asked for it", s.System.InfoHash, port, took.Seconds())
 	say := func() *wire.Phase1 {
-		return &wire.Phase1{Port: port, Image: s.System.InfoHash.String(), Served: h.served.Load()}
+		return &wire.Phase1{Port: port, Image: s.System.InfoHash.String(), Served: h.counts.sent.Load()}
 	}
 	h.Report.SetNow(func(r *wire.Report) { r.Phase1 = say() })
 	defer func() {
-		h.Log("phase 1 is no longer given away; machines got %d MiB of it here", h.served.Load()>>20)
+		h.Log("phase 1 is no longer given away; machines got %d MiB of it here", h.counts.sent.Load()>>20)
 	}()
 	ended := make(chan struct{})
 	go func() {
@@ -135,13 +135,13 @@ func (h *Helper) give(ctx context.Context, engine *swarm.Engine, s swarm.Source,
 func (h *Helper) account(ctx context.Context, say func() *wire.Phase1) {
 	tick := time.NewTicker(accountTime)
 	defer tick.Stop()
-	for last := h.served.Load(); ; {
+	for last := h.counts.sent.Load(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if now := h.served.Load(); now != last {
+		if now := h.counts.sent.Load(); now != last {
 			last = now
 			h.Report.Set(func(r *wire.Report) { r.Phase1 = say() })
 		}

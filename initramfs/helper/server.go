@@ -34,7 +34,11 @@ const (
 	block = 16 << 10
 )
 
-type counter struct{ atomic.Int64 }
+// counts are of what is served.
+type counts struct {
+	// sent is how many bytes of files were sent, loading how many machines are loading now.
+	sent, loading atomic.Int64
+}
 
 // content is an open file.
 type content struct {
@@ -47,18 +51,18 @@ type server struct {
 	// files are by their paths.
 	files map[string]content
 	limit *rate.Limiter
-	sent  *counter
-	// loading has a place for each that loads, connected for each connection.
-	loading, connected chan struct{}
+	*counts
+	// connected has a place for each connection.
+	connected chan struct{}
 	// ctx ends with the time of those who have not finished; group waits for all.
 	ctx    context.Context
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 }
 
-// newServer returns one that sends no faster than a limit (nil: none) and adds what it has sent to a counter.
-func newServer(limit *rate.Limiter, sent *counter) *server {
-	s := &server{files: map[string]content{}, limit: limit, sent: sent, loading: make(chan struct{}, maxLoading), connected: make(chan struct{}, maxConnections)}
+// newServer returns one that sends no faster than a limit (nil: none), and counts.
+func newServer(limit *rate.Limiter, counts *counts) *server {
+	s := &server{files: map[string]content{}, limit: limit, counts: counts, connected: make(chan struct{}, maxConnections)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -115,10 +119,8 @@ func (s *server) answer(conn net.Conn) {
 		return
 	}
 	if r.Method == http.MethodGet && span.length > probe {
-		select {
-		case s.loading <- struct{}{}:
-			defer func() { <-s.loading }()
-		default:
+		defer s.loading.Add(-1)
+		if s.loading.Add(1) > maxLoading {
 			refuse(conn, http.StatusServiceUnavailable, "Retry-After: 2\r\n")
 			return
 		}

@@ -12,13 +12,17 @@ import (
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
-// newHelper is what gives phase 1 to machines that start (package helper).
+// newHelper is what gives phase 1 to machines that start (package helper). Screens say so while one loads it.
 func (n *Node) newHelper() *helper.Helper {
-	return helper.New(helper.Config{
+	h := helper.New(helper.Config{
 		Seeder: n.session.client, Newest: n.session.seen.Check, Room: n.spare.allows, Engine: n.helperEngine,
 		Address: func() netip.Addr { return n.link.lease().Addr.Addr() },
 		Dir:     n.HelpDir, Report: n.Report, Log: n.Log,
 	})
+	if n.Consoles != nil {
+		n.Consoles.Note = h.Note
+	}
+	return h
 }
 
 // helperEngine is an engine for the helper alone: that of systems comes and goes with them.
