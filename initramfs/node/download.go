@@ -167,7 +167,7 @@ func (d *download) startEngine() error {
 	own := d.link.lease().Addr.Addr()
 	d.engine, err = swarm.New(swarm.Config{
 		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog, Local: true,
-		Limits: d.limits.get(),
+		Limits: d.limits.set(d.session.catalog.Limits),
 	})
 	if err != nil {
 		return fmt.Errorf("start BitTorrent on %s: %w", own, err)

@@ -101,15 +101,17 @@ type sharedLimits struct {
 	now    *swarm.Limits
 }
 
-// set sets the limits of engines that are started from now on.
-func (s *sharedLimits) set(l catalog.Limits) {
+// set sets the limits of engines that are started from now on, and returns them.
+func (s *sharedLimits) set(l catalog.Limits) *swarm.Limits {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now == nil || l != s.wanted {
 		s.wanted, s.now = l, swarm.NewLimits(l.Upload, l.Download)
 	}
+	return s.now
 }
 
+// get returns those that were set last.
 func (s *sharedLimits) get() *swarm.Limits {
 	s.mu.Lock()
 	defer s.mu.Unlock()
