@@ -57,13 +57,19 @@ func (c *connections) added(pc *torrent.PeerConn) {
 	if f == nil {
 		return
 	}
-	addr := remoteAddr(pc)
-	conn := &connection{entry: f, seeder: slices.Contains(c.seeders, addr), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now())}
+	conn := c.describe(pc, f)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open[pc] = conn
 	f.connections++
 	pc.PeerMaxRequests = conn.depth()
+}
+
+// describe is a connection that is for f.
+func (c *connections) describe(pc *torrent.PeerConn, f *entry) *connection {
+	return &connection{
+		entry: f, seeder: slices.Contains(c.seeders, remoteAddr(pc)), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
+	}
 }
 
 // handshake changes the message because the library sets PeerMaxRequests from it afterwards.
@@ -89,11 +95,18 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	conn := c.open[pc]
+	c.mu.Unlock()
 	if conn == nil {
-		return
+		// It was removed, and what it brought counts all the same.
+		f := c.entry(catalog.InfoHash(pc.Torrent().InfoHash()))
+		if f == nil {
+			return
+		}
+		conn = c.describe(pc, f)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	n, now := len(ev.Message.Piece), time.Now()
 	conn.entry.lastPeer.Store(now.UnixNano())
 	if conn.seeder {
