@@ -44,6 +44,17 @@ func TestMemoryOfTheHelper(t *testing.T) {
 	}
 }
 
+func TestTakesAll(t *testing.T) {
+	if takesAll(kexec("linux")) || takesAll(catalog.System{Launch: catalog.Launch{Bin: &catalog.Bin{}}}) {
+		t.Error("what is no virtual machine")
+	}
+	for want, args := range map[bool][]string{true: {"-cdrom", "x.iso"}, false: {"-m", "512"}} {
+		if got := takesAll(catalog.System{Launch: catalog.Launch{QEMU: &catalog.QEMU{Args: args}}}); got != want {
+			t.Errorf("%q: %v", args, got)
+		}
+	}
+}
+
 // All engines of a node have the same limits, until the site changes them.
 func TestSharedLimits(t *testing.T) {
 	var s sharedLimits
