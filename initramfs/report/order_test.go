@@ -16,12 +16,13 @@ import (
 // seeder answers reports with what it has to say, and keeps them.
 type seeder struct {
 	answer []byte
+	help   string
 	got    []report.Report
 }
 
-func (s *seeder) Exchange(_ context.Context, r report.Report) ([]byte, error) {
+func (s *seeder) Exchange(_ context.Context, r report.Report) (report.Answer, error) {
 	s.got = append(s.got, r)
-	return s.answer, nil
+	return report.Answer{Order: s.answer, Help: s.help}, nil
 }
 
 // An order is carried out once, when the seeder has heard that it is, and what is forged, for another machine or boot, or older is not.

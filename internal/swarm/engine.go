@@ -38,6 +38,8 @@ type Config struct {
 	Seeders []netip.Addr
 	// UploadLimit and DownloadLimit bound payload in bytes per second, that of the fallback to HTTP too; 0 is no limit.
 	UploadLimit, DownloadLimit int64
+	// Limits, if not nil, are shared with other engines, and UploadLimit and DownloadLimit count for nothing.
+	Limits *Limits
 	// MaxInbound is how many connections that others opened are open at a time, before and after they have said what they want; 0 is 256.
 	// Of more, those of the address that has the most give way (package quota).
 	MaxInbound int
@@ -61,7 +63,7 @@ type Engine struct {
 	listener net.Listener
 	http     *http.Client
 	conns    connections
-	limits   limits
+	limits   *Limits
 	banned   banned
 	snubs    snubs
 	// local is nil if peers in the same subnet are not searched for.
@@ -129,7 +131,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}}
 	e.conns.seeders, e.conns.entry = cfg.Seeders, e.entryOf
-	e.limits = newLimits(cfg)
+	if e.limits = cfg.Limits; e.limits == nil {
+		e.limits = NewLimits(cfg.UploadLimit, cfg.DownloadLimit)
+	}
 	e.snubs.seeders, e.snubs.entry = cfg.Seeders, e.entryOf
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
