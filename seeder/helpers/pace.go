@@ -2,7 +2,7 @@ package helpers
 
 import "time"
 
-// pace finds how many machines the seeder serves at a time: as few as fill its link. It goes by what the loads themselves bring: one more is tried
+// pace finds how many machines the seeder serves at a time: as few as fill its link. It goes by what the loads themselves bring: more are tried
 // as long as all together then get more.
 type pace struct {
 	// limit is how many load at a time, now of them do; sent is what they all have got, in bytes.
@@ -22,8 +22,8 @@ const (
 	maxLimit = 1024
 	// gain is by how much more all together must get for one more to be worth it.
 	gain = 1.15
-	// quick is a load so short that twice as many can be tried at once.
-	quick = 2 * time.Second
+	// quick is a load so short that twice as many are tried. Where it takes longer, two at a time would delay the first helper by as much.
+	quick = 4 * time.Second
 	// holdTime is how long a limit that was found stays: the link may be another one's for a while.
 	holdTime = time.Minute
 )
@@ -55,11 +55,8 @@ func (p *pace) finish(m loadMark, now time.Time) {
 	default:
 		p.proven, p.best = p.limit, p.rate
 		if took < quick {
-			p.limit *= 2
-		} else {
-			p.limit++
+			p.limit = min(2*p.limit, maxLimit)
 		}
-		p.limit = min(p.limit, maxLimit)
 	}
 }
 
