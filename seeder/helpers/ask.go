@@ -40,7 +40,7 @@ const (
 	// hushPause is how long after one time that the seeder's link was left to the first helper there is no other.
 	hushPause = 5 * time.Minute
 	// lately is how long ago machines count that have asked for phase 1: half as many more are expected.
-	lately = 30 * time.Second
+	lately = 10 * time.Second
 	// silence is how long a helper may not report: nodes do every 15 seconds.
 	silence = 40 * time.Second
 	// assumedTime is how long a load from a helper takes until one has been seen.

@@ -75,8 +75,12 @@ func Command(ctx context.Context, args []string, out io.Writer) error {
 	results := f.String("results", "integration/bench/results/phase1", "`folder` to keep the figures in; empty: nowhere")
 	program := f.String("program", "", "the seeder's `program`; empty: it is compiled")
 	logs := f.String("log", "", "`file` to keep the seeder's log in; empty: nowhere")
+	docs := f.String("docs", "", "`document` to put the table of all results into, instead of measuring")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if *docs != "" {
+		return write(*results, *docs)
 	}
 	r.BootSeconds = boot.Seconds()
 	if err := r.measure(ctx, *program, *logs); err != nil {
@@ -94,7 +98,7 @@ func Command(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(*results, r.Time.Format("phase1-20060102-150405")+".json"), append(text, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(*results, "phase1-"+r.Time.Format("20060102-150405")+".json"), append(text, '\n'), 0o644)
 }
 
 // measure runs a room once.
