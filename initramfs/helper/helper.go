@@ -55,7 +55,7 @@ type Config struct {
 type Helper struct {
 	Config
 	complained logonce.Limiter
-	counts counts
+	counts     counts
 
 	mu sync.Mutex
 	// refused is why no ask is taken now; empty: asks are taken.

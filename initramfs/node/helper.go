@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/boottorrent/boottorrent/initramfs/helper"
@@ -64,6 +65,12 @@ func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 		return err
 	}
 	return fits(0)
+}
+
+// takesAll reports whether a system is a virtual machine that gets all memory there is when it starts.
+func takesAll(sys catalog.System) bool {
+	q := sys.Launch.QEMU
+	return q != nil && !slices.Contains(q.Args, "-m")
 }
 
 // spare is what memory the helper may take.

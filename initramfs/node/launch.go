@@ -37,7 +37,9 @@ func (n *Node) launch(ctx context.Context, sys catalog.System) (decision.Decisio
 	n.Log("loading %s", sys.Title)
 	n.followed() // now, so that a machine that fails before tries again
 	if !other && !method.Leaves() {
-		n.helper.Refuse("a system runs beside it, whose memory is not to be touched")
+		if takesAll(sys) {
+			n.helper.Refuse("a virtual machine has all of its memory")
+		}
 		defer n.mayHelp(nil)
 		return n.host(ctx, method, sys)
 	}

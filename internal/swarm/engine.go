@@ -13,10 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/anacrolix/torrent"
 	"github.com/anacrolix/torrent/metainfo"
 	"github.com/anacrolix/torrent/storage"
@@ -87,10 +85,9 @@ type entry struct {
 	counters
 	trouble troubles
 	told    told
-	// held is the pieces that the chooser holds; nil if it never did.
-	held atomic.Pointer[roaring.Bitmap]
-	// waits is the chooser's pick.Picker.Waits.
-	waits atomic.Bool
+	// crowd is its peers, nil if it is seeded; window is what the chooser prefers.
+	crowd  *crowd
+	window window
 	// connections is how many there are; connections.mu guards it.
 	connections int
 
@@ -274,6 +271,9 @@ func (e *Engine) Seed(torrent []byte, dir string) (catalog.InfoHash, error) {
 // add gives a torrent to the library. It owns the store from here on.
 func (e *Engine) add(l *layout, dir string, s *store, fetching bool) (*entry, error) {
 	f := &entry{layout: l, dir: dir, store: s, fetching: fetching, began: time.Now(), completed: make(chan struct{})}
+	if fetching {
+		f.crowd = newCrowd(len(s.pieces), s.signal)
+	}
 	f.ctx, f.cancel = context.WithCancel(e.ctx)
 	e.mu.Lock()
 	if e.ctx.Err() != nil || e.torrents[l.hash] != nil {

@@ -77,7 +77,7 @@ func (d *daemon) answer(rep report.Report, from netip.Addr) (a report.Answer) {
 			image = r.InfoHash.String()
 		}
 	}
-	able := image != "" && slices.Contains([]report.Step{report.Choose, report.Fetch, report.Seed, report.Launch}, rep.Step) && rep.State == report.Running &&
+	able := image != "" && slices.Contains([]report.Step{report.Choose, report.Fetch, report.Seed, report.Launch, report.Give}, rep.Step) && rep.State == report.Running &&
 		!d.impostor(rep.MAC, from)
 	a.Help = d.helpers.Report(rep, from, image, able)
 	return a

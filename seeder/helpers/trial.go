@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// trialSize is how much of each file is compared, in bytes, and trialTime how long that may take.
-	trialSize = 128 << 10
+	// trialSize is how much of each file is compared, in bytes: helpers answer that beside what they send to machines. trialTime is how long it may take.
+	trialSize = 64 << 10
 	trialTime = 3 * time.Second
 	// trialPause is how long after a trial that went well the next one is.
 	trialPause = 10 * time.Second
