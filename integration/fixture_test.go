@@ -9,6 +9,7 @@
 //	the chooser, keys, both consoles       TestChooserStartsDebianInstaller
 //	groups, machines, locked menus         TestMachinesOfThreeGroups
 //	firmware, DHCP of the seeder           TestUEFIServerMode, TestUEFIHTTPBoot, TestUndionlyByTFTP
+//	other DHCP servers, two seeders        TestKeaBesideTwoProxies: Kea in hot standby, a seeder that dies, mode off
 //	arm64, two architectures           TestTwoArchitectures
 //	Secure Boot: shim, GRUB, what is       TestSecureBoot (nothing enrolled), TestSecureBootWithOwnKeys; underSecureBoot is what
 //	  refused, own keys                      such a node's shell shows
