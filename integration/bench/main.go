@@ -7,6 +7,7 @@
 //	            [--results DIR] [--link MBIT] [--server MBIT] [--stagger TIME] [--image MIB] [--piece KIB] [--skip-missing]
 //	            [--profiles DIR]
 //	bench build [node|plain] DIR
+//	bench all   [--results DIR] [--docs DIR] [--within TIME] [--list]
 //	bench plot  [--results DIR] [--docs DIR]
 //	bench sim   [--nodes N] [--racks N] [--uplink MBIT] ...
 //	bench boot  --image FOLDER [--chains NAMES] [--link MBIT] [--delay TIME] [--loss SHARE] [--card NAME] [--runs N] [--results DIR]
@@ -20,6 +21,9 @@
 // the seeder is compiled as `make build` does it. With --builds node,plain there are rows for nodes compiled as the seeder is, too.
 //
 // bench build compiles the peers of this checkout into DIR. With --builds a=DIR,b=OTHER two of them are measured in turn.
+//
+// bench all measures what docs/benchmark.md shows, one row after the other, the most important first; it leaves out what was measured
+// within the last hours, so it goes on where it was interrupted. --list says how long it takes.
 //
 // bench plot makes the tables and pictures of docs/benchmark.md from all results kept.
 //
@@ -58,7 +62,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: swarm, build, plot, sim, boot or reports; see bench swarm --help")
+		return errors.New("say what to do: swarm, all, build, plot, sim, boot or reports; see bench swarm --help")
 	}
 	switch args[0] {
 	case "swarm":
@@ -71,8 +75,10 @@ func run(ctx context.Context, args []string) error {
 		return boot.Command(ctx, args[1:], os.Stdout)
 	case "reports":
 		return reports.Command(ctx, args[1:], os.Stdout)
+	case "all":
+		return allCommand(ctx, args[1:])
 	case "build":
 		return buildCommand(ctx, args[1:])
 	}
-	return fmt.Errorf("unknown command %q: want swarm, build, plot, sim, boot or reports", args[0])
+	return fmt.Errorf("unknown command %q: want swarm, all, build, plot, sim, boot or reports", args[0])
 }
