@@ -40,18 +40,14 @@ one run, which a busy machine disturbs least.
 
 `
 
-const limitsTail = `
-Measured elsewhere: what a peer of 20 kB/s costs the others, by ` + "`go test -run '^$' -bench OddPeer ./internal/swarm`" + `, at most 3 %; the size of phase 1, which
-` + "`mkimage DIR -v`" + ` prints and integration/phase1 asserts, at most 16 MiB.
-`
-
 // writeLimits writes the table of limits, if anything was measured for it.
-func writeLimits(b *bytes.Buffer, reports []report) {
+func writeLimits(b *bytes.Buffer, reports []report, r rest) {
 	var table bytes.Buffer
 	writeRow(&table, []string{"", "limit", "moonshot", "measured", "met"})
 	writeRow(&table, slices.Repeat([]string{"---"}, 5))
 	some := false
-	for _, l := range limits {
+	of := slices.Concat(limits, r.limits())
+	for _, l := range of {
 		value, more, ok := l.measured(reports)
 		some = some || ok
 		writeRow(&table, l.cells(value, more, ok))
@@ -59,7 +55,18 @@ func writeLimits(b *bytes.Buffer, reports []report) {
 	if some {
 		b.WriteString(limitsHead)
 		b.Write(table.Bytes())
-		b.WriteString(limitsTail)
+	}
+}
+
+// limits are those that are not of the swarm's runs (bench rest).
+func (r rest) limits() []limit {
+	return []limit{
+		{"a peer of 20 kB/s costs four others, %", "≤ 3", "", 3, func([]report) (float64, string, bool) {
+			return 100 * r.slowPeer(), fmt.Sprintf(" (%d runs of BenchmarkOddPeer)", len(r.Alone)), len(r.Alone) > 0
+		}},
+		{"phase 1 (amd64), MiB", "≤ 16", "14", 16, func([]report) (float64, string, bool) {
+			return float64(r.Phase1) / (1 << 20), fmt.Sprintf(" (%d bytes)", r.Phase1), r.Phase1 > 0
+		}},
 	}
 }
 

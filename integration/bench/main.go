@@ -7,6 +7,7 @@
 //	            [--results DIR] [--link MBIT] [--server MBIT] [--stagger TIME] [--image MIB] [--piece KIB] [--skip-missing]
 //	            [--profiles DIR]
 //	bench build [node|plain] DIR
+//	bench rest  [--image FOLDER] [--runs N] [--results DIR]
 //	bench all   [--results DIR] [--docs DIR] [--within TIME] [--list]
 //	bench plot  [--results DIR] [--docs DIR]
 //	bench sim   [--nodes N] [--racks N] [--uplink MBIT] ...
@@ -24,6 +25,8 @@
 //
 // bench all measures what docs/benchmark.md shows, one row after the other, the most important first; it leaves out what was measured
 // within the last hours, so it goes on where it was interrupted. --list says how long it takes.
+//
+// bench rest measures what else has a limit: what a slow peer costs the others, and the size of phase 1.
 //
 // bench plot makes the tables and pictures of docs/benchmark.md from all results kept.
 //
@@ -62,7 +65,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: swarm, all, build, plot, sim, boot or reports; see bench swarm --help")
+		return errors.New("say what to do: swarm, all, build, rest, plot, sim, boot or reports; see bench swarm --help")
 	}
 	switch args[0] {
 	case "swarm":
@@ -77,8 +80,10 @@ func run(ctx context.Context, args []string) error {
 		return reports.Command(ctx, args[1:], os.Stdout)
 	case "all":
 		return allCommand(ctx, args[1:])
+	case "rest":
+		return restCommand(ctx, args[1:])
 	case "build":
 		return buildCommand(ctx, args[1:])
 	}
-	return fmt.Errorf("unknown command %q: want swarm, all, build, plot, sim, boot or reports", args[0])
+	return fmt.Errorf("unknown command %q: want swarm, all, build, rest, plot, sim, boot or reports", args[0])
 }

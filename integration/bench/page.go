@@ -29,8 +29,8 @@ packets are dropped, as in a small switch, at a host 1000 packets, as in Linux; 
   nothing newer was measured. Rows of different machines don't stand in one table where there are new ones.
 `
 
-// writePage writes the documentation's page; more stands at its end.
-func writePage(path string, reports []report, groups []group, more string) error {
+// writePage writes the documentation's page; other has the limits' figures that are not of the swarm's runs, more stands at its end.
+func writePage(path string, reports []report, groups []group, other rest, more string) error {
 	var b bytes.Buffer
 	b.WriteString(pageHead)
 	var machines []string
@@ -41,7 +41,7 @@ func writePage(path string, reports []report, groups []group, more string) error
 	}
 	fmt.Fprintf(&b, "\nMeasured on: %s; last on %s.\n", strings.Join(machines, "; "), reports[len(reports)-1].Time.UTC().Format("2006-01-02"))
 	writeCost(&b, groups)
-	writeLimits(&b, reports)
+	writeLimits(&b, reports, other)
 	name, limited := "", false
 	for _, g := range groups {
 		if g.scenario.Name != name {

@@ -49,8 +49,12 @@ func plotCommand(args []string) error {
 	if err != nil {
 		return err
 	}
+	other, err := loadRest(*results)
+	if err != nil {
+		return err
+	}
 	page := filepath.Join(*docs, "benchmark.md")
-	if err := writePage(page, reports, groups, loaders); err != nil {
+	if err := writePage(page, reports, groups, other, loaders); err != nil {
 		return err
 	}
 	fmt.Println("written:", page)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -115,12 +116,17 @@ func count(results []result, s scenario, label string) (n int) {
 // overhead is how long a run takes beside the transfer: making the room, starting programs, comparing copies, ending programs.
 const overhead = 6 * time.Second
 
-// estimate is how long the row takes, by what its runs took last; a run that has never been made is taken for one at 1.5 times the bound.
+// busy is the processor time, in seconds for each 10⁹ bytes, that a run which has never been made is expected to need.
+const busy = 10
+
+// estimate is how long the row takes, by what its runs took last; one that has never been made is taken for 1.5 times the bound, or for what
+// the processors need.
 func (t tableRow) estimate(reports []report) (sum time.Duration) {
 	scenarios, _ := t.scenariosOf()
 	for _, s := range scenarios {
 		for _, label := range t.labels() {
-			one := s.Stagger + 3*s.least()/2
+			needs := float64(s.Image) * float64(s.Nodes) / 1e9 * busy / float64(runtime.NumCPU())
+			one := s.Stagger + max(3*s.least()/2, time.Duration(needs*float64(time.Second)))
 			for _, rep := range reports {
 				for _, r := range rep.Results {
 					if r.scenario == s && r.label() == label {
