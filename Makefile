@@ -13,7 +13,7 @@ PACKAGES_ROOM   := grub-rescue-pc grub-efi-amd64-bin qemu-system-x86 qemu-utils 
 PACKAGES_MEDIA  := systemd-boot-efi grub-common grub-pc-bin xorriso
 PACKAGES_SB     := shim-signed grub-efi-amd64-signed sbsigntool efitools
 PACKAGES_ARM    := qemu-system-arm qemu-efi-aarch64
-PACKAGES_TEST   := chromium prometheus mandoc zstd bzip2 mmdebstrap umoci skopeo docker-registry xfsprogs btrfs-progs squashfs-tools erofs-utils e2fsprogs openssh-client gdisk fdisk gcc libc6-dev dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
+PACKAGES_TEST   := chromium prometheus mandoc zstd bzip2 mmdebstrap umoci skopeo docker-registry xfsprogs btrfs-progs squashfs-tools erofs-utils e2fsprogs openssh-client gdisk fdisk gcc libc6-dev dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client kea-dhcp4-server kea-ctrl-agent cpio kmod python3-libtorrent transmission-cli
 PACKAGES_BENCH  := iproute2 aria2 python3-libtorrent nginx-light curl
 
 # What `make bench` measures: the rows of the project's table once, in some 45 minutes. BENCHFLAGS adds to it: "--runs 3".
