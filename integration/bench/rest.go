@@ -103,7 +103,7 @@ func (r rest) save(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "rest-"+r.Time.UTC().Format("20060102-150405")+".json"), append(b, '\n'), 0o644)
 }
 
-// loadRest is the newest of each figure that is kept in a folder.
+// loadRest is the newest of each figure that is kept in a folder; machine and time are those of the slow peer's.
 func loadRest(dir string) (all rest, err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "rest-*.json"))
 	if err != nil {
@@ -119,7 +119,7 @@ func loadRest(dir string) (all rest, err error) {
 			return all, fmt.Errorf("%s is not a result of bench rest: %w", path, err)
 		}
 		if len(r.Alone) > 0 && len(r.Alone) == len(r.Slow) {
-			all.Alone, all.Slow = r.Alone, r.Slow
+			all.Alone, all.Slow, all.Machine, all.Time = r.Alone, r.Slow, r.Machine, r.Time
 		}
 		if r.Phase1 > 0 {
 			all.Phase1 = r.Phase1

@@ -174,7 +174,12 @@ func allCommand(ctx context.Context, args []string) error {
 			return errors.Join(append(failed, errors.New("interrupted; what is measured is kept, and the same command goes on with the rest"))...)
 		}
 	}
-	return errors.Join(append(failed, plotCommand([]string{"--results", *results, "--docs", *docs}))...)
+	other, err := loadRest(*results)
+	if err == nil && (other.Machine != thisMachine() || time.Since(other.Time) > *within) {
+		fmt.Println("\na slow peer")
+		err = restCommand(ctx, []string{"--results", *results})
+	}
+	return errors.Join(append(failed, err, plotCommand([]string{"--results", *results, "--docs", *docs}))...)
 }
 
 // listRows prints the rows, and returns those that are still to be measured.
