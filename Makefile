@@ -29,7 +29,7 @@ stage deb release: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2
 
 export CGO_ENABLED = 0
 
-.PHONY: help build deb release stage install demo test check unit race room bench pictures lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
+.PHONY: help build deb release stage install demo test check unit race room bench bench-phase1 pictures lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,12 @@ bench: deps-bench ## measure the swarm beside aria2, libtorrent and HTTP; BENCHF
 	@mkdir -p bin
 	$(GO) build -o bin/bench ./integration/bench
 	$(SUDO) bin/bench $(BENCH) $(BENCHFLAGS)
+
+bench-phase1: ## measure how long 4, 16 and 48 machines need to load phase 1, and write docs/phase1.md's table
+	@mkdir -p bin
+	$(GO) build -o bin/ ./integration/bench ./seeder
+	for n in 4 16 48; do $(SUDO) bin/bench phase1 --program bin/seeder --nodes $$n || exit 1; done
+	bin/bench phase1 --docs docs/phase1.md
 
 pictures: ## docs/pictures: the page, the chooser and the transfer of a real room of three machines
 	@mkdir -p docs/pictures
