@@ -64,6 +64,8 @@ type Engine struct {
 	limits   *Limits
 	banned   banned
 	snubs    snubs
+	// processors is looked at as often as connections are compared.
+	processors processors
 	// local is nil if peers in the same subnet are not searched for.
 	local *local
 
@@ -151,8 +153,8 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("start BitTorrent: %w", err), listener.Close())
 	}
 	e.listener = listener
-	e.client.AddListener(batchingListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound))})
-	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: batchingDialer{dialer}})
+	e.client.AddListener(batchingListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), e.paced})
+	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: batchingDialer{dialer, e.paced}})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.listenLocal()
 	e.group.Go(e.sample)
