@@ -1,0 +1,139 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/boottorrent/boottorrent/integration/lab"
+	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/helpers"
+)
+
+const (
+	// phase1Link is the seeder's upload in bits per second: a load of phase 1 takes some 17 s, and six at once would take 100.
+	phase1Link = 8e6
+	// helperLink is the nodes': slow enough that a helper can be switched off while somebody loads from it.
+	helperLink = 20e6
+)
+
+// Six machines are switched on two seconds apart, at a seeder with a slow link. The first load phase 1 from the seeder, the later ones from those
+// that are up by then; nobody falls back. Then one more starts, and the machine that it loads from is switched off in the middle: it boots all the
+// same.
+func TestPhase1FromTheRoom(t *testing.T) {
+	const machines = 6
+	r := newRoom(t, "timeout: -1\n")
+	r.must(r.site.AddTiny(t.Context(), "tiny", 1<<20))
+	r.dhcp()
+	r.serve()
+	r.must(r.host.SetRates(t.Context(), 0, phase1Link))
+	image := r.imageSize()
+
+	began := time.Now()
+	var nodes []*lab.Node
+	var up sync.WaitGroup
+	pause := time.NewTicker(2 * time.Second)
+	defer pause.Stop()
+	for i := range machines {
+		n := r.node(r.fromNetwork(fmt.Sprintf("n%d", i+1)))
+		nodes = append(nodes, n)
+		up.Go(func() {
+			lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
+			t.Logf("%s is at its chooser %.0f s after the first was switched on", n.Config.Name, time.Since(began).Seconds())
+		})
+		if i < machines-1 {
+			<-pause.C
+		}
+	}
+	up.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	counts, served := r.phase1(), int64(0)
+	for mac, node := range r.reports() {
+		if p := node.Phase1; p != nil {
+			served += p.Served
+			t.Logf("%s gives phase 1 away: %d bytes at port %d", mac, p.Served, p.Port)
+		}
+	}
+	t.Logf("image %d bytes; %+v; the seeder's card sent %d", image, counts, r.sent())
+	if counts.LoadsSeeder+counts.LoadsHelpers != machines || counts.LoadsHelpers < 2 || counts.Fallbacks != 0 {
+		t.Errorf("%d machines loaded phase 1 from the seeder, %d from nodes, %d came back from there; want %d, 2 or more of them from nodes, and none came back",
+			counts.LoadsSeeder, counts.LoadsHelpers, counts.Fallbacks, machines)
+	}
+	if want := counts.LoadsHelpers * image; served < want || served > want+image/2 {
+		t.Errorf("nodes say that they have sent %d bytes of phase 1, want %d for %d machines and a little for trials", served, want, counts.LoadsHelpers)
+	}
+	if want := counts.LoadsSeeder * image; counts.FromSeeder < want || counts.FromSeeder > want+image/10 {
+		t.Errorf("the seeder sent %d bytes of phase 1 by HTTP, want %d", counts.FromSeeder, want)
+	}
+	if sent := r.sent(); sent > (machines-1)*image*11/10 {
+		t.Errorf("the seeder's card has sent %d bytes, want less than %d images of %d", sent, machines, image)
+	}
+	r.helperGoes(nodes)
+}
+
+// helperGoes has one more machine start, and switches off the one that it loads from.
+func (r *room) helperGoes(nodes []*lab.Node) {
+	r.t.Helper()
+	late := r.node(r.fromNetwork("late"))
+	from := lab.Await(r.t, late.Console(), toMessage, `Loading the initramfs from ([0-9.]+):`)[1]
+	reports := r.reports()
+	for _, n := range nodes {
+		if reports[n.Config.NICs[0].MAC].IP == from {
+			r.t.Logf("%s is switched off", n.Config.Name)
+			n.Stop()
+		}
+	}
+	lab.AwaitScreen(r.t, late.Console(), toChooser, `Tiny system`)
+	if counts := r.phase1(); counts.Fallbacks != 1 {
+		r.t.Errorf("after that: %+v; want one machine that came back to the seeder", counts)
+	}
+	if node := r.reports()[late.Config.NICs[0].MAC]; node.Step != report.Choose {
+		r.t.Errorf("the machine is at %s", node.Step)
+	}
+}
+
+// fromNetwork is a small machine with nothing on it.
+func (r *room) fromNetwork(name string) lab.NodeConfig {
+	return lab.NodeConfig{Name: name, MemoryMiB: 640, NICs: []lab.NIC{{Cable: lab.Cable{Up: helperLink}}}}
+}
+
+// imageSize is how many bytes a machine loads.
+func (r *room) imageSize() (sum int64) {
+	r.t.Helper()
+	for _, name := range []string{"vmlinuz", "initramfs.img"} {
+		info, err := os.Stat(r.site.Path("image", name))
+		r.must(err)
+		sum += info.Size()
+	}
+	return sum
+}
+
+// phase1 is what the seeder has counted.
+func (r *room) phase1() helpers.Counts {
+	r.t.Helper()
+	s, err := r.seeder.Status(r.t.Context())
+	r.must(err)
+	if s.Phase1 == nil {
+		r.t.Fatal("the seeder says nothing of phase 1")
+	}
+	return *s.Phase1
+}
+
+// sent is how many bytes the seeder's card has sent.
+func (r *room) sent() int64 {
+	r.t.Helper()
+	out := r.run("ip", "-s", "link", "show", "eth0")
+	match := regexp.MustCompile(`(?s)TX:.*?\n\s*(\d+)`).FindStringSubmatch(out)
+	if match == nil {
+		r.t.Fatalf("ip says %s", out)
+	}
+	n, err := strconv.ParseInt(match[1], 10, 64)
+	r.must(err)
+	return n
+}
