@@ -10,20 +10,18 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/integration/lab"
-	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/seeder/helpers"
 )
 
 const (
 	// phase1Link is the seeder's upload in bits per second: a load of phase 1 takes some 17 s, and six at once would take 100.
 	phase1Link = 8e6
-	// helperLink is the nodes': slow enough that a helper can be switched off while somebody loads from it.
+	// helperLink is the nodes'.
 	helperLink = 20e6
 )
 
 // Six machines are switched on two seconds apart, at a seeder with a slow link. The first load phase 1 from the seeder, the later ones from those
-// that are up by then; nobody falls back. Then one more starts, and the machine that it loads from is switched off in the middle: it boots all the
-// same.
+// that are up by then, and nobody has to come back from those.
 func TestPhase1FromTheRoom(t *testing.T) {
 	const machines = 6
 	r := newRoom(t, "timeout: -1\n")
@@ -34,13 +32,11 @@ func TestPhase1FromTheRoom(t *testing.T) {
 	image := r.imageSize()
 
 	began := time.Now()
-	var nodes []*lab.Node
 	var up sync.WaitGroup
 	pause := time.NewTicker(2 * time.Second)
 	defer pause.Stop()
 	for i := range machines {
 		n := r.node(r.fromNetwork(fmt.Sprintf("n%d", i+1)))
-		nodes = append(nodes, n)
 		up.Go(func() {
 			lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
 			t.Logf("%s is at its chooser %.0f s after the first was switched on", n.Config.Name, time.Since(began).Seconds())
@@ -73,28 +69,6 @@ func TestPhase1FromTheRoom(t *testing.T) {
 	}
 	if sent := r.sent(); sent > (machines-1)*image*11/10 {
 		t.Errorf("the seeder's card has sent %d bytes, want less than %d images of %d", sent, machines, image)
-	}
-	r.helperGoes(nodes)
-}
-
-// helperGoes has one more machine start, and switches off the one that it loads from.
-func (r *room) helperGoes(nodes []*lab.Node) {
-	r.t.Helper()
-	late := r.node(r.fromNetwork("late"))
-	from := lab.Await(r.t, late.Console(), toMessage, `Loading the initramfs from ([0-9.]+):`)[1]
-	reports := r.reports()
-	for _, n := range nodes {
-		if reports[n.Config.NICs[0].MAC].IP == from {
-			r.t.Logf("%s is switched off", n.Config.Name)
-			n.Stop()
-		}
-	}
-	lab.AwaitScreen(r.t, late.Console(), toChooser, `Tiny system`)
-	if counts := r.phase1(); counts.Fallbacks != 1 {
-		r.t.Errorf("after that: %+v; want one machine that came back to the seeder", counts)
-	}
-	if node := r.reports()[late.Config.NICs[0].MAC]; node.Step != report.Choose {
-		r.t.Errorf("the machine is at %s", node.Step)
 	}
 }
 

@@ -4,8 +4,8 @@ package commands
 // one that fetches at 1 Gbit/s. A function is only inlined where both its own package and the caller's are among them.
 var inlined = []string{
 	// Go's: what waits, copies and counts. Without the runtime, which would be 49 KB.
-	"internal/runtime/...", "internal/abi", "internal/poll", "internal/sync", "sync", "sync/atomic", "io", "bufio", "bytes", "time", "unique", "weak", "iter", "slices", "maps", "cmp", "math", "math/bits",
-	"net/netip", "encoding/binary",
+	"internal/runtime/...", "internal/abi", "internal/poll", "internal/sync", "sync", "sync/atomic", "io", "bufio", "bytes",
+	"time", "unique", "weak", "iter", "slices", "maps", "cmp", "math", "math/bits", "net/netip", "encoding/binary",
 	// The library's, without what trackers and magnet links need, and what it keeps pieces, requests and their order in.
 	library, library + "/internal/...", library + "/metainfo", library + "/peer_protocol", library + "/segments", library + "/smartban",
 	library + "/storage", library + "/typed-roaring", library + "/types/...",
