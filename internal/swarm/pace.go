@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
 // A node that has got its share asks the seeder for one block at a time of what it can have from others. Over a slow link that fills
@@ -17,10 +20,12 @@ import (
 // the seeder answers at once; so there a node takes its time before it asks.
 
 const (
-	// pauseTime is how long it waits for each of its connections, so that the nodes of a small room together ask the seeder for a block
-	// in that time; longestPause is how long it waits at most.
+	// pauseTime is how long it waits before each block for each of its connections, so that the nodes of a small room together ask the
+	// seeder for a block in that time; longestPause is how long it waits for a block at most.
 	pauseTime    = 10 * time.Millisecond
 	longestPause = 100 * time.Millisecond
+	// mostPaused is how many bytes it waits for in one request at most.
+	mostPaused = 64 << 10
 	// busyIdle is the part of the processors' time below which they are the limit.
 	busyIdle = 0.1
 )
@@ -28,7 +33,8 @@ const (
 // pacedConn is a connection to the seeder on which requests wait.
 type pacedConn struct {
 	net.Conn
-	pause func() time.Duration
+	// pause is how long to wait before so many bytes are asked for.
+	pause func(bytes int64) time.Duration
 }
 
 // requestPrefix is how a request begins (BEP 3): its length, without these four bytes, and its type. A node sends the seeder no
@@ -37,8 +43,8 @@ var requestPrefix = []byte{0, 0, 0, 13, 6}
 
 // Write implements net.Conn.
 func (c pacedConn) Write(p []byte) (int, error) {
-	if bytes.Contains(p, requestPrefix) {
-		time.Sleep(c.pause())
+	if _, request, ok := bytes.Cut(p, requestPrefix); ok && len(request) >= 12 { // piece, offset and length
+		time.Sleep(c.pause(int64(binary.BigEndian.Uint32(request[8:]))))
 	}
 	return c.Conn.Write(p)
 }
@@ -52,15 +58,15 @@ func (e *Engine) paced(c net.Conn) net.Conn {
 	return pacedConn{c, e.seederPause}
 }
 
-// seederPause is how long to wait before the seeder is asked for something.
-func (e *Engine) seederPause() time.Duration {
+// seederPause is how long to wait before the seeder is asked for so many bytes.
+func (e *Engine) seederPause(bytes int64) time.Duration {
 	if e.processors.busy.Load() {
-		return e.pauseWhenBusy()
+		return e.pauseWhenBusy() * time.Duration(min(bytes, mostPaused)/pick.BlockSize)
 	}
 	return 0
 }
 
-// pauseWhenBusy is seederPause where processors are the limit: 0 for what only the seeder has.
+// pauseWhenBusy is seederPause for a block where processors are the limit: 0 for what only the seeder has.
 func (e *Engine) pauseWhenBusy() time.Duration {
 	connections := 0
 	for _, f := range e.entries() {

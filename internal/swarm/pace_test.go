@@ -16,7 +16,7 @@ func TestRequestsToTheSeederWait(t *testing.T) {
 		message []byte
 		want    time.Duration
 	}{
-		{"request", request, longestPause}, {"have and request", append(have, request...), longestPause}, {"have", have, 0},
+		{"request", request, 16384 * time.Millisecond}, {"have and request", append(have, request...), 16384 * time.Millisecond}, {"have", have, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -24,7 +24,8 @@ func TestRequestsToTheSeederWait(t *testing.T) {
 				defer here.Close()
 				defer there.Close()
 				began := time.Now()
-				go func() { _, _ = pacedConn{here, func() time.Duration { return longestPause }}.Write(c.message) }()
+				pause := func(bytes int64) time.Duration { return time.Duration(bytes) * time.Millisecond }
+				go func() { _, _ = pacedConn{here, pause}.Write(c.message) }()
 				b := make([]byte, 100)
 				if n, err := there.Read(b); n != len(c.message) || err != nil || time.Since(began) != c.want {
 					t.Errorf("%d bytes came after %s (%v), want %d after %s", n, time.Since(began), err, len(c.message), c.want)
