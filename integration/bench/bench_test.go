@@ -7,21 +7,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/integration/bench/peer"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
-
-// TestMain lets the test's binary be the peers that it starts, as bench itself is.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "peer" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
 
 func TestLeastTime(t *testing.T) {
 	const mb, mbit = 1e6, 1e6
@@ -48,24 +41,26 @@ func TestLeastTime(t *testing.T) {
 }
 
 func TestScenarios(t *testing.T) {
-	c := choice{nodes: 8, link: 20e6}
+	c := choice{nodes: []int{8}, link: 20e6}
 	for _, p := range presets {
-		s, err := newScenario(p.name, c)
+		all, err := newScenarios(p.name, c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.server > 0 && s.Server != p.server*20e6 || p.server == 0 && s.Server+s.Link != 0 {
-			t.Errorf("%s: seeder at %g, nodes at %g bit/s", p.name, s.Server, s.Link)
-		}
-		if p.nodes > 0 && s.Nodes != p.nodes || p.image > 0 && s.Image != p.image<<20 || p.image == 0 && s.Image != defaultImage {
-			t.Errorf("%s: %d nodes, %d bytes", p.name, s.Nodes, s.Image)
+		for _, s := range all {
+			if p.server > 0 && s.Server != p.server*20e6 || p.server == 0 && s.Server+s.Link != 0 {
+				t.Errorf("%s: seeder at %g, nodes at %g bit/s", p.name, s.Server, s.Link)
+			}
+			if p.image > 0 && s.Image != p.image<<20 || p.image == 0 && s.Image != defaultImage {
+				t.Errorf("%s: %d bytes", p.name, s.Image)
+			}
 		}
 	}
-	s, _ := newScenario("stagger", c)
-	if want := leastTime(64<<20, 8, 20e6, 20e6, 20e6) / 2; s.Stagger != want {
-		t.Errorf("arrivals over %s, want %s", s.Stagger, want)
+	stagger, _ := newScenarios("stagger", c)
+	if want := leastTime(64<<20, 8, 20e6, 20e6, 20e6) / 2; stagger[0].Stagger != want {
+		t.Errorf("arrivals over %s, want %s", stagger[0].Stagger, want)
 	}
-	if _, err := newScenario("no", c); err == nil || !strings.Contains(err.Error(), "server10") {
+	if _, err := newScenarios("no", c); err == nil || !strings.Contains(err.Error(), "server10") {
 		t.Errorf("an unknown scenario: %v, want the known ones named", err)
 	}
 	if link := linkFor(10_000); link != 1e6 {
@@ -73,9 +68,46 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestFastLinks: the figures of "Fast links" are of links of 1 Gbit/s and 256 MiB in pieces of 128 KiB.
+func TestFastLinks(t *testing.T) {
+	all, err := newScenarios("fast", choice{nodes: []int{6}})
+	if want := (scenario{Name: "fast", Nodes: 6, Link: 1e9, Server: 1e9, Image: 256 << 20, Piece: 128 << 10}); err != nil || len(all) != 1 || all[0] != want {
+		t.Errorf("got %+v, %v, want %+v", all, err, want)
+	}
+}
+
+func TestNumbersOfNodes(t *testing.T) {
+	for _, c := range []struct {
+		scenario    string
+		nodes, want []int
+	}{
+		{"equal", nil, []int{8}}, {"equal", []int{4, 16}, []int{4, 16}},
+		{"single", nil, []int{1}}, {"single", []int{8}, []int{1}},
+		{"unshaped", nil, []int{1, 2}}, {"unshaped", []int{8}, []int{1, 2}}, {"unshaped", []int{2, 8}, []int{2}},
+		{"fast", nil, []int{4, 6, 8, 16}}, {"fast", []int{6}, []int{6}},
+	} {
+		all, err := newScenarios(c.scenario, choice{nodes: c.nodes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for _, s := range all {
+			got = append(got, s.Nodes)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s with --nodes %v: measured with %v, want %v", c.scenario, c.nodes, got, c.want)
+		}
+	}
+	for _, bad := range []string{"0", "201", "4,", "x", "-1"} {
+		if nodes, err := parseNodes(bad); err == nil {
+			t.Errorf("--nodes %q is taken for %v", bad, nodes)
+		}
+	}
+}
+
 func TestParseCPU(t *testing.T) {
 	a, err := parseCPU("cpu  100 0 50 800 30 5 5 10 0 0\ncpu0 1 2 3\n")
-	if want := (cpuTimes{all: 1000, idle: 830, steal: 10}); err != nil || a != want {
+	if want := (cpuTimes{all: 1000, idle: 830, steal: 10, softirq: 5}); err != nil || a != want {
 		t.Errorf("got %+v, %v, want %+v", a, err, want)
 	}
 	for _, bad := range []string{"", "cpu 1 2 3\n", "intr 1 2 3 4 5 6 7 8\n", "cpu  a 0 50 800 30 5 5 10 0 0\n"} {
@@ -121,14 +153,17 @@ func TestMissingEngines(t *testing.T) {
 
 func TestNewestResults(t *testing.T) {
 	s := scenario{Name: "equal", Nodes: 8}
-	old := report{Results: []result{{Engine: "http", scenario: s, TLast: 9}, {Engine: "boottorrent", scenario: s, TLast: 5}, {Engine: "boottorrent", scenario: s, TLast: 6}}}
-	now := report{Results: []result{{Engine: "boottorrent", scenario: s, TLast: 3}}}
-	groups := summarize(newest([]report{old, now}))
-	if len(groups) != 1 || len(groups[0].rows) != 2 {
-		t.Fatalf("got %+v, want one scenario with two engines", groups)
+	of := func(engine, build string, last float64) result {
+		return result{Engine: engine, Build: build, scenario: s, TLast: last}
 	}
-	if ours, http := groups[0].rows[0], groups[0].rows[1]; ours.TLast != 3 || ours.runs != 1 || http.TLast != 9 {
-		t.Errorf("got %+v and %+v", ours, http)
+	old := report{Results: []result{of("http", "", 9), of(ours, buildNode, 5), of(ours, buildNode, 6), of(ours, buildPlain, 4)}}
+	now := report{Results: []result{of(ours, buildNode, 3)}, Time: time.Now()}
+	groups := summarize(newest([]report{old, now}))
+	if len(groups) != 1 || len(groups[0].rows) != 3 {
+		t.Fatalf("got %+v, want one scenario with three rows", groups)
+	}
+	if rows := groups[0].rows; rows[0].TLast != 3 || rows[0].runs != 1 || rows[1].label() != "boottorrent, inlined" || rows[1].TLast != 4 || rows[2].TLast != 9 {
+		t.Errorf("got %+v", rows)
 	}
 }
 
@@ -147,10 +182,16 @@ func TestBench(t *testing.T) {
 	if err != nil || len(reports) != 1 || len(reports[0].Results) != 2 {
 		t.Fatalf("kept %+v, %v; want one report with two results", reports, err)
 	}
+	if r := reports[0].Results; r[0].Build != buildNode || r[1].Build != "" || reports[0].Builds[0].Name != buildNode || len(reports[0].Builds[0].Flags) == 0 {
+		t.Errorf("the builds are %q and %q, described as %+v", r[0].Build, r[1].Build, reports[0].Builds)
+	}
 	for _, r := range reports[0].Results {
 		least := leastTime(1<<20, 1, 40e6, 40e6, 40e6).Seconds()
 		if r.TFirst < 0.9*least || r.TLast < r.TMedian || r.TMedian < r.TFirst || math.Abs(r.TMin-least) > 0.001 {
 			t.Errorf("%s: times %g, %g, %g with a bound of %g, want it to be %.3f", r.Engine, r.TFirst, r.TMedian, r.TLast, r.TMin, least)
+		}
+		if nodes := r.CPUSeconds - r.CPUSeederSeconds; r.CPUSeederSeconds <= 0 || r.CPUSeederKernel > r.CPUSeederSeconds || r.CPUNodesKernel <= 0 || r.CPUNodesKernel > nodes {
+			t.Errorf("%s: of %g CPU seconds the seeder took %g (kernel %g), nodes' kernel %g", r.Engine, r.CPUSeconds, r.CPUSeederSeconds, r.CPUSeederKernel, r.CPUNodesKernel)
 		}
 		if r.SeederCopies < 1 || r.SeederCopies > 2.5 || r.CPUSeconds <= 0 || r.RSSPeakMiB < 1 {
 			t.Errorf("%s: %g copies, %g CPU seconds, %g MiB", r.Engine, r.SeederCopies, r.CPUSeconds, r.RSSPeakMiB)
@@ -180,7 +221,11 @@ func TestInterrupt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trial := &trial{scenario: s, engine: boottorrent{}, img: img, dir: filepath.Join(dir, "nodes")}
+	builds, err := getBuilds(t.Context(), t.TempDir(), []string{buildPlain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trial := &trial{scenario: s, engine: own{peer.Boottorrent, builds[0]}, img: img, dir: filepath.Join(dir, "nodes")}
 	if trial.star, err = newStar(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}

@@ -1,19 +1,22 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/boottorrent/boottorrent/integration/bench/kept"
 )
 
 // result is what one run of one engine came to. Times are in seconds.
 type result struct {
 	Engine string `json:"engine"`
+	// Build names how this project's peers were compiled (type build). Results without one are of programs that nobody runs: they were
+	// compiled as the benchmark itself was.
+	Build string `json:"build,omitempty"`
 	scenario
 	Run int `json:"run"`
 	// TFirst, TMedian and TLast are those of the first, the median and the last node, each from its own start signal on
@@ -30,6 +33,14 @@ type result struct {
 	// part of it. The project's tracker runs in the benchmark and is not counted, with any engine.
 	CPUSeconds       float64 `json:"cpu_s"`
 	CPUSeederSeconds float64 `json:"cpu_seeder_s"`
+	// What is left is the nodes'. Kernel is the system time in each.
+	CPUSeederKernel float64 `json:"cpu_seeder_kernel_s"`
+	CPUNodesKernel  float64 `json:"cpu_nodes_kernel_s"`
+	// CPUMachine is how long all processors were busy during the run, with whatever, and CPUSoftirq how long with network packets
+	// outside of system calls or at their end; part of that is in the programs' system time, the rest in the kernel's own threads. Linux
+	// samples both.
+	CPUMachine float64 `json:"cpu_machine_s"`
+	CPUSoftirq float64 `json:"cpu_softirq_s"`
 	// RSSPeakMiB is the most memory that any node had resident. What an engine maps of the image is in it.
 	RSSPeakMiB float64 `json:"rss_peak_mib"`
 	// CPUIdle and CPUSteal are shares of all processors during the run, CPUIdleLeast that of the busiest second.
@@ -50,7 +61,13 @@ func (r *result) setTimes(times []time.Duration, bound time.Duration) {
 	}
 }
 
+func (r *result) setUsed(seeder, nodes used) {
+	r.CPUSeconds, r.CPUSeederSeconds = round(seeder.all()+nodes.all()), round(seeder.all())
+	r.CPUSeederKernel, r.CPUNodesKernel = round(seeder.kernel), round(nodes.kernel)
+}
+
 func (r *result) setLoad(l load) {
+	r.CPUMachine, r.CPUSoftirq = round(l.busy), round(l.softirq)
 	r.CPUIdle, r.CPUIdleLeast, r.CPUSteal, r.MachineLimited = round(l.idle), round(l.leastIdle), round(l.steal), l.limited()
 }
 
@@ -74,7 +91,9 @@ func median[T any](all []T, value func(T) float64) float64 {
 type report struct {
 	Machine machine   `json:"machine"`
 	Time    time.Time `json:"time"`
-	Results []result  `json:"results"`
+	// Builds are those that results name.
+	Builds  []build  `json:"builds,omitempty"`
+	Results []result `json:"results"`
 }
 
 // machine is what the figures depend on.
@@ -110,36 +129,11 @@ func (m machine) String() string {
 	return fmt.Sprintf("%d × %s, %d MiB, Linux %s", m.Processors, m.CPU, m.MemoryMiB, m.Kernel)
 }
 
-// save keeps a report in a folder, named by its time.
-func (r report) save(dir string) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	b, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "swarm-"+r.Time.UTC().Format("20060102-150405")+".json")
-	return path, os.WriteFile(path, append(b, '\n'), 0o644)
-}
+// swarmKind is the kind under which reports are kept.
+const swarmKind = "swarm"
+
+// save keeps a report in a folder, and returns the file's path.
+func (r report) save(dir string) (string, error) { return kept.Write(dir, swarmKind, r.Time, r) }
 
 // loadReports reads all that is kept in a folder, oldest first.
-func loadReports(dir string) ([]report, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "swarm-*.json"))
-	if err != nil {
-		return nil, err
-	}
-	var all []report
-	for _, path := range paths { // sorted by name, and so by time
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		var r report
-		if err := json.Unmarshal(b, &r); err != nil {
-			return nil, fmt.Errorf("%s is not a result of bench swarm: %w", path, err)
-		}
-		all = append(all, r)
-	}
-	return all, nil
-}
+func loadReports(dir string) ([]report, error) { return kept.Read[report](dir, swarmKind) }

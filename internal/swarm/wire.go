@@ -92,23 +92,29 @@ func onlyHaves(p []byte) bool {
 	return len(p) == 0
 }
 
-// batchingDialer and batchingListener make connections that batch.
-type batchingDialer struct{ *net.Dialer }
+// batchingDialer and batchingListener make connections that batch, and that paced has wrapped.
+type batchingDialer struct {
+	*net.Dialer
+	paced func(net.Conn) net.Conn
+}
 
 func (d batchingDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	c, err := d.Dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	return newHaveBatcher(c), nil
+	return d.paced(newHaveBatcher(c)), nil
 }
 
-type batchingListener struct{ net.Listener }
+type batchingListener struct {
+	net.Listener
+	paced func(net.Conn) net.Conn
+}
 
 func (l batchingListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return newHaveBatcher(c), nil
+	return l.paced(newHaveBatcher(c)), nil
 }

@@ -74,7 +74,7 @@ type siteFeed struct {
 func (f *siteFeed) attach(count *counter.Counter, announce []string) web.Manifest {
 	d := f.daemon
 	p := f.site.publisher
-	p.engine, p.tracker, p.announce, p.base, p.counter, p.next = d.sockets.engine, d.tracker, announce, d.base, count, d.operator.next
+	p.engine, p.tracker, p.announce, p.base, p.counter, p.next, p.helpers = d.sockets.engine, d.tracker, announce, d.base, count, d.operator.next, d.helpers
 	return d.siteManifest(count)
 }
 
