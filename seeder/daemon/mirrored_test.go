@@ -50,7 +50,11 @@ func startMirror(t *testing.T, dir string) (r *running, stop func()) {
 	r = &running{t: t, dir: dir, log: &logged{more: make(chan struct{})}, base: fmt.Sprintf("http://%s:%d", m.Serve.Address, m.Ports.HTTP)}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), r.log), nil))
 	go func() {
-		ended <- Run(ctx, Options{Site: m.Site, Log: log, Mirror: &Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk}})
+		err := Run(ctx, Options{Site: m.Site, Log: log, Mirror: &Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk}})
+		if ctx.Err() == nil {
+			t.Errorf("the mirror ended by itself: %v", err)
+		}
+		ended <- err
 	}()
 	stopped := false
 	stop = func() {
@@ -114,7 +118,7 @@ func TestMirrorFollows(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(s.Dir, site.ImageDir, "initramfs.img"), bytes.Repeat([]byte("i"), 200<<10), 0o644))
 	ctx, cancel := context.WithCancel(t.Context())
 	first := startUntil(t, ctx, s)
-	dir := newMirror(t, s, first.base, "127.0.0.2", "")
+	dir := newMirror(t, s, first.base, "127.0.0.1", "")
 	second, stop := startMirror(t, dir)
 	awaitSystem(t, second.base, "one", status.Published)
 	for _, path := range []string{catalog.PathCatalog, catalog.PathSignature, catalog.PathManifest, catalog.PathManifestSignature, "/boot/vmlinuz", "/boot/initramfs.img"} {
@@ -157,7 +161,7 @@ func TestMirrorFetchesWhatIsWanted(t *testing.T) {
 		t.Fatal(problems)
 	}
 	first := start(t, s)
-	second, _ := startMirror(t, newMirror(t, s, first.base, "127.0.0.2", "systems: [one]\n"))
+	second, _ := startMirror(t, newMirror(t, s, first.base, "127.0.0.1", "systems: [one]\n"))
 	awaitSystem(t, second.base, "one", status.Published)
 	two := awaitSystem(t, second.base, "two", status.Elsewhere)
 	file := catalog.WebSeedPath(*two.InfoHash) + "two/vmlinuz"
@@ -177,7 +181,7 @@ func TestMirrorFetchesWhatIsWanted(t *testing.T) {
 func TestMirrorRefuses(t *testing.T) {
 	s, other := newSite(t), newSite(t)
 	stranger := start(t, other)
-	second, stop := startMirror(t, newMirror(t, s, stranger.base, "127.0.0.2", ""))
+	second, stop := startMirror(t, newMirror(t, s, stranger.base, "127.0.0.1", ""))
 	second.awaitLog("nothing new comes from the other seeder", "signature")
 	if read(second.base, catalog.PathCatalog) != nil {
 		t.Error("a catalog of another key is served")
@@ -186,7 +190,7 @@ func TestMirrorRefuses(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	first := startUntil(t, ctx, s)
-	dir := newMirror(t, s, first.base, "127.0.0.2", "")
+	dir := newMirror(t, s, first.base, "127.0.0.1", "")
 	second, stop = startMirror(t, dir)
 	awaitSystem(t, second.base, "one", status.Published)
 	served := read(second.base, catalog.PathCatalog)
