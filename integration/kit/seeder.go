@@ -24,7 +24,22 @@ type Seeder struct {
 
 // Serve runs `seeder serve` on a host of the room and returns when it is ready.
 func (s *Site) Serve(ctx context.Context, host *lab.Host) (*Seeder, error) {
-	p, err := host.Start(ctx, s.Kit.Seeder, "serve", s.Dir)
+	return s.Kit.serving(ctx, host, "serve", s.Dir)
+}
+
+// Mirror runs `seeder mirror` on a host of the room, which follows the seeder at an address and keeps what it has in dir, and returns when it is
+// ready. Key is the site's public key, or empty.
+func (k *Kit) Mirror(ctx context.Context, host *lab.Host, upstream, dir, key string) (*Seeder, error) {
+	args := []string{"mirror", upstream, dir}
+	if key != "" {
+		args = append(args, "--key", key)
+	}
+	return k.serving(ctx, host, args...)
+}
+
+// serving runs a command of the seeder that serves until it is stopped.
+func (k *Kit) serving(ctx context.Context, host *lab.Host, args ...string) (*Seeder, error) {
+	p, err := host.Start(ctx, k.Seeder, args...)
 	if err != nil {
 		return nil, err
 	}
