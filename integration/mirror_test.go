@@ -26,6 +26,8 @@ const (
 	uplinkRate, upload = 40e6, 5e6
 	// copiesAllowed is how often the system may pass the uplink in each direction.
 	copiesAllowed = 1.1
+	// changeLimit is how long after the first seeder's end its machines may take until they say that something came from the mirror.
+	changeLimit = 40 * time.Second
 )
 
 // subnets are two networks with a router between them. In the west are the first seeder and a DHCP server for both; in the east there is a
@@ -227,8 +229,9 @@ func (s *subnets) changeOver(killed time.Time, nodes []*lab.Node) {
 				s.t.Logf("%s said %s after the kill that it gets the system from the mirror; it has %.0f %%", n.Config.Name, time.Since(killed), said.Percent())
 				break
 			}
-			if time.Since(killed) > toMessage {
-				s.t.Fatalf("%s does not get the system from the mirror: %+v", n.Config.Name, said)
+			if time.Since(killed) > changeLimit {
+				s.t.Errorf("%s does not get the system from the mirror: %+v", n.Config.Name, said)
+				break
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
