@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -40,8 +41,12 @@ type Signed[T any] struct {
 	Tag string
 }
 
-// silence is how long a server may say nothing before its answer begins.
-const silence = 30 * time.Second
+const (
+	// silence is how long a server may say nothing before its answer begins, and within it.
+	silence = 30 * time.Second
+	// dialTime is how long a connection may take: one that is switched off must not keep others waiting.
+	dialTime = 5 * time.Second
+)
 
 // ErrUnchanged is what Catalog returns where the seeder has no other catalog than the one that was named.
 var ErrUnchanged = errors.New("there is no other catalog")
@@ -193,7 +198,10 @@ func (s *Seeder) get(ctx context.Context, at string, header http.Header) (*http.
 }
 
 // direct ignores proxy variables: seeders are in the site's own networks.
-var direct = &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: silence + 10*time.Second, IdleConnTimeout: time.Minute}}
+var direct = &http.Client{Transport: &http.Transport{
+	DialContext:           (&net.Dialer{Timeout: dialTime, KeepAlive: silence}).DialContext,
+	ResponseHeaderTimeout: silence + 10*time.Second, IdleConnTimeout: time.Minute,
+}}
 
 func (s *Seeder) client() *http.Client {
 	if s.Client != nil {
