@@ -160,13 +160,13 @@ func (d *download) release() {
 
 // startEngine starts BitTorrent with the addresses that the node and the seeder have now.
 func (d *download) startEngine() error {
-	seeder, err := d.session.seeder()
+	seeders, err := d.session.seeders()
 	if err != nil {
 		return err
 	}
 	own := d.link.lease().Addr.Addr()
 	d.engine, err = swarm.New(swarm.Config{
-		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog, Local: true,
+		Listen: netip.AddrPortFrom(own, d.port), Seeders: seeders, Log: d.engineLog, Local: true,
 		Limits: d.limits.set(d.session.catalog.Limits),
 	})
 	if err != nil {

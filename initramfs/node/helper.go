@@ -28,13 +28,13 @@ func (n *Node) newHelper() *helper.Helper {
 
 // helperEngine is an engine for the helper alone: that of systems comes and goes with them.
 func (n *Node) helperEngine() (*swarm.Engine, func(), error) {
-	seeder, err := n.session.seeder()
+	seeders, err := n.session.seeders()
 	if err != nil {
 		return nil, nil, err
 	}
 	own := n.link.lease().Addr.Addr()
 	engine, err := swarm.New(swarm.Config{
-		Listen: netip.AddrPortFrom(own, 0), Seeders: []netip.Addr{seeder}, Log: n.download.engineLog, Limits: n.download.limits.get(),
+		Listen: netip.AddrPortFrom(own, 0), Seeders: seeders, Log: n.download.engineLog, Limits: n.download.limits.get(),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("start BitTorrent on %s: %w", own, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/rules"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
 // session is what the node has with its seeder: where that is, the key by which it is believed, and what it told.
@@ -73,6 +74,15 @@ func (s *session) seeder() (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("the seeder's URL %s: want an address, not a name: %w", base, err)
 	}
 	return a, nil
+}
+
+// seeders are those that the node knows, for BitTorrent.
+func (s *session) seeders() ([]swarm.Seeder, error) {
+	addr, err := s.seeder()
+	if err != nil {
+		return nil, err
+	}
+	return []swarm.Seeder{{HTTP: s.client().Base, Torrent: netip.AddrPortFrom(addr, 0)}}, nil
 }
 
 // fromSeeder puts the URL below the address at which this node found the seeder before those the catalog lists: of a

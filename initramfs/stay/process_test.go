@@ -191,7 +191,7 @@ func (m *machine) fetchAll(addresses ...string) (fromNodes int64) {
 	for _, a := range addresses {
 		ip(m.t, "address add "+a+"/24 dev br0")
 		engine, err := swarm.New(swarm.Config{
-			Listen: netip.AddrPortFrom(netip.MustParseAddr(a), 6881), Seeders: []netip.Addr{netip.MustParseAddr("10.9.0.254")}, Local: true,
+			Listen: netip.AddrPortFrom(netip.MustParseAddr(a), 6881), Seeders: []swarm.Seeder{{Torrent: netip.MustParseAddrPort("10.9.0.254:0")}}, Local: true,
 		})
 		if err != nil {
 			m.t.Fatal(err)

@@ -194,7 +194,7 @@ func (g *Giver) listen() (*swarm.Engine, error) {
 		Log: slog.New(slog.NewTextHandler(lineWriter(g.Log), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if g.seeder.IsValid() {
-		cfg.Seeders = []netip.Addr{g.seeder}
+		cfg.Seeders = []swarm.Seeder{{HTTP: g.Plan.Seeder, Torrent: netip.AddrPortFrom(g.seeder, 0)}}
 	}
 	engine, err := swarm.New(cfg)
 	if err == nil || g.Plan.Port == 0 {

@@ -240,7 +240,7 @@ func (g *given) givesFrom(address string) {
 // fetch has a node get all of the system and of its boot part, from where the tracker says.
 func (g *given) fetch(addr string) {
 	g.t.Helper()
-	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(netip.MustParseAddr(addr), 0), Seeders: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(netip.MustParseAddr(addr), 0), Seeders: []swarm.Seeder{{Torrent: netip.MustParseAddrPort("127.0.0.1:0")}}})
 	if err != nil {
 		g.t.Fatal(err)
 	}

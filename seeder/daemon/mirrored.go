@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,10 @@ type mirrored struct {
 	daemon *daemon
 	dir    string
 	mirror *mirror.Mirror
+	// upstream are the seeders that are followed, in the order of the configuration.
+	upstream []*upstream.Seeder
+	// changed tells that another catalog is served.
+	changed chan struct{}
 	// release is what is served; nil: nothing is yet.
 	release atomic.Pointer[mirror.Release]
 	ready   bool
@@ -49,7 +54,11 @@ type mirrored struct {
 // signed are served.
 func (d *daemon) openMirrored() (feed, error) {
 	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
-	return &mirrored{daemon: d, dir: filepath.Join(d.state, mirrorDir)}, nil
+	f := &mirrored{daemon: d, dir: filepath.Join(d.state, mirrorDir), changed: make(chan struct{}, 1)}
+	for _, base := range d.Mirror.Upstream {
+		f.upstream = append(f.upstream, &upstream.Seeder{Base: base, Key: d.Mirror.Key, Header: f.hello})
+	}
+	return f, nil
 }
 
 func (f *mirrored) attach(*counter.Counter, []string) web.Manifest {
@@ -73,17 +82,17 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	images := filepath.Join(d.Site.Dir, site.ImageDir)
 	cfg := mirror.Config{
 		Dir: f.dir, Images: images, Loaders: filepath.Join(images, image.LoadersFolder), Key: d.Mirror.Key, Engine: d.sockets.engine,
-		Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Log: d.Log, Now: time.Now,
+		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Log: d.Log, Now: time.Now,
 		Busy: func(h catalog.InfoHash) bool { _, incomplete := d.tracker.Swarm(h); return incomplete > 0 },
-	}
-	for _, base := range d.Mirror.Upstream {
-		cfg.Upstream = append(cfg.Upstream, &upstream.Seeder{Base: base, Key: d.Mirror.Key})
 	}
 	m, err := mirror.New(cfg)
 	if err != nil {
 		return err
 	}
 	f.mirror = m
+	var group sync.WaitGroup
+	defer group.Wait()
+	group.Go(func() { d.siblings.Follow(ctx, f.changed, f.readSeeders) })
 	m.Run(ctx)
 	return nil
 }
@@ -113,6 +122,10 @@ func (f *mirrored) take(r *mirror.Release) {
 	d.tracker.SetTorrents(hashes)
 	d.web.Publish(published)
 	f.release.Store(r)
+	select {
+	case f.changed <- struct{}{}:
+	default: // it is told already
+	}
 	if !f.ready {
 		f.ready = true
 		d.ready(cat)

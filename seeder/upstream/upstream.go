@@ -27,8 +27,8 @@ type Seeder struct {
 	Base string
 	// Key is the site's public key.
 	Key minisign.PublicKey
-	// Header is sent with each request for the catalog; may be nil.
-	Header http.Header
+	// Header returns what is sent with a request for the catalog; may be nil.
+	Header func() http.Header
 	// Client is used if not nil; else one whose requests end after silence.
 	Client *http.Client
 }
@@ -57,11 +57,11 @@ var ErrGone = errors.New("the seeder has it no longer")
 // Catalog reads the catalog. With the tag of one that was read before, the seeder is asked to wait for another one; where there is none after
 // wait, or at once if the seeder can't wait, the error is ErrUnchanged.
 func (s *Seeder) Catalog(ctx context.Context, tag string, wait time.Duration) (Signed[*catalog.Catalog], error) {
-	header := s.Header.Clone()
+	header := http.Header{}
+	if s.Header != nil {
+		header = s.Header()
+	}
 	if tag != "" {
-		if header == nil {
-			header = http.Header{}
-		}
 		header.Set("If-None-Match", tag)
 		header.Set("Prefer", "wait="+strconv.Itoa(int(wait/time.Second)))
 	}
@@ -92,6 +92,19 @@ func signed[T any](ctx context.Context, s *Seeder, header http.Header, path, sig
 		err = fmt.Errorf("%s%s: %w", s.Base, path, err)
 	}
 	return out, err
+}
+
+// Seeders reads the list of the site's seeders that this one knows. It is not signed.
+func (s *Seeder) Seeders(ctx context.Context) (catalog.SeederList, error) {
+	b, _, err := s.document(ctx, nil, catalog.PathSeeders, catalog.MaxSeederList)
+	if err != nil {
+		return catalog.SeederList{}, err
+	}
+	list, err := catalog.OpenSeeders(b)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.Base, err)
+	}
+	return list, err
 }
 
 // Version is what belongs to a version of a system or runtime.

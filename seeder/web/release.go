@@ -168,6 +168,9 @@ func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveCatalog(w http.ResponseWriter, r *http.Request) {
+	if s.cfg.Mirrored != nil {
+		s.cfg.Mirrored(clientAddr(r), r.Header)
+	}
 	s.hold(w, r)
 	if p := s.published(); p != nil {
 		p.catalog.serve(w, r, "application/json")

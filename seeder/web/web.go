@@ -91,6 +91,11 @@ type Config struct {
 	// Wanted is told of each version whose torrent somebody fetches; nil: nobody is told. It must return at once.
 	Wanted func(catalog.InfoHash)
 
+	// Seeders lists the site's seeders for somebody who asked here, under the address at which that was; nil: there is no such list.
+	Seeders func(asked catalog.SeederAddress) catalog.SeederList
+	// Mirrored is told of each request for the catalog before it is answered, with who asked; nil: nobody is told. It must return at once.
+	Mirrored func(client netip.Addr, header http.Header)
+
 	// Policy decides whom the port serves; nil: one with its usual bounds.
 	Policy *admit.Policy
 	// MaxFallback is how many downloads below /systems/ go on at one time, 8 if zero. Others are told to come again
@@ -208,6 +213,9 @@ func (s *Server) routes() {
 	if s.cfg.Manifest != nil {
 		s.mux.Handle("GET "+catalog.PathManifest, s.admit(k.documents, s.serveManifest))
 		s.mux.Handle("GET "+catalog.PathManifestSignature, s.admit(k.documents, s.serveManifest))
+	}
+	if s.cfg.Seeders != nil {
+		s.mux.Handle("GET "+catalog.PathSeeders, s.admit(k.documents, s.serveSeeders))
 	}
 	if s.cfg.Metrics != nil {
 		s.mux.Handle("GET "+metrics.Path, admitted(s, k.metrics, s.guarded(s.cfg.Metrics)))
