@@ -30,6 +30,9 @@ var Names = []string{image.Kernel, image.Initramfs, image.UKI, image.HTTPDisk}
 // ErrReplaced says that there is no file with the content that was asked for, but one of that name: the image was replaced.
 var ErrReplaced = errors.New("the image was replaced by another")
 
+// ErrUnsigned says that a file is not one that may be handed out; see [Files.Signed]. It is an fs.ErrNotExist as well.
+var ErrUnsigned = fmt.Errorf("it is not what the site's key has signed, and is not served: %w", fs.ErrNotExist)
+
 // Files are those of a site. Its methods may be called concurrently.
 type Files struct {
 	// dir is the site's folder of images.
@@ -39,9 +42,6 @@ type Files struct {
 	// Signed reports whether a file with that SHA-256 (in hexadecimal) may be handed out; nil: every one may. It is set before the files are used.
 	Signed func(sum string) bool
 }
-
-// errUnsigned says that a file is not one that may be handed out.
-var errUnsigned = fmt.Errorf("it is not what the site's key has signed, and is not served: %w", fs.ErrNotExist)
 
 // New returns the files of the images in dir, which is the site's image folder; there are none if it is empty.
 func New(dir string) *Files { return &Files{dir: dir} }
@@ -102,7 +102,7 @@ func isContent(folder string) bool {
 func (f *Files) Hash(path string, file *os.File) (string, error) {
 	sum, err := f.hashes.sum(path, file)
 	if err == nil && f.Signed != nil && !f.Signed(sum) {
-		err = fmt.Errorf("%s: %w", path, errUnsigned)
+		err = fmt.Errorf("%s: %w", path, ErrUnsigned)
 	}
 	return sum, err
 }

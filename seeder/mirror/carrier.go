@@ -255,21 +255,25 @@ func (c *carrier) begin(v *carried, cancel context.CancelFunc) {
 }
 
 func (c *carrier) fetch(ctx context.Context, v *carried) error {
-	if err := os.MkdirAll(v.Dir, 0o755); err != nil {
+	c.mu.Lock()
+	version := v.Version
+	c.mu.Unlock()
+	sys := version.System
+	if err := os.MkdirAll(version.Dir, 0o755); err != nil {
 		return err
 	}
-	c.log.Info("fetching a version", "system", v.System.Name, "infohash", v.System.InfoHash, "bytes", v.size())
+	c.log.Info("fetching a version", "system", sys.Name, "infohash", sys.InfoHash, "bytes", version.size())
 	began := c.now()
-	err := c.engine.Fetch(ctx, c.source(v.Version), func(s swarm.Stats) {
+	err := c.engine.Fetch(ctx, c.source(version), func(s swarm.Stats) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		v.done = s.Done
 	})
 	if err == nil {
-		err = v.seal()
+		err = version.seal()
 	}
 	if err == nil {
-		c.log.Info("a version is here", "system", v.System.Name, "infohash", v.System.InfoHash, "took", c.now().Sub(began).Round(time.Millisecond))
+		c.log.Info("a version is here", "system", sys.Name, "infohash", sys.InfoHash, "took", c.now().Sub(began).Round(time.Millisecond))
 	}
 	return err
 }
@@ -301,9 +305,23 @@ func (c *carrier) fail(v *carried, err error) {
 
 // leave deletes versions that the catalog has not listed for some time and that no machine is fetching.
 func (c *carrier) leave() {
+	for _, h := range c.drop() {
+		c.gone(h)
+	}
+}
+
+// drop is leave, and returns what has left.
+func (c *carrier) drop() (left []catalog.InfoHash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_ = c.uses.save() // it is tried again
+	for _, v := range c.list {
+		if !v.Whole() && !v.wanted && c.busy(v.System.InfoHash) { // who announces it may have read the torrent elsewhere
+			v.wanted, v.asked = true, c.now()
+			c.uses.use(v.System.InfoHash)
+			c.stir()
+		}
+	}
 	for h, v := range c.byHash {
 		if v.unlisted.IsZero() || c.now().Sub(v.unlisted) < leaveTime || c.inUse(v) {
 			continue
@@ -319,9 +337,10 @@ func (c *carrier) leave() {
 		}
 		delete(c.byHash, h)
 		c.uses.forget(h)
-		c.gone(h)
+		left = append(left, h)
 		c.log.Info("old version dropped", "system", v.System.Name, "infohash", h)
 	}
+	return left
 }
 
 // sweep deletes the folders of versions that are not known, as one that was dropped while the mirror was off.

@@ -3,6 +3,8 @@ package mirror
 import (
 	"context"
 	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 const (
@@ -55,42 +57,50 @@ func (m *Mirror) checkBootFiles(all bool) (damaged bool) {
 // check has versions fetched again whose files are damaged: those that have changed are read, or all of them.
 func (c *carrier) check(ctx context.Context, all bool) {
 	for _, v := range c.whole() {
-		if ctx.Err() != nil {
-			return
-		}
 		if !all && v.sealed() {
 			continue
 		}
 		err := v.verify(ctx)
-		if err == nil {
-			err = v.seal()
-			if err == nil || ctx.Err() != nil {
-				continue
-			}
+		if err == nil && !v.sealed() {
+			err = c.reseal(v)
 		}
-		if ctx.Err() == nil {
-			c.damaged(v, err)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			c.damaged(v.System.InfoHash, err)
 		}
 	}
 }
 
+// reseal notes the files of a version as they are now, which were found to be right and have other times. The engine gives away what it knows only.
+func (c *carrier) reseal(v *Version) error {
+	c.engine.Remove(v.System.InfoHash)
+	if err := v.seal(); err != nil {
+		return err
+	}
+	_, err := c.engine.Seed(v.Torrent, v.Dir)
+	return err
+}
+
 // whole are the versions that are here.
-func (c *carrier) whole() (all []*carried) {
+func (c *carrier) whole() (all []*Version) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, v := range c.byHash {
 		if v.Whole() && v.cancel == nil {
-			all = append(all, v)
+			all = append(all, v.Version)
 		}
 	}
 	return all
 }
 
 // damaged has a version fetched again; of what is there all that is right is used.
-func (c *carrier) damaged(v *carried, why error) {
+func (c *carrier) damaged(h catalog.InfoHash, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !v.Whole() || v.cancel != nil {
+	v := c.byHash[h]
+	if v == nil || !v.Whole() || v.cancel != nil {
 		return // it has left meanwhile
 	}
 	c.log.Warn("a file on this disk is damaged; it is not served any more, and fetched again", "system", v.System.Name, "err", why)

@@ -126,7 +126,7 @@ func (s *Seeder) Version(ctx context.Context, sys catalog.System) (v Version, er
 	if v.Files, err = sys.OpenFiles(v.FileList); err != nil {
 		return v, fmt.Errorf("%s: %w", s.Base, err)
 	}
-	v.Torrent, _, err = s.document(ctx, nil, catalog.TorrentPath(sys.InfoHash), catalog.MaxTorrent)
+	v.Torrent, _, err = s.document(ctx, http.Header{catalog.HeaderListed: {"1"}}, catalog.TorrentPath(sys.InfoHash), catalog.MaxTorrent)
 	return v, err
 }
 
