@@ -150,7 +150,7 @@ func Run(ctx context.Context, o Options) error {
 func (d *daemon) assemble() {
 	var announce []string
 	d.base, announce = d.urls(d.on)
-	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Observe: d.metrics.Announce, Log: d.Log})
+	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Network: d.network, Observe: d.metrics.Announce, Log: d.Log})
 	count := counter.Open(d.state, d.Log, time.Now)
 	d.operator = d.newOperator(count)
 	d.history = history.Open(d.state, d.Log, time.Now)
@@ -173,7 +173,7 @@ func (d *daemon) assemble() {
 		Metrics: d.metrics.Handler(), Unready: d.unready, Observe: d.metrics.HTTP, Sent: d.metrics.File,
 		Sending: d.helpers.Sending, Loaded: d.helpers.Loaded, Seeders: d.seeders, Mirrored: d.mirrors,
 		Systems:  func() status.Site { return d.feed.status() },
-		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want,
+		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want, NotYet: d.feed.waiting,
 		Page: shown.Documents(), PagePaths: page.Paths, OpenPaths: page.OpenPaths, Events: shown.Events(),
 		API: d.operator.api.Handler(d.operator.auth), Login: d.operator.auth.Login(), Logout: d.operator.auth.Logout(), Guard: d.operator.auth.Read,
 	})
