@@ -150,7 +150,7 @@ func Run(ctx context.Context, o Options) error {
 func (d *daemon) assemble() {
 	var announce []string
 	d.base, announce = d.urls(d.on)
-	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Observe: d.metrics.Announce, Log: d.Log})
+	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Network: d.network, Observe: d.metrics.Announce, Log: d.Log})
 	count := counter.Open(d.state, d.Log, time.Now)
 	d.operator = d.newOperator(count)
 	d.history = history.Open(d.state, d.Log, time.Now)
