@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/seeder/mirror"
 	"github.com/boottorrent/boottorrent/seeder/siblings"
 	"github.com/boottorrent/boottorrent/seeder/upstream"
 )
@@ -20,7 +21,7 @@ func (f *mirrored) hello() http.Header {
 	if cat := f.catalog(); cat != nil {
 		h.Counter = cat.Counter
 	}
-	for _, v := range f.mirror.State().Versions {
+	for _, v := range f.state().Versions {
 		if v.Whole || v.Fetching {
 			h.Size, h.Done = h.Size+v.Size, h.Done+v.Done
 		}
@@ -28,9 +29,17 @@ func (f *mirrored) hello() http.Header {
 	return http.Header{siblings.Header: {h.String()}}
 }
 
+// state is how the mirror stands.
+func (f *mirrored) state() mirror.State {
+	if m := f.mirror.Load(); m != nil {
+		return m.State()
+	}
+	return mirror.State{}
+}
+
 // following is the seeder that answered last; nil: none has.
 func (f *mirrored) following() *upstream.Seeder {
-	base := f.mirror.State().Following
+	base := f.state().Following
 	for _, u := range f.upstream {
 		if u.Base == base {
 			return u

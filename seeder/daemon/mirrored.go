@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +42,8 @@ const mirrorDir = "mirror"
 type mirrored struct {
 	daemon *daemon
 	dir    string
-	mirror *mirror.Mirror
+	// mirror is nil until run is called.
+	mirror atomic.Pointer[mirror.Mirror]
 	// upstream are the seeders that are followed, in the order of the configuration.
 	upstream []*upstream.Seeder
 	// changed tells that another catalog is served.
@@ -89,10 +92,11 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	f.mirror = m
+	f.mirror.Store(m)
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { d.siblings.Follow(ctx, f.changed, f.readSeeders) })
+	group.Go(func() { d.handOn.to.Run(ctx) })
 	m.Run(ctx)
 	return nil
 }
@@ -108,6 +112,11 @@ func (f *mirrored) take(r *mirror.Release) {
 			s.UEFI = site.UEFI(start.UEFI)
 		}
 	}
+	s.Machines = nil
+	for _, m := range cat.Rules.Machines {
+		s.Machines = append(s.Machines, site.Machine{Machine: m})
+	}
+	slices.SortFunc(s.Machines, func(a, b site.Machine) int { return strings.Compare(a.MAC, b.MAC) })
 	d.current.Store(&s)
 	published := &web.Release{
 		Site: cat.Site, Default: cat.Defaults.System, Counter: cat.Counter, Catalog: r.Catalog.Document, Signature: r.Catalog.Signature,
@@ -149,7 +158,7 @@ func (f *mirrored) start() catalog.BootStart {
 	return startOf(f.daemon.Site)
 }
 
-func (f *mirrored) want(h catalog.InfoHash) { f.mirror.Want(h) }
+func (f *mirrored) want(h catalog.InfoHash) { f.mirror.Load().Want(h) }
 
 // move implements feed: what is signed names the addresses of the site's own seeder.
 func (f *mirrored) move(context.Context, move) {}
@@ -168,7 +177,7 @@ func (f *mirrored) status() status.Site {
 		return s
 	}
 	s.Counter = r.Catalog.Value.Counter
-	state := f.mirror.State()
+	state := f.state()
 	if state.Trouble != "" {
 		s.Problems = append(s.Problems, fmt.Sprintf("nothing new comes from the seeder that is mirrored (%s); the catalog is of %s", state.Trouble,
 			state.Created.Local().Format(time.DateTime)))

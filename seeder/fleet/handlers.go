@@ -39,7 +39,7 @@ func (f *Fleet) sender(r *http.Request, body []byte) Sender {
 	s := Sender{Node: addrOf(r.RemoteAddr), At: f.cfg.Now(), Body: body}
 	s.By = s.Node
 	if o, ok := forward.From(r); ok {
-		s.Via, s.By, s.At = o.Via, o.By, s.At.Add(-o.Age)
+		s.Via, s.By, s.At, s.Doubt = o.Via, o.By, s.At.Add(-o.Age), o.Doubt
 	}
 	return s
 }

@@ -107,8 +107,10 @@ type Item struct {
 	Path string     `json:"path"`
 	Body []byte     `json:"body"`
 	Node netip.Addr `json:"node"`
-	Via  string     `json:"via,omitempty"`
-	At   time.Time  `json:"at"`
+	// Via, At and Doubt are as in Origin: from whom the mirror has it if not from the node, when it was said, and whether it may be another's.
+	Via   string    `json:"via,omitempty"`
+	At    time.Time `json:"at"`
+	Doubt bool      `json:"doubt,omitempty"`
 	// MAC and Boot are of a report, whose answer may be an order for that boot.
 	MAC  string `json:"mac,omitempty"`
 	Boot string `json:"boot,omitempty"`
@@ -329,7 +331,7 @@ func (f *Forwarder) post(ctx context.Context, i *Item) ([]byte, error) {
 		req.Header[key] = values
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(Header, Origin{Node: i.Node, Via: i.Via, Age: max(0, f.cfg.Now().Sub(i.At))}.String())
+	req.Header.Set(Header, Origin{Node: i.Node, Via: i.Via, Age: max(0, f.cfg.Now().Sub(i.At)), Doubt: i.Doubt}.String())
 	resp, err := f.cfg.Client.Do(req)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/boottorrent/boottorrent/seeder/admit"
 )
 
 // Header is the header of what a mirror hands on. Its value is an [Origin] as text.
@@ -27,6 +29,8 @@ type Origin struct {
 	Via string
 	// Age is how long ago the node said it.
 	Age time.Duration
+	// Doubt says that it came to the mirror from the address of another machine that the site lists.
+	Doubt bool
 	// By is the address of the mirror that handed it on. It is not sent: it is where the request comes from.
 	By netip.Addr
 }
@@ -36,6 +40,9 @@ func (o Origin) String() string {
 	text := fmt.Sprintf("%s; age=%.3f", o.Node, o.Age.Seconds())
 	if o.Via != "" {
 		text += "; via=" + o.Via
+	}
+	if o.Doubt {
+		text += "; doubt"
 	}
 	return text
 }
@@ -64,6 +71,8 @@ func ParseOrigin(text string) (o Origin, err error) {
 				return Origin{}, fmt.Errorf("whom it is from: via=%q is no base URL", value)
 			}
 			o.Via = value
+		case "doubt":
+			o.Doubt = true
 		}
 	}
 	return o, nil
@@ -79,16 +88,20 @@ func plain(text string) bool {
 type originKey struct{}
 
 // Handler is next for requests that nodes make and mirrors hand on. mirror returns the base URL of the mirror that has made a request; empty: no
-// mirror that is known has. What a mirror hands on counts as a request of the node's own address; of anybody else [Header] counts for
-// nothing.
-func Handler(mirror func(*http.Request) string, next http.Handler) http.Handler {
+// mirror that is known has, unless that is undecided yet: then it has to come again (503). What a mirror hands on counts as a request of the
+// node's own address; of anybody else [Header] counts for nothing.
+func Handler(mirror func(*http.Request) (base string, undecided bool), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text := r.Header.Get(Header)
 		if text == "" {
 			next.ServeHTTP(w, r)
 			return
 		}
-		base := mirror(r)
+		base, undecided := mirror(r)
+		if undecided {
+			admit.ComeAgain(w, "it is not known yet whether you are a mirror of this site: ask for the catalog, and come again")
+			return
+		}
 		if base == "" {
 			next.ServeHTTP(w, r)
 			return
