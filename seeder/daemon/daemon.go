@@ -179,7 +179,7 @@ func (d *daemon) assemble() {
 		Metrics: d.metrics.Handler(), Unready: d.unready, Observe: d.metrics.HTTP, Sent: d.metrics.File,
 		Sending: d.helpers.Sending, Loaded: d.helpers.Loaded, Seeders: d.seeders, Mirrored: d.mirrors,
 		Systems:  func() status.Site { return d.feed.status() },
-		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want,
+		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want, NotYet: d.feed.waiting,
 		Page: shown.Documents(), PagePaths: page.Paths, OpenPaths: page.OpenPaths, Events: shown.Events(),
 		API: d.operator.api.Handler(d.operator.auth), Login: d.operator.auth.Login(), Logout: d.operator.auth.Logout(), Guard: d.operator.auth.Read,
 	})

@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/seeder/mirror"
 	"github.com/boottorrent/boottorrent/seeder/siblings"
 	"github.com/boottorrent/boottorrent/seeder/upstream"
 )
@@ -27,14 +26,6 @@ func (f *mirrored) hello() http.Header {
 		}
 	}
 	return http.Header{siblings.Header: {h.String()}}
-}
-
-// state is how the mirror stands.
-func (f *mirrored) state() mirror.State {
-	if m := f.mirror.Load(); m != nil {
-		return m.State()
-	}
-	return mirror.State{}
 }
 
 // following is the seeder that answered last; nil: none has.
