@@ -45,6 +45,8 @@ type Options struct {
 	Quiet time.Duration
 	// Retry is when to try again to store what could not be stored; zero: after a minute.
 	Retry time.Duration
+	// Listening is called once, when everything listens; may be nil.
+	Listening func()
 	// Ready is called once, when everything listens and the catalog is published; may be nil.
 	Ready func(Summary)
 	// Mirror says which other seeder is mirrored. Then Site has what is local, and no systems; nil: Site is served.
@@ -129,6 +131,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer d.sockets.close()
 	d.assemble()
+	if o.Listening != nil {
+		o.Listening()
+	}
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.web.Serve(ctx, d.sockets.http) })

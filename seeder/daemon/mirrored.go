@@ -36,8 +36,8 @@ type Mirror struct {
 	Look time.Duration
 }
 
-// mirrorDir is the folder, below site.StateDir, of what a mirror keeps.
-const mirrorDir = "mirror"
+// MirrorDir is the folder, below site.StateDir, of what a mirror keeps.
+const MirrorDir = "mirror"
 
 // mirrored is the feed of a mirror.
 type mirrored struct {
@@ -60,7 +60,7 @@ type mirrored struct {
 // signed are served.
 func (d *daemon) openMirrored() (feed, error) {
 	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
-	f := &mirrored{daemon: d, dir: filepath.Join(d.state, mirrorDir), changed: make(chan struct{}, 1)}
+	f := &mirrored{daemon: d, dir: filepath.Join(d.state, MirrorDir), changed: make(chan struct{}, 1)}
 	d.boot.Signed = func(sum string) bool { m := f.mirror.Load(); return m != nil && m.Signed(sum) }
 	for _, base := range d.Mirror.Upstream {
 		f.upstream = append(f.upstream, &upstream.Seeder{Base: base, Key: d.Mirror.Key, Header: f.hello})
