@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -22,13 +23,13 @@ func bitfield(pieces ...int) []bool {
 // TestCrowdFollowsMessages has three peers say what they have in each way that there is.
 func TestCrowdFollowsMessages(t *testing.T) {
 	changes := 0
-	c := newCrowd(5, func() { changes++ })
+	c := newCrowd(5, func() { changes++ }, anyone)
 	var peers [3]*torrent.PeerConn
 	for k := range peers {
 		peers[k] = new(torrent.PeerConn)
 		peers[k].PeerID = torrent.PeerID([]byte("-BN0100-............"))
 		peers[k].PeerID[19] = byte(k)
-		c.add(peers[k], k == 2)
+		c.add(peers[k], side{seeder: k == 2})
 	}
 	have := func(i pp.Integer) pp.Message { return pp.Message{Type: pp.Have, Index: i} }
 	all := []uint32{0, 1, 2, 3, 4}
@@ -108,3 +109,6 @@ func TestWindowGoesByBlocks(t *testing.T) {
 		t.Errorf("%d bytes are left of a piece that is preferred anew, want 30", w.left.Load())
 	}
 }
+
+// anyone is a rival.
+func anyone(netip.Addr) bool { return true }
