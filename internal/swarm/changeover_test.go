@@ -110,7 +110,7 @@ func TestOtherSeedersRest(t *testing.T) {
 // The own seeder goes in the middle of a fetch: its connections are reset, and nobody listens.
 func TestSeederDies(t *testing.T) {
 	t.Parallel()
-	s := newSample(t, 64<<10, 16<<20)
+	s := newSample(t, 64<<10, 8<<20)
 	x := newTwoSeeders(t, s, 4<<20)
 	gap := x.fetch(4, func() {
 		_ = x.engines[0].Close()
@@ -226,7 +226,7 @@ func (v *valve) close() {
 // The own seeder falls silent in the middle of a fetch: connections stay, and nothing comes.
 func TestSeederFallsSilent(t *testing.T) {
 	t.Parallel()
-	s := newSample(t, 64<<10, 16<<20)
+	s := newSample(t, 64<<10, 8<<20)
 	x := newTwoSeeders(t, s, 4<<20)
 	seed := newValve(t, "127.0.0.11", x.engines[0].addrPort().String())
 	web := newValve(t, "127.0.0.11", x.trackers[0].Listener.Addr().String())

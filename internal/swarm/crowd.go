@@ -235,9 +235,9 @@ func (c *crowd) countSeeders() {
 			mirrors++
 		}
 	}
-	if c.mirrors.Swap(mirrors) != mirrors || c.whole.Swap(whole) != whole {
-		c.changed()
-	}
+	c.mirrors.Store(mirrors)
+	c.whole.Store(whole)
+	c.changed()
 }
 
 // lacks reports whether there is a missing piece that no peer has.
