@@ -75,8 +75,8 @@ func TestStringHidesQuery(t *testing.T) {
 func TestBlob(t *testing.T) {
 	for text, want := range map[string]string{
 		"s3://bkt/debian@sha256:" + digest + "?region=r": "s3://bkt/debian/blobs/sha256/" + digest + "?region=r",
-		"https://h/a/debian@sha256:" + digest:          "https://h/a/debian/blobs/sha256/" + digest,
-		"oci://r/debian:12@sha256:" + digest:           "oci://r/debian",
+		"https://h/a/debian@sha256:" + digest:            "https://h/a/debian/blobs/sha256/" + digest,
+		"oci://r/debian:12@sha256:" + digest:             "oci://r/debian",
 	} {
 		u, err := Parse(text)
 		if err != nil || u.Blob(digest).Whole() != want {

@@ -223,6 +223,6 @@ func (s *System) BootPart() (part System, ok bool) {
 	}
 	return System{
 		Name: r.Boot.Part, Dir: s.Dir, Title: title, Description: "Linux " + r.Boot.Release, Arch: s.Arch,
-		Files: []string{r.Boot.Kernel, r.Boot.Modules},
+		Files: []string{r.Boot.Kernel, r.Boot.Modules}, From: s.From, Fetched: s.Fetched,
 	}, true
 }

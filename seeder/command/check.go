@@ -72,7 +72,7 @@ func showMemory(s *site.Site, term terminal) {
 		}
 		var images int64
 		for _, name := range sys.Files {
-			if info, err := os.Stat(filepath.Join(sys.Dir, filepath.FromSlash(name))); err == nil {
+			if info, err := os.Stat(sys.Path(name)); err == nil {
 				images += info.Size()
 			}
 		}
