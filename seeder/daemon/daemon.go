@@ -28,6 +28,7 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/metrics"
 	"github.com/boottorrent/boottorrent/seeder/page"
 	"github.com/boottorrent/boottorrent/seeder/selftest"
+	"github.com/boottorrent/boottorrent/seeder/siblings"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
@@ -84,9 +85,11 @@ type daemon struct {
 	local *local.Book
 	// helpers decides from where machines load phase 1.
 	helpers *helpers.Book
-	history *history.History
-	metrics *metrics.Metrics
-	tests   *tester
+	// siblings knows the site's other seeders.
+	siblings *siblings.Book
+	history  *history.History
+	metrics  *metrics.Metrics
+	tests    *tester
 	// lost are why services could not be had.
 	lost []error
 	// retest asks for another self-test.
@@ -147,7 +150,7 @@ func Run(ctx context.Context, o Options) error {
 func (d *daemon) assemble() {
 	var announce []string
 	d.base, announce = d.urls(d.on)
-	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Observe: d.metrics.Announce, Log: d.Log})
+	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Network: d.network, Observe: d.metrics.Announce, Log: d.Log})
 	count := counter.Open(d.state, d.Log, time.Now)
 	d.operator = d.newOperator(count)
 	d.history = history.Open(d.state, d.Log, time.Now)
@@ -160,6 +163,7 @@ func (d *daemon) assemble() {
 		Catalog: func() *catalog.Catalog { return d.feed.catalog() }, Done: func(id, mac string) { d.operator.next.Follow(mac, id) },
 	})
 	d.helpers = helpers.New(helpers.Config{Log: d.Log, On: func() bool { return helped(d.current.Load()) }, Group: d.group})
+	d.siblings = d.newSiblings()
 	manifest := d.feed.attach(count, announce)
 	shown := d.page()
 	d.web = web.New(web.Config{
@@ -167,9 +171,9 @@ func (d *daemon) assemble() {
 		Announce: d.tracker.Announce(), Scrape: d.tracker.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), Local: d.local.Handler(), Limit: d.sockets.engine.UploadLimiter(),
 		Metrics: d.metrics.Handler(), Unready: d.unready, Observe: d.metrics.HTTP, Sent: d.metrics.File,
-		Sending: d.helpers.Sending, Loaded: d.helpers.Loaded,
+		Sending: d.helpers.Sending, Loaded: d.helpers.Loaded, Seeders: d.seeders, Mirrored: d.mirrors,
 		Systems:  func() status.Site { return d.feed.status() },
-		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want,
+		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want, NotYet: d.feed.waiting,
 		Page: shown.Documents(), PagePaths: page.Paths, OpenPaths: page.OpenPaths, Events: shown.Events(),
 		API: d.operator.api.Handler(d.operator.auth), Login: d.operator.auth.Login(), Logout: d.operator.auth.Logout(), Guard: d.operator.auth.Read,
 	})
