@@ -164,7 +164,7 @@ func networkRemedy(u originurl.URL, err error) (do string, temporary bool) {
 		return "", true
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
 		return "make the folder " + site.FetchedDir + " of the site writable for the user that runs the seeder", false
-	case errors.Is(err, errAnew), errors.Is(err, errStalled), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, errAnew), errors.Is(err, errStalled), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return "it goes on from there", true
 	}
 	return "look at the URL, and at this machine's way there; it is tried again", true
