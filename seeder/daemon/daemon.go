@@ -45,6 +45,8 @@ type Options struct {
 	Quiet time.Duration
 	// Retry is when to try again to store what could not be stored; zero: after a minute.
 	Retry time.Duration
+	// Listening is called once, when everything listens; may be nil.
+	Listening func()
 	// Ready is called once, when everything listens and the catalog is published; may be nil.
 	Ready func(Summary)
 	// Mirror says which other seeder is mirrored. Then Site has what is local, and no systems; nil: Site is served.
@@ -127,6 +129,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer d.sockets.close()
 	d.assemble()
+	if o.Listening != nil {
+		o.Listening()
+	}
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.web.Serve(ctx, d.sockets.http) })
@@ -173,7 +178,7 @@ func (d *daemon) assemble() {
 		Metrics: d.metrics.Handler(), Unready: d.unready, Observe: d.metrics.HTTP, Sent: d.metrics.File,
 		Sending: d.helpers.Sending, Loaded: d.helpers.Loaded, Seeders: d.seeders, Mirrored: d.mirrors,
 		Systems:  func() status.Site { return d.feed.status() },
-		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want,
+		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want, NotYet: d.feed.waiting,
 		Page: shown.Documents(), PagePaths: page.Paths, OpenPaths: page.OpenPaths, Events: shown.Events(),
 		API: d.operator.api.Handler(d.operator.auth), Login: d.operator.auth.Login(), Logout: d.operator.auth.Logout(), Guard: d.operator.auth.Read,
 	})

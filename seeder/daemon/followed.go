@@ -20,7 +20,7 @@ func (f *mirrored) hello() http.Header {
 	if cat := f.catalog(); cat != nil {
 		h.Counter = cat.Counter
 	}
-	for _, v := range f.mirror.State().Versions {
+	for _, v := range f.state().Versions {
 		if v.Whole || v.Fetching {
 			h.Size, h.Done = h.Size+v.Size, h.Done+v.Done
 		}
@@ -30,7 +30,7 @@ func (f *mirrored) hello() http.Header {
 
 // following is the seeder that answered last; nil: none has.
 func (f *mirrored) following() *upstream.Seeder {
-	base := f.mirror.State().Following
+	base := f.state().Following
 	for _, u := range f.upstream {
 		if u.Base == base {
 			return u

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -40,8 +41,12 @@ type Signed[T any] struct {
 	Tag string
 }
 
-// silence is how long a server may say nothing before its answer begins.
-const silence = 30 * time.Second
+const (
+	// silence is how long a server may say nothing before its answer begins, and within it.
+	silence = 30 * time.Second
+	// dialTime is how long a connection may take: one that is switched off must not keep others waiting.
+	dialTime = 5 * time.Second
+)
 
 // ErrUnchanged is what Catalog returns where the seeder has no other catalog than the one that was named.
 var ErrUnchanged = errors.New("there is no other catalog")
@@ -121,7 +126,7 @@ func (s *Seeder) Version(ctx context.Context, sys catalog.System) (v Version, er
 	if v.Files, err = sys.OpenFiles(v.FileList); err != nil {
 		return v, fmt.Errorf("%s: %w", s.Base, err)
 	}
-	v.Torrent, _, err = s.document(ctx, nil, catalog.TorrentPath(sys.InfoHash), catalog.MaxTorrent)
+	v.Torrent, _, err = s.document(ctx, http.Header{catalog.HeaderListed: {"1"}}, catalog.TorrentPath(sys.InfoHash), catalog.MaxTorrent)
 	return v, err
 }
 
@@ -206,7 +211,10 @@ func (s *Seeder) get(ctx context.Context, at string, header http.Header) (*http.
 }
 
 // direct ignores proxy variables: seeders are in the site's own networks.
-var direct = &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: silence + 10*time.Second, IdleConnTimeout: time.Minute}}
+var direct = &http.Client{Transport: &http.Transport{
+	DialContext:           (&net.Dialer{Timeout: dialTime, KeepAlive: silence}).DialContext,
+	ResponseHeaderTimeout: silence + 10*time.Second, IdleConnTimeout: time.Minute,
+}}
 
 func (s *Seeder) client() *http.Client {
 	if s.Client != nil {

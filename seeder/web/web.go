@@ -88,8 +88,10 @@ type Config struct {
 
 	// Manifest makes the signed boot manifest; nil: none is served.
 	Manifest Manifest
-	// Wanted is told of each version whose torrent somebody fetches; nil: nobody is told. It must return at once.
+	// Wanted is told of each version whose torrent, or file by HTTP, somebody fetches; nil: nobody is told. It must return at once.
 	Wanted func(catalog.InfoHash)
+	// NotYet says in words why nothing is published yet; nil: the site is being read.
+	NotYet func() string
 
 	// Seeders lists the site's seeders for somebody who asked here, under the address at which that was; nil: there is no such list.
 	Seeders func(asked catalog.SeederAddress) catalog.SeederList
