@@ -13,7 +13,7 @@
 //	bench sim   [--nodes N] [--racks N] [--uplink MBIT] ...
 //	bench boot  --image FOLDER [--chains NAMES] [--link MBIT] [--delay TIME] [--loss SHARE] [--card NAME] [--runs N] [--results DIR]
 //	bench reports [--nodes N] [--seconds N] [--results DIR]
-//	bench site   [--what announces|seeder|mirror] [--nodes N] [--every TIME] [--time TIME] [--bin DIR] [--results DIR]
+//	bench site   [--what announces|seeder|mirror] [--nodes N] [--every TIME] [--time TIME] [--dir DIR] [--results DIR]
 //	bench phase1 [--nodes N] [--helpers auto|off] [--seeder MBIT] [--link MBIT] [--boot TIME] [--results DIR]
 //
 // bench swarm makes a star of network namespaces in this machine (integration/lab): a seeder and N nodes, each with a

@@ -6,6 +6,7 @@
 package site
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -44,7 +45,7 @@ func Command(ctx context.Context, args []string, out io.Writer) error {
 	what := flags.String("what", "announces", "what to measure: announces, seeder or mirror (reports to it)")
 	every := flags.Duration("every", 5*time.Second, "how often a node reports")
 	lasting := flags.Duration("time", 30*time.Second, "how long it is measured")
-	bin := flags.String("bin", "", "folder with seeder and mkimage; none: they are built")
+	dir := flags.String("dir", "", "folder in which programs and site stay for the next time; none: a temporary one")
 	results := flags.String("results", "integration/bench/results/site", "folder to keep the results in")
 	docs := flags.String("docs", "", "measure nothing, but write the table of the results into this document")
 	if err := flags.Parse(args); err != nil {
@@ -54,7 +55,7 @@ func Command(ctx context.Context, args []string, out io.Writer) error {
 		return write(*results, *docs)
 	}
 	r := Result{Time: time.Now().UTC(), CPUs: runtime.NumCPU(), Nodes: *nodes}
-	err := withRig(ctx, *bin, *what == "mirror", func(g *rig) (err error) {
+	err := withRig(ctx, *dir, *what == "mirror", func(g *rig) (err error) {
 		began := readClock(g.seeder.Pid())
 		switch *what {
 		case "announces":
@@ -95,23 +96,14 @@ func nodeAddr(n int) netip.Addr {
 }
 
 // withRig calls measure while a seeder serves, and a mirror if it is wanted.
-func withRig(ctx context.Context, bin string, mirror bool, measure func(*rig) error) (err error) {
-	dir, err := os.MkdirTemp("", "boottorrent-site-")
+func withRig(ctx context.Context, dir string, mirror bool, measure func(*rig) error) (err error) {
+	temporary, err := os.MkdirTemp("", "boottorrent-site-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	k := &kit.Kit{Seeder: filepath.Join(bin, "seeder"), Mkimage: filepath.Join(bin, "mkimage"), Output: os.Stderr}
-	if bin == "" {
-		if k, err = kit.Build(ctx, filepath.Join(dir, "bin"), os.Stderr); err != nil {
-			return err
-		}
-	}
-	site, err := k.NewSite(ctx, filepath.Join(dir, "site"), "site")
+	defer os.RemoveAll(temporary)
+	site, err := makeSite(ctx, cmp.Or(dir, temporary))
 	if err != nil {
-		return err
-	}
-	if err := errors.Join(site.MakeImage(ctx), site.AddTiny(ctx, "tiny", 1<<20), site.Configure("version: 1\nname: site\ndhcp: {mode: \"off\"}\n")); err != nil {
 		return err
 	}
 	room, err := lab.New(ctx, "site")
@@ -132,15 +124,11 @@ func withRig(ctx context.Context, bin string, mirror bool, measure func(*rig) er
 	}
 	defer g.seeder.Stop()
 	if mirror {
-		key, err := filepath.Glob(site.Path("keys", "*.pub"))
-		if err != nil || len(key) == 0 {
-			return fmt.Errorf("the site has no public key: %v", err)
-		}
 		at, err := g.host(ctx, room, "mirror", mirrorAddr)
 		if err != nil {
 			return err
 		}
-		if g.mirror, err = k.Mirror(ctx, at, g.seeder.Base, filepath.Join(dir, "mirror"), key[0]); err != nil {
+		if g.mirror, err = site.Kit.Mirror(ctx, at, g.seeder.Base, filepath.Join(temporary, "mirror"), site.Path(publicKey)); err != nil {
 			return err
 		}
 		defer g.mirror.Stop()
@@ -151,6 +139,26 @@ func withRig(ctx context.Context, bin string, mirror bool, measure func(*rig) er
 	}
 	g.torrent = c.Systems[0].InfoHash
 	return measure(g)
+}
+
+// publicKey is the file of a site's.
+const publicKey = "boottorrent.pub"
+
+// makeSite builds the programs and a site with a small system, unless they are in the folder from the last time.
+func makeSite(ctx context.Context, dir string) (*kit.Site, error) {
+	bin := filepath.Join(dir, "bin")
+	s := &kit.Site{Dir: filepath.Join(dir, "site"), Kit: &kit.Kit{Seeder: filepath.Join(bin, "seeder"), Mkimage: filepath.Join(bin, "mkimage"), Output: os.Stderr}}
+	if _, err := os.Stat(s.Path(publicKey)); err == nil {
+		return s, nil
+	}
+	k, err := kit.Build(ctx, bin, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	if s, err = k.NewSite(ctx, s.Dir, "site"); err != nil {
+		return nil, err
+	}
+	return s, errors.Join(s.MakeImage(ctx), s.AddTiny(ctx, "tiny", 1<<20), s.Configure("version: 1\nname: site\ndhcp: {mode: \"off\"}\n"))
 }
 
 // host is one with a route to the nodes, or the one on which they are.
