@@ -33,14 +33,20 @@ type connection struct {
 	// listen is where the peer takes connections, as far as it told.
 	listen netip.AddrPort
 	queue  pick.Queue
+	// foreign says that a request is several there (foreign.go).
+	foreign bool
 	// most is how many requests the peer is ready to queue (reqq in BEP 10).
 	most int
 }
 
-// depth is how many blocks to have asked for at a time.
+// depth is how many requests to have open at a time.
 func (c *connection) depth() int {
 	side := pick.Side{Seeder: c.seeder, Waits: c.entry.waits.Load(), Connections: c.entry.connections}
-	return min(c.queue.Depth(side), c.most)
+	most := c.most
+	if c.foreign {
+		most = pick.Requests(most, c.entry.requestSize())
+	}
+	return min(pick.Requests(c.queue.Depth(side), c.entry.requestSize()), most)
 }
 
 func (c *connections) install(cb *torrent.Callbacks) {
@@ -68,7 +74,8 @@ func (c *connections) added(pc *torrent.PeerConn) {
 // describe is a connection that is for f.
 func (c *connections) describe(pc *torrent.PeerConn, f *entry) *connection {
 	return &connection{
-		entry: f, seeder: slices.Contains(c.seeders, remoteAddr(pc)), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
+		entry: f, seeder: slices.Contains(c.seeders, remoteAddr(pc)), foreign: !ownKind(pc),
+		most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
 	}
 }
 
@@ -156,6 +163,9 @@ func (c *connections) connected(f *entry, listen netip.AddrPort) bool {
 	return false
 }
 
+// ownKind reports whether a peer is of this project.
+func ownKind(pc *torrent.PeerConn) bool { return strings.HasPrefix(string(pc.PeerID[:]), clientID) }
+
 // depth is how many blocks a torrent asks for at a time on its busiest connection.
 func (c *connections) depth(f *entry) int {
 	c.mu.Lock()
@@ -166,7 +176,7 @@ func (c *connections) depth(f *entry) int {
 			depth = max(depth, conn.depth())
 		}
 	}
-	return depth
+	return depth * int(f.requestSize()/pick.BlockSize)
 }
 
 // remoteAddr is the peer's IPv4 address, or none.
@@ -214,7 +224,7 @@ func (b torrentBoard) look(seeders []netip.Addr) (v view) {
 			continue
 		}
 		out = append(out, has)
-		if strings.HasPrefix(string(pc.PeerID[:]), clientID) {
+		if ownKind(pc) {
 			v.crowd.Rivals = append(v.crowd.Rivals, pc.PeerID)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/anacrolix/torrent/mse"
 )
 
 // A node tells every peer of every piece it gets (have, BEP 3). In a packet of its own each, some 75 bytes with all headers, that
@@ -92,23 +94,26 @@ func onlyHaves(p []byte) bool {
 	return len(p) == 0
 }
 
-// batchingDialer and batchingListener make connections that batch.
-type batchingDialer struct{ *net.Dialer }
+// wireDialer and wireListener make connections that batch, and on which foreign clients are asked for blocks.
+type wireDialer struct{ *net.Dialer }
 
-func (d batchingDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+func (d wireDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	c, err := d.Dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	return newHaveBatcher(c), nil
+	return newBlocks(newHaveBatcher(c), nil), nil
 }
 
-type batchingListener struct{ net.Listener }
+type wireListener struct {
+	net.Listener
+	secrets mse.SecretKeyIter
+}
 
-func (l batchingListener) Accept() (net.Conn, error) {
+func (l wireListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return newHaveBatcher(c), nil
+	return newBlocks(newHaveBatcher(c), l.secrets), nil
 }
