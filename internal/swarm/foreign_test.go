@@ -82,19 +82,19 @@ func requestFor(kind byte, piece, begin uint32, length int) []byte {
 	return appendRequest(nil, kind, block{piece, begin}, uint32(length))
 }
 
-var unchoke, have = message(1, nil), message(4, []byte{0, 0, 0, 9})
+var unchoke, have9 = message(1, nil), have(9)
 
 func TestForeignClientIsAskedForBlocks(t *testing.T) {
 	const b = pick.BlockSize
 	p := newForeignPeer(t, "-XX0000-", true)
-	p.writes(t, append(requestFor(msgRequest, 1, 2*b, 3*b+5), have...), bytes.Join([][]byte{
-		requestFor(msgRequest, 1, 2*b, b), requestFor(msgRequest, 1, 3*b, b), requestFor(msgRequest, 1, 4*b, b), requestFor(msgRequest, 1, 5*b, 5), have,
+	p.writes(t, append(requestFor(msgRequest, 1, 2*b, 3*b+5), have9...), bytes.Join([][]byte{
+		requestFor(msgRequest, 1, 2*b, b), requestFor(msgRequest, 1, 3*b, b), requestFor(msgRequest, 1, 4*b, b), requestFor(msgRequest, 1, 5*b, 5), have9,
 	}, nil))
 	// In another order, with something between and with blocks that nobody asked for, they become one.
 	p.reads(t, bytes.Join([][]byte{
 		pieceMessage(1, 5*b, 5), unchoke, pieceMessage(1, 3*b, b), pieceMessage(1, 3*b, b), pieceMessage(7, 0, b), pieceMessage(1, 2*b, b-1),
-		pieceMessage(1, 4*b, b), {0, 0, 0, 0}, pieceMessage(1, 2*b, b), have,
-	}, nil), bytes.Join([][]byte{unchoke, {0, 0, 0, 0}, pieceMessage(1, 2*b, 3*b+5), have}, nil))
+		pieceMessage(1, 4*b, b), {0, 0, 0, 0}, pieceMessage(1, 2*b, b), have9,
+	}, nil), bytes.Join([][]byte{unchoke, {0, 0, 0, 0}, pieceMessage(1, 2*b, 3*b+5), have9}, nil))
 	if len(p.blocks.open) > 0 {
 		t.Errorf("%d blocks are open, all of which have come", len(p.blocks.open))
 	}
@@ -151,7 +151,7 @@ func TestOwnKindIsAskedForAll(t *testing.T) {
 // as far as what came was, of which each piece and reject answers a request, once.
 func FuzzBlocks(f *testing.F) {
 	const b = pick.BlockSize
-	f.Add(bytes.Join([][]byte{pieceMessage(0, b, b), have, pieceMessage(0, 0, b), requestFor(msgReject, 1, 0, b), pieceMessage(1, b, 7)}, nil), true, uint64(1))
+	f.Add(bytes.Join([][]byte{pieceMessage(0, b, b), have9, pieceMessage(0, 0, b), requestFor(msgReject, 1, 0, b), pieceMessage(1, b, 7)}, nil), true, uint64(1))
 	f.Add(bytes.Join([][]byte{message(msgChoke, nil), pieceMessage(0, 0, b), {0, 0, 0, 0}, message(5, make([]byte, 3*b))}, nil), false, uint64(2))
 	f.Add([]byte{255, 255, 255, 255, 7, 0}, false, uint64(3))
 	f.Fuzz(func(t *testing.T, sent []byte, fast bool, seed uint64) {
