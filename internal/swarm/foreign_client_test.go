@@ -33,7 +33,7 @@ func aria2Client(args ...string) foreignClient {
 func libtorrentClient(encryption string) foreignClient {
 	return foreignClient{"/usr/bin/python3", "python3-libtorrent", func(t *testing.T, at netip.AddrPort, torrent, dir, _ string, peer netip.AddrPort) []string {
 		need.File(t, "/usr/lib/python3/dist-packages/libtorrent.egg-info", "python3-libtorrent")
-		args := []string{"testdata/libtorrent.py", at.Addr().String(), strconv.Itoa(int(at.Port())), torrent, dir, encryption}
+		args := []string{"testdata/foreign.py", at.Addr().String(), strconv.Itoa(int(at.Port())), torrent, dir, encryption}
 		if peer.IsValid() {
 			args = append(args, peer.Addr().String(), strconv.Itoa(int(peer.Port())))
 		}
@@ -106,7 +106,6 @@ func TestFetchesFromForeignSeeder(t *testing.T) {
 		{what: "libtorrent with encryption", client: libtorrentClient("rc4"), dials: true},
 		{what: "libtorrent with encrypted handshakes, which it begins", client: libtorrentClient("forced"), dials: true},
 		{what: "Transmission", client: transmissionClient()},
-		{what: "Transmission with encrypted handshakes", client: transmissionClient("--encryption-required")},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
