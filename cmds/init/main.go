@@ -21,6 +21,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
 	"github.com/boottorrent/boottorrent/initramfs/kmsg"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
 // program is what init runs.
@@ -77,7 +78,7 @@ func mount() {
 }
 
 func environment() {
-	for k, v := range map[string]string{"PATH": "/bbin:/bin:/sbin:/usr/bin:/usr/sbin", "HOME": "/root", "TERM": "linux", "GOGC": "50"} {
+	for k, v := range map[string]string{"PATH": "/bbin:/bin:/sbin:/usr/bin:/usr/sbin", "HOME": "/root", "TERM": "linux", "GOGC": swarm.NodeGC} {
 		if err := os.Setenv(k, v); err != nil {
 			fmt.Fprintln(os.Stderr, "boottorrent init: setenv:", err)
 		}

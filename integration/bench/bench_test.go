@@ -7,21 +7,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/integration/bench/peer"
 	"github.com/boottorrent/boottorrent/internal/need"
 )
-
-// TestMain lets the test's binary be the peers that it starts, as bench itself is.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "peer" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
 
 func TestLeastTime(t *testing.T) {
 	const mb, mbit = 1e6, 1e6
@@ -48,24 +41,26 @@ func TestLeastTime(t *testing.T) {
 }
 
 func TestScenarios(t *testing.T) {
-	c := choice{nodes: 8, link: 20e6}
+	c := choice{nodes: []int{8}, link: 20e6}
 	for _, p := range presets {
-		s, err := newScenario(p.name, c)
+		all, err := newScenarios(p.name, c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.server > 0 && s.Server != p.server*20e6 || p.server == 0 && s.Server+s.Link != 0 {
-			t.Errorf("%s: seeder at %g, nodes at %g bit/s", p.name, s.Server, s.Link)
-		}
-		if p.nodes > 0 && s.Nodes != p.nodes || p.image > 0 && s.Image != p.image<<20 || p.image == 0 && s.Image != defaultImage {
-			t.Errorf("%s: %d nodes, %d bytes", p.name, s.Nodes, s.Image)
+		for _, s := range all {
+			if p.server > 0 && s.Server != p.server*20e6 || p.server == 0 && s.Server+s.Link != 0 {
+				t.Errorf("%s: seeder at %g, nodes at %g bit/s", p.name, s.Server, s.Link)
+			}
+			if p.image > 0 && s.Image != p.image<<20 || p.image == 0 && s.Image != defaultImage {
+				t.Errorf("%s: %d bytes", p.name, s.Image)
+			}
 		}
 	}
-	s, _ := newScenario("stagger", c)
-	if want := leastTime(64<<20, 8, 20e6, 20e6, 20e6) / 2; s.Stagger != want {
-		t.Errorf("arrivals over %s, want %s", s.Stagger, want)
+	stagger, _ := newScenarios("stagger", c)
+	if want := leastTime(64<<20, 8, 20e6, 20e6, 20e6) / 2; stagger[0].Stagger != want {
+		t.Errorf("arrivals over %s, want %s", stagger[0].Stagger, want)
 	}
-	if _, err := newScenario("no", c); err == nil || !strings.Contains(err.Error(), "server10") {
+	if _, err := newScenarios("no", c); err == nil || !strings.Contains(err.Error(), "server10") {
 		t.Errorf("an unknown scenario: %v, want the known ones named", err)
 	}
 	if link := linkFor(10_000); link != 1e6 {
@@ -73,9 +68,46 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestFastLinks: the figures of "Fast links" are of links of 1 Gbit/s and 256 MiB in pieces of 128 KiB.
+func TestFastLinks(t *testing.T) {
+	all, err := newScenarios("fast", choice{nodes: []int{6}})
+	if want := (scenario{Name: "fast", Nodes: 6, Link: 1e9, Server: 1e9, Image: 256 << 20, Piece: 128 << 10}); err != nil || len(all) != 1 || all[0] != want {
+		t.Errorf("got %+v, %v, want %+v", all, err, want)
+	}
+}
+
+func TestNumbersOfNodes(t *testing.T) {
+	for _, c := range []struct {
+		scenario    string
+		nodes, want []int
+	}{
+		{"equal", nil, []int{8}}, {"equal", []int{4, 16}, []int{4, 16}},
+		{"single", nil, []int{1}}, {"single", []int{8}, []int{1}},
+		{"unshaped", nil, []int{1, 2}}, {"unshaped", []int{8}, []int{1, 2}}, {"unshaped", []int{2, 8}, []int{2}},
+		{"fast", nil, []int{4, 6, 8, 16}}, {"fast", []int{6}, []int{6}},
+	} {
+		all, err := newScenarios(c.scenario, choice{nodes: c.nodes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for _, s := range all {
+			got = append(got, s.Nodes)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s with --nodes %v: measured with %v, want %v", c.scenario, c.nodes, got, c.want)
+		}
+	}
+	for _, bad := range []string{"0", "201", "4,", "x", "-1"} {
+		if nodes, err := parseNodes(bad); err == nil {
+			t.Errorf("--nodes %q is taken for %v", bad, nodes)
+		}
+	}
+}
+
 func TestParseCPU(t *testing.T) {
 	a, err := parseCPU("cpu  100 0 50 800 30 5 5 10 0 0\ncpu0 1 2 3\n")
-	if want := (cpuTimes{all: 1000, idle: 830, steal: 10}); err != nil || a != want {
+	if want := (cpuTimes{all: 1000, idle: 830, steal: 10, softirq: 5}); err != nil || a != want {
 		t.Errorf("got %+v, %v, want %+v", a, err, want)
 	}
 	for _, bad := range []string{"", "cpu 1 2 3\n", "intr 1 2 3 4 5 6 7 8\n", "cpu  a 0 50 800 30 5 5 10 0 0\n"} {
@@ -180,7 +212,11 @@ func TestInterrupt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trial := &trial{scenario: s, engine: boottorrent{}, img: img, dir: filepath.Join(dir, "nodes")}
+	builds, err := getBuilds(t.Context(), t.TempDir(), []string{buildPlain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trial := &trial{scenario: s, engine: own{peer.Boottorrent, builds[0]}, img: img, dir: filepath.Join(dir, "nodes")}
 	if trial.star, err = newStar(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}

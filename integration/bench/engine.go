@@ -1,13 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/integration/bench/peer"
 )
 
 // engine is a way to bring the image to the nodes. What it returns are command lines. Those of nodes keep to a small
@@ -30,7 +31,7 @@ type place struct {
 	// dir is its own folder. The seeder's is the image's.
 	dir string
 	img *image
-	// profile is a file for a CPU profile of a program that is this one; empty for none.
+	// profile is a file for a CPU profile of a peer that is compiled here; empty for none.
 	profile string
 }
 
@@ -42,7 +43,7 @@ const btPort = 6881
 
 // engines are all that can be measured, in the order of the tables.
 func engines() []engine {
-	return []engine{boottorrent{}, bare{}, aria2{}, libtorrent{}, httpServer{}}
+	return []engine{own{engine: peer.Boottorrent}, own{engine: peer.Anacrolix}, aria2{}, libtorrent{}, httpServer{}}
 }
 
 // choose returns the engines of the given names. One that is not installed is an error, or left out if skip is set; then
@@ -92,19 +93,5 @@ func missing(e engine) error {
 
 // gate makes a shell wait for the start signal before it runs a program in its own place.
 func gate(script string, args ...string) []string {
-	return append([]string{"/bin/sh", "-c", "echo READY; read -r go; " + script, "sh"}, args...)
-}
-
-// self is this program as a peer of the given engine; see peerCommand.
-func self(engine, role string, p place) ([]string, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	j := job{
-		Engine: engine, Role: role, Addr: p.addr, Seeder: p.seeder, Dir: p.dir,
-		Torrent: p.img.torrent(), Tracker: trackerURL(p.seeder), System: p.img.system, Files: p.img.files, Profile: p.profile,
-	}
-	b, err := json.Marshal(j)
-	return []string{exe, "peer", string(b)}, err
+	return append([]string{"/bin/sh", "-c", "echo " + peer.LineReady + "; read -r go; " + script, "sh"}, args...)
 }

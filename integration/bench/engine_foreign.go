@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/boottorrent/boottorrent/integration/bench/peer"
 )
 
 // aria2 is what the original BootTorrent used.
@@ -52,10 +54,10 @@ func (libtorrent) needs() []dependency {
 }
 func (libtorrent) port() uint16 { return btPort }
 func (libtorrent) seeder(p place) ([]string, error) {
-	return []string{python, "-c", libtorrentScript, roleSeeder, p.addr.String(), p.img.torrent(), p.dir}, nil
+	return []string{python, "-c", libtorrentScript, peer.Seeder, p.addr.String(), p.img.torrent(), p.dir}, nil
 }
 func (libtorrent) node(p place) ([]string, error) {
-	return []string{python, "-c", libtorrentScript, roleNode, p.addr.String(), p.img.torrent(), p.dir}, nil
+	return []string{python, "-c", libtorrentScript, peer.Node, p.addr.String(), p.img.torrent(), p.dir}, nil
 }
 
 // httpServer is nginx and curl: what a room without BitTorrent would do.

@@ -36,7 +36,7 @@ func makeImage(dir string, size, pieceLength int64, announce string) (*image, er
 	if err := os.MkdirAll(filepath.Join(dir, imageFolder), 0o755); err != nil {
 		return nil, err
 	}
-	sum, pieces, err := writeRandom(img.file(dir), size, pieceLength)
+	sum, pieces, pieceSums, err := writeRandom(img.file(dir), size, pieceLength)
 	if err != nil {
 		return nil, fmt.Errorf("make an image of %d bytes: %w", size, err)
 	}
@@ -45,6 +45,9 @@ func makeImage(dir string, size, pieceLength int64, announce string) (*image, er
 		return nil, err
 	}
 	img.system = catalog.System{Name: imageFolder, InfoHash: hash, PieceLength: pieceLength}
+	if torrent, img.system.PieceSums, err = swarm.WithPieceSums(torrent, pieceSums); err != nil {
+		return nil, err
+	}
 	img.files = catalog.FileList{{Path: imageFile, Size: size, SHA256: sum}}
 	if _, err := img.system.SetFiles(img.files); err != nil {
 		return nil, err
@@ -52,11 +55,11 @@ func makeImage(dir string, size, pieceLength int64, announce string) (*image, er
 	return img, os.WriteFile(img.torrent(), torrent, 0o644)
 }
 
-// writeRandom makes a file and returns its SHA-256 in hexadecimal, and the SHA-1 sums of its pieces.
-func writeRandom(path string, size, pieceLength int64) (sum string, pieces []byte, err error) {
+// writeRandom makes a file and returns its SHA-256 in hexadecimal, and the SHA-1 and SHA-256 sums of its pieces.
+func writeRandom(path string, size, pieceLength int64) (sum string, pieces, pieceSums []byte, err error) {
 	f, err := os.Create(path)
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	defer f.Close()
 	whole, buf := sha256.New(), make([]byte, pieceLength)
@@ -64,13 +67,14 @@ func writeRandom(path string, size, pieceLength int64) (sum string, pieces []byt
 		buf = buf[:min(left, pieceLength)]
 		_, _ = rand.Read(buf) // never fails
 		if _, err := f.Write(buf); err != nil {
-			return "", nil, err
+			return "", nil, nil, err
 		}
 		whole.Write(buf)
 		piece := sha1.Sum(buf)
-		pieces = append(pieces, piece[:]...)
+		piece256 := sha256.Sum256(buf)
+		pieces, pieceSums = append(pieces, piece[:]...), append(pieceSums, piece256[:]...)
 	}
-	return hex.EncodeToString(whole.Sum(nil)), pieces, f.Close()
+	return hex.EncodeToString(whole.Sum(nil)), pieces, pieceSums, f.Close()
 }
 
 // file is where the image, or a copy of it, is below a folder.

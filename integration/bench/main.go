@@ -3,9 +3,10 @@
 //
 // Synopsis:
 //
-//	bench swarm [--scenario NAMES] [--nodes N] [--engines NAMES] [--runs N] [--format table|json] [--results DIR]
-//	            [--link MBIT] [--server MBIT] [--stagger TIME] [--image MIB] [--piece KIB] [--skip-missing]
+//	bench swarm [--scenario NAMES] [--nodes NUMBERS] [--engines NAMES] [--builds NAMES] [--runs N] [--format table|json]
+//	            [--results DIR] [--link MBIT] [--server MBIT] [--stagger TIME] [--image MIB] [--piece KIB] [--skip-missing]
 //	            [--profiles DIR]
+//	bench build [node|plain] DIR
 //	bench plot  [--results DIR] [--docs DIR]
 //	bench sim   [--nodes N] [--racks N] [--uplink MBIT] ...
 //	bench boot  --image FOLDER [--chains NAMES] [--link MBIT] [--delay TIME] [--loss SHARE] [--card NAME] [--runs N] [--results DIR]
@@ -14,6 +15,11 @@
 // bench swarm makes a star of network namespaces in this machine (integration/lab): a seeder and N nodes, each with a
 // cable of its own to one switch, shaped in both directions. All nodes begin at once, or spread over --stagger; every
 // copy is verified by its SHA-256. It needs root. Results are printed, and kept as JSON in the folder --results.
+//
+// The nodes of this project's engine are programs that are compiled as mkimage compiles those of phase 1, and run in the same environment;
+// the seeder is compiled as `make build` does it. With --builds node,plain there are rows for nodes compiled as the seeder is, too.
+//
+// bench build compiles the peers of this checkout into DIR. With --builds a=DIR,b=OTHER two of them are measured in turn.
 //
 // bench plot makes the tables and pictures of docs/benchmark.md from all results kept.
 //
@@ -52,7 +58,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: swarm, plot, sim, boot or reports; see bench swarm --help")
+		return errors.New("say what to do: swarm, build, plot, sim, boot or reports; see bench swarm --help")
 	}
 	switch args[0] {
 	case "swarm":
@@ -65,8 +71,8 @@ func run(ctx context.Context, args []string) error {
 		return boot.Command(ctx, args[1:], os.Stdout)
 	case "reports":
 		return reports.Command(ctx, args[1:], os.Stdout)
-	case "peer":
-		return peerCommand(ctx, args[1:])
+	case "build":
+		return buildCommand(ctx, args[1:])
 	}
-	return fmt.Errorf("unknown command %q: want swarm, plot, sim, boot or reports", args[0])
+	return fmt.Errorf("unknown command %q: want swarm, build, plot, sim, boot or reports", args[0])
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // cpuTimes are the sums over all processors since the machine started, in ticks (proc(5), /proc/stat).
-type cpuTimes struct{ all, idle, steal uint64 }
+type cpuTimes struct{ all, idle, steal, softirq uint64 }
 
 func readCPU() (cpuTimes, error) {
 	b, err := os.ReadFile("/proc/stat")
@@ -37,6 +37,8 @@ func parseCPU(stat string) (c cpuTimes, err error) {
 		switch i {
 		case 3, 4:
 			c.idle += n
+		case 6:
+			c.softirq = n
 		case 7:
 			c.steal = n
 		}
@@ -44,11 +46,16 @@ func parseCPU(stat string) (c cpuTimes, err error) {
 	return c, nil
 }
 
-// load is what the machine did over a time, as shares of all its processors.
+// tick is the unit of /proc/stat in seconds (USER_HZ, which is 100 on amd64 and arm64).
+const tick = 0.01
+
+// load is what the machine did over a time.
 type load struct {
-	// idle is the average, leastIdle that of the busiest second.
+	// idle and steal are shares of all processors: idle is the average, leastIdle that of the busiest second.
 	idle, leastIdle float64
 	steal           float64
+	// busy and softirq are seconds of processor time.
+	busy, softirq float64
 }
 
 // The machine was the limit itself, and not the links, if less than minIdle of its processors was idle, or more than
@@ -67,7 +74,10 @@ func between(a, b cpuTimes) load {
 		return load{idle: 1, leastIdle: 1}
 	}
 	idle := float64(b.idle-a.idle) / all
-	return load{idle: idle, leastIdle: idle, steal: float64(b.steal-a.steal) / all}
+	return load{
+		idle: idle, leastIdle: idle, steal: float64(b.steal-a.steal) / all,
+		busy: tick * float64(b.all-a.all-(b.idle-a.idle)-(b.steal-a.steal)), softirq: tick * float64(b.softirq-a.softirq),
+	}
 }
 
 // sampler watches processes and the machine while a run goes on.

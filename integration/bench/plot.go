@@ -60,13 +60,13 @@ func plotCommand(args []string) error {
 func newest(reports []report) []result {
 	type key struct {
 		scenario scenario
-		engine   string
+		label    string
 	}
 	of := map[key][]result{}
 	for _, rep := range reports {
 		fresh := map[key][]result{}
 		for _, r := range rep.Results {
-			k := key{r.scenario, r.Engine}
+			k := key{r.scenario, r.label()}
 			fresh[k] = append(fresh[k], r)
 		}
 		maps.Copy(of, fresh)

@@ -6,18 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/boottorrent/boottorrent/integration/bench/peer"
 	"github.com/boottorrent/boottorrent/integration/lab"
-)
-
-// The lines of the protocol that type engine describes.
-const (
-	lineReady = "READY"
-	lineDone  = "DONE"
 )
 
 // process is a program at work on a host of the room.
@@ -41,8 +37,8 @@ type process struct {
 // saidLines is how much of a program's output is kept for an error message.
 const saidLines = 12
 
-// start runs a program on a host until ctx ends or it is stopped.
-func start(ctx context.Context, host *lab.Host, args []string) (*process, error) {
+// start runs a program on a host until ctx ends or it is stopped. env is added to its environment.
+func start(ctx context.Context, host *lab.Host, env, args []string) (*process, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &process{
 		name: host.Name, stop: cancel, cmd: host.Command(ctx, args[0], args[1:]...),
@@ -50,6 +46,7 @@ func start(ctx context.Context, host *lab.Host, args []string) (*process, error)
 	}
 	r, w := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = w, w
+	p.cmd.Env = append(os.Environ(), env...)
 	var err error
 	if p.stdin, err = p.cmd.StdinPipe(); err == nil {
 		err = p.cmd.Start()
@@ -75,10 +72,10 @@ func (p *process) read(r io.Reader) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		switch line := strings.TrimSpace(lines.Text()); {
-		case line == lineReady && ready != nil:
+		case line == peer.LineReady && ready != nil:
 			close(ready)
 			ready = nil
-		case line == lineDone && done != nil:
+		case line == peer.LineDone && done != nil:
 			p.doneAt = time.Now()
 			close(done)
 			done = nil
@@ -124,13 +121,20 @@ func (p *process) failure(what string) error {
 	return fmt.Errorf("%s %s; it printed:\n\t%s", p.name, what, strings.Join(p.said, "\n\t"))
 }
 
-// finish ends the process and returns the CPU time that it and its children took, user and system together.
-func (p *process) finish() (time.Duration, error) {
+// used is processor time in seconds: user is the program's own, kernel is what Linux did on its account. What a process sends is carried
+// to the other's socket within its system call, so the work at both ends of a cable is in it.
+type used struct{ user, kernel float64 }
+
+func (u used) all() float64     { return u.user + u.kernel }
+func (u used) plus(o used) used { return used{u.user + o.user, u.kernel + o.kernel} }
+
+// finish ends the process and returns what it and its children took.
+func (p *process) finish() (used, error) {
 	p.stop()
 	<-p.ended
 	s := p.cmd.ProcessState
 	if s == nil {
-		return 0, errors.New(p.name + " left no account of its CPU time")
+		return used{}, errors.New(p.name + " left no account of its CPU time")
 	}
-	return s.UserTime() + s.SystemTime(), nil
+	return used{s.UserTime().Seconds(), s.SystemTime().Seconds()}, nil
 }

@@ -14,6 +14,9 @@ import (
 // result is what one run of one engine came to. Times are in seconds.
 type result struct {
 	Engine string `json:"engine"`
+	// Build names how this project's peers were compiled (type build). Results without one are of programs that nobody runs: they were
+	// compiled as the benchmark itself was.
+	Build string `json:"build,omitempty"`
 	scenario
 	Run int `json:"run"`
 	// TFirst, TMedian and TLast are those of the first, the median and the last node, each from its own start signal on
@@ -30,6 +33,14 @@ type result struct {
 	// part of it. The project's tracker runs in the benchmark and is not counted, with any engine.
 	CPUSeconds       float64 `json:"cpu_s"`
 	CPUSeederSeconds float64 `json:"cpu_seeder_s"`
+	// What is left is the nodes'. Kernel is the system time in each.
+	CPUSeederKernel float64 `json:"cpu_seeder_kernel_s"`
+	CPUNodesKernel  float64 `json:"cpu_nodes_kernel_s"`
+	// CPUMachine is how long all processors were busy during the run, with whatever, and CPUSoftirq how long with network packets
+	// outside of system calls or at their end; part of that is in the programs' system time, the rest in the kernel's own threads. Linux
+	// samples both.
+	CPUMachine float64 `json:"cpu_machine_s"`
+	CPUSoftirq float64 `json:"cpu_softirq_s"`
 	// RSSPeakMiB is the most memory that any node had resident. What an engine maps of the image is in it.
 	RSSPeakMiB float64 `json:"rss_peak_mib"`
 	// CPUIdle and CPUSteal are shares of all processors during the run, CPUIdleLeast that of the busiest second.
@@ -50,7 +61,13 @@ func (r *result) setTimes(times []time.Duration, bound time.Duration) {
 	}
 }
 
+func (r *result) setUsed(seeder, nodes used) {
+	r.CPUSeconds, r.CPUSeederSeconds = round(seeder.all()+nodes.all()), round(seeder.all())
+	r.CPUSeederKernel, r.CPUNodesKernel = round(seeder.kernel), round(nodes.kernel)
+}
+
 func (r *result) setLoad(l load) {
+	r.CPUMachine, r.CPUSoftirq = round(l.busy), round(l.softirq)
 	r.CPUIdle, r.CPUIdleLeast, r.CPUSteal, r.MachineLimited = round(l.idle), round(l.leastIdle), round(l.steal), l.limited()
 }
 
@@ -74,7 +91,9 @@ func median[T any](all []T, value func(T) float64) float64 {
 type report struct {
 	Machine machine   `json:"machine"`
 	Time    time.Time `json:"time"`
-	Results []result  `json:"results"`
+	// Builds are those that results name.
+	Builds  []build  `json:"builds,omitempty"`
+	Results []result `json:"results"`
 }
 
 // machine is what the figures depend on.

@@ -58,7 +58,7 @@ func (t *trial) getReady(ctx context.Context) (err error) {
 		return err
 	}
 	at := place{addr: addr(0), seeder: addr(0), dir: t.img.dir, img: t.img}
-	if t.seeder, err = t.start(t.star.seeder, at, t.engine.seeder); err != nil {
+	if t.seeder, err = t.start(t.star.seeder, nil, at, t.engine.seeder); err != nil {
 		return err
 	}
 	if err := t.star.accepts(ctx, t.seeder, t.engine.port()); err != nil {
@@ -69,7 +69,7 @@ func (t *trial) getReady(ctx context.Context) (err error) {
 		if err := os.MkdirAll(at.dir, 0o755); err != nil {
 			return err
 		}
-		p, err := t.start(host, at, t.engine.node)
+		p, err := t.start(host, buildOf(t.engine).Run, at, t.engine.node)
 		if err != nil {
 			return err
 		}
@@ -83,16 +83,16 @@ func (t *trial) getReady(ctx context.Context) (err error) {
 	return nil
 }
 
-// start runs a program on a host. The room's end is its end.
-func (t *trial) start(host *lab.Host, at place, args func(place) ([]string, error)) (*process, error) {
+// start runs a program on a host, with env added to its environment. The room's end is its end.
+func (t *trial) start(host *lab.Host, env []string, at place, args func(place) ([]string, error)) (*process, error) {
 	if t.profiles != "" {
-		at.profile = filepath.Join(t.profiles, fmt.Sprintf("%s-%s-N%d-%s.pprof", t.engine.name(), t.scenario.Name, t.scenario.Nodes, host.Name))
+		at.profile = filepath.Join(t.profiles, fmt.Sprintf("%s-%s-%s-N%d-%s.pprof", t.engine.name(), buildOf(t.engine).Name, t.scenario.Name, t.scenario.Nodes, host.Name))
 	}
 	a, err := args(at)
 	if err != nil {
 		return nil, err
 	}
-	return start(context.Background(), host, a) // finish, or the room's close, ends it
+	return start(context.Background(), host, env, a) // finish, or the room's close, ends it
 }
 
 // measure gives the signal and waits for everybody.
@@ -118,14 +118,16 @@ func (t *trial) measure(ctx context.Context) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r = result{Engine: t.engine.name(), scenario: t.scenario}
+	r = result{Engine: t.engine.name(), Build: buildOf(t.engine).Name, scenario: t.scenario}
 	r.setTimes(times, t.scenario.bound())
 	r.setLoad(load)
 	r.SeederCopies = round(float64(after-before) / float64(t.img.size))
 	r.RSSPeakMiB = round(float64(slices.Max(peaks)) / (1 << 20))
-	if r.CPUSeconds, r.CPUSeederSeconds, err = t.end(); err != nil {
+	seeder, nodes, err := t.end()
+	if err != nil {
 		return r, err
 	}
+	r.setUsed(seeder, nodes)
 	return r, t.verify()
 }
 
@@ -173,23 +175,24 @@ func (t *trial) patience() time.Duration {
 	return 2*time.Minute + 2*alone + 2*time.Duration(s.Nodes)*one + s.Stagger
 }
 
-// end ends all programs and returns their CPU time in seconds: of all, and of the seeder alone.
-func (t *trial) end() (all, seeder float64, err error) {
+// end ends all programs and returns what they used.
+func (t *trial) end() (seeder, nodes used, err error) {
 	programs := append([]*process{t.seeder}, t.nodes...)
 	for _, p := range programs {
 		p.stop() // all at once: each may take a second to say goodbye
 	}
 	for _, p := range programs {
-		used, err := p.finish()
+		took, err := p.finish()
 		if err != nil {
-			return 0, 0, err
+			return seeder, nodes, err
 		}
-		all += used.Seconds()
 		if p == t.seeder {
-			seeder = used.Seconds()
+			seeder = took
+		} else {
+			nodes = nodes.plus(took)
 		}
 	}
-	return round(all), round(seeder), nil
+	return seeder, nodes, nil
 }
 
 // verify compares every copy with the image.

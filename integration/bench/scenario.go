@@ -30,10 +30,14 @@ type scenario struct {
 // preset is a row of the project's table.
 type preset struct {
 	name, says string
-	// nodes is the number of nodes if it is not for the caller to choose.
-	nodes int
+	// nodes are the numbers of nodes if the caller names none; defaultNodes if it is empty.
+	nodes []int
+	// fixed says that no other numbers of nodes make sense.
+	fixed bool
 	// server is the seeder's speed as a multiple of a node's; 0 is no shaping at all.
 	server float64
+	// link is the speed of a node's link in Mbit/s if it is not one that leaves the processors time (linkFor).
+	link float64
 	// stagger spreads the beginnings over this part of the least possible time.
 	stagger float64
 	// image is the size in MiB if it is not defaultImage.
@@ -45,9 +49,13 @@ var presets = []preset{
 	{name: "server10", says: "the seeder's link is ten times a node's", server: 10},
 	{name: "quarter", says: "the seeder's link is a quarter of a node's", server: 0.25},
 	{name: "stagger", says: "equal links, arrivals spread over half of the least possible time", server: 1, stagger: 0.5},
-	{name: "single", says: "one node, the seeder's link like its own", nodes: 1, server: 1},
-	{name: "unshaped", says: "one node, as fast as the machine can", nodes: 1, image: 1024},
+	{name: "single", says: "one node, the seeder's link like its own", nodes: []int{1}, fixed: true, server: 1},
+	{name: "fast", says: "links of 1 Gbit/s, the seeder's too: processors are the limit", nodes: []int{4, 6, 8, 16}, server: 1, link: 1000, image: 256},
+	{name: "unshaped", says: "one or two nodes, as fast as the machine can", nodes: []int{1, 2}, fixed: true, image: 1024},
 }
+
+// defaultNodes is how many nodes there are if neither the caller nor the scenario says so.
+const defaultNodes = 8
 
 // defaultImage is the size of an image in bytes.
 const defaultImage = 64 << 20
@@ -58,27 +66,47 @@ const budget = 100e6
 
 // choice is what the caller may choose of a scenario; zero values leave it to the preset.
 type choice struct {
-	nodes        int
+	nodes        []int
 	link, server float64 // bits per second
 	stagger      time.Duration
 	image, piece int64 // bytes
 }
 
-// newScenario returns a preset with the caller's choices.
-func newScenario(name string, c choice) (scenario, error) {
+// newScenarios returns a preset with the caller's choices, one scenario for each number of nodes.
+func newScenarios(name string, c choice) (all []scenario, err error) {
 	i := slices.IndexFunc(presets, func(p preset) bool { return p.name == name })
 	if i < 0 {
 		var known []string
 		for _, p := range presets {
 			known = append(known, p.name+" ("+p.says+")")
 		}
-		return scenario{}, fmt.Errorf("unknown scenario %q: want some of %s", name, strings.Join(known, ", "))
+		return nil, fmt.Errorf("unknown scenario %q: want some of %s", name, strings.Join(known, ", "))
 	}
 	p := presets[i]
-	s := scenario{Name: name, Nodes: c.nodes, Link: c.link, Server: c.server, Stagger: c.stagger, Image: cmp.Or(c.image, p.image<<20, defaultImage)}
-	if p.nodes > 0 {
-		s.Nodes = p.nodes
+	for _, n := range p.numbers(c.nodes) {
+		all = append(all, p.scenario(n, c))
 	}
+	return all, nil
+}
+
+// numbers are the numbers of nodes to measure. Where the preset's are fixed, only those of the caller's count that are among them, or
+// all if none is.
+func (p preset) numbers(wanted []int) []int {
+	if p.fixed {
+		wanted = slices.DeleteFunc(slices.Clone(wanted), func(n int) bool { return !slices.Contains(p.nodes, n) })
+	}
+	switch {
+	case len(wanted) > 0:
+		return wanted
+	case len(p.nodes) > 0:
+		return p.nodes
+	}
+	return []int{defaultNodes}
+}
+
+// scenario is the preset with n nodes and the caller's choices.
+func (p preset) scenario(n int, c choice) scenario {
+	s := scenario{Name: p.name, Nodes: n, Link: cmp.Or(c.link, p.link*1e6), Server: c.server, Stagger: c.stagger, Image: cmp.Or(c.image, p.image<<20, defaultImage)}
 	s.Piece = cmp.Or(c.piece, swarm.PieceLength(s.Image))
 	switch {
 	case p.server == 0:
@@ -92,7 +120,7 @@ func newScenario(name string, c choice) (scenario, error) {
 	if s.Stagger == 0 {
 		s.Stagger = time.Duration(p.stagger * float64(s.least()))
 	}
-	return s, nil
+	return s
 }
 
 // linkFor is a speed for the links of that many nodes at which the processors have time left, in bits per second: whole

@@ -11,11 +11,11 @@ import (
 
 // line is a result as it is shown when it is there.
 func (r result) line() string {
-	text := fmt.Sprintf("%-11s %s, run %d: last %.1f s", r.Engine, r.scenario, r.Run, r.TLast)
+	text := fmt.Sprintf("%-11s %s, run %d: last %.1f s", r.label(), r.scenario, r.Run, r.TLast)
 	if r.TMin > 0 {
 		text += fmt.Sprintf(", %.2f × the bound", r.Ratio)
 	}
-	text += fmt.Sprintf(", %.2f copies, %.1f CPU s, idle %.0f %%", r.SeederCopies, r.CPUSeconds, r.CPUIdle*100)
+	text += fmt.Sprintf(", %.2f copies, %.1f CPU s (seeder %.1f), %.1f/GB, idle %.0f %%", r.SeederCopies, r.CPUSeconds, r.CPUSeederSeconds, r.perGB(r.CPUSeconds), r.CPUIdle*100)
 	if r.MachineLimited {
 		text += ", THE MACHINE WAS THE LIMIT"
 	}
@@ -55,12 +55,12 @@ func summarize(results []result) []group {
 			groups = append(groups, group{scenario: r.scenario})
 		}
 		g := &groups[i]
-		if slices.ContainsFunc(g.rows, func(row row) bool { return row.Engine == r.Engine }) {
+		if slices.ContainsFunc(g.rows, func(row row) bool { return row.label() == r.label() }) {
 			continue
 		}
 		var runs []result
 		for _, other := range results {
-			if other.scenario == r.scenario && other.Engine == r.Engine {
+			if other.scenario == r.scenario && other.label() == r.label() {
 				runs = append(runs, other)
 			}
 		}
@@ -75,7 +75,9 @@ func newRow(runs []result) row {
 	w := row{result: runs[0], runs: len(runs)}
 	w.TFirst, w.TMedian, w.TLast = of(func(r result) float64 { return r.TFirst }), of(func(r result) float64 { return r.TMedian }), of(last)
 	w.Ratio, w.SeederCopies = of(ratio), of(func(r result) float64 { return r.SeederCopies })
-	w.CPUSeconds, w.CPUSeederSeconds = of(func(r result) float64 { return r.CPUSeconds }), of(func(r result) float64 { return r.CPUSeederSeconds })
+	w.CPUSeconds, w.CPUSeederSeconds = of(cpu), of(func(r result) float64 { return r.CPUSeederSeconds })
+	w.CPUSeederKernel, w.CPUNodesKernel = of(func(r result) float64 { return r.CPUSeederKernel }), of(func(r result) float64 { return r.CPUNodesKernel })
+	w.CPUMachine, w.CPUSoftirq = of(func(r result) float64 { return r.CPUMachine }), of(func(r result) float64 { return r.CPUSoftirq })
 	w.RSSPeakMiB, w.CPUIdle = of(func(r result) float64 { return r.RSSPeakMiB }), of(func(r result) float64 { return r.CPUIdle })
 	by := ratio
 	if w.TMin == 0 {
@@ -93,9 +95,10 @@ func newRow(runs []result) row {
 
 func ratio(r result) float64 { return r.Ratio }
 func last(r result) float64  { return r.TLast }
+func cpu(r result) float64   { return r.CPUSeconds }
 
 // heads are the columns of a table; cells fills them.
-var heads = []string{"engine", "runs", "first s", "median s", "last s", "T_min s", "ratio", "best–worst", "copies", "CPU s", "CPU s/GB", "MiB", "idle"}
+var heads = []string{"engine", "runs", "first s", "median s", "last s", "T_min s", "ratio", "best–worst", "copies", "CPU s", "s/GB", "nodes", "seeder", "softirq", "MiB", "idle"}
 
 func (w row) cells() []string {
 	f := func(digits int, v float64) string { return fmt.Sprintf("%.*f", digits, v) }
@@ -108,15 +111,28 @@ func (w row) cells() []string {
 		idle += " (!)"
 	}
 	return []string{
-		w.Engine, fmt.Sprint(w.runs), f(1, w.TFirst), f(1, w.TMedian), f(1, w.TLast), bound, ratio, f(2, w.best) + "–" + f(2, w.worst),
-		f(2, w.SeederCopies), f(1, w.CPUSeconds), f(1, w.perGB()), f(0, w.RSSPeakMiB), idle,
+		w.label(), fmt.Sprint(w.runs), f(1, w.TFirst), f(1, w.TMedian), f(1, w.TLast), bound, ratio, f(2, w.best) + "–" + f(2, w.worst),
+		f(2, w.SeederCopies), f(1, w.CPUSeconds), f(1, w.perGB(w.CPUSeconds)),
+		w.split(w.CPUSeconds-w.CPUSeederSeconds, w.CPUNodesKernel), w.split(w.CPUSeederSeconds, w.CPUSeederKernel),
+		f(1, w.perGB(w.CPUSoftirq)), f(0, w.RSSPeakMiB), idle,
 	}
 }
 
-// perGB is the CPU seconds of all programs for each 10⁹ bytes that nodes received.
-func (w row) perGB() float64 {
-	return w.CPUSeconds / (float64(w.Image) * float64(w.Nodes) / 1e9)
+// split writes processor time as user + kernel, both for each GB. Results that were kept before there was a difference have no kernel's.
+func (w row) split(all, kernel float64) string {
+	if kernel == 0 {
+		return fmt.Sprintf("%.1f", w.perGB(all))
+	}
+	return fmt.Sprintf("%.1f+%.1f", w.perGB(all-kernel), w.perGB(kernel))
 }
+
+// perGB is processor time for each 10⁹ bytes that nodes received.
+func (s scenario) perGB(seconds float64) float64 {
+	return seconds / (float64(s.Image) * float64(s.Nodes) / 1e9)
+}
+
+// label is what the rows of an engine are called.
+func (r result) label() string { return build{Name: r.Build}.label(r.Engine) }
 
 // limitNote explains the mark at "idle".
 const limitNote = "(!) the machine itself was the limit in some runs: less than 10 % of its processors idle, or more than 5 % stolen"
@@ -137,6 +153,9 @@ func printTable(w io.Writer, rep report) error {
 		}
 		if err := t.Flush(); err != nil {
 			return err
+		}
+		for _, c := range compare(g.scenario, rep.Results) {
+			fmt.Fprintln(w, c)
 		}
 	}
 	if limited {

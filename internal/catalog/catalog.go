@@ -86,6 +86,9 @@ type System struct {
 	// Zeros is how many bytes of Size are in pieces that consist of zeros. Nodes know them by their hash: they are not
 	// transferred, and take no memory.
 	Zeros int64 `json:"zeros,omitempty"`
+	// PieceSums is the SHA-256, in lower-case hexadecimal, of the concatenated SHA-256 sums of the pieces. The torrent file has
+	// those, and with this one here they are as good as if they stood in the catalog. Empty: nodes verify whole files, by the FileList.
+	PieceSums string `json:"piece_sums,omitempty"`
 }
 
 // ToFetch is what a node transfers of the system, and what it needs memory for, in bytes.

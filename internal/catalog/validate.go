@@ -95,6 +95,9 @@ func (s *System) Validate() error {
 	case s.Zeros < 0 || s.Zeros > s.Size:
 		bad(fmt.Errorf("%d of its %d bytes are said to be zeros", s.Zeros, s.Size))
 	}
+	if s.PieceSums != "" && !isSum(s.PieceSums) {
+		bad(fmt.Errorf("%q is not a SHA-256 of the sums of its pieces", s.PieceSums))
+	}
 	if s.PieceLength <= 0 {
 		bad(fmt.Errorf("piece length %d", s.PieceLength))
 	}

@@ -141,7 +141,7 @@ func TestRefusesOtherTorrent(t *testing.T) {
 
 func TestRefusesOtherFile(t *testing.T) {
 	t.Parallel()
-	s := newSample(t, 256<<10, 1000, 1<<20)
+	s := newSample(t, 256<<10, 1000, 1<<20).withoutPieceSums(t)
 	seeder := newSeeder(t, s, Config{})
 	node, dir := newNode(t, "127.0.0.52"), t.TempDir()
 	src := s.source(dir, seeder.addrPort())

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -82,7 +83,36 @@ func sampleOf(t testing.TB, pieceLength int64, names []string, contents [][]byte
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.torrent, s.system.PieceSums, err = WithPieceSums(s.torrent, sums256(bytes.Join(contents, nil), pieceLength))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
+}
+
+// withoutPieceSums is the sample as a seeder offers it that knows no SHA-256 sums of pieces.
+func (s *sampleSystem) withoutPieceSums(t testing.TB) *sampleSystem {
+	t.Helper()
+	without := *s
+	without.system.PieceSums = ""
+	var mi metainfoFile
+	err := bencode.Unmarshal(s.torrent, &mi)
+	mi.PieceSums = nil
+	if err == nil {
+		without.torrent, err = bencode.Marshal(mi)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &without
+}
+
+func sums256(b []byte, pieceLength int64) (out []byte) {
+	for piece := range slices.Chunk(b, int(pieceLength)) {
+		sum := sha256.Sum256(piece)
+		out = append(out, sum[:]...)
+	}
+	return out
 }
 
 func sums(b []byte, pieceLength int64) (out []byte) {

@@ -1,6 +1,9 @@
 package swarm
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -56,11 +59,11 @@ func EncodeMetainfo(name string, files []FileEntry, pieceLength int64, pieces []
 	for _, f := range files {
 		info.Files = append(info.Files, metainfo.FileInfo{Path: strings.Split(f.Path, "/"), Length: f.Size})
 	}
-	mi := metainfo.MetaInfo{CreatedBy: "BootTorrent"}
+	mi := metainfoFile{MetaInfo: metainfo.MetaInfo{CreatedBy: "BootTorrent"}}
 	if mi.InfoBytes, err = bencode.Marshal(info); err != nil {
 		return nil, h, fmt.Errorf("make torrent of %q: %w", name, err)
 	}
-	setTrackers(&mi, announce)
+	setTrackers(&mi.MetaInfo, announce)
 	if torrent, err = bencode.Marshal(mi); err != nil {
 		return nil, h, fmt.Errorf("make torrent of %q: %w", name, err)
 	}
@@ -73,16 +76,54 @@ func EncodeMetainfo(name string, files []FileEntry, pieceLength int64, pieces []
 
 // WithTrackers returns a metainfo file that names these trackers, as [EncodeMetainfo] writes them, and no others.
 func WithTrackers(torrent []byte, announce []string) ([]byte, error) {
-	var mi metainfo.MetaInfo
+	var mi metainfoFile
 	if err := bencode.Unmarshal(torrent, &mi); err != nil {
 		return nil, fmt.Errorf("is not a torrent file: %w", err)
 	}
-	setTrackers(&mi, announce)
+	setTrackers(&mi.MetaInfo, announce)
 	changed, err := bencode.Marshal(mi)
 	if err == nil && len(changed) > catalog.MaxTorrent {
 		err = fmt.Errorf("with its trackers it has %d bytes, and nodes read %d", len(changed), catalog.MaxTorrent)
 	}
 	return changed, err
+}
+
+// metainfoFile is a metainfo file with what is our own in it.
+type metainfoFile struct {
+	metainfo.MetaInfo
+	// PieceSums are the concatenated SHA-256 sums, 32 bytes each, of the pieces that info has SHA-1 sums of. They are not part of
+	// info, so the infohash is the same without them, and other clients overlook them.
+	PieceSums []byte `bencode:"piece sha256,omitempty"`
+}
+
+// WithPieceSums returns a metainfo file that has the SHA-256 sums of its pieces, 32 bytes each, and what catalog.System.PieceSums is
+// then. A node verifies a piece by these alone, and once. If the file would be too large, it is returned as it was, and the
+// catalog's value is empty.
+func WithPieceSums(torrent, sums []byte) (changed []byte, ofCatalog string, err error) {
+	var mi metainfoFile
+	if err := bencode.Unmarshal(torrent, &mi); err != nil {
+		return nil, "", fmt.Errorf("is not a torrent file: %w", err)
+	}
+	mi.PieceSums = sums
+	if changed, err = bencode.Marshal(mi); err != nil {
+		return nil, "", err
+	}
+	if len(changed) > catalog.MaxTorrent-trackersRoom {
+		return torrent, "", nil
+	}
+	if _, err := parseMetainfo(changed); err != nil {
+		return nil, "", fmt.Errorf("with the SHA-256 sums of its pieces it %w", err)
+	}
+	return changed, sumOfSums(sums), nil
+}
+
+// trackersRoom is left in a metainfo file for the URLs of trackers, in bytes.
+const trackersRoom = 64 << 10
+
+// sumOfSums is catalog.System.PieceSums.
+func sumOfSums(sums []byte) string {
+	sum := sha256.Sum256(sums)
+	return hex.EncodeToString(sum[:])
 }
 
 func setTrackers(mi *metainfo.MetaInfo, announce []string) {
@@ -116,6 +157,7 @@ type layout struct {
 	files       []FileEntry
 	pieceLength int64
 	pieces      []byte // SHA-1 sums, 20 bytes each
+	sums        []byte // SHA-256 sums, 32 bytes each; nil if the file has none
 	info        []byte // the info dictionary as it was encoded
 	hash        catalog.InfoHash
 }
@@ -125,7 +167,7 @@ func parseMetainfo(torrent []byte) (*layout, error) {
 	if len(torrent) > catalog.MaxTorrent {
 		return nil, fmt.Errorf("has %d bytes; nodes read %d", len(torrent), catalog.MaxTorrent)
 	}
-	var mi metainfo.MetaInfo
+	var mi metainfoFile
 	if err := bencode.Unmarshal(torrent, &mi); err != nil {
 		return nil, fmt.Errorf("is not a torrent file: %w", err)
 	}
@@ -137,7 +179,7 @@ func parseMetainfo(torrent []byte) (*layout, error) {
 		return nil, errors.New("is not of the kind the seeder makes (version 1 with a list of files)")
 	}
 	l := &layout{
-		name: info.BestName(), pieceLength: info.PieceLength, pieces: info.Pieces,
+		name: info.BestName(), pieceLength: info.PieceLength, pieces: info.Pieces, sums: mi.PieceSums,
 		info: mi.InfoBytes, hash: catalog.InfoHash(mi.HashInfoBytes()),
 	}
 	for _, f := range info.Files {
@@ -188,6 +230,9 @@ func (l *layout) check() error {
 		return fmt.Errorf("it has %d bytes of piece hashes where %d bytes of files in pieces of %d need %d",
 			len(l.pieces), size, l.pieceLength, want)
 	}
+	if want := len(l.pieces) / sha1.Size * sha256.Size; l.sums != nil && len(l.sums) != want {
+		return fmt.Errorf("it has %d bytes of SHA-256 sums where its pieces need %d", len(l.sums), want)
+	}
 	return nil
 }
 
@@ -220,6 +265,9 @@ func (l *layout) matches(sys catalog.System, files catalog.FileList) error {
 		if l.files[i].Size != f.Size {
 			return fmt.Errorf("its file %q has %d bytes, the catalog says %d", f.Path, l.files[i].Size, f.Size)
 		}
+	}
+	if l.sums != nil && sumOfSums(l.sums) != sys.PieceSums {
+		return errors.New("the SHA-256 sums of its pieces are not those that the catalog names")
 	}
 	size := l.size()
 	if size != sys.Size {

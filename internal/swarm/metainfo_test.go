@@ -3,6 +3,7 @@ package swarm
 import (
 	"bytes"
 	"crypto/sha1"
+	"crypto/sha256"
 	"flag"
 	"os"
 	"os/exec"
@@ -54,6 +55,18 @@ func TestEncodeMetainfoGolden(t *testing.T) {
 	if again, err := WithTrackers(got, []string{"http://192.0.2.9/announce"}); err != nil || bytes.Contains(again, []byte("6969")) ||
 		!bytes.HasPrefix(again, []byte("d8:announce25:http://192.0.2.9/announce10:created by")) || !bytes.HasSuffix(again, got[bytes.Index(got, []byte("4:info")):]) {
 		t.Errorf("with another tracker: %v, %q", err, again)
+	}
+	sums := bytes.Repeat([]byte("s"), len(want)/20*32)
+	if l, err := parseMetainfo(got); err == nil {
+		sums = sums[:len(l.pieces)/sha1.Size*sha256.Size]
+	}
+	// The sums of pieces are no part of the info dictionary, and stay when the trackers change.
+	more, ofCatalog, err := WithPieceSums(got, sums)
+	if err == nil {
+		more, err = WithTrackers(more, []string{"http://192.0.2.9/announce"})
+	}
+	if l, parsed := parseMetainfo(more); err != nil || parsed != nil || l.hash != h || !bytes.Equal(l.sums, sums) || ofCatalog != sumOfSums(sums) {
+		t.Errorf("with the sums of pieces: %v, %v, %q", err, parsed, more)
 	}
 	if want := sha1.Sum(got[bytes.Index(got, []byte("4:info"))+6 : len(got)-1]); h != want {
 		t.Errorf("infohash %s, want %x", h, want)
@@ -132,6 +145,7 @@ func TestEncodeMetainfoRefuses(t *testing.T) {
 
 func TestCheckMetainfo(t *testing.T) {
 	s := newSample(t, 256<<10, 1000, 2000)
+	without := s.withoutPieceSums(t)
 	for _, c := range []struct {
 		what   string
 		change func(torrent *[]byte, sys *catalog.System, files *catalog.FileList)
@@ -147,6 +161,13 @@ func TestCheckMetainfo(t *testing.T) {
 		{"file missing", func(_ *[]byte, _ *catalog.System, l *catalog.FileList) { *l = (*l)[:1] }, "it has 2 files, the catalog says 1"},
 		{"order", func(_ *[]byte, _ *catalog.System, l *catalog.FileList) { (*l)[0], (*l)[1] = (*l)[1], (*l)[0] }, `its file 1 is "vmlinuz"`},
 		{"size", func(_ *[]byte, _ *catalog.System, l *catalog.FileList) { (*l)[1].Size++ }, `has 2000 bytes, the catalog says 2001`},
+		{"sums the catalog doesn't name", func(_ *[]byte, s *catalog.System, _ *catalog.FileList) { s.PieceSums = "" }, "are not those that the catalog names"},
+		{"sums of other bytes", func(_ *[]byte, s *catalog.System, _ *catalog.FileList) { s.PieceSums = sumOfSums(nil) }, "are not those that the catalog names"},
+		{"no sums", func(b *[]byte, s *catalog.System, _ *catalog.FileList) { *b = without.torrent }, ""},
+		{"too few sums", func(b *[]byte, s *catalog.System, _ *catalog.FileList) {
+			*b = bytes.Replace(*b, []byte("sha25632:"), []byte("sha25631:"), 1)
+			*b = append((*b)[:len(*b)-2], 'e')
+		}, "it has 31 bytes of SHA-256 sums where its pieces need 32"},
 		{"total", func(_ *[]byte, s *catalog.System, _ *catalog.FileList) { s.Size++ }, "it has 3000 bytes, the catalog says 3001"},
 	} {
 		torrent, sys, files := s.torrent, s.system, slices.Clone(s.files)

@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha1"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +48,21 @@ type piece struct {
 	state        atomic.Uint32
 	// zero says that it consists of zeros.
 	zero bool
+	// proved says that its SHA-256 is the one that the catalog names.
+	proved atomic.Bool
+	// suspect says that it came from peers and was not right. The library hashes it the next time: it compares the blocks with those of
+	// before, and bans who sent the wrong ones.
+	suspect atomic.Bool
+	// mu is held while the piece is written to or hashed, and guards what follows.
+	mu sync.Mutex
+	// partial is the hash of its first bytes; nil if there is none.
+	partial *partialHash
+	// received says that blocks of peers were written to it.
+	received bool
 }
+
+// index is the piece's place in the torrent.
+func (p *piece) index() int { return int(p.offset / p.store.layout.pieceLength) }
 
 // The states of a piece.
 const (
@@ -157,9 +171,17 @@ func (p *piece) begin(holes int64) {
 // OpenTorrent implements storage.ClientImpl for the one torrent the store is of.
 func (s *store) OpenTorrent(context.Context, *metainfo.Info, metainfo.Hash) (storage.TorrentImpl, error) {
 	return storage.TorrentImpl{
-		Piece: func(p metainfo.Piece) storage.PieceImpl { return &s.pieces[p.Index()] },
+		Piece: func(p metainfo.Piece) storage.PieceImpl { return s.pieces[p.Index()].impl() },
 		Close: s.Close,
 	}, nil
+}
+
+// impl is the piece as the library is to use it.
+func (p *piece) impl() storage.PieceImpl {
+	if p.suspect.Load() {
+		return p
+	}
+	return selfHashing{p}
 }
 
 // Close closes the files.
@@ -186,16 +208,25 @@ func (s *store) fileOf(i int) (path string) {
 
 // verifies reports whether data is piece i.
 func (s *store) verifies(i int, data []byte) bool {
-	sum := sha1.Sum(data)
-	return bytes.Equal(sum[:], s.layout.pieces[i*sha1.Size:(i+1)*sha1.Size])
+	sum := s.layout.newHash()
+	_, _ = sum.Write(data) // never fails
+	return s.layout.isPiece(i, sum.Sum(nil))
 }
 
 // put stores data, which was verified, as piece i.
 func (s *store) put(i int, data []byte) error {
-	if _, err := s.pieces[i].WriteAt(data, 0); err != nil {
+	p := &s.pieces[i]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state.Load() == complete {
+		return nil
+	}
+	p.partial = nil
+	if _, err := p.write(data, 0); err != nil {
 		return err
 	}
-	return s.pieces[i].MarkComplete()
+	p.proved.Store(s.layout.sums != nil)
+	return p.MarkComplete()
 }
 
 // each calls do for every part of the size bytes at offset that lies in one file, with its place in that file.
@@ -239,14 +270,25 @@ func (p *piece) ReadAt(b []byte, at int64) (n int, err error) {
 // WriteAt implements io.WriterAt within the piece. A piece that is complete is left as it is: a block of it that was
 // on its way when it was completed some other way is accepted and forgotten. Zeros become holes.
 func (p *piece) WriteAt(b []byte, at int64) (n int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.state.Load() == complete {
 		return len(b), nil
 	}
+	if n, err = p.write(b, at); err != nil {
+		p.partial = nil
+		return n, err
+	}
+	p.hashWritten(b, at)
+	return n, nil
+}
+
+// write writes to the piece's files. mu is held.
+func (p *piece) write(b []byte, at int64) (n int, err error) {
 	if p.store.readOnly {
-		return 0, fmt.Errorf("piece %d of %q: %w", p.offset/p.store.layout.pieceLength, p.store.layout.name, fs.ErrPermission)
+		return 0, fmt.Errorf("piece %d of %q: %w", p.index(), p.store.layout.name, fs.ErrPermission)
 	}
 	began := time.Now()
-	defer func() { p.store.written.add(n, time.Since(began)) }()
 	err = p.store.each(p.offset+at, int64(len(b)), func(f *storedFile, at, size int64) error {
 		part := b[n : n+int(size)]
 		return f.use(func(file *os.File) error {
@@ -259,6 +301,7 @@ func (p *piece) WriteAt(b []byte, at int64) (n int, err error) {
 			return err
 		})
 	})
+	p.store.written.add(n, time.Since(began))
 	return n, err
 }
 
@@ -280,6 +323,7 @@ func (s *store) signal() {
 // MarkNotComplete implements storage.PieceImpl.
 func (p *piece) MarkNotComplete() error {
 	p.state.Store(missing)
+	p.proved.Store(false)
 	return nil
 }
 

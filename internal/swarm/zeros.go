@@ -3,6 +3,7 @@ package swarm
 import (
 	"bytes"
 	"crypto/sha1"
+	"hash"
 )
 
 // Images of disks are sparse: most of what they have is zeros that nobody ever wrote. A piece of zeros is known by its hash,
@@ -20,19 +21,19 @@ type zeroPieces struct {
 
 func newZeroPieces(pieces []byte, pieceLength, size int64) zeroPieces {
 	z := zeroPieces{pieces: pieces, wholeLength: pieceLength, lastLength: (size-1)%pieceLength + 1}
-	z.whole, z.last = zeroSum(z.wholeLength), zeroSum(z.lastLength)
+	z.whole = [sha1.Size]byte(zeroSum(sha1.New(), z.wholeLength))
+	z.last = [sha1.Size]byte(zeroSum(sha1.New(), z.lastLength))
 	return z
 }
 
-// zeroSum is the SHA-1 of so many zeros.
-func zeroSum(n int64) (sum [sha1.Size]byte) {
-	h, zeros := sha1.New(), make([]byte, min(n, 64<<10))
+// zeroSum is the hash of so many zeros.
+func zeroSum(h hash.Hash, n int64) []byte {
+	zeros := make([]byte, min(n, 64<<10))
 	for ; n > 0; n -= int64(len(zeros)) {
 		zeros = zeros[:min(n, int64(len(zeros)))]
 		_, _ = h.Write(zeros) // never fails
 	}
-	h.Sum(sum[:0])
-	return sum
+	return h.Sum(nil)
 }
 
 // has reports whether piece i consists of zeros.

@@ -3,7 +3,6 @@ package swarm
 import (
 	"bytes"
 	"context"
-	"crypto/sha1"
 	"fmt"
 	"io"
 	"os"
@@ -184,7 +183,7 @@ func TestPickerSkipsZeros(t *testing.T) {
 		t.Errorf("%d pieces are missing of %d, of which %d are zeros; something is to be hashed: %t", missing, len(st.pieces), st.blank, st.hashing())
 	}
 	b := make([]byte, sparsePiece)
-	if n, err := st.pieces[10].ReadAt(b, 0); n != len(b) || err != nil || sha1.Sum(b) != zeroSum(sparsePiece) {
+	if n, err := st.pieces[10].ReadAt(b, 0); n != len(b) || err != nil || !bytes.Equal(b, make([]byte, sparsePiece)) {
 		t.Errorf("a piece of zeros: %d bytes, %v", n, err)
 	}
 	if n, err := st.pieces[10].ReadAt(b, 100); n != len(b)-100 || err != io.EOF {

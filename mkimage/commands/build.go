@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,13 +20,12 @@ import (
 	"github.com/u-root/mkuimage/uimage/builder"
 	"github.com/u-root/mkuimage/uimage/initramfs"
 	"github.com/u-root/uio/llog"
+
+	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
 // binaries is the folder of the commands in the initramfs.
 const binaries = "bbin"
-
-// versionPackage has the variable Release.
-const versionPackage = Module + "/internal/version"
 
 // godebug goes into the main package; %s is the go line of go.mod. gobusybox compiles without modules, where Go would take
 // it for a program of 2021 and give it the timers, TLS and HTTP of Go 1.16 (https://go.dev/doc/godebug).
@@ -44,7 +44,7 @@ func (p *Plan) Build(ctx context.Context, temp string, watch Watch) ([]cpio.Reco
 	err := uimage.Create(log,
 		uimage.WithReplaceEnv(env),
 		uimage.WithTempDir(temp),
-		uimage.WithCommands(nil, &busybox{ctx: ctx, level: level(p.arch), language: p.language, release: p.release, watch: watch, total: p.total}, p.packages...),
+		uimage.WithCommands(nil, &busybox{ctx: ctx, arch: p.arch, language: p.language, release: p.release, watch: watch, total: p.total}, p.packages...),
 		uimage.WithInit("init"),
 		uimage.WithShell(Shell),
 		uimage.WithSkipLDD(),
@@ -69,10 +69,10 @@ func (p *Plan) Build(ctx context.Context, temp string, watch Watch) ([]cpio.Reco
 // busybox is uimage's builder of that kind with our own settings for the compiler: uimage's compiles everything anew each
 // time, and leaves GODEBUG to chance.
 type busybox struct {
-	ctx context.Context
-	// level is a setting of the compiler, "GOAMD64=v1".
-	level, language, release string
-	watch                    Watch
+	ctx               context.Context
+	arch              arch.Arch
+	language, release string
+	watch             Watch
 	// total is how many packages there are to compile if none is in Go's cache.
 	total int
 }
@@ -130,19 +130,16 @@ func (b *busybox) Build(log *llog.Logger, files *initramfs.Files, opts builder.O
 
 // compile runs go build in dir. Later variables of the same name count.
 func (b *busybox) compile(env *golang.Environ, gopath, dir, program string) error {
-	link := linkerFlags
-	if b.release != "" {
-		link += " -X " + versionPackage + ".Release=" + b.release
-	}
+	flags, settings := Compiler(b.arch, b.release)
 	// With -v it prints the name of each package that it compiles.
-	args := append([]string{"build", "-v", "-o", program, "-tags=" + strings.Join(tags, ","), "-ldflags=" + link}, goFlags...)
-	cmd := exec.CommandContext(b.ctx, filepath.Join(env.GOROOT, "bin", "go"), append(args, ".")...)
+	args := slices.Concat([]string{"build", "-v", "-o", program}, flags, []string{"."})
+	cmd := exec.CommandContext(b.ctx, filepath.Join(env.GOROOT, "bin", "go"), args...)
 	// Interrupted rather than killed, go ends its compilers and removes what they were writing.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env.Copy(golang.WithGO111MODULE("off"), golang.WithGOPATH(gopath)).Env()...)
-	cmd.Env = append(cmd.Env, b.level, "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local", "GOTMPDIR="+filepath.Dir(gopath))
+	cmd.Env = append(append(cmd.Env, settings...), "GOTMPDIR="+filepath.Dir(gopath))
 	out := &compiled{told: func(packages int) { b.watch.counted(compileStep, packages, b.total) }}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {

@@ -33,23 +33,6 @@ func packages(commands []string) []string {
 	return paths
 }
 
-// Go's linker leaves out methods that nobody calls, unless something reachable looks methods up by a name or number unknown to it
-// (reflect.Type.Method, MethodByName): then all exported ones of all types stay, which is a fifth of the program. So a module that
-// does such a thing is replaced in go.mod, or not used; -ldflags=-dumpdep shows what does, as "<ReflectMethod>".
-
-// tags are Go build tags. noboltdb leaves out a database of the torrent library, which internal/swarm has no use for;
-// nethttpomithttp2 leaves HTTP/2 out of net/http, which it only speaks over TLS, and nodes speak HTTP/1.1 without: 53 KB.
-var tags = []string{"noboltdb", "nethttpomithttp2"}
-
-// goFlags are the settings of the compiler and linker. Functions are not inlined, which makes the compressed program 17 %
-// smaller; what costs time in a node is SHA-1, SHA-256 and copying, which are assembly.
-var goFlags = []string{
-	"-trimpath", "-buildvcs=false", "-gcflags=all=-l",
-}
-
-// linkerFlags strip the program of symbols, debug information and build ID.
-const linkerFlags = "-s -w -buildid="
-
 // names returns the commands' names, sorted.
 func names(packages []string) []string {
 	var n []string

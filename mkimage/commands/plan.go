@@ -20,14 +20,6 @@ import (
 	"github.com/boottorrent/boottorrent/internal/arch"
 )
 
-// level is the oldest machine of an architecture that programs run on, any 64-bit one, as a setting of the compiler.
-func level(a arch.Arch) string {
-	if a == arch.ARM64 {
-		return "GOARM64=v8.0"
-	}
-	return "GOAMD64=v1"
-}
-
 // Plan is what would be built.
 type Plan struct {
 	// Names are the commands' names, sorted.
@@ -115,8 +107,8 @@ func (p *Plan) choose(packages []listed) {
 // others are read.
 func (p *Plan) hash(packages []listed, modcache string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "commands, format 1:", p.Go, p.arch, level(p.arch), tags, goFlags, linkerFlags, p.release, p.packages,
-		p.language, os.Getenv("GOEXPERIMENT"))
+	flags, settings := Compiler(p.arch, p.release)
+	fmt.Fprintln(h, "commands, format 2:", p.Go, flags, settings, p.packages, p.language, os.Getenv("GOEXPERIMENT"))
 	for _, pkg := range packages {
 		fmt.Fprintln(h, "package", pkg.ImportPath)
 		if pkg.Standard {

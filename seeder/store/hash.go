@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxWorkers bounds the goroutines that make SHA-1 sums, and with them the memory for pieces: one goroutine makes the
-// SHA-256 sums, for which the order of the bytes matters, and it can't keep up with more.
+// maxWorkers bounds the goroutines that make the sums of pieces, and with them the memory for pieces: one goroutine makes the
+// sums of files, for which the order of the bytes matters, and it can't keep up with more.
 const maxWorkers = 8
 
 // block is a piece on its way through the hashers.
@@ -33,8 +33,8 @@ type part struct {
 	last     bool
 }
 
-// hasher reads files one after the other, and makes the SHA-1 of every piece of their concatenation and the SHA-256 of
-// every file from the same read.
+// hasher reads files one after the other, and makes the SHA-1 and the SHA-256 of every piece of their concatenation and
+// the SHA-256 of every file from the same read.
 type hasher struct {
 	sizes       []int64
 	pieceLength int64
@@ -43,27 +43,40 @@ type hasher struct {
 	// progress is told the bytes read so far.
 	progress func(done int64)
 
-	// zeros is the SHA-1 of a piece of zeros, which most of a sparse image is.
-	zeros [sha1.Size]byte
+	// zeros are the sums of a piece of zeros, which most of a sparse image is.
+	zeros pieceSum
 	zero  []byte
 
 	free, pieces, files chan *block
-	pieceSums           []byte
-	fileSums            [][sha256.Size]byte
+	sums                sums
 }
 
-// run returns the sums of the pieces, concatenated, and those of the files.
-func (h *hasher) run(ctx context.Context) ([]byte, [][sha256.Size]byte, error) {
+// sums are what a hasher finds out.
+type sums struct {
+	// pieces are the SHA-1 sums of the pieces, and pieces256 their SHA-256 sums, concatenated.
+	pieces, pieces256 []byte
+	files             [][sha256.Size]byte
+}
+
+// pieceSum are the sums of a piece.
+type pieceSum struct {
+	sha1   [sha1.Size]byte
+	sha256 [sha256.Size]byte
+}
+
+func sumPiece(b []byte) pieceSum { return pieceSum{sha1.Sum(b), sha256.Sum256(b)} }
+
+// run returns the sums of the pieces and those of the files.
+func (h *hasher) run(ctx context.Context) (sums, error) {
 	var total int64
 	for _, size := range h.sizes {
 		total += size
 	}
 	count := (total + h.pieceLength - 1) / h.pieceLength
-	h.pieceSums = make([]byte, count*sha1.Size)
-	h.fileSums = make([][sha256.Size]byte, len(h.sizes))
+	h.sums = sums{make([]byte, count*sha1.Size), make([]byte, count*sha256.Size), make([][sha256.Size]byte, len(h.sizes))}
 
 	h.zero = make([]byte, min(h.pieceLength, total))
-	h.zeros = sha1.Sum(h.zero)
+	h.zeros = sumPiece(h.zero)
 	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
 	blocks := 2*workers + 2
 	h.free, h.pieces, h.files = make(chan *block, blocks), make(chan *block, blocks), make(chan *block, blocks)
@@ -82,9 +95,9 @@ func (h *hasher) run(ctx context.Context) ([]byte, [][sha256.Size]byte, error) {
 	}
 	g.Go(func() error { h.hashFiles(); return nil })
 	if err := g.Wait(); err != nil {
-		return nil, nil, err
+		return sums{}, err
 	}
-	return h.pieceSums, h.fileSums, nil
+	return h.sums, nil
 }
 
 // read cuts the files into blocks. Sending blocks never waits: the channels have room for all of them.
@@ -118,7 +131,7 @@ func (r *blockReader) file(ctx context.Context, i int) (err error) {
 		}
 	}()
 	if r.sizes[i] == 0 {
-		r.fileSums[i] = sha256.Sum256(nil)
+		r.sums.files[i] = sha256.Sum256(nil)
 	}
 	for left := r.sizes[i]; left > 0; {
 		if err := r.next(ctx); err != nil {
@@ -178,9 +191,10 @@ func (h *hasher) hashPieces() {
 	for b := range h.pieces {
 		sum := h.zeros
 		if !bytes.Equal(b.data, h.zero) {
-			sum = sha1.Sum(b.data)
+			sum = sumPiece(b.data)
 		}
-		copy(h.pieceSums[b.piece*sha1.Size:], sum[:])
+		copy(h.sums.pieces[b.piece*sha1.Size:], sum.sha1[:])
+		copy(h.sums.pieces256[b.piece*sha256.Size:], sum.sha256[:])
 		h.release(b)
 	}
 }
@@ -193,7 +207,7 @@ func (h *hasher) hashFiles() {
 			sum.Write(b.data[from:p.to])
 			from = p.to
 			if p.last {
-				sum.Sum(h.fileSums[p.file][:0])
+				sum.Sum(h.sums.files[p.file][:0])
 				sum.Reset()
 			}
 		}

@@ -182,7 +182,7 @@ func (s *Store) fill(ctx context.Context, src *source, temp string, progress Pro
 	for _, st := range src.stamps {
 		h.sizes = append(h.sizes, st.size)
 	}
-	pieces, sums, err := h.run(ctx)
+	sums, err := h.run(ctx)
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return r, &changedError{src.system, "a file"}
 	}
@@ -196,13 +196,13 @@ func (s *Store) fill(ctx context.Context, src *source, temp string, progress Pro
 	if err := src.unchanged(); err != nil {
 		return r, err
 	}
-	r = record{PieceLength: src.pieceLength, Pieces: pieces}
+	r = record{PieceLength: src.pieceLength, Pieces: sums.pieces, PieceSums: sums.pieces256}
 	for i, name := range src.files {
 		info, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name)))
 		if err != nil {
 			return r, fmt.Errorf("store system %s: %w", src.system, err)
 		}
-		f := catalog.File{Path: name, Size: info.Size(), SHA256: hex.EncodeToString(sums[i][:])}
+		f := catalog.File{Path: name, Size: info.Size(), SHA256: hex.EncodeToString(sums.files[i][:])}
 		r.Files = append(r.Files, storedFile{f, info.ModTime().UnixNano()})
 	}
 	return r, nil
@@ -248,10 +248,16 @@ func (s *Store) version(sys site.System, h catalog.InfoHash, r record) (Version,
 	if err != nil {
 		return Version{}, err
 	}
+	sums := ""
+	if len(r.PieceSums) > 0 {
+		if torrent, sums, err = swarm.WithPieceSums(torrent, r.PieceSums); err != nil {
+			return Version{}, fmt.Errorf("the torrent of %q %w", sys.Name, err)
+		}
+	}
 	v := Version{Torrent: torrent, Dir: filepath.Join(s.dir, h.String())}
 	v.System = catalog.System{
 		Name: sys.Name, Title: sys.Title, Description: sys.Description, Hidden: sys.Hidden, Arch: sys.Arch,
-		Launch: sys.Launch, InfoHash: h, PieceLength: r.PieceLength,
+		Launch: sys.Launch, InfoHash: h, PieceLength: r.PieceLength, PieceSums: sums,
 	}
 	for _, f := range r.Files {
 		v.Files = append(v.Files, f.File)

@@ -28,9 +28,11 @@ var (
 
 // record is what is known of a stored version.
 type record struct {
-	PieceLength int64        `json:"piece_length"`
-	Pieces      []byte       `json:"pieces"`
-	Files       []storedFile `json:"files"`
+	PieceLength int64  `json:"piece_length"`
+	Pieces      []byte `json:"pieces"`
+	// PieceSums are the SHA-256 sums of the pieces. A version that was stored by a release that made none goes without.
+	PieceSums []byte       `json:"piece_sums,omitempty"`
+	Files     []storedFile `json:"files"`
 }
 
 // storedFile is a file of a stored version.

@@ -150,7 +150,7 @@ func TestSums(t *testing.T) {
 
 			want := catalog.System{
 				Name: "tiny", Title: "The tiny", Description: "text", Arch: "amd64", Hidden: true, Launch: sys.Launch,
-				InfoHash: v.System.InfoHash, PieceLength: int64(piece),
+				InfoHash: v.System.InfoHash, PieceLength: int64(piece), PieceSums: v.System.PieceSums,
 			}
 			var list catalog.FileList
 			for _, f := range files {
@@ -167,13 +167,21 @@ func TestSums(t *testing.T) {
 			if err != nil || !ok {
 				t.Fatalf("not in the index: %v", err)
 			}
-			var pieces []byte
+			var pieces, pieces256 []byte
 			for from := 0; from < len(all); from += piece {
-				sum := sha1.Sum(all[from:min(len(all), from+piece)])
-				pieces = append(pieces, sum[:]...)
+				b := all[from:min(len(all), from+piece)]
+				sum, sum256 := sha1.Sum(b), sha256.Sum256(b)
+				pieces, pieces256 = append(pieces, sum[:]...), append(pieces256, sum256[:]...)
 			}
-			if !bytes.Equal(r.Pieces, pieces) {
+			if !bytes.Equal(r.Pieces, pieces) || !bytes.Equal(r.PieceSums, pieces256) {
 				t.Error("the sums of the pieces are wrong")
+			}
+			// The torrent has those, and the catalog names them.
+			if ofAll := sha256.Sum256(pieces256); v.System.PieceSums != hex.EncodeToString(ofAll[:]) || !bytes.Contains(v.Torrent, pieces256) {
+				t.Errorf("the catalog names %q as the sum of the pieces' sums", v.System.PieceSums)
+			}
+			if err := swarm.CheckMetainfo(v.Torrent, v.System, v.Files); err != nil {
+				t.Error(err)
 			}
 		})
 	}

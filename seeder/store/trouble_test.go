@@ -13,6 +13,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/need"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,6 +48,34 @@ func TestRestart(t *testing.T) {
 	sys.Title = "Another title"
 	if v, read := reads(t, s, sys); read || v.System.Title != sys.Title || v.System.InfoHash != first.System.InfoHash {
 		t.Errorf("with another title: read %v, %+v", read, v.System)
+	}
+}
+
+// TestStoredWithoutPieceSums has a version that was stored when there were no SHA-256 sums of pieces: it is offered without them, not
+// read again.
+func TestStoredWithoutPieceSums(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	sys := makeSystem(t, "tiny", file{"vmlinuz", content(1, 300<<10)})
+	first := importSystem(t, s, sys)
+	o, _, err := s.index.origin("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _, err := s.index.version(o.InfoHash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.PieceSums = nil
+	if err := s.index.put("tiny", o, r); err != nil {
+		t.Fatal(err)
+	}
+	v, read := reads(t, s, sys)
+	if read || v.System.PieceSums != "" || v.System.InfoHash != first.System.InfoHash {
+		t.Errorf("read again: %t; %+v", read, v.System)
+	}
+	if err := swarm.CheckMetainfo(v.Torrent, v.System, v.Files); err != nil {
+		t.Error(err)
 	}
 }
 

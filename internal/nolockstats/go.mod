@@ -1,0 +1,3 @@
+module github.com/anacrolix/sync
+
+go 1.26.0
