@@ -48,15 +48,15 @@ type blocks struct {
 	mu sync.Mutex
 	// open has the blocks that were asked for and not answered. There are as many as the library has requests open or cancelled:
 	// that bounds the memory of what has come of them.
-	open map[block]*assembly
+	open map[blockAt]*assembly
 }
 
-// block is where a block begins: its piece, and its offset there.
-type block struct{ piece, begin uint32 }
+// blockAt is where a block begins: its piece, and its offset there.
+type blockAt struct{ piece, begin uint32 }
 
 // assembly is what has come for one request of the library.
 type assembly struct {
-	block
+	blockAt
 	length uint32
 	// message is the piece message to be; nil before the first block.
 	message []byte
@@ -83,7 +83,7 @@ const (
 
 // newBlocks returns a connection that was opened here if secrets is nil, and by another otherwise.
 func newBlocks(c net.Conn, secrets mse.SecretKeyIter) *blocks {
-	b := &blocks{Conn: c, secrets: secrets, open: map[block]*assembly{}}
+	b := &blocks{Conn: c, secrets: secrets, open: map[blockAt]*assembly{}}
 	if secrets == nil {
 		b.stream = c
 	}
@@ -130,9 +130,9 @@ func (b *blocks) split(p []byte) error {
 			b.out = append(b.out, m...)
 			continue
 		}
-		a := &assembly{block: block{binary.BigEndian.Uint32(m[5:]), binary.BigEndian.Uint32(m[9:])}, length: binary.BigEndian.Uint32(m[13:])}
+		a := &assembly{blockAt: blockAt{binary.BigEndian.Uint32(m[5:]), binary.BigEndian.Uint32(m[9:])}, length: binary.BigEndian.Uint32(m[13:])}
 		for at := uint32(0); at < a.length; at += pick.BlockSize {
-			k := block{a.piece, a.begin + at}
+			k := blockAt{a.piece, a.begin + at}
 			b.out = appendRequest(b.out, m[4], k, min(pick.BlockSize, a.length-at))
 			switch {
 			case m[4] == msgRequest:
@@ -147,7 +147,7 @@ func (b *blocks) split(p []byte) error {
 }
 
 // appendRequest appends a request, a cancel or a reject, which have the same form.
-func appendRequest(out []byte, kind byte, k block, length uint32) []byte {
+func appendRequest(out []byte, kind byte, k blockAt, length uint32) []byte {
 	out = append(out, 0, 0, 0, requestLen-4, kind)
 	for _, n := range []uint32{k.piece, k.begin, length} {
 		out = binary.BigEndian.AppendUint32(out, n)
@@ -269,7 +269,7 @@ func (b *blocks) readPiece(size int64) error {
 	if size > pick.BlockSize {
 		return fmt.Errorf("read from %s: it sent a block of %d bytes, which nobody asked for", b.RemoteAddr(), size)
 	}
-	k := block{binary.BigEndian.Uint32(head[5:]), binary.BigEndian.Uint32(head[9:])}
+	k := blockAt{binary.BigEndian.Uint32(head[5:]), binary.BigEndian.Uint32(head[9:])}
 	a := b.take(k, size)
 	if a == nil {
 		_, err := b.in.Discard(int(size))
@@ -291,7 +291,7 @@ func (b *blocks) readReject() error {
 	if _, err := io.ReadFull(b.in, m); err != nil {
 		return unexpected(err)
 	}
-	k := block{binary.BigEndian.Uint32(m[5:]), binary.BigEndian.Uint32(m[9:])}
+	k := blockAt{binary.BigEndian.Uint32(m[5:]), binary.BigEndian.Uint32(m[9:])}
 	if a := b.take(k, int64(binary.BigEndian.Uint32(m[13:]))); a != nil {
 		a.rejected = true
 		b.finish(a)
@@ -300,7 +300,7 @@ func (b *blocks) readReject() error {
 }
 
 // take returns what an open block of that size belongs to, and nil if there is no such. The block is open no more.
-func (b *blocks) take(k block, size int64) *assembly {
+func (b *blocks) take(k blockAt, size int64) *assembly {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a := b.open[k]
@@ -320,7 +320,7 @@ func (b *blocks) finish(a *assembly) {
 	switch {
 	case left > 0:
 	case a.rejected:
-		b.ready = appendRequest(nil, msgReject, a.block, a.length)
+		b.ready = appendRequest(nil, msgReject, a.blockAt, a.length)
 	default:
 		binary.BigEndian.PutUint32(a.message, pieceHead-4+a.length)
 		a.message[4] = msgPiece

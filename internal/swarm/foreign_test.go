@@ -79,7 +79,7 @@ func (p foreignPeer) reads(t testing.TB, write, want []byte) {
 }
 
 func requestFor(kind byte, piece, begin uint32, length int) []byte {
-	return appendRequest(nil, kind, block{piece, begin}, uint32(length))
+	return appendRequest(nil, kind, blockAt{piece, begin}, uint32(length))
 }
 
 var unchoke, have9 = message(1, nil), have(9)

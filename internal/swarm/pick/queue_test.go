@@ -78,3 +78,19 @@ func TestHoldTimeout(t *testing.T) {
 		}
 	}
 }
+
+func TestRequestSize(t *testing.T) {
+	for piece, want := range map[int64]int64{1 << 10: 16 << 10, 16 << 10: 16 << 10, 64 << 10: 32 << 10, 80 << 10: 32 << 10, 128 << 10: 64 << 10, 4 << 20: 64 << 10} {
+		if got := RequestSize(piece); got != want {
+			t.Errorf("pieces of %d bytes: requests of %d, want %d", piece, got, want)
+		}
+	}
+	for _, c := range []struct {
+		blocks     int
+		size, want int64
+	}{{4, 16 << 10, 4}, {4, 32 << 10, 2}, {2, 32 << 10, 1}, {1, 64 << 10, 1}, {128, 64 << 10, 32}} {
+		if got := Requests(c.blocks, c.size); got != int(c.want) {
+			t.Errorf("%d blocks in requests of %d bytes: %d, want %d", c.blocks, c.size, got, c.want)
+		}
+	}
+}
