@@ -17,7 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
-// Nodes and the seeder ask each other for more than a block of 16 KiB at a time (requestLength). Foreign clients refuse that, and
+// Nodes and the seeder ask each other for more than a block of 16 KiB at a time (pick.RequestSize). Foreign clients refuse that, and
 // close the connection or let the request go unanswered. So on a connection to one of them a large request becomes one for each of
 // its blocks, and their answers become one.
 
