@@ -13,7 +13,7 @@ PACKAGES_ROOM   := grub-rescue-pc grub-efi-amd64-bin qemu-system-x86 qemu-utils 
 PACKAGES_MEDIA  := systemd-boot-efi grub-common grub-pc-bin xorriso
 PACKAGES_SB     := shim-signed grub-efi-amd64-signed sbsigntool efitools
 PACKAGES_ARM    := qemu-system-arm qemu-efi-aarch64
-PACKAGES_TEST   := chromium prometheus mandoc zstd bzip2 mmdebstrap umoci skopeo docker-registry xfsprogs btrfs-progs squashfs-tools erofs-utils e2fsprogs openssh-client gdisk fdisk gcc libc6-dev dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client cpio kmod python3-libtorrent transmission-cli
+PACKAGES_TEST   := chromium prometheus mandoc zstd bzip2 mmdebstrap umoci skopeo docker-registry xfsprogs btrfs-progs squashfs-tools erofs-utils e2fsprogs openssh-client gdisk fdisk gcc libc6-dev dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client kea-dhcp4-server kea-ctrl-agent cpio kmod python3-libtorrent transmission-cli
 PACKAGES_BENCH  := iproute2 aria2 python3-libtorrent nginx-light curl
 
 # What `make bench` measures: the rows of the project's table once, in half an hour. BENCHFLAGS adds to it: "--runs 3".
@@ -29,7 +29,7 @@ stage deb release: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2
 
 export CGO_ENABLED = 0
 
-.PHONY: help build deb release stage install demo test check unit race room bench pictures lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
+.PHONY: help build deb release stage install demo test check unit race room bench bench-phase1 pictures lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,12 @@ bench: deps-bench ## measure the swarm beside aria2, libtorrent and HTTP; BENCHF
 	@mkdir -p bin
 	$(GO) build -o bin/bench ./integration/bench
 	$(SUDO) bin/bench $(BENCH) $(BENCHFLAGS)
+
+bench-phase1: ## measure how long 4, 16 and 48 machines need to load phase 1, and write docs/phase1.md's table
+	@mkdir -p bin
+	$(GO) build -o bin/ ./integration/bench ./seeder
+	for n in 4 16 48; do $(SUDO) bin/bench phase1 --program bin/seeder --nodes $$n || exit 1; done
+	bin/bench phase1 --docs docs/phase1.md
 
 pictures: ## docs/pictures: the page, the chooser and the transfer of a real room of three machines
 	@mkdir -p docs/pictures

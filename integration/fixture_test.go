@@ -9,6 +9,7 @@
 //	the chooser, keys, both consoles       TestChooserStartsDebianInstaller
 //	groups, machines, locked menus         TestMachinesOfThreeGroups
 //	firmware, DHCP of the seeder           TestUEFIServerMode, TestUEFIHTTPBoot, TestUndionlyByTFTP
+//	other DHCP servers, two seeders        TestKeaBesideTwoProxies: Kea in hot standby, a seeder that dies, mode off
 //	arm64, two architectures           TestTwoArchitectures
 //	Secure Boot: shim, GRUB, what is       TestSecureBoot (nothing enrolled), TestSecureBootWithOwnKeys; underSecureBoot is what
 //	  refused, own keys                      such a node's shell shows
@@ -117,6 +118,12 @@ type room struct {
 func newRoom(t *testing.T, config string) *room {
 	t.Helper()
 	t.Parallel()
+	return newRoomAlone(t, config)
+}
+
+// newRoomAlone is newRoom for a test during which no other room boots: it goes by how quick the machines are.
+func newRoomAlone(t *testing.T, config string) *room {
+	t.Helper()
 	need.Root(t)
 	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
 	need.Command(t, "dnsmasq", "dnsmasq-base")

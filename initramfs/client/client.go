@@ -111,31 +111,32 @@ func (c *Client) Report(ctx context.Context, r report.Report) error {
 	return err
 }
 
-// Exchange posts a node's report, and returns what the seeder answers: a signed order (internal/order), or nothing.
-func (c *Client) Exchange(ctx context.Context, r report.Report) (signed []byte, err error) {
-	return c.post(ctx, catalog.PathReport, r)
+// Exchange posts a node's report, and returns what the seeder answers.
+func (c *Client) Exchange(ctx context.Context, r report.Report) (report.Answer, error) {
+	body, header, err := c.post(ctx, catalog.PathReport, r)
+	return report.Answer{Order: body, Help: header.Get(report.HelpHeader)}, err
 }
 
 // Log posts lines of a node's log.
 func (c *Client) Log(ctx context.Context, l report.Log) error {
-	_, err := c.post(ctx, catalog.PathLog, l)
+	_, _, err := c.post(ctx, catalog.PathLog, l)
 	return err
 }
 
 // StartLocal asks the seeder to have the firmware of the machine with an address start its own disk the next time.
 func (c *Client) StartLocal(ctx context.Context, mac string) error {
-	_, err := c.post(ctx, catalog.PathLocal, catalog.LocalRequest{MAC: mac})
+	_, _, err := c.post(ctx, catalog.PathLocal, catalog.LocalRequest{MAC: mac})
 	return err
 }
 
-func (c *Client) post(ctx context.Context, path string, value any) (answer []byte, err error) {
+func (c *Client) post(ctx context.Context, path string, value any) (answer []byte, header http.Header, err error) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		return nil, fmt.Errorf("encode what is posted to %s: %w", path, err)
+		return nil, nil, fmt.Errorf("encode what is posted to %s: %w", path, err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Base+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("post to %s: %w", path, err)
+		return nil, nil, fmt.Errorf("post to %s: %w", path, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	return c.do(req, maxAnswer)
@@ -179,29 +180,30 @@ func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, err
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", path, err)
 	}
-	return c.do(req, limit)
+	b, _, err := c.do(req, limit)
+	return b, err
 }
 
-func (c *Client) do(req *http.Request, limit int64) ([]byte, error) {
+func (c *Client) do(req *http.Request, limit int64) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeoutCause(req.Context(), timeout, errNoAnswer)
 	defer cancel()
 	resp, err := c.client().Do(req.WithContext(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("the seeder %s does not answer: %w", c.Base, plain(ctx, err))
+		return nil, nil, fmt.Errorf("the seeder %s does not answer: %w", c.Base, plain(ctx, err))
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: reading the answer: %w", req.Method, req.URL, plain(ctx, err))
+		return nil, nil, fmt.Errorf("%s %s: reading the answer: %w", req.Method, req.URL, plain(ctx, err))
 	}
 	if resp.StatusCode/100 != 2 {
 		first, _, _ := bytes.Cut(b, []byte("\n"))
-		return nil, &StatusError{URL: req.URL.String(), Code: resp.StatusCode, Text: string(first[:min(len(first), 200)])}
+		return nil, nil, &StatusError{URL: req.URL.String(), Code: resp.StatusCode, Text: string(first[:min(len(first), 200)])}
 	}
 	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s %s: the answer is longer than %d bytes", req.Method, req.URL, limit)
+		return nil, nil, fmt.Errorf("%s %s: the answer is longer than %d bytes", req.Method, req.URL, limit)
 	}
-	return b, nil
+	return b, resp.Header, nil
 }
 
 // errNoAnswer is what an answer that takes too long ends with.

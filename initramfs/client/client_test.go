@@ -135,8 +135,12 @@ func TestReport(t *testing.T) {
 		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
 			t.Error(err)
 		}
+		w.Header().Set(report.HelpHeader, "an image")
 		w.WriteHeader(http.StatusNoContent)
 	}))
+	if answer, err := c.Exchange(t.Context(), report.Report{MAC: "52:54:00:00:00:02"}); err != nil || answer.Help != "an image" || len(answer.Order) > 0 {
+		t.Errorf("%+v, %v", answer, err)
+	}
 	if err := c.Report(t.Context(), report.Report{MAC: "52:54:00:00:00:01", Step: report.Fetch}); err != nil {
 		t.Fatal(err)
 	}

@@ -62,6 +62,9 @@ func Named(name string) Console {
 
 // Set is a number of consoles that show the same. Its methods may be called from any goroutine.
 type Set struct {
+	// Note is what screens show besides (menu.Tick); nil: nothing. It is set before the first screen.
+	Note func() string
+
 	// front is held by the one Run or Shell at a time.
 	front     sync.Mutex
 	terminals []*terminal

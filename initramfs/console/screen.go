@@ -43,7 +43,7 @@ func (s *Set) Run(ctx context.Context, m tea.Model, events <-chan tea.Msg) (fina
 	}
 	defer s.front.Unlock()
 
-	h := &hub{inbox: make(chan shared, inboxSize)}
+	h := &hub{inbox: make(chan shared, inboxSize), note: s.Note}
 	terminals := s.acquireAll(h)
 	defer s.releaseAll(terminals)
 	if len(terminals) == 0 {
@@ -99,6 +99,7 @@ type shared struct {
 type hub struct {
 	inbox   chan shared
 	earlier []string // log lines from before the screen
+	note    func() string
 	members []*member
 	running sync.WaitGroup
 }
@@ -187,7 +188,11 @@ func (h *hub) tick(now time.Time) {
 			m.program.Send(size)
 		}
 	}
-	h.broadcast(shared{msg: menu.Tick{Now: now}})
+	tick := menu.Tick{Now: now}
+	if h.note != nil {
+		tick.Note = h.note()
+	}
+	h.broadcast(shared{msg: tick})
 }
 
 // result is called after run.

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
+	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
@@ -103,18 +103,5 @@ func Available() (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("ask how much memory is free: %w", err)
 	}
-	return parseAvailable(string(b))
-}
-
-func parseAvailable(meminfo string) (int64, error) {
-	for line := range strings.Lines(meminfo) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "MemAvailable:" && f[2] == "kB" {
-			kib, err := strconv.ParseInt(f[1], 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("ask how much memory is free: /proc/meminfo: %w", err)
-			}
-			return kib * 1024, nil
-		}
-	}
-	return 0, fmt.Errorf("ask how much memory is free: /proc/meminfo has no MemAvailable")
+	return hardware.Available(string(b))
 }

@@ -17,6 +17,12 @@ type Room struct {
 	Inodes int64
 }
 
+// Less is the room if so many bytes of memory are taken for something else.
+func (r Room) Less(bytes int64) Room {
+	r.Memory -= bytes
+	return r
+}
+
 // RoomAt measures the room of a node whose systems are in dir. Of a tmpfs, statfs(2) tells how many inodes are left of its nr_inodes
 // (by default half as many as the machine has pages of memory; Linux's Documentation/filesystems/tmpfs.rst), and that it has 0 if
 // there is no limit.

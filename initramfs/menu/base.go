@@ -39,6 +39,7 @@ type base struct {
 	paint         *paint
 	width, height int
 	now           time.Time
+	note          string
 	log           []string
 	overlay       overlay
 
@@ -65,7 +66,7 @@ func (b base) update(msg tea.Msg) base {
 	case Look:
 		b.paint = newPaint(msg)
 	case Tick:
-		b.now = msg.Now
+		b.now, b.note = msg.Now, msg.Note
 		if b.asked != "" && !b.now.Before(b.askedUntil) {
 			b.asked = ""
 		}
@@ -238,6 +239,9 @@ func (b base) foot(p page, width int) []string {
 		foot = append(foot, b.paint.dim.Render(strings.Repeat(b.paint.rule, width)))
 	}
 	status := p.status
+	if b.note != "" {
+		status = append([]string{b.paint.dim.Render(clean(b.note))}, status...)
+	}
 	if b.compact() { // the last lines are about the last key
 		status = status[max(0, len(status)-2):]
 	}

@@ -21,7 +21,11 @@ import (
 
 // Tick tells a screen the time. Countdowns advance with it and with nothing else; whoever runs a screen sends one
 // about every 250 ms.
-type Tick struct{ Now time.Time }
+type Tick struct {
+	Now time.Time
+	// Note is a line about what the node does besides; empty: nothing.
+	Note string
+}
 
 // Look tells a screen what its terminal can show. The zero Look is the one that works everywhere: no colour and
 // nothing but ASCII of our own (titles are shown as the operator wrote them).

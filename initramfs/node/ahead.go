@@ -76,7 +76,7 @@ func aheadOf(cat *catalog.Catalog, arch string) []catalog.System {
 		all = append(all, r.System)
 	}
 	all = slices.DeleteFunc(all, func(s catalog.System) bool {
-		return s.Arch != arch && s.Arch != "" || s.Launch.Method == catalog.MethodLocal
+		return s.Arch != arch && s.Arch != "" || s.Launch.Method == catalog.MethodLocal || catalog.IsPhase1(s.Name)
 	})
 	slices.SortStableFunc(all, func(a, b catalog.System) int { return cmp.Compare(a.ToFetch(), b.ToFetch()) })
 	var sum int64

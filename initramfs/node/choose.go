@@ -22,6 +22,7 @@ import (
 func (n *Node) Choose(ctx context.Context, cat *catalog.Catalog, wait bool) (decision.Decision, error) {
 	items, d, rule := n.items(cat), cat.Defaults, n.session.decision
 	n.offered.Store(&items)
+	n.mayHelp(nil)
 	n.following = ""
 	next, notice := n.next(items, wait)
 	switch {

@@ -45,6 +45,8 @@ type download struct {
 	ahead ahead
 	// archives are the files for this machine.
 	archives archives
+	// limits are shared by all engines of this node.
+	limits sharedLimits
 	// stopAccounting ends what startAccounting began.
 	stopAccounting func()
 }
@@ -165,7 +167,7 @@ func (d *download) startEngine() error {
 	own := d.link.lease().Addr.Addr()
 	d.engine, err = swarm.New(swarm.Config{
 		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog, Local: true,
-		UploadLimit: d.session.catalog.Limits.Upload, DownloadLimit: d.session.catalog.Limits.Download,
+		Limits: d.limits.set(d.session.catalog.Limits),
 	})
 	if err != nil {
 		return fmt.Errorf("start BitTorrent on %s: %w", own, err)

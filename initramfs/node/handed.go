@@ -61,6 +61,7 @@ func takeUp(cfg Config, r *handoff.Received) (Config, error) {
 	cfg.Cmdline = cfg.Cmdline.Continue(r.Cmdline, r.Lease.MAC.String())
 	cfg.Cmdline.System, cfg.Cmdline.ConfSystem, cfg.Cmdline.Timeout = r.State.System, false, &now
 	last, jump := r.Report, elapsed(r).Seconds()
+	last.Phase1 = nil // that has ended with the kernel before
 	last.Uptime += jump
 	last.Durations = maps.Clone(last.Durations)
 	if last.Durations == nil {

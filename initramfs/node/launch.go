@@ -22,6 +22,8 @@ func (n *Node) Launch(ctx context.Context, sys catalog.System) (decision.Decisio
 func (n *Node) launch(ctx context.Context, sys catalog.System) (decision.Decision, error) {
 	if sys.Launch.Method == catalog.MethodLocal {
 		n.followed()
+		n.helper.Stop("the machine's own disk is being started")
+		defer n.mayHelp(nil) // if it returns
 		return n.startLocal(ctx, sys)
 	}
 	method, err := launch.For(sys, n.session.catalog)
@@ -34,14 +36,20 @@ func (n *Node) launch(ctx context.Context, sys catalog.System) (decision.Decisio
 	}
 	n.Log("loading %s", sys.Title)
 	n.followed() // now, so that a machine that fails before tries again
+	if !other && !method.Leaves() {
+		if takesAll(sys) {
+			n.helper.Refuse("a virtual machine has all of its memory")
+		}
+		defer n.mayHelp(nil)
+		return n.host(ctx, method, sys)
+	}
+	n.helper.Stop("its own system is being started")
+	defer n.mayHelp(nil) // if it returns
 	switch {
 	case other:
 		return decision.Decision{}, n.bootKernel(ctx, sys)
 	case sys.Launch.Method == catalog.MethodRoot:
 		return n.switchTo(ctx, method, sys)
-	}
-	if !method.Leaves() {
-		return n.host(ctx, method, sys)
 	}
 	return decision.Decision{}, n.handOver(ctx, method, sys)
 }

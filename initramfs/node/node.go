@@ -17,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/handoff"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
+	"github.com/boottorrent/boottorrent/initramfs/helper"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/initramfs/network"
@@ -63,6 +64,8 @@ type Config struct {
 	Handoff *handoff.Received
 	// KeysFile is where the SSH server reads which keys may log in beside those of the image.
 	KeysFile string
+	// HelpDir is a folder in memory that doesn't exist yet, for phase 1 when it is fetched to be given away.
+	HelpDir string
 	// RootDir is the root folder of the running program, which goes into the initramfs of a system's kernel, and PlanFile the plan of
 	// the process that stays when a system is mounted.
 	RootDir, PlanFile string
@@ -92,6 +95,9 @@ type Node struct {
 	lock  *lock
 	// keys are those that the rules let in by SSH beside the image's.
 	keys *moreKeys
+	// helper gives phase 1 to machines that start, if the seeder asks for that; spare is the memory that it goes by.
+	helper *helper.Helper
+	spare  spare
 	// following is the ID of the catalog.Next that the node follows; empty: none.
 	following string
 
@@ -129,6 +135,7 @@ func New(cfg Config) (*Node, error) {
 	n.newKernel = func(composed int64) launch.Method { return launch.NewBootKernel(composed) }
 	n.link = newLink(cfg.Log, cfg.Report, n.saveOrSay)
 	n.download = newDownload(cfg, n.link, session)
+	n.helper = n.newHelper()
 	if r := cfg.Handoff; r != nil {
 		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
 		n.link.known, n.link.age = &r.Lease, func() time.Duration { return r.LeaseAge + elapsed(r) }
@@ -181,6 +188,7 @@ func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	}
 	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.session.key.ID())
 	n.session.catalog = n.apply(ctx, cat)
+	n.download.limits.set(n.session.catalog.Limits)
 	return n.session.catalog, nil
 }
 

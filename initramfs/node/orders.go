@@ -19,7 +19,7 @@ func (n *Node) Orders() <-chan decision.Decision { return n.orders }
 func (n *Node) reporter(ctx context.Context) *report.Obedient {
 	return &report.Obedient{
 		Seeder:   func() report.Exchanger { return poster{session: n.session} },
-		Reporter: n.Report, Key: n.session.key,
+		Reporter: n.Report, Key: n.session.key, Help: n.helper.Ask,
 		Decide: func(_ context.Context, o order.Order) (string, func(), error) {
 			d, text, err := n.decide(o)
 			if err != nil {

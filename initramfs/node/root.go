@@ -47,23 +47,23 @@ func (n *Node) composedSize(sys, part catalog.System) (int64, error) {
 	return handoff.Size(n.RootDir, int64(len(n.session.signed.Document))+list+torrent+part.Size+n.machineFilesSize())
 }
 
-// preflightKernel checks the memory that starting the boot part takes.
-func (n *Node) preflightKernel(ctx context.Context, sys catalog.System, part catalog.Runtime) error {
+// memoryForKernel is what says whether there is the memory that starting the boot part takes.
+func (n *Node) memoryForKernel(ctx context.Context, sys catalog.System, part catalog.Runtime) (fits, error) {
 	files, err := n.download.files(ctx, part.System)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	composed, err := n.composedSize(sys, part.System)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	room, err := n.room(part.System)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	method := launch.NewBootKernel(composed)
 	job := method.Job(sys, part, files, n.Systems, "")
-	return launch.Preflight(job.System, job.Files, method, room)
+	return func(less int64) error { return launch.Preflight(job.System, job.Files, method, room.Less(less)) }, nil
 }
 
 // bootKernel starts the kernel of a system's boot part; it returns only with an error.
@@ -236,7 +236,7 @@ func (n *Node) commit(ctx context.Context, method launch.Method, job launch.Job)
 func (n *Node) plan(ctx context.Context, sys catalog.System) (p stay.Plan, err error) {
 	p = stay.Plan{
 		System: sys, PublicKey: n.session.key.String(), Seeder: n.session.client().Base, Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
-		Limits: n.session.catalog.Limits, Port: n.Port, Give: !n.session.catalog.Defaults.LeaveAtStart, Part: n.stayPart(sys),
+		Counter: n.session.catalog.Counter, Limits: n.session.catalog.Limits, Port: n.Port, Give: !n.session.catalog.Defaults.LeaveAtStart, Part: n.stayPart(sys),
 	}
 	if p.Files, err = n.download.files(ctx, sys); err != nil {
 		return p, err

@@ -98,12 +98,12 @@ func (p poster) Report(ctx context.Context, r wire.Report) error {
 }
 
 // Exchange implements report.Exchanger.
-func (p poster) Exchange(ctx context.Context, r wire.Report) (signed []byte, err error) {
-	signed, err = p.session.client().Exchange(ctx, r)
+func (p poster) Exchange(ctx context.Context, r wire.Report) (answer wire.Answer, err error) {
+	answer, err = p.session.client().Exchange(ctx, r)
 	if ctx.Err() != context.Canceled {
 		p.session.away.Store(unanswered(err))
 	}
-	return signed, err
+	return answer, err
 }
 
 // Log implements ship.Poster.

@@ -22,6 +22,8 @@ const (
 	systemsDir = "/systems"
 	// statePath is on a tmpfs too, so what it says is of this boot.
 	statePath = "/run/boottorrent/state.json"
+	// helpDir is on /tmp, a tmpfs that takes a quarter of the memory.
+	helpDir = "/tmp/phase1"
 	// torrentPort is BitTorrent's usual one.
 	torrentPort = 6881
 )
@@ -73,7 +75,7 @@ func setup(open func() (*console.Set, error)) (*Node, error) {
 	cfg := Config{
 		Consoles: consoles, Log: logTo(consoles), Cmdline: cmdline, Warnings: warnings, Image: image, Facts: hardware.ReadFacts(), Secure: hardware.ReadSecureBoot(),
 		Report: report.New(time.Now), Systems: systemsDir, Port: torrentPort, State: statePath,
-		KeysFile: remote.KeysFile, RootDir: "/", PlanFile: stay.PlanFile,
+		KeysFile: remote.KeysFile, RootDir: "/", PlanFile: stay.PlanFile, HelpDir: helpDir,
 	}
 	received, problems := readHandoff(handoff.Dir, image)
 	cfg.Warnings = append(cfg.Warnings, problems...)

@@ -143,15 +143,15 @@ func (n *Node) receive(ctx context.Context, sys catalog.System, files catalog.Fi
 	return err
 }
 
-// preflight says before anything is downloaded whether there is room for a system, and for starting its kernel first, if it needs that.
-func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
+// memoryFor is what says whether there is room for a system, and for starting its kernel first, if it needs that.
+func (n *Node) memoryFor(ctx context.Context, sys catalog.System) (fits, error) {
 	method, err := launch.For(sys, n.session.catalog)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	files, err := n.download.files(ctx, sys)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	here := []catalog.System{sys}
 	if r, ok := n.download.runtime(sys); ok {
@@ -159,27 +159,28 @@ func (n *Node) preflight(ctx context.Context, sys catalog.System) error {
 	}
 	room, err := n.room(here...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	method = n.withFiles(method, sys)
+	fits := func(less int64) error { return launch.Preflight(sys, files, method, room.Less(less)) }
 	other, err := n.otherKernel(sys)
-	if err != nil {
-		return err
-	}
-	if !other {
-		return launch.Preflight(sys, files, method, room)
+	if err != nil || !other {
+		return fits, err
 	}
 	part, err := n.bootPart(sys)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !n.session.catalog.Defaults.LeaveAtStart {
 		method = launch.Keeping{Method: method, Beside: launch.Part{What: "its kernel, to give it away", Bytes: part.Size}}
 	}
-	if err := launch.Preflight(sys, files, method, room); err != nil {
-		return err
-	}
-	return n.preflightKernel(ctx, sys, part)
+	kernelFits, err := n.memoryForKernel(ctx, sys, part)
+	return func(less int64) error {
+		if err := fits(less); err != nil {
+			return err
+		}
+		return kernelFits(less)
+	}, err
 }
 
 // room is what the node has for systems, parts of which may be here already.

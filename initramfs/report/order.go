@@ -11,7 +11,7 @@ import (
 
 // Exchanger sends a report and returns what the seeder answers; client.Client is one.
 type Exchanger interface {
-	Exchange(ctx context.Context, r report.Report) (signed []byte, err error)
+	Exchange(ctx context.Context, r report.Report) (report.Answer, error)
 }
 
 // Obedient is a Poster that takes orders, which come as the answers to reports.
@@ -26,15 +26,23 @@ type Obedient struct {
 	Decide func(ctx context.Context, o order.Order) (text string, do func(), err error)
 	// Refused is told why an order is not taken.
 	Refused func(error)
+	// Help is told what an answer says of giving phase 1 away (report.HelpHeader), where it says something. It returns at once.
+	Help func(asked string)
 }
 
 // Report implements Poster.
 func (o *Obedient) Report(ctx context.Context, r report.Report) error {
-	signed, err := o.Seeder().Exchange(ctx, r)
-	if err == nil && len(signed) > 0 {
-		o.take(ctx, signed)
+	answer, err := o.Seeder().Exchange(ctx, r)
+	if err != nil {
+		return err
 	}
-	return err
+	if answer.Help != "" && o.Help != nil {
+		o.Help(answer.Help)
+	}
+	if len(answer.Order) > 0 {
+		o.take(ctx, answer.Order)
+	}
+	return nil
 }
 
 // take carries out a signed order.

@@ -16,12 +16,13 @@ import (
 // seeder answers reports with what it has to say, and keeps them.
 type seeder struct {
 	answer []byte
+	help   string
 	got    []report.Report
 }
 
-func (s *seeder) Exchange(_ context.Context, r report.Report) ([]byte, error) {
+func (s *seeder) Exchange(_ context.Context, r report.Report) (report.Answer, error) {
 	s.got = append(s.got, r)
-	return s.answer, nil
+	return report.Answer{Order: s.answer, Help: s.help}, nil
 }
 
 // An order is carried out once, when the seeder has heard that it is, and what is forged, for another machine or boot, or older is not.
@@ -65,6 +66,17 @@ func TestObedient(t *testing.T) {
 		}
 	}
 	post("nothing", nil, 0, 0)
+	s.help = "an image"
+	post("an ask for help that nobody takes", nil, 0, 0)
+	var asked string
+	o.Help = func(value string) { asked = value }
+	if post("an ask for help", nil, 0, 0); asked != "an image" {
+		t.Errorf("asked for %q", asked)
+	}
+	s.help, asked = "", "nothing"
+	if post("none", nil, 0, 0); asked != "nothing" {
+		t.Errorf("asked for %q", asked)
+	}
 	post("an order of another key's", sign(foreign, good), 0, 1)
 	post("for another boot", sign(secret, with(func(o *order.Order) { o.Boot = "another" })), 0, 2)
 	post("for another machine", sign(secret, with(func(o *order.Order) { o.MAC = "52:54:00:00:00:02" })), 0, 3)

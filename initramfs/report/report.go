@@ -44,7 +44,9 @@ type Reporter struct {
 	before       map[report.Step]float64
 	uptimeBefore float64
 	changed      chan struct{}
-	load         load
+	// urgent has a value when the next report is not to wait.
+	urgent chan struct{}
+	load   load
 }
 
 // New returns a Reporter for one boot. now is time.Now, or a test's clock.
@@ -54,14 +56,14 @@ func New(now func() time.Time) *Reporter {
 	return &Reporter{
 		now:     now,
 		current: report.Report{Boot: hex.EncodeToString(id), Durations: map[report.Step]float64{}},
-		changed: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
 	}
 }
 
 // Continue returns a Reporter that goes on from the last report of the same boot, by another program or under another kernel: what
 // steps took adds up, and so does the uptime.
 func Continue(last report.Report, now func() time.Time) *Reporter {
-	r := &Reporter{now: now, current: last, began: now(), before: last.Durations, uptimeBefore: last.Uptime - Uptime(), changed: make(chan struct{}, 1)}
+	r := &Reporter{now: now, current: last, began: now(), before: last.Durations, uptimeBefore: last.Uptime - Uptime(), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 	if r.current.Durations = maps.Clone(last.Durations); r.current.Durations == nil {
 		r.current.Durations = map[report.Step]float64{}
 	}
@@ -90,6 +92,15 @@ func (r *Reporter) End(err error) {
 
 // Set changes what a report says besides the step: addresses, bytes, the system.
 func (r *Reporter) Set(change func(*report.Report)) { r.update(change) }
+
+// SetNow is Set, and has the report posted at once.
+func (r *Reporter) SetNow(change func(*report.Report)) {
+	r.update(change)
+	select {
+	case r.urgent <- struct{}{}:
+	default:
+	}
+}
 
 func (r *Reporter) update(change func(*report.Report)) {
 	r.mu.Lock()
@@ -124,7 +135,7 @@ func (r *Reporter) Run(ctx context.Context, p Poster) {
 	r.RunAt(ctx, p, Pace{Busy: busyInterval, Idle: idleInterval, Most: busyInterval})
 }
 
-// RunAt is Run at another pace.
+// RunAt is Run at another pace. What SetNow says waits for no pause.
 func (r *Reporter) RunAt(ctx context.Context, p Poster, pace Pace) {
 	pause := pace.Busy
 	for ctx.Err() == nil {
@@ -133,22 +144,17 @@ func (r *Reporter) RunAt(ctx context.Context, p Poster, pace Pace) {
 		} else {
 			pause = min(2*pause, pace.Most)
 		}
-		if !wait(ctx, pause) {
-			return
+		select {
+		case <-ctx.Done():
+		case <-r.urgent:
+			continue
+		case <-time.After(pause):
 		}
 		select {
 		case <-ctx.Done():
+		case <-r.urgent:
 		case <-r.changed:
 		case <-time.After(pace.Idle - pace.Busy):
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }

@@ -104,6 +104,27 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// What SetNow says is posted at once, in whichever pause the reporter is, and nothing else changes its pace.
+func TestSetNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, p := New(time.Now), &posts{}
+		ended := make(chan struct{})
+		go func() { r.RunAt(ctx, p, Pace{Busy: time.Minute, Idle: time.Hour, Most: time.Hour}); close(ended) }()
+		synctest.Wait()
+		for i, pause := range []time.Duration{time.Second, 10 * time.Minute, 0} { // the first and last in the least pause, the second in the long one
+			time.Sleep(pause)
+			r.SetNow(func(c *report.Report) { c.Phase1 = &report.Phase1{Served: int64(i)} })
+			synctest.Wait()
+			if got := p.all(); got[len(got)-1].Phase1 == nil || got[len(got)-1].Phase1.Served != int64(i) {
+				t.Fatalf("%d: %+v", i, got[len(got)-1].Phase1)
+			}
+		}
+		cancel()
+		<-ended
+	})
+}
+
 // However much there is to say of a failure, the seeder takes the report.
 func TestLongErrorFits(t *testing.T) {
 	r := New(time.Now)

@@ -84,32 +84,10 @@ func (e *ending) signal(action order.Action) (unix.Signal, string) {
 	return signal, fmt.Sprintf("its %s %s the machine, by %s", name, verb, word)
 }
 
-// initName reads the name of process 1 in a proc file system of its own: that of the system is where this process can't name it.
+// initName reads the name of process 1.
 func initName() (string, error) {
-	fs, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return "", os.NewSyscallError("fsopen of proc", err)
-	}
-	defer unix.Close(fs)
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return "", os.NewSyscallError("fsconfig of proc", err)
-	}
-	root, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
-	if err != nil {
-		return "", os.NewSyscallError("fsmount of proc", err)
-	}
-	defer unix.Close(root)
-	fd, err := unix.Openat(root, "1/comm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", &os.PathError{Op: "openat", Path: "1/comm", Err: err}
-	}
-	defer unix.Close(fd)
-	name := make([]byte, 64)
-	n, err := unix.Read(fd, name)
-	if err != nil {
-		return "", &os.PathError{Op: "read", Path: "1/comm", Err: err}
-	}
-	return strings.TrimSpace(string(name[:n])), nil
+	name, err := readProc("1/comm")
+	return strings.TrimSpace(string(name)), err
 }
 
 // endNow ends everything at once, with what is in memory written to the disks.

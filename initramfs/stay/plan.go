@@ -15,8 +15,9 @@ type Plan struct {
 	Files  catalog.FileList `json:"files"`
 	// Torrent is the metainfo file (BEP 3).
 	Torrent []byte `json:"torrent"`
-	// PublicKey is the site's, by which orders are believed; empty: none are.
+	// PublicKey is the site's, by which orders and catalogs are believed; empty: none are. Counter is that of the catalog that boot took.
 	PublicKey string `json:"public_key,omitempty"`
+	Counter   uint64 `json:"counter,omitempty"`
 	// Seeder is the base URL of the seeder, Trackers are announce URLs.
 	Seeder   string         `json:"seeder"`
 	Trackers []string       `json:"trackers"`

@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/initramfs/helper"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
@@ -52,8 +54,10 @@ type Giver struct {
 	part   []*os.File
 	status statusFile
 	report *report.Reporter
-	// poster sends the reports, and takes orders if the site's key is known.
+	// poster sends the reports, and takes orders and asks for help if the site's key is known.
 	poster report.Poster
+	// helper gives phase 1 away while an engine runs; nil: there is none.
+	helper atomic.Pointer[helper.Helper]
 
 	// address is this machine's now, and what follows exists while there is one that can be listened on.
 	address netip.Addr
@@ -78,7 +82,7 @@ func New(cfg Config) (*Giver, error) {
 		ending := newEnding(cfg.Log)
 		g.poster = &report.Obedient{
 			Seeder: func() report.Exchanger { return g.client }, Reporter: g.report, Key: g.client.Key,
-			Decide: ending.decide, Refused: func(err error) { cfg.Log("%v", err) },
+			Decide: ending.decide, Refused: func(err error) { cfg.Log("%v", err) }, Help: g.askHelp,
 		}
 	}
 	if err := swarm.CheckMetainfo(p.Torrent, p.System, p.Files); err != nil {
@@ -177,6 +181,7 @@ func (g *Giver) start(ctx context.Context) {
 		}
 	}
 	g.Log("%s is given away from %s", g.Plan.System.Title, text(g.address, g.engine.Port()))
+	g.startHelper()
 	ctx, g.stopReports = context.WithCancel(ctx)
 	g.report.Set(func(r *wire.Report) { r.IP = g.address.String() })
 	go g.report.RunAt(ctx, g.poster, pace)
@@ -208,6 +213,7 @@ func (g *Giver) stop() {
 	if g.engine == nil {
 		return
 	}
+	g.stopHelper()
 	if s, ok := g.engine.Stats(g.Plan.System.InfoHash); ok {
 		g.before += s.Uploaded
 	}

@@ -32,9 +32,14 @@ const pieceLength = 64 << 10
 // newPlan makes a system of two images below dir, of random bytes, and the plan to give it away.
 func newPlan(t testing.TB, dir string, sizes ...int) Plan {
 	t.Helper()
-	names := []string{"root.squashfs", "layers/more.squashfs"}
+	return planOf(t, dir, "debian", []string{"root.squashfs", "layers/more.squashfs"}, sizes...)
+}
+
+// planOf is newPlan for a system of that name, with files of these names.
+func planOf(t testing.TB, dir, name string, names []string, sizes ...int) Plan {
+	t.Helper()
 	random := rand.NewChaCha8([32]byte{7})
-	p := Plan{System: catalog.System{Name: "debian", Title: "Debian", PieceLength: pieceLength}, Give: true}
+	p := Plan{System: catalog.System{Name: name, Title: "Debian", Arch: "amd64", PieceLength: pieceLength}, Give: true}
 	var entries []swarm.FileEntry
 	var all []byte
 	for i, size := range sizes {
@@ -73,6 +78,9 @@ func newPlan(t testing.TB, dir string, sizes ...int) Plan {
 // seeder is what the process meets of one: a tracker (BEP 3, BEP 23) and what takes reports.
 type seeder struct {
 	*httptest.Server
+	mux *http.ServeMux
+	// asks is the value of report.HelpHeader in its answers.
+	asks    string
 	mu      sync.Mutex
 	events  []string
 	peers   []netip.AddrPort
@@ -80,10 +88,10 @@ type seeder struct {
 }
 
 func newSeeder(t testing.TB) *seeder {
-	s := &seeder{}
 	mux := http.NewServeMux()
+	s := &seeder{mux: mux}
 	mux.HandleFunc(catalog.PathAnnounce, s.announce)
-	mux.HandleFunc(catalog.PathReport, func(_ http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc(catalog.PathReport, func(w http.ResponseWriter, r *http.Request) {
 		var rep report.Report
 		if err := json.NewDecoder(r.Body).Decode(&rep); err != nil {
 			t.Error(err)
@@ -91,6 +99,7 @@ func newSeeder(t testing.TB) *seeder {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.reports = append(s.reports, rep)
+		w.Header().Set(report.HelpHeader, s.asks)
 	})
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)
@@ -178,7 +187,10 @@ type given struct {
 	run string
 }
 
-func newGiven(t *testing.T) *given {
+func newGiven(t *testing.T) *given { return newGivenWith(t, func(*given) {}) }
+
+// newGivenWith is newGiven with something changed before it begins.
+func newGivenWith(t *testing.T, change func(*given)) *given {
 	t.Helper()
 	ip(t, "link set lo up")
 	ip(t, "link add eth0 type veth peer name sw0")
@@ -189,6 +201,7 @@ func newGiven(t *testing.T) *given {
 	old := t.TempDir()
 	part := newPlan(t, old, 150_000)
 	g.plan.Part = &Part{System: part.System, Files: part.Files, Torrent: part.Torrent, Dir: old}
+	change(g)
 	folder, err := os.Open(g.run)
 	if err != nil {
 		t.Fatal(err)

@@ -12,13 +12,6 @@ import (
 	"github.com/boottorrent/boottorrent/internal/report"
 )
 
-// tinySize is how much the tiny system weighs beside its kernel, in bytes: enough that sharing it is worth watching, and
-// not too much for emulated machines.
-const tinySize = 24 << 20
-
-// seederLink is the seeder's upload in bits per second, as on a laptop's WiFi.
-const seederLink = 20e6
-
 const config = `version: 1
 name: demonstration
 default: tiny
@@ -38,7 +31,7 @@ type demo struct {
 
 // prepare builds everything and switches the machines on.
 func prepare(ctx context.Context, o options) (*demo, error) {
-	site, err := prepareSite(ctx, o.site)
+	site, err := prepareSite(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +54,8 @@ func (d *demo) close() {
 }
 
 // prepareSite makes the site, or brings an earlier demonstration's up to date.
-func prepareSite(ctx context.Context, dir string) (*kit.Site, error) {
-	dir, err := filepath.Abs(dir)
+func prepareSite(ctx context.Context, o options) (*kit.Site, error) {
+	dir, err := filepath.Abs(o.site)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +74,7 @@ func prepareSite(ctx context.Context, dir string) (*kit.Site, error) {
 	if err := site.MakeImage(ctx); err != nil {
 		return nil, err
 	}
-	if err := site.AddTiny(ctx, "tiny", tinySize); err != nil {
+	if err := site.AddTiny(ctx, "tiny", o.size<<20); err != nil {
 		return nil, err
 	}
 	if err := site.AddDebian("debian"); err != nil {
@@ -99,7 +92,7 @@ func (d *demo) furnish(ctx context.Context, site *kit.Site) error {
 	if _, err := lab.DnsmasqDHCP(ctx, router, "10.77.1.10,10.77.1.200"); err != nil {
 		return err
 	}
-	host, err := d.room.Host("seeder", lab.Addr("10.77.0.1/16"), lab.Rates(0, seederLink))
+	host, err := d.room.Host("seeder", lab.Addr("10.77.0.1/16"), lab.Rates(0, d.link*1e6))
 	if err != nil {
 		return err
 	}
@@ -109,7 +102,7 @@ func (d *demo) furnish(ctx context.Context, site *kit.Site) error {
 	if a := d.room.Accelerator(); a.Why != "" {
 		fmt.Printf("The machines are emulated (%s), so they are slow: %s\n", a.Name, a.Why)
 	}
-	fmt.Printf("The seeder sends %.0f Mbit/s at most; among the machines the network is as fast as it can.\n", seederLink/1e6)
+	fmt.Printf("The seeder sends %g Mbit/s at most; among the machines the network is as fast as it can.\n", d.link)
 	fmt.Printf("Switching on %d machines …\n", d.options.nodes)
 	for i := range d.options.nodes {
 		n, err := d.room.Node(lab.NodeConfig{Name: fmt.Sprintf("n%d", i+1), MemoryMiB: d.memory})

@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/report"
@@ -90,64 +89,5 @@ func (d *demo) watchPlain(ctx context.Context) error {
 	return fmt.Errorf("%d of %d machines have started a system within %s", d.launched(), len(d.nodes), d.deadline)
 }
 
-// table prints what came from whom and how long each step took.
-func (d *demo) table(w io.Writer) {
-	if len(d.last) == 0 {
-		return
-	}
-	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "node\tsystem\tfrom seeder\tfrom nodes\tby HTTP\tgave away\t")
-	for _, s := range report.Steps {
-		fmt.Fprintf(t, "%s\t", s)
-	}
-	fmt.Fprintln(t)
-	macs := make([]string, 0, len(d.last))
-	for mac := range d.last {
-		macs = append(macs, mac)
-	}
-	slices.Sort(macs)
-	sent := map[string]int64{} // from the seeder, by system
-	got := map[string]int64{}
-	for _, mac := range macs {
-		n := d.last[mac]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t", n.IP, n.System, mib(n.FromSeeder), mib(n.FromNodes), mib(n.FromHTTP), mib(n.Uploaded))
-		for _, s := range report.Steps {
-			fmt.Fprintf(t, "%s\t", seconds(n.Durations, s))
-		}
-		fmt.Fprintln(t)
-		sent[n.System] += n.FromSeeder + n.FromHTTP
-		got[n.System] += n.FromSeeder + n.FromHTTP + n.FromNodes
-	}
-	t.Flush()
-	for _, name := range sorted(got) {
-		if name != "" && got[name] > 0 {
-			fmt.Fprintf(w, "%s: the nodes received %s MiB, of which the seeder sent %s MiB (%.0f %%)\n",
-				name, mib(got[name]), mib(sent[name]), 100*float64(sent[name])/float64(got[name]))
-		}
-	}
-}
-
-func sorted(m map[string]int64) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-func mib(bytes int64) string {
-	if bytes == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.1f", float64(bytes)/(1<<20))
-}
-
-func seconds(durations map[report.Step]float64, s report.Step) string {
-	v, ok := durations[s]
-	if !ok {
-		return "-"
-	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") + " s"
-}
+// table prints what came from whom.
+func (d *demo) table(w io.Writer) { table(w, slices.Collect(maps.Values(d.last)), d.link) }

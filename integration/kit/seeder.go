@@ -11,6 +11,7 @@ import (
 	"github.com/boottorrent/boottorrent/integration/lab"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/seeder/status"
 )
 
 // Seeder is a running `seeder serve`.
@@ -49,6 +50,12 @@ func (s *Site) Order(ctx context.Context, command string, args ...string) (said 
 func (s *Seeder) Nodes(ctx context.Context) ([]report.Node, error) {
 	var nodes []report.Node
 	return nodes, s.get(ctx, catalog.PathNodes, &nodes)
+}
+
+// Status returns what has become of the site, and what was sent of phase 1.
+func (s *Seeder) Status(ctx context.Context) (status.Site, error) {
+	var site status.Site
+	return site, s.get(ctx, status.Path, &site)
 }
 
 // Files returns the list of a system's files.

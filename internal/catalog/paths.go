@@ -20,6 +20,8 @@ const (
 	PathScriptARM64 = PathBoot + "arm64/boot.ipxe"
 	// PathUKI is kernel, initramfs and command line in one UEFI program.
 	PathUKI = PathBoot + image.UKI
+	// PathLoaded is asked for by a boot script whose machine has kernel and initramfs, whoever gave them.
+	PathLoaded = PathBoot + "loaded"
 	// PathManifest is the signed list of what is below PathBoot, see [BootManifest].
 	PathManifest          = PathBoot + "manifest.json"
 	PathManifestSignature = PathManifest + ".minisig"

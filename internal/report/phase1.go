@@ -6,6 +6,17 @@ package report
 // asks for that runtime in place of the one before.
 const HelpHeader = "Boottorrent-Phase1"
 
+// HelpStop is the value of HelpHeader by which the seeder asks the node to give phase 1 away no longer.
+const HelpStop = "off"
+
+// Answer is what the seeder answers to a report.
+type Answer struct {
+	// Order is a signed order (internal/order); empty: there is none.
+	Order []byte
+	// Help is the value of HelpHeader; empty: nothing changes.
+	Help string
+}
+
 // Phase1 says that a node gives phase 1's kernel and initramfs away by HTTP, at the address from which its reports come.
 type Phase1 struct {
 	// Port is the TCP port. There each file of the runtime is at catalog.BootPath of its name and SHA-256, as at the seeder.

@@ -5,32 +5,51 @@ import (
 	"slices"
 	"time"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/anacrolix/torrent"
 
 	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
-// chooser has the library ask for what a picker chooses: preferred pieces before others, held pieces not at all.
+// chooser has the library ask for what a picker chooses: preferred pieces before others. Besides those it lets it ask for pieces
+// that others have. The rest, which only the seeder has and others will get there, has no priority, so that it isn't asked for, and
+// so that the library doesn't go through it each time that it looks for what to ask a node for.
 type chooser struct {
 	engine *Engine
 	entry  *entry
-	board  *chooserBoard
 	picker *pick.Picker
 	began  time.Time
+	// asked is the priority that each piece has.
+	asked []torrent.PiecePriority
 	// held is what the picker wants held, since it last changed at heldAt.
 	held   []int
 	heldAt time.Time
-	// timedOut says that what was held did not come out in time.
-	timedOut bool
+	// timedOut says that what was held did not come out in time; allOut that a peer besides the seeder has everything, so that no piece
+	// is without priority.
+	timedOut, allOut bool
 }
 
 // refillTime is how often the picker looks at the crowd, as peers come and go without a piece being completed.
 const refillTime = 200 * time.Millisecond
 
 func newChooser(e *Engine, f *entry) *chooser {
-	b := &chooserBoard{torrentBoard: torrentBoard{f}}
-	return &chooser{engine: e, entry: f, board: b, picker: pick.New(e.client.PeerID(), b), began: time.Now()}
+	c := &chooser{engine: e, entry: f, began: time.Now(), asked: make([]torrent.PiecePriority, len(f.store.pieces))}
+	c.picker = pick.New(e.client.PeerID(), chooserBoard{torrentBoard{f}, c})
+	return c
+}
+
+// chooserBoard is a torrentBoard with pieces missing only until all their blocks have come in.
+type chooserBoard struct {
+	torrentBoard
+	chooser *chooser
+}
+
+// Missing implements pick.Board.
+func (b chooserBoard) Missing(i int) bool { return b.store.missing(i) && !b.window.arrived(i) }
+
+// Prefer implements pick.Board.
+func (b chooserBoard) Prefer(i int) {
+	b.window.add(i, b.store.pieces[i].size)
+	b.chooser.ask(i, torrent.PiecePriorityHigh)
 }
 
 // run keeps the window full until all is here or ctx ends.
@@ -52,11 +71,11 @@ func (c *chooser) run(ctx context.Context) {
 }
 
 func (c *chooser) refill(now time.Time) {
-	c.board.view = c.board.look(c.engine.cfg.Seeders)
-	// What a node has that is complete can be had from there, and there is nothing to wait for.
-	c.picker.ChooseHeld = c.timedOut || c.board.elsewhere
+	c.open()
+	crowd, store := c.entry.crowd, c.entry.store
+	c.picker.ChooseHeld = c.timedOut
+	c.entry.window.drop(func(i int) bool { return !store.missing(i) || crowd.has(i) })
 	hold := c.picker.Refill(pick.Window(c.engine.conns.depth(c.entry), c.entry.layout.pieceLength))
-	c.entry.waits.Store(c.picker.Waits())
 	slices.Sort(hold)
 	if !slices.Equal(hold, c.held) {
 		c.hold(hold)
@@ -67,24 +86,41 @@ func (c *chooser) refill(now time.Time) {
 	}
 }
 
-// hold has the library ask for the pieces held so far again, and not for the given ones.
+// open lets the library ask for the pieces that have come out.
+func (c *chooser) open() {
+	for _, i := range c.entry.crowd.takeNews() {
+		if c.asked[i] == torrent.PiecePriorityNone {
+			c.ask(int(i), torrent.PiecePriorityNormal)
+		}
+	}
+	if c.allOut == c.entry.crowd.elsewhere() {
+		return
+	}
+	if c.allOut = !c.allOut; !c.allOut {
+		return
+	}
+	for i := range c.asked {
+		if c.asked[i] == torrent.PiecePriorityNone {
+			c.ask(i, torrent.PiecePriorityNormal)
+		}
+	}
+}
+
+// hold has the library not ask for the given pieces. What a node has that is complete can be had from there all the same.
 func (c *chooser) hold(pieces []int) {
-	for _, i := range c.held {
-		if !slices.Contains(pieces, i) && c.entry.store.missing(i) && !c.picker.Prefers(i) {
-			c.entry.torrent.Piece(i).SetPriority(torrent.PiecePriorityNormal)
-		}
+	if c.held = pieces; c.allOut {
+		return
 	}
 	for _, i := range pieces {
-		if !slices.Contains(c.held, i) {
-			c.entry.torrent.Piece(i).SetPriority(torrent.PiecePriorityNone)
-		}
+		c.ask(i, torrent.PiecePriorityNone)
 	}
-	c.held = pieces
-	held := roaring.New()
-	for _, i := range pieces {
-		held.AddInt(i)
+}
+
+func (c *chooser) ask(i int, p torrent.PiecePriority) {
+	if c.asked[i] != p {
+		c.asked[i] = p
+		c.entry.torrent.Piece(i).SetPriority(p)
 	}
-	c.entry.held.Store(held)
 }
 
 func (c *chooser) holdTimeout(now time.Time) time.Duration {

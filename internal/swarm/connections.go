@@ -1,13 +1,12 @@
 package swarm
 
 import (
+	"math"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/anacrolix/torrent"
 	pp "github.com/anacrolix/torrent/peer_protocol"
 
@@ -39,9 +38,9 @@ type connection struct {
 	most int
 }
 
-// depth is how many requests to have open at a time.
-func (c *connection) depth() int {
-	side := pick.Side{Seeder: c.seeder, Waits: c.entry.waits.Load(), Connections: c.entry.connections}
+// depth is how many requests to have open at a time if so many bytes are to come from the seeder.
+func (c *connection) depth(wanted int64) int {
+	side := pick.Side{Seeder: c.seeder, Wanted: wanted, Connections: c.entry.connections}
 	most := c.most
 	if c.foreign {
 		most = pick.Requests(most, c.entry.requestSize())
@@ -67,8 +66,11 @@ func (c *connections) added(pc *torrent.PeerConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open[pc] = conn
+	if f.crowd != nil {
+		f.crowd.add(pc, conn.seeder)
+	}
 	f.connections++
-	pc.PeerMaxRequests = conn.depth()
+	pc.PeerMaxRequests = conn.depth(conn.entry.window.left.Load())
 }
 
 // describe is a connection that is for f.
@@ -90,7 +92,7 @@ func (c *connections) handshake(pc *torrent.PeerConn, m *pp.ExtendedHandshakeMes
 	if m.Reqq > 0 {
 		conn.most = m.Reqq
 	}
-	m.Reqq = conn.depth()
+	m.Reqq = conn.depth(conn.entry.window.left.Load())
 	if m.Port > 0 && m.Port < 1<<16 {
 		conn.listen = netip.AddrPortFrom(remoteAddr(pc), uint16(m.Port))
 	}
@@ -122,23 +124,25 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 		conn.entry.nodes.Add(int64(n))
 		conn.entry.sources.add(remoteAddr(pc), int64(n))
 	}
+	if conn.entry.window.received(int(ev.Message.Index), int64(n)) {
+		conn.entry.store.signal()
+	}
 	conn.queue.Received(n, now)
-	pc.PeerMaxRequests = conn.depth()
+	pc.PeerMaxRequests = conn.depth(conn.entry.window.left.Load())
 }
 
-// read has the chooser look again when a peer has got what is held.
+// read follows which pieces a peer has.
 func (c *connections) read(pc *torrent.PeerConn, m *pp.Message) {
-	if m.Type != pp.Have {
+	switch m.Type {
+	case pp.Have, pp.Bitfield, pp.HaveAll, pp.HaveNone:
+	default:
 		return
 	}
 	c.mu.Lock()
 	conn := c.open[pc]
 	c.mu.Unlock()
-	if conn == nil {
-		return
-	}
-	if held := conn.entry.held.Load(); held != nil && held.ContainsInt(int(m.Index)) {
-		conn.entry.store.signal()
+	if conn != nil && conn.entry.crowd != nil {
+		conn.entry.crowd.read(pc, m)
 	}
 }
 
@@ -147,6 +151,9 @@ func (c *connections) closed(pc *torrent.PeerConn) {
 	defer c.mu.Unlock()
 	if conn := c.open[pc]; conn != nil {
 		conn.entry.connections--
+		if conn.entry.crowd != nil {
+			conn.entry.crowd.remove(pc)
+		}
 		delete(c.open, pc)
 	}
 }
@@ -166,14 +173,14 @@ func (c *connections) connected(f *entry, listen netip.AddrPort) bool {
 // ownKind reports whether a peer is of this project.
 func ownKind(pc *torrent.PeerConn) bool { return strings.HasPrefix(string(pc.PeerID[:]), clientID) }
 
-// depth is how many blocks a torrent asks for at a time on its busiest connection.
+// depth is how many blocks a torrent would ask for at a time on its busiest connection, as long as something is to come over it.
 func (c *connections) depth(f *entry) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	depth := 0
 	for _, conn := range c.open {
 		if conn.entry == f {
-			depth = max(depth, conn.depth())
+			depth = max(depth, conn.depth(math.MaxInt64))
 		}
 	}
 	return depth * int(f.requestSize()/pick.BlockSize)
@@ -204,39 +211,4 @@ func (b torrentBoard) Missing(i int) bool { return b.store.missing(i) }
 func (b torrentBoard) Prefer(i int) { b.torrent.Piece(i).SetPriority(torrent.PiecePriorityHigh) }
 
 // Crowd implements pick.Board.
-func (b torrentBoard) Crowd() pick.Crowd { return b.look(nil).crowd }
-
-// view is whom a torrent is connected to.
-type view struct {
-	crowd pick.Crowd
-	// complete says that there is a peer with all pieces, elsewhere that there is one that is not a seeder.
-	complete, elsewhere bool
-}
-
-// look returns who is connected now.
-func (b torrentBoard) look(seeders []netip.Addr) (v view) {
-	var out []*roaring.Bitmap
-	for _, pc := range b.torrent.PeerConns() {
-		has := pc.PeerPieces()
-		if int(has.GetCardinality()) >= b.Pieces() {
-			v.complete = true
-			v.elsewhere = v.elsewhere || !slices.Contains(seeders, remoteAddr(pc))
-			continue
-		}
-		out = append(out, has)
-		if ownKind(pc) {
-			v.crowd.Rivals = append(v.crowd.Rivals, pc.PeerID)
-		}
-	}
-	v.crowd.Has = roaring.FastOr(out...).ContainsInt
-	return v
-}
-
-// chooserBoard is a torrentBoard that looks when it is told to.
-type chooserBoard struct {
-	torrentBoard
-	view
-}
-
-// Crowd implements pick.Board.
-func (b *chooserBoard) Crowd() pick.Crowd { return b.crowd }
+func (b torrentBoard) Crowd() pick.Crowd { return b.crowd.look() }

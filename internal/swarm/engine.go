@@ -13,10 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/anacrolix/torrent"
 	"github.com/anacrolix/torrent/metainfo"
 	"github.com/anacrolix/torrent/mse"
@@ -41,6 +39,8 @@ type Config struct {
 	Seeders []netip.Addr
 	// UploadLimit and DownloadLimit bound payload in bytes per second, that of the fallback to HTTP too; 0 is no limit.
 	UploadLimit, DownloadLimit int64
+	// Limits, if not nil, are shared with other engines, and UploadLimit and DownloadLimit count for nothing.
+	Limits *Limits
 	// MaxInbound is how many connections that others opened are open at a time, before and after they have said what they want; 0 is 256.
 	// Of more, those of the address that has the most give way (package quota).
 	MaxInbound int
@@ -64,7 +64,7 @@ type Engine struct {
 	listener net.Listener
 	http     *http.Client
 	conns    connections
-	limits   limits
+	limits   *Limits
 	banned   banned
 	snubs    snubs
 	// local is nil if peers in the same subnet are not searched for.
@@ -88,10 +88,9 @@ type entry struct {
 	counters
 	trouble troubles
 	told    told
-	// held is the pieces that the chooser holds; nil if it never did.
-	held atomic.Pointer[roaring.Bitmap]
-	// waits is the chooser's pick.Picker.Waits.
-	waits atomic.Bool
+	// crowd is its peers, nil if it is seeded; window is what the chooser prefers.
+	crowd  *crowd
+	window window
 	// connections is how many there are; connections.mu guards it.
 	connections int
 
@@ -135,7 +134,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}}
 	e.conns.seeders, e.conns.entry = cfg.Seeders, e.entryOf
-	e.limits = newLimits(cfg)
+	if e.limits = cfg.Limits; e.limits == nil {
+		e.limits = NewLimits(cfg.UploadLimit, cfg.DownloadLimit)
+	}
 	e.snubs.seeders, e.snubs.entry = cfg.Seeders, e.entryOf
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
@@ -277,6 +278,9 @@ func (e *Engine) Seed(torrent []byte, dir string) (catalog.InfoHash, error) {
 // add gives a torrent to the library. It owns the store from here on.
 func (e *Engine) add(l *layout, dir string, s *store, fetching bool) (*entry, error) {
 	f := &entry{layout: l, dir: dir, store: s, fetching: fetching, began: time.Now(), completed: make(chan struct{})}
+	if fetching {
+		f.crowd = newCrowd(len(s.pieces), s.signal)
+	}
 	f.ctx, f.cancel = context.WithCancel(e.ctx)
 	e.mu.Lock()
 	if e.ctx.Err() != nil || e.torrents[l.hash] != nil {

@@ -179,7 +179,6 @@ func (d *download) start(ctx context.Context) {
 	e, f := d.engine, d.entry
 	chooser := newChooser(e, f)
 	chooser.refill(time.Now())
-	f.torrent.DownloadAll()
 	d.addPeers()
 	for _, url := range d.src.Trackers {
 		f.background.Go(func() { e.announce(f, url) })
@@ -235,17 +234,7 @@ func (d *download) stallAfter() time.Duration { return orDefault(d.src.StallAfte
 // peersSuffice reports whether the connected peers have every missing piece. In a room where only HTTP brings new
 // pieces the nodes are busy with each other and yet depend on it.
 func (d *download) peersSuffice() bool {
-	b := torrentBoard{d.entry}
-	v := b.look(d.engine.cfg.Seeders)
-	if v.complete {
-		return true
-	}
-	for i := range b.Pieces() {
-		if b.Missing(i) && !v.crowd.Has(i) {
-			return false
-		}
-	}
-	return true
+	return !d.entry.crowd.lacks(d.entry.store.missing)
 }
 
 func (d *download) beginFallback(ctx context.Context) {

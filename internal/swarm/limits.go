@@ -13,15 +13,17 @@ const (
 	downBurst = 256 << 10
 )
 
-// limits are an engine's; nil is none.
-type limits struct{ up, down *rate.Limiter }
+// Limits bound the payload that all engines which have them send and receive together.
+type Limits struct{ up, down *rate.Limiter } // nil is none
 
-func newLimits(cfg Config) (l limits) {
-	if n := cfg.UploadLimit; n > 0 {
-		l.up = rate.NewLimiter(rate.Limit(n), upBurst)
+// NewLimits returns limits in bytes per second; 0 is no limit.
+func NewLimits(upload, download int64) *Limits {
+	l := &Limits{}
+	if upload > 0 {
+		l.up = rate.NewLimiter(rate.Limit(upload), upBurst)
 	}
-	if n := cfg.DownloadLimit; n > 0 {
-		l.down = rate.NewLimiter(rate.Limit(n), downBurst)
+	if download > 0 {
+		l.down = rate.NewLimiter(rate.Limit(download), downBurst)
 	}
 	return l
 }
@@ -31,7 +33,7 @@ func newLimits(cfg Config) (l limits) {
 func (e *Engine) UploadLimiter() *rate.Limiter { return e.limits.up }
 
 // reader reads from r no faster than the limit for what comes in.
-func (l limits) reader(ctx context.Context, r io.Reader) io.Reader {
+func (l *Limits) reader(ctx context.Context, r io.Reader) io.Reader {
 	if l.down == nil {
 		return r
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -16,6 +17,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
+	"github.com/boottorrent/boottorrent/seeder/helpers"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 	"github.com/boottorrent/boottorrent/seeder/web"
 	"github.com/boottorrent/boottorrent/templates/grub"
@@ -64,6 +66,19 @@ func (d *daemon) script(r web.ScriptRequest) ([]byte, error) {
 		p.Disk, p.Wait = a.Disk, a.Wait
 	default:
 		p.Ask = d.local.Possible()
+	}
+	if p.Ask || p.Disk {
+		return ipxe.Script(p) // it asks again, or loads phase 1 only where its disk fails
+	}
+	if !strings.HasPrefix(r.Agent, "iPXE") {
+		return ipxe.Script(p) // somebody looks at it
+	}
+	turn := d.helpers.Turn(r.From, p.Kernel, p.Initrd)
+	if turn.Wait > 0 {
+		return ipxe.Wait(base, cmp.Or(p.Path, catalog.PathScript), turn.Before, int(turn.Wait.Seconds()), r.Known)
+	}
+	if p.Loaded = catalog.PathLoaded; turn.Helper.IsValid() {
+		p.Helper, p.Stall = turn.Helper.String(), int(helpers.Stall.Milliseconds())
 	}
 	return ipxe.Script(p)
 }

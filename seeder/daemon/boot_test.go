@@ -20,6 +20,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
+	"github.com/boottorrent/boottorrent/seeder/helpers"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 	"github.com/boottorrent/boottorrent/seeder/local"
 	"github.com/boottorrent/boottorrent/seeder/web"
@@ -46,7 +47,10 @@ func bootSite(t *testing.T) *daemon {
 	if s == nil {
 		t.Fatal(problems)
 	}
-	d := &daemon{Options: Options{Site: s, Log: slog.New(slog.DiscardHandler)}, loaders: loaders.At(dir, root), boot: bootfiles.New(filepath.Join(dir, "image"))}
+	d := &daemon{
+		Options: Options{Site: s, Log: slog.New(slog.DiscardHandler)}, loaders: loaders.At(dir, root), boot: bootfiles.New(filepath.Join(dir, "image")),
+		helpers: helpers.New(helpers.Config{}),
+	}
 	d.current.Store(s)
 	d.local = local.New(local.Config{
 		Log: d.Log, Now: time.Now, Catalog: func() *catalog.Catalog { return nil }, Has: func(string, netip.Addr) bool { return true },

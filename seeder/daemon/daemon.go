@@ -23,6 +23,7 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/counter"
 	"github.com/boottorrent/boottorrent/seeder/fleet"
+	"github.com/boottorrent/boottorrent/seeder/helpers"
 	"github.com/boottorrent/boottorrent/seeder/history"
 	"github.com/boottorrent/boottorrent/seeder/loaders"
 	"github.com/boottorrent/boottorrent/seeder/local"
@@ -81,7 +82,9 @@ type daemon struct {
 	tracker  *tracker.Tracker
 	operator *operator
 	// local knows which machines start their own disk before phase 1 is loaded.
-	local   *local.Book
+	local *local.Book
+	// helpers decides from where machines load phase 1.
+	helpers *helpers.Book
 	history *history.History
 	metrics *metrics.Metrics
 	tests   *tester
@@ -136,6 +139,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	g.Go(func() error { d.fleet.Run(ctx); return nil })
 	g.Go(func() error { d.history.Run(ctx); return nil })
+	g.Go(func() error { d.helpers.Run(ctx); return nil })
 	g.Go(func() error { d.metrics.Run(ctx); return nil })
 	g.Go(func() error { d.watch(ctx); return nil })
 	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
@@ -163,12 +167,13 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	d.history = history.Open(d.state, d.Log, time.Now)
 	d.fleet = fleet.New(fleet.Config{
 		Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname, Observe: d.history.Observe, Changed: d.metrics.Report,
-		Answer: d.operator.answer,
+		Answer: d.answer,
 	})
 	d.local = local.New(local.Config{
 		Log: d.Log, Now: time.Now, Has: d.hasAddress,
 		Catalog: func() *catalog.Catalog { return d.follower.shown.Load() }, Done: func(id, mac string) { d.operator.next.Follow(mac, id) },
 	})
+	d.helpers = helpers.New(helpers.Config{Log: d.Log, On: func() bool { return helped(d.current.Load()) }, Group: d.group})
 	d.follower = &follower{
 		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move), renewed: make(chan struct{}),
 		take: d.take, retryAfter: cmp.Or(d.Retry, retryAfter),
@@ -187,6 +192,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 		Announce: d.tracker.Announce(), Scrape: d.tracker.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
 		NodeLog: d.fleet.LogHandler(), Local: d.local.Handler(), Limit: d.sockets.engine.UploadLimiter(),
 		Metrics: d.metrics.Handler(), Unready: d.unready, Observe: d.metrics.HTTP, Sent: d.metrics.File,
+		Sending: d.helpers.Sending, Loaded: d.helpers.Loaded,
 		Systems:  func() status.Site { return d.follower.status() },
 		SelfTest: d.tests.handler(), Manifest: d.manifest(count),
 		Page: shown.Documents(), PagePaths: page.Paths, OpenPaths: page.OpenPaths, Events: shown.Events(),
@@ -194,7 +200,7 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	})
 	d.follower.publisher = &publisher{
 		log: d.Log, store: st, engine: d.sockets.engine, tracker: d.tracker, web: d.web, announce: announce, base: d.base,
-		now: time.Now, counter: count, next: d.operator.next, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
+		now: time.Now, counter: count, next: d.operator.next, helpers: d.helpers, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/diskmodules"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
@@ -23,8 +24,10 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/store"
 )
 
-// isRuntime reports whether a name is of something that nodes need beside systems.
-func isRuntime(name string) bool { return qemuruntime.Is(name) || diskmodules.Is(name) }
+// isRuntime reports whether a name is of something that nodes get beside systems.
+func isRuntime(name string) bool {
+	return qemuruntime.Is(name) || diskmodules.Is(name) || catalog.IsPhase1(name)
+}
 
 // diskArchives are the architectures for which mkimage has put the drivers of disks aside.
 func diskArchives(s *site.Site) []arch.Arch {

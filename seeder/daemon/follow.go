@@ -166,21 +166,21 @@ func (f *follower) consider(s *site.Site) {
 	f.listings.siteProblems(append(slices.Clone(s.Problems), f.files.consider(s, restless)...), "it stops no system")
 	f.queue = nil
 	present := map[string]bool{}
-	for _, guest := range guests(s, f.listings.systems()) {
-		name := qemuruntime.For(guest)
+	runtime := func(name string, store func(context.Context) (store.Last, store.Version, error)) {
 		present[name] = true
 		if f.listings.get(name).version == nil {
 			f.listings.set(name, status.Storing)
 		}
-		f.enqueue(name, func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, guest) })
+		f.enqueue(name, store)
+	}
+	for _, guest := range guests(s, f.listings.systems()) {
+		runtime(qemuruntime.For(guest), func(ctx context.Context) (store.Last, store.Version, error) { return f.packRuntime(ctx, s, guest) })
 	}
 	for _, a := range diskArchives(s) {
-		name := diskmodules.For(a)
-		present[name] = true
-		if f.listings.get(name).version == nil {
-			f.listings.set(name, status.Storing)
-		}
-		f.enqueue(name, func(ctx context.Context) (store.Last, store.Version, error) { return f.storeDisks(ctx, s, a) })
+		runtime(diskmodules.For(a), func(ctx context.Context) (store.Last, store.Version, error) { return f.storeDisks(ctx, s, a) })
+	}
+	for _, a := range phase1Images(s) {
+		runtime(catalog.Phase1Name(a), func(ctx context.Context) (store.Last, store.Version, error) { return f.storePhase1(ctx, s, a) })
 	}
 	for _, b := range s.Broken {
 		present[b.Name] = true
@@ -269,10 +269,12 @@ func (f *follower) enqueue(name string, store func(context.Context) (store.Last,
 	f.queue = append(f.queue, &task{name: name, store: store})
 }
 
-// favourDefault puts what machines start by themselves to the front of the queue, the runtime before it.
+// favourDefault puts what machines start by themselves to the front of the queue, what it needs before it, and phase 1 to the end: nodes have it.
 func (f *follower) favourDefault() {
 	rank := func(t *task) int {
 		switch {
+		case catalog.IsPhase1(t.name):
+			return 3
 		case isRuntime(t.name):
 			return 0
 		case t.name == f.site.Defaults.System:

@@ -80,9 +80,9 @@ func (o *operator) listed() (listed []room.Listed) {
 	return listed
 }
 
-// answer notes what a node's report says of what it was told, and returns the order that it gets; nil: none. What another machine says in its
+// order notes what a node's report says of what it was told, and returns the order that it gets; nil: none. What another machine says in its
 // place counts for nothing.
-func (o *operator) answer(rep report.Report, from netip.Addr) []byte {
+func (o *operator) order(rep report.Report, from netip.Addr) []byte {
 	if (o.next.Awaits(rep.MAC, rep.Next) || o.orders.Waits(rep.MAC)) && o.impostor(rep.MAC, from) {
 		o.sometimes.Do(func() {
 			o.log.Warn("another machine reports as one that was told something; that is not believed", "mac", rep.MAC, "address", from)

@@ -28,10 +28,10 @@ func TestImpostor(t *testing.T) {
 	said, err := o.next.Set([]next.Target{{MAC: mac}}, "local", true)
 	must(t, err)
 	rep := report.Report{MAC: mac, Next: said[0].ID}
-	if o.answer(rep, other); len(o.next.List()) != 1 || !strings.Contains(log.String(), "another machine reports") {
+	if o.order(rep, other); len(o.next.List()) != 1 || !strings.Contains(log.String(), "another machine reports") {
 		t.Errorf("another machine used it up: %+v, %s", o.next.List(), log.String())
 	}
-	if o.answer(rep, real); len(o.next.List()) != 0 {
+	if o.order(rep, real); len(o.next.List()) != 0 {
 		t.Errorf("the machine itself did not: %+v", o.next.List())
 	}
 	s := &site.Site{Machines: []site.Machine{{Machine: catalog.Machine{MAC: mac}}}}

@@ -67,6 +67,10 @@ func (f *follower) status() status.Site {
 	if cat := f.shown.Load(); cat != nil {
 		s.Counter = cat.Counter
 	}
+	if f.helpers != nil {
+		counts := f.helpers.Counts()
+		s.Phase1 = &counts
+	}
 	if err := f.counter.Err(); err != nil {
 		s.Problems = append(s.Problems, err.Error())
 	}

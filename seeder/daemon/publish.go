@@ -16,6 +16,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/counter"
+	"github.com/boottorrent/boottorrent/seeder/helpers"
 	"github.com/boottorrent/boottorrent/seeder/next"
 	"github.com/boottorrent/boottorrent/seeder/qemu"
 	"github.com/boottorrent/boottorrent/seeder/store"
@@ -37,6 +38,8 @@ type publisher struct {
 	counter  *counter.Counter
 	// next is what was said that machines start the next time.
 	next *next.Store
+	// helpers is told of the images that nodes can give away; nil: nobody is.
+	helpers *helpers.Book
 
 	listings *listings
 	// files are for machines.
@@ -93,6 +96,9 @@ func (p *publisher) publish(s *site.Site) (changed bool, err error) {
 		}
 	}
 	p.swap(release, versions)
+	if p.helpers != nil {
+		p.helpers.Offer(images(versions))
+	}
 	p.published = cat
 	p.shown.Store(cat)
 	p.remember()
@@ -112,7 +118,7 @@ func same(a, b *catalog.Catalog) bool {
 func (p *publisher) seedListed(names []string) (excluded map[string]error) {
 	excluded = map[string]error{}
 	for _, a := range arch.All {
-		for _, name := range []string{qemuruntime.For(a), diskmodules.For(a)} {
+		for _, name := range []string{qemuruntime.For(a), diskmodules.For(a), catalog.Phase1Name(a)} {
 			if r := p.listings.find(name); r != nil && r.version != nil {
 				p.exclude(r, p.seed(*r.version))
 			}
@@ -212,8 +218,10 @@ func (p *publisher) catalog(s *site.Site, names []string, excluded map[string]er
 		}
 	}
 	for _, a := range arch.All {
-		if r := p.listings.find(diskmodules.For(a)); r != nil && r.version != nil && r.excluded == "" {
-			needed[diskmodules.For(a)] = true
+		for _, name := range []string{diskmodules.For(a), catalog.Phase1Name(a)} {
+			if r := p.listings.find(name); r != nil && r.version != nil && r.excluded == "" {
+				needed[name] = true
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(needed)) {

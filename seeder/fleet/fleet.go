@@ -44,9 +44,9 @@ type Config struct {
 	// Observe is told of each report that is taken, as the list has the node then, and of the address that it came from; it must return
 	// at once. Nil: nobody is told.
 	Observe func(n report.Node, from netip.Addr)
-	// Answer returns what a node gets as the answer to a report that was taken, and came from an address, as JSON; nil: nothing (204). It may
-	// be nil.
-	Answer func(rep report.Report, from netip.Addr) []byte
+	// Answer returns what a node gets as the answer to a report that was taken, and came from an address: an order (200), or none (204), and a header
+	// by which it is asked to give phase 1 away. It may be nil.
+	Answer func(rep report.Report, from netip.Addr) report.Answer
 	// Changed is told of each report that is taken, beside the one before of the same boot (the zero Report if there was none). It must
 	// return at once. Nil: nobody is told.
 	Changed func(old, rep report.Report)

@@ -49,9 +49,13 @@ func (f *Fleet) ReportHandler() http.Handler {
 		}
 		f.record(rep, from)
 		if f.cfg.Answer != nil {
-			if answer := f.cfg.Answer(rep, from); answer != nil {
+			answer := f.cfg.Answer(rep, from)
+			if answer.Help != "" {
+				w.Header().Set(report.HelpHeader, answer.Help)
+			}
+			if len(answer.Order) > 0 {
 				w.Header().Set("Content-Type", "application/json")
-				_, _ = w.Write(answer) // a node that is gone gets it the next time
+				_, _ = w.Write(answer.Order) // a node that is gone gets it the next time
 				return
 			}
 		}

@@ -32,11 +32,14 @@ var (
 	systems        = gauge("systems", "Folders of systems by what became of them.", "state")
 	problems       = gauge("site_problems", "Problems of the site's files, of all systems and of the site as a whole.")
 	findings       = gauge("selftest_findings", "What the self-test found, by severity.", "severity")
+	phase1Bytes    = gauge("phase1_sent_bytes", "Bytes of phase 1 since the seeder was started: by HTTP from the seeder, and as helpers report them.", "source")
+	phase1Loads    = gauge("phase1_loads", "Machines that said since the seeder was started that they had loaded phase 1, by where from; fallback: they left a helper.", "source")
+	phase1Now      = gauge("phase1_machines", "Machines that load phase 1 or wait for that now, and nodes that give it away.", "state")
 	serviceUp      = gauge("service_up", "1 if a service that the site has on has its port, 0 if that could not be had.", "service")
 
 	all = []*prometheus.Desc{
 		catalogCreated, catalogCounter, catalogSystems, nodes, fetching, downloading, peers, connections, storeBytes, storeFree, storeVersions,
-		systems, problems, findings, serviceUp,
+		systems, problems, findings, phase1Bytes, phase1Loads, phase1Now, serviceUp,
 	}
 )
 
@@ -220,6 +223,16 @@ func (n now) site(set setter) {
 			set(systems, float64(count[state]), label)
 		}
 		set(problems, float64(wrong))
+		if p := site.Phase1; p != nil {
+			set(phase1Bytes, float64(p.FromSeeder), "seeder")
+			set(phase1Bytes, float64(p.FromHelpers), "helpers")
+			set(phase1Loads, float64(p.LoadsSeeder), "seeder")
+			set(phase1Loads, float64(p.LoadsHelpers), "helpers")
+			set(phase1Loads, float64(p.Fallbacks), "fallback")
+			set(phase1Now, float64(p.Loading), "loading")
+			set(phase1Now, float64(p.Waiting), "waiting")
+			set(phase1Now, float64(p.Helpers), "helping")
+		}
 	}
 	if n.cfg.Findings != nil {
 		count := map[selftest.Severity]int{}

@@ -62,7 +62,7 @@ func newShown(r *room, group string) *shown {
 	}
 	s.text = map[string]string{
 		"waiting": v.sums.Waiting, "downloading": v.sums.Downloading, "running": v.sums.Running, "failed": v.sums.Failed, "off": v.sums.Off,
-		"time": v.sums.Time, "copies": v.sums.Copies, "slowest": v.sums.Slowest, "title": title,
+		"time": v.sums.Time, "copies": v.sums.Copies, "slowest": v.sums.Slowest, "phase1": v.sums.Phase1, "title": title,
 	}
 	return s
 }

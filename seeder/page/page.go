@@ -184,6 +184,9 @@ func (p *Page) now() *room {
 		known = p.cfg.Known()
 	}
 	p.room = newRoom(cat, nodes, known, now)
+	if p.cfg.Systems != nil {
+		p.room.phase1 = p.cfg.Systems().Phase1
+	}
 	if p.cfg.Findings != nil {
 		for _, f := range p.cfg.Findings() {
 			p.room.findings = append(p.room.findings, page.Finding{Severity: string(f.Severity), What: f.What, Do: f.Do})

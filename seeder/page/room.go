@@ -12,6 +12,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/rules"
+	"github.com/boottorrent/boottorrent/seeder/helpers"
 	"github.com/boottorrent/boottorrent/seeder/history"
 	page "github.com/boottorrent/boottorrent/templates/page"
 )
@@ -24,6 +25,8 @@ type room struct {
 	// groups are those of the catalog, in its order.
 	groups   []string
 	findings []page.Finding
+	// phase1 is what was sent of phase 1; nil: that is not known.
+	phase1 *helpers.Counts
 	// at is the machine that has an address.
 	at map[netip.Addr]*machine
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/text"
+	"github.com/boottorrent/boottorrent/seeder/helpers"
 	page "github.com/boottorrent/boottorrent/templates/page"
 )
 
@@ -77,7 +78,7 @@ func (r *room) sums(v *view) page.Sums {
 	s := lastSession(v.list, r.now)
 	return page.Sums{
 		Waiting: number(page.Waiting), Downloading: number(page.Downloading), Running: number(page.Running), Failed: number(page.Failed),
-		Off: number(page.Off), Time: s.time(), Copies: s.copies(r), Slowest: s.slowest(),
+		Off: number(page.Off), Time: s.time(), Copies: s.copies(r), Slowest: s.slowest(), Phase1: phase1(r.phase1),
 	}
 }
 
@@ -160,4 +161,21 @@ func (r *room) titleOf(n *report.Node) string {
 		}
 	}
 	return cmp.Or(n.System, "a system")
+}
+
+// phase1 says who gives phase 1 and who waits for it; empty: nobody but the seeder gives it, and nobody waits.
+func phase1(c *helpers.Counts) string {
+	if c == nil || c.Helpers == 0 && c.Waiting == 0 && c.FromHelpers == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Phase 1: %s from the seeder, %s from %s that are up; %s it now, %s for it.", text.Size(c.FromSeeder), text.Size(c.FromHelpers),
+		text.Count(c.Helpers, "machine"), loads(c.Loading, "loads", "load"), loads(c.Waiting, "waits", "wait"))
+}
+
+// loads says what a number of machines do.
+func loads(n int, one, more string) string {
+	if n == 1 {
+		return "1 machine " + one
+	}
+	return fmt.Sprintf("%d machines %s", n, more)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/self"
+	"github.com/boottorrent/boottorrent/seeder/helpers"
 )
 
 // Path is where the seeder serves a [Site] as JSON.
@@ -49,6 +50,8 @@ type Site struct {
 	Problems []string `json:"problems,omitempty"`
 	// Systems are those of all folders of oss/, by name; and by the runtime's name, QEMU's, if a system needs it.
 	Systems []System `json:"systems"`
+	// Phase1 is what was sent of phase 1 since the seeder was started, by whom, and who loads it now; nil: that is not known.
+	Phase1 *helpers.Counts `json:"phase1,omitempty"`
 }
 
 // System is the status of one folder of oss/.

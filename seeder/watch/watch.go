@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/diskmodules"
+	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/internal/site"
 )
@@ -271,6 +272,7 @@ func ownFiles(dir string) []string {
 		filepath.Join(dir, site.ConfigFile), filepath.Join(dir, site.OriginalFile), filepath.Join(dir, site.PublicKeyFile),
 		filepath.Join(dir, site.SecretKeyFile), filepath.Join(dir, site.ImageDir, qemuruntime.ImageModules),
 		filepath.Join(dir, site.ImageDir, diskmodules.Archive),
+		filepath.Join(dir, site.ImageDir, image.Kernel), filepath.Join(dir, site.ImageDir, image.Initramfs),
 	}
 }
 

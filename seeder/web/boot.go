@@ -36,6 +36,12 @@ func (s *Server) serveBoot(w http.ResponseWriter, r *http.Request) {
 	case catalog.PathScriptARM64:
 		s.serveScript(w, r, arch.ARM64)
 		return
+	case catalog.PathLoaded:
+		if s.cfg.Loaded != nil {
+			s.cfg.Loaded(clientAddr(r))
+		}
+		newDocument([]byte("ok\n")).serve(w, r, "text/plain; charset=utf-8")
+		return
 	case ipxe.VESAPath:
 		newDocument(ipxe.VESA).serve(w, r, "application/octet-stream")
 		return
@@ -72,6 +78,9 @@ func (s *Server) serveImage(w http.ResponseWriter, r *http.Request, name string)
 	w.Header().Set("Content-Type", bootType(f.Name))
 	w.Header().Set("ETag", etag(f.SHA256))
 	w.Header().Set("Cache-Control", "no-cache")
+	if resp, ok := w.(*response); ok && s.cfg.Sending != nil && r.Method == http.MethodGet {
+		resp.sent = s.cfg.Sending(clientAddr(r), r.URL.Path)
+	}
 	http.ServeContent(w, r, "", time.Time{}, f)
 }
 

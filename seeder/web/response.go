@@ -23,6 +23,8 @@ type response struct {
 	bytes   int64
 	// kind is the request's, "other" if no handler took it; system the one of which a file is sent, if that is so.
 	kind, system string
+	// sent is told of each part of the body that was sent; nil: nobody is.
+	sent func(int64)
 }
 
 func newResponse(w http.ResponseWriter) *response {
@@ -38,6 +40,14 @@ func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // extend gives the client time for the next chunk. Writers without deadlines are those of tests.
 func (r *response) extend() { _ = r.control.SetWriteDeadline(time.Now().Add(stallTime)) }
 
+// count notes that so many bytes of the body were sent.
+func (r *response) count(n int64) {
+	r.bytes += n
+	if r.sent != nil {
+		r.sent(n)
+	}
+}
+
 // WriteHeader implements http.ResponseWriter.
 func (r *response) WriteHeader(status int) {
 	r.status = status
@@ -48,7 +58,7 @@ func (r *response) WriteHeader(status int) {
 func (r *response) Write(p []byte) (int, error) {
 	r.extend()
 	n, err := r.ResponseWriter.Write(p)
-	r.bytes += int64(n)
+	r.count(int64(n))
 	return n, err
 }
 
@@ -65,7 +75,7 @@ func (r *response) ReadFrom(src io.Reader) (n int64, err error) {
 		part := &io.LimitedReader{R: src, N: min(chunk, limit-n)}
 		m, err := io.Copy(r.ResponseWriter, part)
 		n += m
-		r.bytes += m
+		r.count(m)
 		if err != nil || part.N > 0 {
 			return n, err
 		}

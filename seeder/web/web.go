@@ -81,6 +81,10 @@ type Config struct {
 	// that were sent. Both must return at once. Nil: nobody is told.
 	Observe func(kind string, status int, bytes int64)
 	Sent    func(system string, bytes int64)
+	// Sending is told that a file below /boot/ is sent to a machine, by its path, and returns a function that is told of each part of it; Loaded of a
+	// machine that says that it has phase 1. Both must return at once. Nil: nobody is told.
+	Sending func(client netip.Addr, path string) func(bytes int64)
+	Loaded  func(client netip.Addr)
 
 	// Manifest makes the signed boot manifest; nil: none is served.
 	Manifest *bootmanifest.Maker

@@ -10,6 +10,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -29,6 +30,11 @@ const (
 
 //go:embed boot.ipxe
 var text string
+
+//go:embed wait.ipxe
+var waitText string
+
+var waitScript = template.Must(template.New("wait.ipxe").Option("missingkey=error").Parse(waitText))
 
 var script = template.Must(template.New("boot.ipxe").Option("missingkey=error").Parse(text))
 
@@ -54,6 +60,12 @@ type Params struct {
 	// Disk says that the machine's own disk is started, and phase 1 only if that fails, or if a person presses a key within Wait seconds.
 	Disk bool
 	Wait int
+	// Helper is where a machine that is up gives kernel and initramfs away, ADDRESS:PORT; empty: they come from Base. Stall is for how many milliseconds
+	// it may send nothing.
+	Helper string
+	Stall  int
+	// Loaded is the path below Base that is asked for when the machine has kernel and initramfs; none if empty.
+	Loaded string
 	// Graphics is a kernel argument for machines with a BIOS whose graphics card has the mode that [VESA] asks for; none if empty.
 	Graphics string
 }
@@ -71,7 +83,7 @@ func Script(p Params) ([]byte, error) {
 	if err := checkBase(p.Base); err != nil {
 		errs = append(errs, err)
 	}
-	for _, path := range []string{p.Kernel, p.Initrd, p.Path, p.Shim} {
+	for _, path := range []string{p.Kernel, p.Initrd, p.Path, p.Shim, p.Loaded} {
 		if path != "" && !pathPattern.MatchString(path) {
 			errs = append(errs, fmt.Errorf("path %q: want letters, digits and . _ - between slashes", path))
 		}
@@ -82,17 +94,43 @@ func Script(p Params) ([]byte, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("make boot.ipxe: %w", err)
 	}
+	if p.Helper != "" {
+		if _, err := netip.ParseAddrPort(p.Helper); err != nil || p.Stall <= 0 {
+			return nil, fmt.Errorf("make boot.ipxe: helper %q, which may be silent for %d ms: want ADDRESS:PORT, and a time", p.Helper, p.Stall)
+		}
+	}
 	p.Site, p.Args = displayed(p.Site), args
 	var b bytes.Buffer
 	err := script.Execute(&b, struct {
 		Params
 		Tries, Pause, PromptMS int
 		VESAPath, Asking       string
-	}{p, tries, pause, promptMS, VESAPath, "${base}" + p.Path + "?" + query})
+	}{p, tries, pause, promptMS, VESAPath, asking(p.Path)})
 	if err != nil {
 		return nil, fmt.Errorf("make boot.ipxe: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// asking is where a script is asked for with what firmware says of the machine.
+func asking(path string) string { return "${base}" + path + "?" + query }
+
+// Wait returns the script for a machine that waits for its turn: it shows how many machines load before, and asks again after so many seconds; told
+// says that what firmware says of the machine is told again.
+func Wait(base, path string, before, seconds int, told bool) ([]byte, error) {
+	if err := checkBase(base); err != nil {
+		return nil, fmt.Errorf("make wait.ipxe: %w", err)
+	}
+	if !pathPattern.MatchString(path) || before < 0 || seconds < 1 {
+		return nil, fmt.Errorf("make wait.ipxe: path %q, %d machines, %d seconds: want a path, and numbers above 0", path, before, seconds)
+	}
+	again := "${base}" + path
+	if told {
+		again = asking(path)
+	}
+	var b bytes.Buffer
+	err := waitScript.Execute(&b, map[string]any{"Base": base, "Before": before, "Seconds": seconds, "Again": again, "Tries": tries, "Pause": pause})
+	return b.Bytes(), err
 }
 
 // The names in the query with which a script is asked for anew.

@@ -103,6 +103,8 @@ type Sums struct {
 	Time, Copies string
 	// Slowest is the slowest machine, and why; empty: none is slower than the others.
 	Slowest string
+	// Phase1 says who gives phase 1 and who waits for it; empty: nobody but the seeder gives it, and nobody waits.
+	Phase1 string
 }
 
 // The states of a row.

@@ -144,13 +144,23 @@ func (d *node) meet(u *node, by int) {
 	d.rivalsStale = true
 	if u.complete && u.knownAll() {
 		if !u.seeder {
-			d.elsewhere += by
+			d.outside(by)
 		}
 		return
 	}
 	for i := range d.availability {
 		if u.known.has(i) {
 			d.availability[i] += uint16(by)
+			d.open.add(i)
+		}
+	}
+}
+
+// outside counts the complete peers besides the seeder: what they have is everything.
+func (d *node) outside(by int) {
+	if d.elsewhere += by; d.elsewhere > 0 {
+		for i := range d.open {
+			d.open[i] = ^uint64(0)
 		}
 	}
 }

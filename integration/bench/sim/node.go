@@ -40,12 +40,15 @@ type node struct {
 	hold         []int
 	heldAt       time.Duration
 	held         set
-	timedOut     bool // what was held did not come out in time
-	deepest      int  // no connection has been asked for more blocks than this
-	has, known   set  // pieces here, and those that others know of
-	want         set  // pieces missing that have blocks not asked for
-	partial      set  // pieces missing that have blocks here
-	high         set  // pieces that the picker prefers
+	timedOut     bool  // what was held did not come out in time
+	deepest      int   // no connection has been asked for more blocks than this
+	has, known   set   // pieces here, and those that others know of
+	want         set   // pieces missing that have blocks not asked for
+	partial      set   // pieces missing that have blocks here
+	high         set   // pieces that the picker prefers, or has preferred
+	window       set   // of those, the ones that are missing and nobody else has
+	wanted       int64 // blocks missing of the pieces in window
+	open         set   // pieces that others have or have had
 	unasked      []uint64
 	missing      []uint64
 	availability []uint16 // of each piece, among the incomplete peers
@@ -72,9 +75,9 @@ type request struct {
 	block uint8
 }
 
-// most is how many blocks to have asked for at a time.
-func (p *pipe) most() int {
-	return p.depth.Depth(pick.Side{Seeder: p.from.seeder, Waits: p.to.picker.Waits(), Connections: len(p.to.pipes)})
+// most is how many blocks to have asked for at a time if so many bytes are to come from the seeder.
+func (p *pipe) most(wanted int64) int {
+	return p.depth.Depth(pick.Side{Seeder: p.from.seeder, Wanted: wanted, Connections: len(p.to.pipes)})
 }
 
 func newNode(index int, s *Scenario) *node {
@@ -82,7 +85,7 @@ func newNode(index int, s *Scenario) *node {
 	d := &node{
 		index: int32(index), rack: int32(index % s.Racks), left: n, limit: s.Conns,
 		upload: newLink(s.Link), download: newLink(s.Link), rivalsStale: true,
-		has: newSet(n), known: newSet(n), want: newSet(n), partial: newSet(n), high: newSet(n), held: newSet(n),
+		has: newSet(n), known: newSet(n), want: newSet(n), partial: newSet(n), high: newSet(n), window: newSet(n), open: newSet(n), held: newSet(n),
 		unasked: make([]uint64, n), missing: make([]uint64, n), availability: make([]uint16, n),
 	}
 	for i := range n {
@@ -112,7 +115,19 @@ func (d *node) Pieces() int { return len(d.missing) }
 func (d *node) Missing(i int) bool { return !d.has.has(i) }
 
 // Prefer implements pick.Board.
-func (d *node) Prefer(i int) { d.high.add(i) }
+func (d *node) Prefer(i int) {
+	d.high.add(i)
+	d.window.add(i)
+	d.wanted += int64(bits.OnesCount64(d.missing[i]))
+}
+
+// leave takes piece i out of the window.
+func (d *node) leave(i int) {
+	if d.window.has(i) {
+		d.window.remove(i)
+		d.wanted -= int64(bits.OnesCount64(d.missing[i]))
+	}
+}
 
 // Crowd implements pick.Board.
 func (d *node) Crowd() pick.Crowd {
@@ -135,7 +150,7 @@ func (d *node) knownAll() bool { return d.seeder || d.complete && d.told == len(
 func (d *node) next(u *node) (piece int, ok bool) {
 	piece, class, least := -1, 4, uint16(0)
 	for w := range d.want {
-		all := d.want[w] & u.known[w] &^ d.held[w]
+		all := d.want[w] & u.known[w] & (d.open[w] | d.high[w]) &^ d.held[w]
 		if all == 0 {
 			continue
 		}

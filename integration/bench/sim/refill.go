@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -14,18 +15,25 @@ const refillTime = 200 * time.Millisecond
 func (r *room) refill(d *node) {
 	depth := 0
 	for _, p := range d.pipes {
-		depth = max(depth, p.most())
+		depth = max(depth, p.most(math.MaxInt64))
 	}
-	d.picker.ChooseHeld = d.timedOut || d.elsewhere > 0
+	for i := range d.availability {
+		if d.availability[i] > 0 {
+			d.leave(i)
+		}
+	}
+	d.picker.ChooseHeld = d.timedOut
 	hold := d.picker.Refill(pick.Window(depth, r.PieceLength))
 	slices.Sort(hold)
 	if !slices.Equal(hold, d.hold) {
 		released := d.hold
 		d.hold, d.heldAt = hold, r.now
 		clear(d.held)
-		for _, i := range hold {
-			d.held.add(i)
-			d.high.remove(i)
+		if d.elsewhere == 0 {
+			for _, i := range hold {
+				d.held.add(i)
+				d.high.remove(i)
+			}
 		}
 		for _, i := range released {
 			if !d.held.has(i) && !d.has.has(i) {

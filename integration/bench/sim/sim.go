@@ -180,6 +180,9 @@ func (r *room) arrived(e event) {
 		r.fill(p)
 		return
 	}
+	if d.window.has(i) {
+		d.wanted--
+	}
 	d.missing[i] &^= 1 << e.block
 	d.partial.add(i)
 	if d.missing[i] == 0 {
@@ -196,6 +199,7 @@ func (r *room) completed(d *node, i int) {
 	d.has.add(i)
 	d.partial.remove(i)
 	d.high.remove(i)
+	d.window.remove(i)
 	d.left--
 	r.add(event{at: r.now + r.Delay, kind: kindHave, node: d.index, piece: uint16(i)})
 	if d.left > 0 {
@@ -220,6 +224,7 @@ func (r *room) tell(d *node, i int) {
 			continue
 		}
 		u.availability[i]++
+		u.open.add(i)
 		if u.held.has(i) {
 			r.refill(u)
 		}
@@ -235,7 +240,7 @@ func (r *room) tell(d *node, i int) {
 // leftCrowd has u no longer count d, which has become complete, among its rivals.
 func (r *room) leftCrowd(u, d *node) {
 	u.rivalsStale = true
-	u.elsewhere++
+	u.outside(+1)
 	for i := range u.availability {
 		u.availability[i]--
 	}
@@ -265,7 +270,7 @@ func (r *room) fill(p *pipe) {
 	if d.complete || p.closed {
 		return
 	}
-	depth := p.most()
+	depth := p.most(d.wanted * blockSize)
 	for p.asked < depth {
 		i, ok := d.next(p.from)
 		if ok {

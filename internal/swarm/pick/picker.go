@@ -37,11 +37,11 @@ type Picker struct {
 	self      uint64
 	board     Board
 	preferred map[int]bool
-	waits     bool
 	// ranked holds all pieces by descending weight here.
 	ranked []int
-	// rivals are the seeds of those the pieces were divided with, sorted; share is what fell to this node, by descending
-	// weight here. It is divided anew when the crowd has changed or the share is done.
+	// met are those the pieces were divided with, rivals their seeds, sorted; share is what fell to this node, by descending weight
+	// here, from the first piece on that is still wanted. It is divided anew when the crowd has changed or the share is done.
+	met    []ID
 	rivals []uint64
 	share  []int
 }
@@ -67,7 +67,6 @@ func New(self ID, b Board) *Picker {
 // for at all until another call doesn't return them: because somebody has them, because the crowd has changed, or because
 // ChooseHeld is set.
 func (p *Picker) Refill(window int) (hold []int) {
-	defer func() { p.waits = len(p.preferred) == 0 && len(hold) > 0 }()
 	crowd := p.board.Crowd()
 	for i := range p.preferred {
 		if !p.board.Missing(i) || crowd.Has(i) {
@@ -99,30 +98,23 @@ func (p *Picker) Choose(n int, skip map[int]bool) []int {
 
 // choose returns up to n pieces of the own share, and if there are fewer, all that are in others'.
 func (p *Picker) choose(crowd Crowd, n int, skip map[int]bool) (own, others []int) {
-	wanted := func(i int) bool { return !skip[i] && p.board.Missing(i) && !crowd.Has(i) }
+	left := func(i int) bool { return p.board.Missing(i) && !crowd.Has(i) }
+	wanted := func(i int) bool { return !skip[i] && left(i) }
 	if !p.meet(crowd.Rivals) {
+		for len(p.share) > 0 && !left(p.share[0]) {
+			p.share = p.share[1:]
+		}
 		if own = first(n, p.share, wanted); len(own) == n {
 			return own, nil
 		}
 	}
 	var rest []int
-	p.share, rest = divide(p.left(crowd), p.self, p.rivals)
+	p.share, rest = divide(first(len(p.ranked), p.ranked, left), p.self, p.rivals)
 	if own = first(n, p.share, wanted); len(own) == n {
 		return own, nil
 	}
 	return own, first(len(rest), rest, wanted)
 }
-
-// left is all pieces that nobody has, by descending weight.
-func (p *Picker) left(crowd Crowd) []int {
-	return first(len(p.ranked), p.ranked, func(i int) bool { return p.board.Missing(i) && !crowd.Has(i) })
-}
-
-// Prefers reports whether piece i is in the window.
-func (p *Picker) Prefers(i int) bool { return p.preferred[i] }
-
-// Waits reports whether this node has nothing to get from the seeder that others don't get there for it, and there still is such.
-func (p *Picker) Waits() bool { return p.waits }
 
 // first returns the first n pieces that are wanted.
 func first(n int, pieces []int, wanted func(int) bool) (found []int) {
@@ -139,6 +131,10 @@ func first(n int, pieces []int, wanted func(int) bool) (found []int) {
 
 // meet takes up who the rivals are now, and reports whether others were before.
 func (p *Picker) meet(ids []ID) bool {
+	if slices.Equal(ids, p.met) {
+		return false
+	}
+	p.met = slices.Clone(ids)
 	now := make([]uint64, len(ids))
 	for k, id := range ids {
 		now[k] = seed(id)

@@ -286,11 +286,11 @@ func TestPickerHoldsWhatOwnersAreAt(t *testing.T) {
 	p := New(id(1), b)
 	hold := p.Refill(2)
 	slices.Sort(hold)
-	if !slices.Equal(hold, want) || len(b.preferred) > 0 || !p.Waits() {
+	if !slices.Equal(hold, want) || len(b.preferred) > 0 {
 		t.Errorf("holds %v, prefers %v; want %v held", hold, b.preferred, want)
 	}
 	p.ChooseHeld = true
-	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 || p.Waits() || !p.Prefers(b.preferred[0]) {
+	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) != 2 {
 		t.Errorf("with ChooseHeld it holds %v and prefers %v", hold, b.preferred)
 	}
 	p, b.preferred, b.crowd = New(id(1), b), nil, nil
@@ -299,12 +299,12 @@ func TestPickerHoldsWhatOwnersAreAt(t *testing.T) {
 	}
 }
 
-// TestPickerWaitsNoMoreWhenAllIsOut has others have all that is missing: the seeder is free for everybody.
-func TestPickerWaitsNoMoreWhenAllIsOut(t *testing.T) {
+// TestPickerHoldsNothingWhenAllIsOut has others have all that is missing.
+func TestPickerHoldsNothingWhenAllIsOut(t *testing.T) {
 	b := newFakeBoard(4)
 	b.crowd = []member{with(0, true, 0, 1, 2, 3)}
 	p := New(id(1), b)
-	if hold := p.Refill(2); len(hold) > 0 || p.Waits() {
-		t.Errorf("holds %v, waits: %t", hold, p.Waits())
+	if hold := p.Refill(2); len(hold) > 0 || len(b.preferred) > 0 {
+		t.Errorf("holds %v, prefers %v", hold, b.preferred)
 	}
 }

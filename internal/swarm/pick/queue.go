@@ -40,8 +40,8 @@ const (
 type Side struct {
 	// Seeder says that the seeder is at its other end.
 	Seeder bool
-	// Waits is what [Picker.Waits] says here.
-	Waits bool
+	// Wanted is how many bytes are missing of what is to come from the seeder: of the preferred pieces.
+	Wanted int64
 	// Connections is how many there are here.
 	Connections int
 }
@@ -75,13 +75,15 @@ type Queue struct {
 // NewQueue returns the queue of a connection that is opened now.
 func NewQueue(now time.Time) Queue { return Queue{since: now} }
 
-// Depth is the number of blocks to have asked for at a time. Of the seeder it is one, the least the library knows, for a node
-// that waits: what it asks for besides keeps the seeder from those it waits for.
+// Depth is the number of blocks to have asked for at a time. Of the seeder it is no more than what only the seeder has for this node,
+// and one, the least the library knows, where that is nothing: the rest can be had from others, and what is asked for besides keeps
+// the seeder from those who need it.
 func (q *Queue) Depth(s Side) int {
-	if s.Seeder && s.Waits {
-		return 1
+	depth := max(q.fill, s.least())
+	if s.Seeder {
+		return int(max(1, min(int64(depth), (s.Wanted+BlockSize-1)/BlockSize)))
 	}
-	return max(q.fill, s.least())
+	return depth
 }
 
 // Received counts n bytes that have come in.
@@ -100,11 +102,11 @@ func (q *Queue) Received(n int, now time.Time) {
 // that has come in is hashed.
 const minWindow = 2
 
-// Window is the number of pieces to prefer at a time: two, and as many more as the requests to one peer span (its
-// deepest queue, in blocks), or what is beyond the window would be asked for in the library's order. The length of a
-// piece is in bytes.
+// Window is the number of pieces to prefer at a time: two, and twice as many more as the requests to one peer span (its
+// deepest queue, in blocks), as the library asks for a whole queue anew when the last one has been answered, and what is not in the
+// window then is not asked for. The length of a piece is in bytes.
 func Window(depth int, pieceLength int64) int {
-	return minWindow + int(int64(depth)*BlockSize/pieceLength)
+	return minWindow + int(2*int64(depth)*BlockSize/pieceLength)
 }
 
 const (

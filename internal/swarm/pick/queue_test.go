@@ -18,8 +18,8 @@ func TestQueueFollowsSpeed(t *testing.T) {
 			now = now.Add(100 * time.Millisecond)
 			q.Received(c.bytesPerSecond/10, now)
 		}
-		if q.Depth(Side{Seeder: true}) != c.want {
-			t.Errorf("at %d bytes/s: %d blocks, want %d", c.bytesPerSecond, q.Depth(Side{Seeder: true}), c.want)
+		if got := q.Depth(Side{Seeder: true, Wanted: 1 << 30}); got != c.want {
+			t.Errorf("at %d bytes/s: %d blocks, want %d", c.bytesPerSecond, got, c.want)
 		}
 	}
 }
@@ -30,7 +30,7 @@ func TestWindowSpansRequests(t *testing.T) {
 		pieceLength int64
 		want        int
 	}{
-		{0, 256 << 10, 2}, {8, 256 << 10, 2}, {16, 256 << 10, 3}, {128, 256 << 10, 10}, {128, 4 << 20, 2}, {8, 16 << 10, 10},
+		{0, 256 << 10, 2}, {4, 256 << 10, 2}, {8, 256 << 10, 3}, {128, 256 << 10, 18}, {128, 4 << 20, 3}, {8, 16 << 10, 18},
 	} {
 		if got := Window(c.depth, c.pieceLength); got != c.want {
 			t.Errorf("%d blocks of pieces of %d bytes: %d, want %d", c.depth, c.pieceLength, got, c.want)
@@ -43,8 +43,8 @@ func TestLeastDepth(t *testing.T) {
 		side Side
 		want int
 	}{
-		{Side{Seeder: true}, 4}, {Side{Seeder: true, Connections: 80}, 4}, {Side{Seeder: true, Waits: true}, 1},
-		{Side{}, 2}, {Side{Connections: 1, Waits: true}, 2}, {Side{Connections: 24}, 2}, {Side{Connections: 25}, 1}, {Side{Connections: 80}, 1},
+		{Side{Seeder: true, Wanted: 1 << 20}, 4}, {Side{Seeder: true, Wanted: 1 << 20, Connections: 80}, 4}, {Side{Seeder: true}, 1},
+		{Side{}, 2}, {Side{Connections: 1, Wanted: 1}, 2}, {Side{Connections: 24}, 2}, {Side{Connections: 25}, 1}, {Side{Connections: 80}, 1},
 	} {
 		q := NewQueue(time.Unix(1000, 0))
 		if got := q.Depth(c.side); got != c.want {
@@ -53,16 +53,22 @@ func TestLeastDepth(t *testing.T) {
 	}
 }
 
-// TestWaitingLeavesTheSeeder has a node that is served fast ask the seeder for one block all the same while it waits.
-func TestWaitingLeavesTheSeeder(t *testing.T) {
+// TestSeederIsAskedForWhatOnlyItHas has a node that is served fast ask the seeder for no more than it needs from there, and other nodes
+// for all it can get.
+func TestSeederIsAskedForWhatOnlyItHas(t *testing.T) {
 	now := time.Unix(1000, 0)
 	q := NewQueue(now)
 	q.Received(50<<20, now.Add(time.Second))
-	if got := q.Depth(Side{Seeder: true}); got != 128 {
-		t.Errorf("%d blocks, want 128", got)
-	}
-	if got := q.Depth(Side{Seeder: true, Waits: true}); got != 1 {
-		t.Errorf("%d blocks while it waits, want 1", got)
+	for _, c := range []struct {
+		side Side
+		want int
+	}{
+		{Side{Seeder: true, Wanted: 1 << 30}, 128}, {Side{Seeder: true, Wanted: 40 * BlockSize}, 40},
+		{Side{Seeder: true, Wanted: 39*BlockSize + 1}, 40}, {Side{Seeder: true}, 1}, {Side{}, 128},
+	} {
+		if got := q.Depth(c.side); got != c.want {
+			t.Errorf("%+v: %d blocks, want %d", c.side, got, c.want)
+		}
 	}
 }
 

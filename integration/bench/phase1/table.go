@@ -1,0 +1,74 @@
+package phase1
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// mark is the line of a document below which the table stands, and end the one after it.
+const (
+	mark = "<!-- go run ./integration/bench phase1 --docs docs/phase1.md -->\n"
+	end  = "<!-- end of the table -->"
+)
+
+// Table is a table in Markdown of the reports in a folder: of those with the same room the newest.
+func Table(dir string) (string, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "phase1-*.json"))
+	if err != nil {
+		return "", err
+	}
+	type room struct {
+		machines           int
+		helpers            string
+		seeder, link, boot float64
+	}
+	newest := map[room]Result{}
+	for _, path := range paths { // sorted by name, and so by time
+		var r Result
+		b, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(b, &r)
+		}
+		if err != nil {
+			return "", fmt.Errorf("%s is not a result of bench phase1: %w", path, err)
+		}
+		newest[room{r.Machines, r.Helpers, r.SeederMbit, r.LinkMbit, r.BootSeconds}] = r
+	}
+	var all []Result
+	for _, r := range newest {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Result) int {
+		return cmp.Or(cmp.Compare(a.SeederMbit, b.SeederMbit), cmp.Compare(a.LinkMbit, b.LinkMbit), cmp.Compare(a.BootSeconds, b.BootSeconds), cmp.Compare(a.Machines, b.Machines), cmp.Compare(a.Helpers, b.Helpers))
+	})
+	var t strings.Builder
+	t.WriteString("| machines | helpers | seeder, machines (Mbit/s) | boot, s | last machine, s | N·F/S, s | share of it | fluid bound, s | copies from the seeder, by HTTP |\n|---|---|---|---|---|---|---|---|---|\n")
+	for _, r := range all {
+		fmt.Fprintf(&t, "| %d | %s | %g, %g | %g | %.1f | %.1f | %.2f | %.1f | %.1f |\n", r.Machines, r.Helpers, r.SeederMbit, r.LinkMbit, r.BootSeconds, r.Last, r.Alone(),
+			r.Last/r.Alone(), r.Bound(), float64(r.FromSeeder)/float64(r.Bytes))
+	}
+	return t.String(), nil
+}
+
+// write puts the table of a folder's reports into a document.
+func write(dir, document string) error {
+	table, err := Table(dir)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return err
+	}
+	before, rest, found := strings.Cut(string(text), mark)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		return fmt.Errorf("%s has no place for the table: write the lines %q and %q", document, mark, end)
+	}
+	return os.WriteFile(document, []byte(before+mark+table+end+after), 0o644)
+}
