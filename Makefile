@@ -16,8 +16,11 @@ PACKAGES_ARM    := qemu-system-arm qemu-efi-aarch64
 PACKAGES_TEST   := chromium prometheus mandoc zstd bzip2 mmdebstrap umoci skopeo docker-registry xfsprogs btrfs-progs squashfs-tools erofs-utils e2fsprogs openssh-client gdisk fdisk gcc libc6-dev dosfstools mtools binutils aria2 minisign tftp-hpa curl udhcpc isc-dhcp-client kea-dhcp4-server kea-ctrl-agent cpio kmod python3-libtorrent transmission-cli
 PACKAGES_BENCH  := iproute2 aria2 python3-libtorrent nginx-light curl
 
-# What `make bench` measures: the rows of the project's table once, in half an hour. BENCHFLAGS adds to it: "--runs 3".
-BENCH := swarm --scenario equal,server10,quarter,stagger,single,unshaped --nodes 8 --runs 1
+# What `make bench` measures: the rows of the project's table once, in some 45 minutes. BENCHFLAGS adds to it: "--runs 3".
+BENCH := swarm --scenario fast,unshaped,equal,server10,quarter,stagger,single --builds node,plain --runs 1
+
+# The benchmark compiles its peers itself, as mkimage and `make build` compile nodes' programs and the seeder.
+RUNBENCH = mkdir -p bin && $(GO) build -o bin/bench ./integration/bench && $(SUDO) env PATH="$$PATH" GOCACHE="$$($(GO) env GOCACHE)" GOMODCACHE="$$($(GO) env GOMODCACHE)" bin/bench
 
 # Packages: a version as Debian orders them, the date of the commit, and what they are made in.
 VERSION  := $(shell .ci/version)
@@ -29,10 +32,10 @@ stage deb release: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2
 
 export CGO_ENABLED = 0
 
-.PHONY: help build deb release stage install demo test check unit race room bench bench-phase1 pictures lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
+.PHONY: help build deb release stage install demo test check unit race room bench bench-phase1 tables pictures lint gofmt vet staticcheck fuzz deps deps-demo deps-bench clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/seeder, bin/mkimage, and bin/boottorrent, which is both
 	@mkdir -p bin
@@ -78,9 +81,10 @@ room: ## machines that boot from real firmware up, in network namespaces of this
 		$(GO) test -p 1 -timeout 60m $(ROOMFLAGS) ./integration/...
 
 bench: deps-bench ## measure the swarm beside aria2, libtorrent and HTTP; BENCHFLAGS="--nodes 16" for another room
-	@mkdir -p bin
-	$(GO) build -o bin/bench ./integration/bench
-	$(SUDO) bin/bench $(BENCH) $(BENCHFLAGS)
+	$(RUNBENCH) $(BENCH) $(BENCHFLAGS)
+
+tables: deps-bench ## measure all of docs/benchmark.md anew, in a quiet hour or two; goes on where it stopped; TABLES=--list says how long it takes
+	$(RUNBENCH) all $(TABLES)
 
 bench-phase1: ## measure how long 4, 16 and 48 machines need to load phase 1, and write docs/phase1.md's table
 	@mkdir -p bin

@@ -19,6 +19,7 @@
 //	what is imported, other inits          TestImportedRoots: an entry of imported, with its source in kit/sources.sh
 //	images that are large, kernels that    TestRootOfThreeQuartersOfMemory, TestKernelWithoutDriverIsRefused
 //	  don't fit the machine
+//	phase 1 from other machines            TestPhase1FromTheRoom
 //	the machine's own disk                 TestOwnDisk: by kexec, by the firmware, before phase 1 is loaded
 //	the same behind shim                   TestOwnDiskBehindShim: by GRUB, and where Secure Boot refuses that
 //	what is refused                        refusal_test.go

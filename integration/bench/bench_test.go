@@ -153,14 +153,17 @@ func TestMissingEngines(t *testing.T) {
 
 func TestNewestResults(t *testing.T) {
 	s := scenario{Name: "equal", Nodes: 8}
-	old := report{Results: []result{{Engine: "http", scenario: s, TLast: 9}, {Engine: "boottorrent", scenario: s, TLast: 5}, {Engine: "boottorrent", scenario: s, TLast: 6}}}
-	now := report{Results: []result{{Engine: "boottorrent", scenario: s, TLast: 3}}}
-	groups := summarize(newest([]report{old, now}))
-	if len(groups) != 1 || len(groups[0].rows) != 2 {
-		t.Fatalf("got %+v, want one scenario with two engines", groups)
+	of := func(engine, build string, last float64) result {
+		return result{Engine: engine, Build: build, scenario: s, TLast: last}
 	}
-	if ours, http := groups[0].rows[0], groups[0].rows[1]; ours.TLast != 3 || ours.runs != 1 || http.TLast != 9 {
-		t.Errorf("got %+v and %+v", ours, http)
+	old := report{Results: []result{of("http", "", 9), of(ours, buildNode, 5), of(ours, buildNode, 6), of(ours, buildPlain, 4)}}
+	now := report{Results: []result{of(ours, buildNode, 3)}, Time: time.Now()}
+	groups := summarize(newest([]report{old, now}))
+	if len(groups) != 1 || len(groups[0].rows) != 3 {
+		t.Fatalf("got %+v, want one scenario with three rows", groups)
+	}
+	if rows := groups[0].rows; rows[0].TLast != 3 || rows[0].runs != 1 || rows[1].label() != "boottorrent, inlined" || rows[1].TLast != 4 || rows[2].TLast != 9 {
+		t.Errorf("got %+v", rows)
 	}
 }
 
@@ -179,10 +182,16 @@ func TestBench(t *testing.T) {
 	if err != nil || len(reports) != 1 || len(reports[0].Results) != 2 {
 		t.Fatalf("kept %+v, %v; want one report with two results", reports, err)
 	}
+	if r := reports[0].Results; r[0].Build != buildNode || r[1].Build != "" || reports[0].Builds[0].Name != buildNode || len(reports[0].Builds[0].Flags) == 0 {
+		t.Errorf("the builds are %q and %q, described as %+v", r[0].Build, r[1].Build, reports[0].Builds)
+	}
 	for _, r := range reports[0].Results {
 		least := leastTime(1<<20, 1, 40e6, 40e6, 40e6).Seconds()
 		if r.TFirst < 0.9*least || r.TLast < r.TMedian || r.TMedian < r.TFirst || math.Abs(r.TMin-least) > 0.001 {
 			t.Errorf("%s: times %g, %g, %g with a bound of %g, want it to be %.3f", r.Engine, r.TFirst, r.TMedian, r.TLast, r.TMin, least)
+		}
+		if nodes := r.CPUSeconds - r.CPUSeederSeconds; r.CPUSeederSeconds <= 0 || r.CPUSeederKernel > r.CPUSeederSeconds || r.CPUNodesKernel <= 0 || r.CPUNodesKernel > nodes {
+			t.Errorf("%s: of %g CPU seconds the seeder took %g (kernel %g), nodes' kernel %g", r.Engine, r.CPUSeconds, r.CPUSeederSeconds, r.CPUSeederKernel, r.CPUNodesKernel)
 		}
 		if r.SeederCopies < 1 || r.SeederCopies > 2.5 || r.CPUSeconds <= 0 || r.RSSPeakMiB < 1 {
 			t.Errorf("%s: %g copies, %g CPU seconds, %g MiB", r.Engine, r.SeederCopies, r.CPUSeconds, r.RSSPeakMiB)

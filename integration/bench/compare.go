@@ -52,7 +52,7 @@ func compare(s scenario, results []result) (all []comparison) {
 // isOwn is whether results are this project's.
 func isOwn(runs map[int]result) bool {
 	for _, r := range runs {
-		return r.Build != "" && r.Engine == engines()[0].name()
+		return r.isOwn()
 	}
 	return false
 }

@@ -7,6 +7,8 @@
 //	            [--results DIR] [--link MBIT] [--server MBIT] [--stagger TIME] [--image MIB] [--piece KIB] [--skip-missing]
 //	            [--profiles DIR]
 //	bench build [node|plain] DIR
+//	bench rest  [--image FOLDER] [--runs N] [--results DIR]
+//	bench all   [--results DIR] [--docs DIR] [--within TIME] [--list]
 //	bench plot  [--results DIR] [--docs DIR]
 //	bench sim   [--nodes N] [--racks N] [--uplink MBIT] ...
 //	bench boot  --image FOLDER [--chains NAMES] [--link MBIT] [--delay TIME] [--loss SHARE] [--card NAME] [--runs N] [--results DIR]
@@ -21,6 +23,11 @@
 // the seeder is compiled as `make build` does it. With --builds node,plain there are rows for nodes compiled as the seeder is, too.
 //
 // bench build compiles the peers of this checkout into DIR. With --builds a=DIR,b=OTHER two of them are measured in turn.
+//
+// bench all measures what docs/benchmark.md shows, one row after the other, the most important first; it leaves out what was measured
+// within the last hours, so it goes on where it was interrupted. --list says how long it takes.
+//
+// bench rest measures what else has a limit: what a slow peer costs the others, and the size of phase 1.
 //
 // bench plot makes the tables and pictures of docs/benchmark.md from all results kept.
 //
@@ -62,7 +69,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: swarm, build, plot, sim, boot, reports or phase1; see bench swarm --help")
+		return errors.New("say what to do: swarm, all, build, rest, plot, sim, boot, reports or phase1; see bench swarm --help")
 	}
 	switch args[0] {
 	case "swarm":
@@ -77,8 +84,12 @@ func run(ctx context.Context, args []string) error {
 		return reports.Command(ctx, args[1:], os.Stdout)
 	case "phase1":
 		return phase1.Command(ctx, args[1:], os.Stdout)
+	case "all":
+		return allCommand(ctx, args[1:])
+	case "rest":
+		return restCommand(ctx, args[1:])
 	case "build":
 		return buildCommand(ctx, args[1:])
 	}
-	return fmt.Errorf("unknown command %q: want swarm, build, plot, sim, boot, reports or phase1", args[0])
+	return fmt.Errorf("unknown command %q: want swarm, all, build, rest, plot, sim, boot, reports or phase1", args[0])
 }

@@ -10,7 +10,7 @@ import (
 
 const pageHead = `# How long a room needs
 
-Made by ` + "`go run ./integration/bench plot`" + ` from the data in integration/bench/results; don't edit it. To measure: ` + "`make bench`" + `.
+Made by ` + "`go run ./integration/bench plot`" + ` from the data in integration/bench/results; don't edit it. To measure all of it anew: ` + "`make tables`" + `; once, without keeping it: ` + "`make bench`" + `.
 
 A star of network namespaces in one machine: a seeder and N nodes, each with a cable of its own to one switch, shaped in both
 directions. All nodes begin at once (or spread over the time given) and know only the tracker, HTTP clients the server. The image is
@@ -21,13 +21,16 @@ packets are dropped, as in a small switch, at a host 1000 packets, as in Linux; 
   a node's. **Ratio** is the time of the last node over it. With arrivals spread, each node's time counts from its own start, and its
   bound is that of a node alone, max(F/S, F/d).
 - **Copies** is the bytes that left the seeder's card, headers included, over the image's size.
-- **CPU s** is of all programs together; **CPU s/GB** for each 10⁹ bytes that nodes received, seeder included.
+- **CPU s** is of all programs together, **s/GB** the same for each 10⁹ bytes that nodes received; **nodes** and **seeder** are their parts of
+  that, user + kernel. **softirq** is what the kernel did with packets outside of system calls; most of it is in the programs' kernel time, too.
 - **MiB** is the most memory a node had resident, what it maps of the image included.
 - boottorrent is done when it has verified the files' SHA-256, too; the others when they have every piece (SHA-1), HTTP when it has every byte.
+- "old build" marks rows of boottorrent and of its library whose nodes were compiled as the benchmark itself, which no node is; they stand where
+  nothing newer was measured. Rows of different machines don't stand in one table where there are new ones.
 `
 
-// writePage writes the documentation's page; more stands at its end.
-func writePage(path string, reports []report, groups []group, more string) error {
+// writePage writes the documentation's page; other has the limits' figures that are not of the swarm's runs, more stands at its end.
+func writePage(path string, reports []report, groups []group, other rest, more string) error {
 	var b bytes.Buffer
 	b.WriteString(pageHead)
 	var machines []string
@@ -37,6 +40,8 @@ func writePage(path string, reports []report, groups []group, more string) error
 		}
 	}
 	fmt.Fprintf(&b, "\nMeasured on: %s; last on %s.\n", strings.Join(machines, "; "), reports[len(reports)-1].Time.UTC().Format("2006-01-02"))
+	writeCost(&b, groups)
+	writeLimits(&b, reports, other)
 	name, limited := "", false
 	for _, g := range groups {
 		if g.scenario.Name != name {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"image/color"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -47,32 +49,45 @@ func plotCommand(args []string) error {
 	if err != nil {
 		return err
 	}
+	other, err := loadRest(*results)
+	if err != nil {
+		return err
+	}
 	page := filepath.Join(*docs, "benchmark.md")
-	if err := writePage(page, reports, groups, loaders); err != nil {
+	if err := writePage(page, reports, groups, other, loaders); err != nil {
 		return err
 	}
 	fmt.Println("written:", page)
 	return nil
 }
 
-// newest keeps, of each engine in each scenario, what the last report says that has it, in the order of the table: by
-// scenario, number of nodes, and engine.
+// machineResult is a result with where and when it was measured.
+type machineResult struct {
+	result
+	machine machine
+	at      time.Time
+}
+
+// newest keeps, of each engine and build in each scenario, what the last report says that has it, without what is too old to stand
+// beside the rest (withoutOld), in the order of the table: by scenario, number of nodes, and engine.
 func newest(reports []report) []result {
 	type key struct {
 		scenario scenario
 		label    string
 	}
-	of := map[key][]result{}
+	of := map[key][]machineResult{}
 	for _, rep := range reports {
-		fresh := map[key][]result{}
+		fresh := map[key][]machineResult{}
 		for _, r := range rep.Results {
 			k := key{r.scenario, r.label()}
-			fresh[k] = append(fresh[k], r)
+			fresh[k] = append(fresh[k], machineResult{r, rep.Machine, rep.Time})
 		}
 		maps.Copy(of, fresh)
 	}
-	all := slices.Concat(slices.Collect(maps.Values(of))...)
-	slices.SortStableFunc(all, func(a, b result) int { return slices.Compare(a.rank(), b.rank()) })
+	all := withoutOld(slices.Concat(slices.Collect(maps.Values(of))...))
+	slices.SortStableFunc(all, func(a, b result) int {
+		return cmp.Or(slices.Compare(a.rank(), b.rank()), cmp.Compare(a.label(), b.label()), cmp.Compare(a.Run, b.Run))
+	})
 	return all
 }
 
@@ -80,7 +95,7 @@ func newest(reports []report) []result {
 func (r result) rank() []float64 {
 	return []float64{
 		float64(slices.IndexFunc(presets, func(p preset) bool { return p.name == r.Name })), float64(r.Nodes), r.Link, r.Server,
-		float64(r.Image), float64(r.Piece), float64(r.Stagger), float64(slices.IndexFunc(engines(), func(e engine) bool { return e.name() == r.Engine })), float64(r.Run),
+		float64(r.Image), float64(r.Piece), float64(r.Stagger), float64(slices.IndexFunc(engines(), func(e engine) bool { return e.name() == r.Engine })),
 	}
 }
 
@@ -98,17 +113,18 @@ func picture(name string) string { return "benchmark/" + name + ".svg" }
 // colors tell the groups of bars apart; from Okabe and Ito's palette, which also the colour-blind can.
 var colors = []color.RGBA{{0, 114, 178, 255}, {230, 159, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {86, 180, 233, 255}, {213, 94, 0, 255}}
 
-// drawBars draws a bar for each engine and each variant of a scenario: the ratio, or the seconds if the links have no
-// limit.
+// drawBars draws a bar for each engine and each variant of a scenario: the ratio, or the processor time for each GB if processors are
+// the limit.
 func drawBars(groups []group, path string) error {
 	p := plot.New()
 	p.Title.Text = title(groups[0].scenario.Name)
 	p.Y.Label.Text, p.Y.Min = "time of the last node / least possible time", 0
 	value := ratio
-	if groups[0].scenario.least() == 0 {
-		p.Y.Label.Text, value = "time of the last node, s", last
+	processors := presetOf(groups[0].scenario.Name).processors
+	if processors {
+		p.Y.Label.Text, value = "processor time of all, seconds for each GB that nodes received", func(r result) float64 { return r.perGB(r.CPUSeconds) }
 	}
-	names := enginesOf(groups)
+	names := labelsOf(groups)
 	width := vg.Points(60 / float64(len(groups)))
 	for i, g := range groups {
 		bars, err := plotter.NewBarChart(values(g, names, value), width)
@@ -122,7 +138,7 @@ func drawBars(groups []group, path string) error {
 			p.Legend.Add(variant(g.scenario), bars)
 		}
 	}
-	if groups[0].scenario.least() > 0 {
+	if !processors {
 		bound := plotter.NewFunction(func(float64) float64 { return 1 })
 		bound.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
 		p.Add(bound)
@@ -138,33 +154,30 @@ func drawBars(groups []group, path string) error {
 func values(g group, names []string, value func(result) float64) plotter.Values {
 	v := make(plotter.Values, len(names))
 	for _, row := range g.rows {
-		v[slices.Index(names, row.Engine)] = value(row.result)
+		v[slices.Index(names, row.label())] = value(row.result)
 	}
 	return v
 }
 
-// enginesOf names the engines of the groups in the order of the tables.
-func enginesOf(groups []group) (names []string) {
+// labelsOf names the rows of the groups in the order of the tables.
+func labelsOf(groups []group) (names []string) {
 	for _, e := range engines() {
 		for _, g := range groups {
-			has := slices.ContainsFunc(g.rows, func(r row) bool { return r.Engine == e.name() })
-			if has && !slices.Contains(names, e.name()) {
-				names = append(names, e.name())
+			for _, r := range g.rows {
+				if r.Engine == e.name() && !slices.Contains(names, r.label()) {
+					names = append(names, r.label())
+				}
 			}
 		}
 	}
 	return names
 }
 
-func title(name string) string {
-	for _, p := range presets {
-		if p.name == name {
-			return p.says
-		}
-	}
-	return name
-}
+func title(name string) string { return presetOf(name).says }
 
 func variant(s scenario) string {
+	if s.Link == 0 {
+		return fmt.Sprintf("N=%d, %d MiB", s.Nodes, s.Image>>20)
+	}
 	return fmt.Sprintf("N=%d, %s/%s Mbit/s, %d MiB", s.Nodes, trim(s.Server/1e6), trim(s.Link/1e6), s.Image>>20)
 }

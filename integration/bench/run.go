@@ -23,6 +23,8 @@ type trial struct {
 	dir string
 	// profiles is a folder for CPU profiles; empty for none.
 	profiles string
+	// number is the run's, from 1 on.
+	number int
 
 	star   *star
 	seeder *process
@@ -32,7 +34,7 @@ type trial struct {
 // readyTime is how long programs may take to get ready.
 const readyTime = time.Minute
 
-// run measures. What it returns lacks the run's number.
+// run measures.
 func (t *trial) run(ctx context.Context) (r result, err error) {
 	defer func() {
 		if err != nil {
@@ -86,7 +88,8 @@ func (t *trial) getReady(ctx context.Context) (err error) {
 // start runs a program on a host, with env added to its environment. The room's end is its end.
 func (t *trial) start(host *lab.Host, env []string, at place, args func(place) ([]string, error)) (*process, error) {
 	if t.profiles != "" {
-		at.profile = filepath.Join(t.profiles, fmt.Sprintf("%s-%s-%s-N%d-%s.pprof", t.engine.name(), buildOf(t.engine).Name, t.scenario.Name, t.scenario.Nodes, host.Name))
+		at.profile = filepath.Join(t.profiles, fmt.Sprintf("%s-%s-%s-N%d-run%d-%s.pprof",
+			t.engine.name(), buildOf(t.engine).Name, t.scenario.Name, t.scenario.Nodes, t.number, host.Name))
 	}
 	a, err := args(at)
 	if err != nil {
@@ -118,7 +121,7 @@ func (t *trial) measure(ctx context.Context) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r = result{Engine: t.engine.name(), Build: buildOf(t.engine).Name, scenario: t.scenario}
+	r = result{Engine: t.engine.name(), Build: buildOf(t.engine).Name, scenario: t.scenario, Run: t.number}
 	r.setTimes(times, t.scenario.bound())
 	r.setLoad(load)
 	r.SeederCopies = round(float64(after-before) / float64(t.img.size))

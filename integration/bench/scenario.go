@@ -42,6 +42,8 @@ type preset struct {
 	stagger float64
 	// image is the size in MiB if it is not defaultImage.
 	image int64
+	// processors says that they are the limit, and not the links.
+	processors bool
 }
 
 var presets = []preset{
@@ -50,8 +52,8 @@ var presets = []preset{
 	{name: "quarter", says: "the seeder's link is a quarter of a node's", server: 0.25},
 	{name: "stagger", says: "equal links, arrivals spread over half of the least possible time", server: 1, stagger: 0.5},
 	{name: "single", says: "one node, the seeder's link like its own", nodes: []int{1}, fixed: true, server: 1},
-	{name: "fast", says: "links of 1 Gbit/s, the seeder's too: processors are the limit", nodes: []int{4, 6, 8, 16}, server: 1, link: 1000, image: 256},
-	{name: "unshaped", says: "one or two nodes, as fast as the machine can", nodes: []int{1, 2}, fixed: true, image: 1024},
+	{name: "fast", says: "links of 1 Gbit/s, the seeder's too: processors are the limit", nodes: []int{4, 6, 8, 16}, server: 1, link: 1000, image: 256, processors: true},
+	{name: "unshaped", says: "one or two nodes, as fast as the machine can", nodes: []int{1, 2}, fixed: true, image: 1024, processors: true},
 }
 
 // defaultNodes is how many nodes there are if neither the caller nor the scenario says so.

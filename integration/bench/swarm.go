@@ -152,9 +152,9 @@ func (o options) measureOne(ctx context.Context, dir string, s scenario, chosen 
 		return err
 	}
 	var failed []error
-	for run := range o.runs {
+	for run := 1; run <= o.runs; run++ {
 		for _, e := range chosen {
-			t := &trial{scenario: s, engine: e, img: img, dir: filepath.Join(dir, "nodes"), profiles: o.profiles}
+			t := &trial{scenario: s, engine: e, img: img, dir: filepath.Join(dir, "nodes"), profiles: o.profiles, number: run}
 			r, err := t.run(ctx)
 			if ctx.Err() != nil {
 				return errors.Join(failed...)
@@ -164,7 +164,6 @@ func (o options) measureOne(ctx context.Context, dir string, s scenario, chosen 
 				fmt.Fprintln(os.Stderr, "failed:", err)
 				continue
 			}
-			r.Run = run + 1
 			rep.Results = append(rep.Results, r)
 			fmt.Fprintln(os.Stderr, r.line())
 		}

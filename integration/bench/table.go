@@ -132,7 +132,15 @@ func (s scenario) perGB(seconds float64) float64 {
 }
 
 // label is what the rows of an engine are called.
-func (r result) label() string { return build{Name: r.Build}.label(r.Engine) }
+func (r result) label() string {
+	if r.Build == "" && slices.ContainsFunc(engines(), func(e engine) bool { _, ok := e.(own); return ok && e.name() == r.Engine }) {
+		return r.Engine + oldBuild
+	}
+	return build{Name: r.Build}.label(r.Engine)
+}
+
+// oldBuild marks peers of this project that were compiled as the benchmark itself was, and collected garbage half as often as nodes do.
+const oldBuild = ", old build"
 
 // limitNote explains the mark at "idle".
 const limitNote = "(!) the machine itself was the limit in some runs: less than 10 % of its processors idle, or more than 5 % stolen"

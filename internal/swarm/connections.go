@@ -159,6 +159,13 @@ func (c *connections) closed(pc *torrent.PeerConn) {
 	}
 }
 
+// count is how many connections a torrent has.
+func (c *connections) count(f *entry) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return f.connections
+}
+
 // connected reports whether a torrent has a connection to the peer that listens there.
 func (c *connections) connected(f *entry, listen netip.AddrPort) bool {
 	c.mu.Lock()

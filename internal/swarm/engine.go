@@ -67,6 +67,8 @@ type Engine struct {
 	limits   *Limits
 	banned   banned
 	snubs    snubs
+	// processors is looked at as often as connections are compared.
+	processors processors
 	// local is nil if peers in the same subnet are not searched for.
 	local *local
 
@@ -157,8 +159,8 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("start BitTorrent: %w", err), listener.Close())
 	}
 	e.listener = listener
-	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), e.secrets})
-	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer}})
+	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), e.secrets, e.paced})
+	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer, e.paced}})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.listenLocal()
 	e.group.Go(e.sample)

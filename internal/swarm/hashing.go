@@ -13,15 +13,8 @@ import (
 
 // A piece is hashed once. Where the torrent has the SHA-256 sums that the catalog names (layout.sums), that hash is SHA-256: the
 // piece is then verified as the catalog wants it, its SHA-1 isn't made, and nothing is read again when all pieces are here. Elsewhere
-// it is SHA-1, and store.verify reads all files in the end. Bytes that come in order are hashed when they are written, while the
-// processor has them in its cache; the rest is read from the file when the piece is whole.
-
-// partialHash is the hash of the first bytes of a piece.
-type partialHash struct {
-	hash hash.Hash
-	// next is how many bytes it has.
-	next int64
-}
+// it is SHA-1, and store.verify reads all files in the end. What is hashed is what the file has, not what came: hashing blocks as they
+// are written, where they come in order, was no faster.
 
 // newHash is the hash that pieces are verified by.
 func (l *layout) newHash() hash.Hash {
@@ -42,53 +35,34 @@ func (l *layout) isPiece(i int, sum []byte) bool {
 // readPool has the buffers that pieces are read into to be hashed. They fit into a processor's second cache.
 var readPool = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
-// read calls do with the piece's bytes from offset from, in order.
-func (p *piece) read(from int64, do func([]byte) error) error {
+// read calls do with the piece's bytes in order.
+func (p *piece) read(do func([]byte) error) error {
 	buffer := readPool.Get().(*[64 << 10]byte)
 	defer readPool.Put(buffer)
-	for from < p.size {
-		b := buffer[:min(int64(len(buffer)), p.size-from)]
-		if _, err := p.ReadAt(b, from); err != nil {
+	for at := int64(0); at < p.size; {
+		b := buffer[:min(int64(len(buffer)), p.size-at)]
+		if _, err := p.ReadAt(b, at); err != nil {
 			return err
 		}
 		if err := do(b); err != nil {
 			return err
 		}
-		from += int64(len(b))
+		at += int64(len(b))
 	}
 	return nil
 }
 
-// hashWritten hashes what was written at an offset if it follows what is hashed already. mu is held.
-func (p *piece) hashWritten(b []byte, at int64) {
-	p.received = true
-	switch {
-	case at == 0: // also if it comes again
-		p.partial = &partialHash{hash: p.store.layout.newHash()}
-	case p.partial == nil || at > p.partial.next:
-		return // what lies before has yet to come: this is read later
-	case at < p.partial.next:
-		p.partial = nil // what was hashed is there no more
-		return
-	}
-	_, _ = p.partial.hash.Write(b) // never fails
-	p.partial.next += int64(len(b))
-}
-
-// check hashes the piece, as far as that has not been done, and reports whether it is right. mu is held.
+// check hashes the piece and reports whether it is right. mu is held.
 func (p *piece) check() (bool, error) {
-	partial := p.partial
-	if p.partial = nil; partial == nil {
-		partial = &partialHash{hash: p.store.layout.newHash()}
-	}
-	err := p.read(partial.next, func(b []byte) error {
-		_, err := partial.hash.Write(b)
+	sum := p.store.layout.newHash()
+	err := p.read(func(b []byte) error {
+		_, err := sum.Write(b)
 		return err
 	})
 	if err != nil {
 		return false, err
 	}
-	right := p.store.layout.isPiece(p.index(), partial.hash.Sum(nil))
+	right := p.store.layout.isPiece(p.index(), sum.Sum(nil))
 	p.proved.Store(right && p.store.layout.sums != nil)
 	return right, nil
 }
@@ -119,9 +93,8 @@ func (p selfHashing) SelfHash() (sum metainfo.Hash, err error) {
 func (p *piece) WriteTo(w io.Writer) (n int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.partial = nil
 	sum := p.store.layout.newHash()
-	err = p.read(0, func(b []byte) error {
+	err = p.read(func(b []byte) error {
 		_, _ = sum.Write(b) // never fails
 		m, err := w.Write(b)
 		n += int64(m)

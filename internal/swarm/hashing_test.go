@@ -95,7 +95,7 @@ func (p hashedPiece) wrong() []byte {
 	return b
 }
 
-func TestPieceIsHashedAsItCame(t *testing.T) {
+func TestPieceIsHashedAsItIsStored(t *testing.T) {
 	for _, c := range []struct {
 		what  string
 		write func(p hashedPiece)
@@ -123,19 +123,6 @@ func TestPieceIsHashedAsItCame(t *testing.T) {
 				t.Errorf("%s, %s: found to be right: %t, stored: %t, proved: %t", c.what, sums, got, p.stored(), p.proved.Load())
 			}
 		}
-	}
-}
-
-// What came in order is not read again: here it could not be.
-func TestBlocksInOrderAreNotRead(t *testing.T) {
-	s := newSample(t, 4*block, 8*block)
-	p := newHashedPiece(t, s)
-	p.write(p.data, 0, 1, 2, 3)
-	if err := os.Truncate(filepath.Join(p.dir, "demo", s.files[0].Path), 0); err != nil {
-		t.Fatal(err)
-	}
-	if !p.right() {
-		t.Error("the piece was read again")
 	}
 }
 

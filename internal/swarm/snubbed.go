@@ -150,6 +150,7 @@ func (e *Engine) supervise() {
 		case <-e.ctx.Done():
 			return
 		case now := <-ticker.C:
+			e.processors.look()
 			for w, length := range e.snubs.check(now) {
 				e.log.Info("a peer takes requests and does not answer: it is left alone for a while", "peer", w.addr, "system", w.entry.layout.name, "for", length)
 				_ = w.conn.Close()

@@ -57,8 +57,6 @@ type piece struct {
 	suspect atomic.Bool
 	// mu is held while the piece is written to or hashed, and guards what follows.
 	mu sync.Mutex
-	// partial is the hash of its first bytes; nil if there is none.
-	partial *partialHash
 	// received says that blocks of peers were written to it.
 	received bool
 }
@@ -223,7 +221,6 @@ func (s *store) put(i int, data []byte) error {
 	if p.state.Load() == complete {
 		return nil
 	}
-	p.partial = nil
 	if _, err := p.write(data, 0); err != nil {
 		return err
 	}
@@ -277,12 +274,8 @@ func (p *piece) WriteAt(b []byte, at int64) (n int, err error) {
 	if p.state.Load() == complete {
 		return len(b), nil
 	}
-	if n, err = p.write(b, at); err != nil {
-		p.partial = nil
-		return n, err
-	}
-	p.hashWritten(b, at)
-	return n, nil
+	p.received = true
+	return p.write(b, at)
 }
 
 // writeSparse writes b, in which blocks of zeros become holes: what comes at a time may have both.

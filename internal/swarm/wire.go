@@ -94,20 +94,25 @@ func onlyHaves(p []byte) bool {
 	return len(p) == 0
 }
 
-// wireDialer and wireListener make connections that batch, and on which foreign clients are asked for blocks.
-type wireDialer struct{ *net.Dialer }
+// wireDialer and wireListener make connections that batch, on which foreign clients are asked for blocks, and that paced has wrapped: it
+// sees the messages as the library writes them.
+type wireDialer struct {
+	*net.Dialer
+	paced func(net.Conn) net.Conn
+}
 
 func (d wireDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	c, err := d.Dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	return newBlocks(newHaveBatcher(c), nil), nil
+	return d.paced(newBlocks(newHaveBatcher(c), nil)), nil
 }
 
 type wireListener struct {
 	net.Listener
 	secrets mse.SecretKeyIter
+	paced   func(net.Conn) net.Conn
 }
 
 func (l wireListener) Accept() (net.Conn, error) {
@@ -115,5 +120,5 @@ func (l wireListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newBlocks(newHaveBatcher(c), l.secrets), nil
+	return l.paced(newBlocks(newHaveBatcher(c), l.secrets)), nil
 }

@@ -15,11 +15,8 @@ import (
 // nethttpomithttp2 leaves HTTP/2 out of net/http, which it only speaks over TLS, and nodes speak HTTP/1.1 without: 53 KB.
 var tags = []string{"noboltdb", "nethttpomithttp2"}
 
-// goFlags are the settings of the compiler and linker. Functions are not inlined, which makes the compressed program 17 %
-// smaller; what costs time in a node is SHA-1, SHA-256 and copying, which are assembly.
-var goFlags = []string{
-	"-trimpath", "-buildvcs=false", "-gcflags=all=-l",
-}
+// goFlags are the settings of the compiler and linker beside those of inlining.go.
+var goFlags = []string{"-trimpath", "-buildvcs=false"}
 
 // linkerFlags strip the program of symbols, debug information and build ID.
 const linkerFlags = "-s -w -buildid="
@@ -44,6 +41,6 @@ func Compiler(a arch.Arch, release string) (flags, env []string) {
 	if release != "" {
 		link += " -X " + versionPackage + ".Release=" + release
 	}
-	flags = slices.Concat([]string{"-tags=" + strings.Join(tags, ","), "-ldflags=" + link}, goFlags)
+	flags = slices.Concat([]string{"-tags=" + strings.Join(tags, ","), "-ldflags=" + link}, goFlags, inlining())
 	return flags, []string{"GOOS=linux", "GOARCH=" + string(a), level(a), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local"}
 }

@@ -11,5 +11,6 @@
 // that all are done at about the same time. When a node leaves, its share falls to the others by itself. When a node's
 // share is done, what is left is divided anew: so a fast node takes over from slow ones what they would come to last,
 // and leaves to them what they are at. A small window of preferred pieces at a time, together with short request
-// queues, keeps the seeder busy with pieces that nobody else asks it for.
+// queues, keeps the seeder busy with pieces that nobody else asks it for. Its queue is no deeper than what is missing of
+// the window: else a seeder that answers sooner than busy nodes would send every other piece several times.
 package pick
