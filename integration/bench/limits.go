@@ -108,7 +108,7 @@ func newestOwn(reports []report, name string, nodes int, link float64) (row, boo
 	return row{}, false
 }
 
-// against is a ratio to another engine, in the newest report that has both.
+// against is a ratio to another engine, in the newest report that has both. Beside it stands what both cost.
 func against(name string, nodes int, link float64, other string, value func(comparison) float64) func([]report) (float64, string, bool) {
 	return func(reports []report) (float64, string, bool) {
 		for _, rep := range slices.Backward(reports) {
@@ -133,7 +133,7 @@ func (g group) beside(other string) string {
 		i := slices.IndexFunc(g.rows, func(r row) bool { return r.label() == label })
 		return g.rows[i].perGB(g.rows[i].CPUSeconds)
 	}
-	return fmt.Sprintf(" (%.1f and %.1f s/GB)", cost(ours), cost(other))
+	return fmt.Sprintf(" (CPU %.1f and %.1f s/GB)", cost(ours), cost(other))
 }
 
 // growth is what twelve times as many nodes cost.

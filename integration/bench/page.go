@@ -24,7 +24,8 @@ packets are dropped, as in a small switch, at a host 1000 packets, as in Linux; 
 - **CPU s** is of all programs together, **s/GB** the same for each 10⁹ bytes that nodes received; **nodes** and **seeder** are their parts of
   that, user + kernel. **softirq** is what the kernel did with packets outside of system calls; most of it is in the programs' kernel time, too.
 - **MiB** is the most memory a node had resident, what it maps of the image included.
-- boottorrent is done when it has verified the files' SHA-256, too; the others when they have every piece (SHA-1), HTTP when it has every byte.
+- boottorrent is done when it has verified every piece by its SHA-256 (of the old build: every piece by SHA-1, and then the files by SHA-256); the others
+  when they have every piece (SHA-1), HTTP when it has every byte. What was not measured has a –.
 - "old build" marks rows of boottorrent and of its library whose nodes were compiled as the benchmark itself, which no node is; they stand where
   nothing newer was measured. Rows of different machines don't stand in one table where there are new ones.
 `

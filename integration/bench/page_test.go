@@ -73,7 +73,7 @@ func TestPage(t *testing.T) {
 	at := -1
 	for _, part := range []string{
 		"## What a node costs", "| fast, N=6 | boottorrent | 3.1+1.9 | 0.6 | 5.6 |", "|  | aria2 |",
-		"## Limits", "| fast, N=6: CPU against aria2's | ≤ 1.0 | 0.7 | 0.90 (5.6 and 6.2 s/GB) | yes |", "| fast, N=16: copies from the seeder | ≤ 1.5 | 1.15 | not yet |  |",
+		"## Limits", "| fast, N=6: CPU against aria2's | ≤ 1.0 | 0.7 | 0.90 (CPU 5.6 and 6.2 s/GB) | yes |", "| fast, N=16: copies from the seeder | ≤ 1.5 | 1.15 | not yet |  |",
 		"| a peer of 20 kB/s costs four others, % | ≤ 3 |  | 2.00 (3 runs of BenchmarkOddPeer) | yes |",
 		"## fast: ", "the end",
 	} {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"gonum.org/v1/plot"
@@ -122,7 +123,7 @@ func drawBars(groups []group, path string) error {
 	value := ratio
 	processors := presetOf(groups[0].scenario.Name).processors
 	if processors {
-		p.Y.Label.Text, value = "processor time of all, seconds for each GB that nodes received", func(r result) float64 { return r.perGB(r.CPUSeconds) }
+		p.Y.Label.Text, value = "processor time of all, s/GB", func(r result) float64 { return r.perGB(r.CPUSeconds) }
 	}
 	names := labelsOf(groups)
 	width := vg.Points(60 / float64(len(groups)))
@@ -144,10 +145,18 @@ func drawBars(groups []group, path string) error {
 		p.Add(bound)
 	}
 	p.Legend.Top, p.Legend.Left = true, true
-	p.NominalX(names...)
+	p.NominalX(lines(names)...)
 	p.X.Min, p.X.Max = -0.5, float64(len(names))-0.5
 	p.Y.Max *= 1.15 // room for the legend
 	return p.Save(16*vg.Centimeter, 9*vg.Centimeter, path)
+}
+
+// lines are labels with their builds below them, where they have more room.
+func lines(names []string) (texts []string) {
+	for _, name := range names {
+		texts = append(texts, strings.Replace(name, ", ", "\n", 1))
+	}
+	return texts
 }
 
 // values are an engine's each; 0 where it was not measured.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,8 +12,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/boottorrent/boottorrent/integration/bench/kept"
 	"github.com/boottorrent/boottorrent/mkimage/commands"
 )
+
+// restKind is the kind under which it is kept.
+const restKind = "rest"
 
 // rest is what the limits ask for beside the swarm's runs, as it is kept. What is 0 or empty was not measured.
 type rest struct {
@@ -93,31 +96,14 @@ func parseSlowPeer(out string) (alone, slow float64, err error) {
 }
 
 func (r rest) save(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "rest-"+r.Time.UTC().Format("20060102-150405")+".json"), append(b, '\n'), 0o644)
+	_, err := kept.Write(dir, restKind, r.Time, r)
+	return err
 }
 
 // loadRest is the newest of each figure that is kept in a folder; machine and time are those of the slow peer's.
 func loadRest(dir string) (all rest, err error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "rest-*.json"))
-	if err != nil {
-		return all, err
-	}
-	for _, path := range paths { // sorted by name, and so by time
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return all, err
-		}
-		var r rest
-		if err := json.Unmarshal(b, &r); err != nil {
-			return all, fmt.Errorf("%s is not a result of bench rest: %w", path, err)
-		}
+	results, err := kept.Read[rest](dir, restKind)
+	for _, r := range results {
 		if len(r.Alone) > 0 && len(r.Alone) == len(r.Slow) {
 			all.Alone, all.Slow, all.Machine, all.Time = r.Alone, r.Slow, r.Machine, r.Time
 		}
@@ -125,7 +111,7 @@ func loadRest(dir string) (all rest, err error) {
 			all.Phase1 = r.Phase1
 		}
 	}
-	return all, nil
+	return all, err
 }
 
 // slowPeer is how much longer a room takes with the peer, as a share: the median of the ratios within a run.

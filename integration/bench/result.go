@@ -1,14 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/boottorrent/boottorrent/integration/bench/kept"
 )
 
 // result is what one run of one engine came to. Times are in seconds.
@@ -129,36 +129,11 @@ func (m machine) String() string {
 	return fmt.Sprintf("%d × %s, %d MiB, Linux %s", m.Processors, m.CPU, m.MemoryMiB, m.Kernel)
 }
 
-// save keeps a report in a folder, named by its time.
-func (r report) save(dir string) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	b, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "swarm-"+r.Time.UTC().Format("20060102-150405")+".json")
-	return path, os.WriteFile(path, append(b, '\n'), 0o644)
-}
+// swarmKind is the kind under which reports are kept.
+const swarmKind = "swarm"
+
+// save keeps a report in a folder, and returns the file's path.
+func (r report) save(dir string) (string, error) { return kept.Write(dir, swarmKind, r.Time, r) }
 
 // loadReports reads all that is kept in a folder, oldest first.
-func loadReports(dir string) ([]report, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "swarm-*.json"))
-	if err != nil {
-		return nil, err
-	}
-	var all []report
-	for _, path := range paths { // sorted by name, and so by time
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		var r report
-		if err := json.Unmarshal(b, &r); err != nil {
-			return nil, fmt.Errorf("%s is not a result of bench swarm: %w", path, err)
-		}
-		all = append(all, r)
-	}
-	return all, nil
-}
+func loadReports(dir string) ([]report, error) { return kept.Read[report](dir, swarmKind) }

@@ -106,6 +106,10 @@ func (w row) cells() []string {
 	if w.TMin > 0 {
 		bound, ratio = f(1, w.TMin), f(2, w.Ratio)
 	}
+	softirq := "–"
+	if w.CPUMachine > 0 {
+		softirq = f(1, w.perGB(w.CPUSoftirq))
+	}
 	idle := f(0, w.CPUIdle*100) + " %"
 	if w.limited > 0 {
 		idle += " (!)"
@@ -114,7 +118,7 @@ func (w row) cells() []string {
 		w.label(), fmt.Sprint(w.runs), f(1, w.TFirst), f(1, w.TMedian), f(1, w.TLast), bound, ratio, f(2, w.best) + "–" + f(2, w.worst),
 		f(2, w.SeederCopies), f(1, w.CPUSeconds), f(1, w.perGB(w.CPUSeconds)),
 		w.split(w.CPUSeconds-w.CPUSeederSeconds, w.CPUNodesKernel), w.split(w.CPUSeederSeconds, w.CPUSeederKernel),
-		f(1, w.perGB(w.CPUSoftirq)), f(0, w.RSSPeakMiB), idle,
+		softirq, f(0, w.RSSPeakMiB), idle,
 	}
 }
 

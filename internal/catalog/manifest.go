@@ -28,6 +28,26 @@ type BootManifest struct {
 	Files []BootFile `json:"files"`
 	// Runtimes are those that the catalog lists, sorted by name. Their lists of files, which Runtime.List identifies, have the SHA-256 of each file.
 	Runtimes []BootRuntime `json:"runtimes,omitempty"`
+	// Start is what boot scripts are made of. Manifests of seeders older than the field have none.
+	Start *BootStart `json:"start,omitempty"`
+}
+
+// BootStart is what whoever makes boot scripts for a site has to know of it: how phase 1 is started.
+type BootStart struct {
+	// Images are those of the architectures that the site has an image for.
+	Images map[arch.Arch]ImageStart `json:"images"`
+	// UEFI is what machines with UEFI start first, in the word of the site's configuration; empty: that is left to whoever serves.
+	UEFI string `json:"uefi,omitempty"`
+	// Original says that DHCP servers may name the boot loader of the original BootTorrent.
+	Original bool `json:"original,omitempty"`
+}
+
+// ImageStart is how the kernel of an image is started.
+type ImageStart struct {
+	// Cmdline is its command line, but for what the boot loader adds, such as the seeder's address.
+	Cmdline string `json:"cmdline"`
+	// Graphics says that the boot loader of a BIOS is to ask for a frame buffer.
+	Graphics bool `json:"graphics,omitempty"`
 }
 
 // BootFile is a file below [PathBoot].
@@ -107,6 +127,9 @@ func (m *BootManifest) Validate() error {
 		}
 		errs = append(errs, r.validate())
 	}
+	if m.Start != nil {
+		errs = append(errs, m.Start.validate())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("boot manifest: %w", err)
 	}
@@ -128,6 +151,20 @@ func (f *BootFile) validate() error {
 	}
 	return checkText("the kind of "+f.Path, f.Kind, MaxName, "")
 }
+
+func (s *BootStart) validate() error {
+	errs := []error{checkText("what machines with UEFI start", s.UEFI, MaxName, "")}
+	for a, i := range s.Images {
+		if _, err := arch.Parse(string(a)); err != nil {
+			errs = append(errs, err)
+		}
+		errs = append(errs, checkText("the command line of "+string(a), i.Cmdline, maxStartCmdline, ""))
+	}
+	return errors.Join(errs...)
+}
+
+// maxStartCmdline is COMMAND_LINE_SIZE of x86 and arm64 kernels, in bytes.
+const maxStartCmdline = 2048
 
 func (r *BootRuntime) validate() error {
 	if err := cmp.Or(CheckName(r.Name), r.List.validate()); err != nil {

@@ -28,18 +28,21 @@ type Transfer struct {
 	Banned []netip.Addr `json:"banned,omitempty"`
 	// Sources are the nodes from which most came over BitTorrent, those that gave most first: at most [MaxSources].
 	Sources []Source `json:"sources,omitempty"`
+	// Seeders are those of the site's seeders that sent something over BitTorrent or HTTP, the one that sent most first: at most [MaxSources].
+	// One that is alone is not named.
+	Seeders []Source `json:"seeders,omitempty"`
 	// Writing is how fast this node writes down what comes, in bytes per second of the time that the writing itself takes; 0: not known.
 	Writing int64 `json:"writing,omitempty"`
 }
 
-// Source is a node that gave something to another one.
+// Source is a node or a seeder that gave something to a node.
 type Source struct {
 	Addr netip.Addr `json:"addr"`
 	// Bytes are payload.
 	Bytes int64 `json:"bytes"`
 }
 
-// MaxSources is how many nodes Transfer.Sources names.
+// MaxSources is how many nodes Transfer.Sources names, and how many seeders Transfer.Seeders does.
 const MaxSources = 12
 
 // BannedPeers is how many peers Transfer.Banned names.

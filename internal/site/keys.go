@@ -53,6 +53,9 @@ func (s *Site) PublicKey() (key minisign.PublicKey, err error) {
 // SecretKey reads boottorrent.key, with which the seeder signs the catalog. The error says what to do.
 func (s *Site) SecretKey() (key minisign.PrivateKey, err error) {
 	file := filepath.Join(s.Dir, SecretKeyFile)
+	if s.Mirrored {
+		return key, errors.New("this is a mirror, which has no secret key: say it at the site's own seeder")
+	}
 	body, err := readKey(file)
 	if err != nil {
 		return key, err

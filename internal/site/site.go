@@ -72,6 +72,8 @@ type Site struct {
 	SignImage bool
 	// Original says that the site is one of the original BootTorrent (Boottorrent.yaml, version 0).
 	Original bool
+	// Mirrored says that what is here is local of a mirror, which signs nothing; see [Mirror].
+	Mirrored bool
 	// Systems are those that are whole, sorted by title, then name. Titles differ.
 	Systems []System
 	// Broken are the other folders of oss/, by name, but for those in Unfinished, which have no config.yaml yet: that is no mistake.

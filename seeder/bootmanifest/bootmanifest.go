@@ -39,6 +39,8 @@ type Config struct {
 	Counter func() (uint64, error)
 	// Catalog is the catalog that is served; nil: none is yet.
 	Catalog func() *catalog.Catalog
+	// Start is what boot scripts are made of.
+	Start func() catalog.BootStart
 }
 
 // ErrNotYet says that there is nothing to sign at this moment, but will be soon: the catalog is not made yet, or an image is being replaced.
@@ -119,6 +121,10 @@ func (m *Maker) collect() (*catalog.BootManifest, error) {
 			return nil, err
 		}
 		made.Files = append(made.Files, files...)
+	}
+	if m.cfg.Start != nil {
+		start := m.cfg.Start()
+		made.Start = &start
 	}
 	loaders, err := m.loaders()
 	made.Files = append(made.Files, loaders...)

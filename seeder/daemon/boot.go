@@ -45,15 +45,14 @@ func (d *daemon) choose(f loaders.Firmware) (loaders.Choice, error) {
 
 // script makes the iPXE script for a client that reached us at a host and port of ours.
 func (d *daemon) script(r web.ScriptRequest) ([]byte, error) {
-	base, s := "http://"+r.Host, d.current.Load()
-	cmdline := s.CmdlineFor(r.Arch)
+	base, start := "http://"+r.Host, d.feed.start().Images[r.Arch]
 	p := ipxe.Params{
-		Base: base, Kernel: d.boot.Path(r.Arch, image.Kernel), Initrd: d.boot.Path(r.Arch, image.Initramfs), Site: s.Name,
-		Args: []string{"bt.seeder=" + base, cmdline.String()},
+		Base: base, Kernel: d.boot.Path(r.Arch, image.Kernel), Initrd: d.boot.Path(r.Arch, image.Initramfs), Site: d.current.Load().Name,
+		Args: []string{"bt.seeder=" + base, start.Cmdline},
 	}
 	if r.Arch == arch.ARM64 {
 		p.Path = catalog.PathScriptARM64
-	} else if cmdline.AsksForMode() {
+	} else if start.Graphics {
 		p.Graphics = image.Graphics
 	}
 	if shim := loaders.Shim(r.Arch); signedIPXE(r.Agent) && d.loaders.Has(shim) {
@@ -113,16 +112,16 @@ var grubCPU = map[arch.Arch]string{arch.AMD64: "x86_64", arch.ARM64: "arm64"}
 
 // grubConfig makes the script for GRUB; local is the address that was asked.
 func (d *daemon) grubConfig(local netip.Addr) ([]byte, error) {
-	s := d.current.Load()
+	start := d.feed.start()
 	base := "http://" + netip.AddrPortFrom(local, d.Site.Ports.HTTP).String()
-	p := grub.Params{Server: local, Base: base, Site: s.Name, Ask: d.local.Possible()}
+	p := grub.Params{Server: local, Base: base, Site: d.current.Load().Name, Ask: d.local.Possible()}
 	for _, a := range arch.All {
 		if !d.boot.Has(a, image.Kernel) {
 			continue
 		}
 		t := grub.Target{
 			CPU: grubCPU[a], Kernel: d.boot.KernelForGRUB(a), Initrd: d.boot.Path(a, image.Initramfs),
-			Cmdline: "bt.seeder=" + base + " " + s.CmdlineFor(a).String(),
+			Cmdline: "bt.seeder=" + base + " " + start.Images[a].Cmdline,
 		}
 		p.Targets = append(p.Targets, t)
 	}

@@ -60,7 +60,7 @@ func listenControl(state string) (net.Listener, error) {
 }
 
 // serveControl answers commands until ctx ends. Where no socket can be made, as on some file systems, the site is served without.
-func (d *daemon) serveControl(ctx context.Context, f *follower) {
+func (d *daemon) serveControl(ctx context.Context) {
 	l, err := listenControl(d.state)
 	if err != nil {
 		d.Log.Warn("commands such as '"+self.Seeder()+" publish' can't reach this seeder", "err", err)
@@ -68,24 +68,15 @@ func (d *daemon) serveControl(ctx context.Context, f *follower) {
 	}
 	defer os.Remove(filepath.Join(d.state, controlFile))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+status.Path, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, f.status()) })
+	mux.HandleFunc("GET "+status.Path, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.feed.status()) })
 	mux.Handle("GET "+catalog.PathNodes, d.fleet.ListHandler())
 	mux.HandleFunc("POST "+publishPath+"{name}", func(w http.ResponseWriter, r *http.Request) {
-		o := &order{name: r.PathValue("name"), done: make(chan answer, 1)}
-		select {
-		case f.orders <- o:
-		case <-r.Context().Done():
+		s, err := d.feed.publish(r.Context(), r.PathValue("name"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusConflict)
 			return
 		}
-		select {
-		case a := <-o.done:
-			if a.err != nil {
-				http.Error(w, a.err.Error(), http.StatusConflict)
-				return
-			}
-			writeJSON(w, a.status)
-		case <-r.Context().Done():
-		}
+		writeJSON(w, s)
 	})
 	mux.Handle(api.Path, d.operator.api.Handler(nil)) // who may open the socket needs no password
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx },

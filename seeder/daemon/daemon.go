@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -18,7 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/counter"
@@ -33,7 +31,6 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
-	"github.com/boottorrent/boottorrent/seeder/watch"
 	"github.com/boottorrent/boottorrent/seeder/web"
 )
 
@@ -49,6 +46,8 @@ type Options struct {
 	Retry time.Duration
 	// Ready is called once, when everything listens and the catalog is published; may be nil.
 	Ready func(Summary)
+	// Mirror says which other seeder is mirrored. Then Site has what is local, and no systems; nil: Site is served.
+	Mirror *Mirror
 }
 
 // Summary is what a person wants to know when the daemon is up.
@@ -76,8 +75,8 @@ type daemon struct {
 	state   string
 	sockets *sockets
 	web     *web.Server
-	// follower publishes the site.
-	follower *follower
+	// feed publishes what is served.
+	feed     feed
 	fleet    *fleet.Fleet
 	tracker  *tracker.Tracker
 	operator *operator
@@ -110,26 +109,21 @@ func Run(ctx context.Context, o Options) error {
 	}
 	d := &daemon{Options: o, on: on, loaders: loaders.New(o.Site.Dir), boot: bootfiles.New(filepath.Join(o.Site.Dir, site.ImageDir)), state: filepath.Join(o.Site.Dir, site.StateDir), retest: make(chan struct{}, 1)}
 	d.current.Store(o.Site)
-	st, err := store.Open(filepath.Join(d.state, "store"), o.Log)
-	if err != nil {
-		return err
-	}
-	defer st.Close()
 	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
 		in := testOf(d.current.Load(), on, missing)
 		in.Serving, in.Wait, in.Lost = true, wait, d.lost
 		return selftest.Run(ctx, in)
 	}}
-	d.metrics = d.newMetrics(st)
+	d.metrics = d.newMetrics()
+	if d.feed, err = d.openFeed(); err != nil {
+		return err
+	}
+	defer d.feed.close()
 	if d.sockets, err = d.listen(ctx); err != nil {
 		return err
 	}
 	defer d.sockets.close()
-	watcher, err := watch.New(o.Site.Dir, o.Quiet, o.Log)
-	if err != nil {
-		o.Log.Error("changes of the site are not noticed; say '"+self.Seeder()+" publish' when there are any", "err", err)
-	}
-	d.assemble(st, watcher)
+	d.assemble()
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.web.Serve(ctx, d.sockets.http) })
@@ -141,24 +135,16 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { d.history.Run(ctx); return nil })
 	g.Go(func() error { d.helpers.Run(ctx); return nil })
 	g.Go(func() error { d.metrics.Run(ctx); return nil })
-	g.Go(func() error { d.watch(ctx); return nil })
 	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
-	g.Go(func() error { d.serveControl(ctx, d.follower); return nil })
+	g.Go(func() error { d.serveControl(ctx); return nil })
 	g.Go(func() error { d.followAddresses(ctx); return nil })
-	g.Go(func() error { d.operator.run(ctx, d.follower.renewed); return nil })
-	g.Go(func() error { return d.follower.run(ctx, d.Site) })
+	g.Go(func() error { d.operator.run(ctx, d.feed.renew); return nil })
+	g.Go(func() error { return d.feed.run(ctx) })
 	return g.Wait()
 }
 
-// watch has the site watched until ctx ends. That it can't be is logged; it is served nevertheless.
-func (d *daemon) watch(ctx context.Context) {
-	if err := d.follower.watcher.Run(ctx); err != nil {
-		d.Log.Error("changes of the site are not noticed any more", "err", err)
-	}
-}
-
-// assemble makes the parts that share state: tracker, web and publisher.
-func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
+// assemble makes the parts that share state: tracker, web and what publishes.
+func (d *daemon) assemble() {
 	var announce []string
 	d.base, announce = d.urls(d.on)
 	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Racks: d.Site.Racks, Observe: d.metrics.Announce, Log: d.Log})
@@ -171,21 +157,10 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 	})
 	d.local = local.New(local.Config{
 		Log: d.Log, Now: time.Now, Has: d.hasAddress,
-		Catalog: func() *catalog.Catalog { return d.follower.shown.Load() }, Done: func(id, mac string) { d.operator.next.Follow(mac, id) },
+		Catalog: func() *catalog.Catalog { return d.feed.catalog() }, Done: func(id, mac string) { d.operator.next.Follow(mac, id) },
 	})
 	d.helpers = helpers.New(helpers.Config{Log: d.Log, On: func() bool { return helped(d.current.Load()) }, Group: d.group})
-	d.follower = &follower{
-		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move), renewed: make(chan struct{}),
-		take: d.take, retryAfter: cmp.Or(d.Retry, retryAfter),
-		ready: func(cat *catalog.Catalog) {
-			if d.Ready != nil {
-				d.Ready(Summary{
-					Interfaces: d.on, Base: d.base, Catalog: cat, UEFI: d.loaders.Describe(d.current.Load().UEFI),
-					NoTFTP: d.sockets.noTFTP, NoDHCP: d.sockets.dhcp == nil && d.Site.DHCP.Mode != site.DHCPOff,
-				})
-			}
-		},
-	}
+	manifest := d.feed.attach(count, announce)
 	shown := d.page()
 	d.web = web.New(web.Config{
 		Log: d.Log, Boot: d.boot, Loaders: d.loaders.Files, Script: d.script,
@@ -193,14 +168,20 @@ func (d *daemon) assemble(st *store.Store, watcher *watch.Watcher) {
 		NodeLog: d.fleet.LogHandler(), Local: d.local.Handler(), Limit: d.sockets.engine.UploadLimiter(),
 		Metrics: d.metrics.Handler(), Unready: d.unready, Observe: d.metrics.HTTP, Sent: d.metrics.File,
 		Sending: d.helpers.Sending, Loaded: d.helpers.Loaded,
-		Systems:  func() status.Site { return d.follower.status() },
-		SelfTest: d.tests.handler(), Manifest: d.manifest(count),
+		Systems:  func() status.Site { return d.feed.status() },
+		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want,
 		Page: shown.Documents(), PagePaths: page.Paths, OpenPaths: page.OpenPaths, Events: shown.Events(),
 		API: d.operator.api.Handler(d.operator.auth), Login: d.operator.auth.Login(), Logout: d.operator.auth.Logout(), Guard: d.operator.auth.Read,
 	})
-	d.follower.publisher = &publisher{
-		log: d.Log, store: st, engine: d.sockets.engine, tracker: d.tracker, web: d.web, announce: announce, base: d.base,
-		now: time.Now, counter: count, next: d.operator.next, helpers: d.helpers, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
+}
+
+// ready tells whoever started the daemon of the first catalog.
+func (d *daemon) ready(cat *catalog.Catalog) {
+	if d.Ready != nil {
+		d.Ready(Summary{
+			Interfaces: d.on, Base: d.base, Catalog: cat, UEFI: d.loaders.Describe(d.current.Load().UEFI),
+			NoTFTP: d.sockets.noTFTP, NoDHCP: d.sockets.dhcp == nil && d.Site.DHCP.Mode != site.DHCPOff,
+		})
 	}
 }
 

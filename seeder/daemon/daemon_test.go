@@ -78,17 +78,26 @@ type running struct {
 	base string
 	dir  string
 	log  *logged
+	// ended is closed when it has ended.
+	ended chan struct{}
 }
 
 // start runs the daemon until the test ends, which it must then do without an error.
 func start(t *testing.T, s *site.Site) *running {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	return startUntil(t, t.Context(), s)
+}
+
+// startUntil is start that ends with ctx as well.
+func startUntil(t *testing.T, ctx context.Context, s *site.Site) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
 	ready, ended := make(chan Summary, 1), make(chan error, 1)
-	r := &running{t: t, dir: s.Dir, log: &logged{more: make(chan struct{})}}
+	r := &running{t: t, dir: s.Dir, log: &logged{more: make(chan struct{})}, ended: make(chan struct{})}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), r.log), nil))
 	go func() {
 		ended <- Run(ctx, Options{Site: s, Log: log, Quiet: 100 * time.Millisecond, Retry: 200 * time.Millisecond, Ready: func(sum Summary) { ready <- sum }})
+		close(r.ended)
 	}()
 	t.Cleanup(func() {
 		cancel()

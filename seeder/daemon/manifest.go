@@ -11,8 +11,8 @@ import (
 	"github.com/boottorrent/boottorrent/seeder/counter"
 )
 
-// manifest makes the boot manifest of what this seeder serves.
-func (d *daemon) manifest(count *counter.Counter) *bootmanifest.Maker {
+// siteManifest makes the boot manifest of the site that this seeder serves.
+func (d *daemon) siteManifest(count *counter.Counter) *bootmanifest.Maker {
 	return bootmanifest.New(bootmanifest.Config{
 		Images:  filepath.Join(d.Site.Dir, site.ImageDir),
 		Loaders: d.loaders.Files,
@@ -20,6 +20,7 @@ func (d *daemon) manifest(count *counter.Counter) *bootmanifest.Maker {
 		Site:    func() string { return d.current.Load().Name },
 		Key:     func() (minisign.PrivateKey, error) { return d.current.Load().SecretKey() },
 		Counter: count.Next,
-		Catalog: func() *catalog.Catalog { return d.follower.shown.Load() },
+		Start:   d.feed.start,
+		Catalog: func() *catalog.Catalog { return d.feed.catalog() },
 	})
 }

@@ -15,14 +15,14 @@ import (
 )
 
 // newMetrics makes the metrics, which services are given to count. What they ask for is there once the daemon is assembled.
-func (d *daemon) newMetrics(st *store.Store) *metrics.Metrics {
+func (d *daemon) newMetrics() *metrics.Metrics {
 	return metrics.New(metrics.Config{
-		Log: d.Log, Catalog: func() *catalog.Catalog { return d.follower.shown.Load() },
+		Log: d.Log, Catalog: func() *catalog.Catalog { return d.feed.catalog() },
 		Nodes:    func(do func(*report.Node)) { d.fleet.Each(do) },
 		Torrents: func() []swarm.Torrent { return d.sockets.engine.Torrents() },
 		Peers:    func(h catalog.InfoHash) (complete, incomplete int) { return d.tracker.Swarm(h) },
-		Store:    st.Size,
-		Systems:  func() status.Site { return d.follower.status() }, Findings: d.tests.list, Services: d.services,
+		Store:    func() (store.Size, error) { return d.feed.size() },
+		Systems:  func() status.Site { return d.feed.status() }, Findings: d.tests.list, Services: d.services,
 	})
 }
 
@@ -40,7 +40,7 @@ func (d *daemon) services() map[string]bool {
 
 // unready says what machines can't have: the catalog as long as the site is being read, or a service whose port could not be had.
 func (d *daemon) unready() (missing []string) {
-	if d.follower.shown.Load() == nil {
+	if d.feed.catalog() == nil {
 		missing = append(missing, "no catalog is published yet: the site is being read, or its systems are being stored")
 	}
 	for _, err := range d.lost {
@@ -52,7 +52,7 @@ func (d *daemon) unready() (missing []string) {
 // targets is where Prometheus finds this seeder's metrics: at the address at which it was asked, or at the first one where it was asked
 // elsewhere, as over the control socket.
 func (d *daemon) targets(local netip.Addr) []api.Target {
-	cat := d.follower.shown.Load()
+	cat := d.feed.catalog()
 	if cat == nil || len(cat.HTTP) == 0 {
 		return nil
 	}

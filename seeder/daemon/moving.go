@@ -151,11 +151,7 @@ func (d *daemon) followAddresses(ctx context.Context) {
 		}
 		d.Log.Warn("an interface has another address, and is served there now; machines that were told the old one may have to start again", "addresses", list(now))
 		base, announce := d.urls(now)
-		select {
-		case d.follower.moves <- move{base, announce}:
-		case <-ctx.Done():
-			return
-		}
+		d.feed.move(ctx, move{base, announce})
 	}
 }
 

@@ -48,7 +48,7 @@ type operator struct {
 
 // newOperator returns an operator that speaks for the daemon.
 func (d *daemon) newOperator(count *counter.Counter) *operator {
-	served := func() *catalog.Catalog { return d.follower.shown.Load() }
+	served := func() *catalog.Catalog { return d.feed.catalog() }
 	o := &operator{
 		site: d.current.Load, next: next.Open(d.state, d.Log, time.Now), impostor: d.impostor, log: d.Log, sometimes: rate.Sometimes{Interval: time.Minute},
 		auth: auth.New(auth.Config{Log: d.Log, Page: func() (string, bool) {
@@ -63,7 +63,7 @@ func (d *daemon) newOperator(count *counter.Counter) *operator {
 		History: func(mac string) []history.Boot { return d.history.Boots(mac) },
 		Log:     d.Log, Catalog: served, Listed: o.listed, Nodes: func() []report.Node { return d.fleet.List() },
 		Known:   func() []string { return d.history.MACs() },
-		Systems: func() status.Site { return d.follower.status() }, Findings: d.tests.list, Targets: d.targets, Next: o.next, Orders: o.orders, Wake: d.wake,
+		Systems: func() status.Site { return d.feed.status() }, Findings: d.tests.list, Targets: d.targets, Next: o.next, Orders: o.orders, Wake: d.wake,
 	})
 	return o
 }
@@ -106,8 +106,8 @@ func (d *daemon) wake(ctx context.Context, macs []net.HardwareAddr) []wol.Sent {
 	return wol.Send(ctx, to, macs)
 }
 
-// run says by renewed when the catalog is to be published, as what machines start next has changed, until ctx ends; changes are gathered.
-func (o *operator) run(ctx context.Context, renewed chan<- struct{}) {
+// run calls renew when the catalog is to be published, as what machines start next has changed, until ctx ends; changes are gathered.
+func (o *operator) run(ctx context.Context, renew func(context.Context)) {
 	tick := time.NewTicker(endTime)
 	defer tick.Stop()
 	defer o.next.End(o.has) // who followed what in the last moment is written down
@@ -130,11 +130,7 @@ func (o *operator) run(ctx context.Context, renewed chan<- struct{}) {
 		case <-o.next.Changes():
 		default:
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case renewed <- struct{}{}:
-		}
+		renew(ctx)
 	}
 }
 

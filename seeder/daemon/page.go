@@ -15,9 +15,9 @@ import (
 func (d *daemon) page() *page.Page {
 	return page.New(page.Config{
 		Log: d.Log, Site: d.Site.Name, Nodes: d.fleet.List, LogDir: filepath.Join(d.state, LogDir), History: d.history.Boots, Known: d.history.Last,
-		Catalog:  func() *catalog.Catalog { return d.follower.publisher.shown.Load() },
+		Catalog:  func() *catalog.Catalog { return d.feed.catalog() },
 		Release:  func() *web.Release { return d.web.Release() },
-		Systems:  func() status.Site { return d.follower.status() },
+		Systems:  func() status.Site { return d.feed.status() },
 		Findings: d.tests.list,
 		Links:    func() []web.Link { return d.web.Links() },
 		Notes:    d.notes,

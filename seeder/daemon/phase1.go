@@ -72,7 +72,7 @@ func images(versions []store.Version) (all []helpers.Image) {
 func (d *daemon) answer(rep report.Report, from netip.Addr) (a report.Answer) {
 	a.Order = d.operator.order(rep, from)
 	image := ""
-	if cat := d.follower.shown.Load(); cat != nil {
+	if cat := d.feed.catalog(); cat != nil {
 		if r, ok := cat.Runtime(catalog.Phase1Name(arch.Arch(rep.Arch))); ok {
 			image = r.InfoHash.String()
 		}

@@ -250,8 +250,8 @@ func (r *room) helpAt(i int, at netip.AddrPort) *helper {
 	return h
 }
 
-// try1 tries a helper now.
-func (r *room) try1(h *helper) { r.try(r.t.Context(), h, r.image, r.slowest(size)) }
+// try1 tries a helper now, however slow this machine is.
+func (r *room) try1(h *helper) { r.try(r.t.Context(), h, r.image, time.Hour) }
 
 // Machines are sent to a helper when it was found right, a few at a time, and come back when it is not.
 func TestHelper(t *testing.T) {
@@ -305,6 +305,29 @@ func TestHelper(t *testing.T) {
 	r.time = r.time.Add(silence + time.Second)
 	if c := r.Counts(); c.Helpers != 0 {
 		t.Errorf("its reports have stopped: %+v", c)
+	}
+}
+
+// A helper that is slow is not used, unless it is slow because machines load from it.
+func TestSlowHelper(t *testing.T) {
+	for _, machines := range []int{0, 1} {
+		r := busy(t, 6.7, 15)
+		r.tell(1, nil)
+		slow := false
+		h := r.helpAt(1, r.serve(func([]byte) {
+			if slow { // at the speed of this, a load takes a minute
+				time.Sleep(longest / (size / trialSize) * 3)
+			}
+		}))
+		r.try1(h)
+		for i := range machines {
+			r.ask(3 + i)
+		}
+		slow = true
+		r.try(t.Context(), h, r.image, r.slowestTrial(h, size))
+		if got := r.Counts().Helpers; got != machines {
+			t.Errorf("with %d machines: %d helpers are used, want %d", machines, got, machines)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 const (
 	// trialSize is how much of each file is compared, in bytes: helpers answer that beside what they send to machines. trialTime is how long it may take.
 	trialSize = 64 << 10
-	trialTime = 3 * time.Second
+	trialTime = 5 * time.Second
 	// trialPause is how long after a trial that went well the next one is.
 	trialPause = 10 * time.Second
 	// outTime is how long a helper that was found wrong is not used.
@@ -33,6 +34,15 @@ func newClient() *http.Client {
 
 // slowest is how long a load of so many bytes from a helper may take.
 func (b *Book) slowest(size int64) time.Duration { return max(longest, 2*b.pace.perLoad(size)) }
+
+// slowestTrial is the same as a trial finds it. Of a helper from which machines load at that moment a trial gets what they leave: it says nothing of
+// its speed, and what the machines needed does.
+func (b *Book) slowestTrial(h *helper, size int64) time.Duration {
+	if h.machines > 0 {
+		return math.MaxInt64
+	}
+	return b.slowest(size)
+}
 
 // suspect has a helper looked at before more machines are sent to it.
 func (b *Book) suspect(h *helper) {
@@ -55,7 +65,7 @@ func (b *Book) tryDue(ctx context.Context) {
 			continue
 		}
 		h.trying = true
-		go b.try(ctx, h, *image, b.slowest(image.size()))
+		go b.try(ctx, h, *image, b.slowestTrial(h, image.size()))
 	}
 }
 

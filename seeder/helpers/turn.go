@@ -39,8 +39,9 @@ const (
 	// maxMachines bounds what strangers can fill; others load from the seeder at once.
 	maxMachines = 16384
 	// Stall is how long a helper may send nothing until a machine goes to the seeder. A boot script that waits for two files waits twice
-	// at most, and a helper that a machine had to leave is tried at once.
-	Stall = 4 * time.Second
+	// at most, and a helper that a machine had to leave is tried at once. On a full link TCP is silent for seconds where it loses a packet
+	// several times: after 0.2, 0.4, … 3.2 s it sends it once more (RFC 6298, 5.5).
+	Stall = 10 * time.Second
 )
 
 // Turn is from where a machine loads phase 1.

@@ -30,6 +30,10 @@ const (
 	Storing State = "being stored"
 	// Manual: the folder has changed, and waits for `seeder publish`. Until then nodes get the version before, if there is one.
 	Manual State = "manual"
+	// Fetching: a mirror is fetching the system's files. Nodes that want them get what is there, and wait for the rest.
+	Fetching State = "being fetched"
+	// Elsewhere: a mirror has not got the system's files. It fetches them when a node wants them.
+	Elsewhere State = "not carried"
 	// Unfinished: the folder has no config.yaml yet. Nodes get nothing.
 	Unfinished State = "unfinished"
 )

@@ -25,8 +25,14 @@ func (s *Store) Size() (size Size, err error) {
 	if err != nil {
 		return size, err
 	}
+	size, err = SizeOf(s.dir)
 	size.Versions = len(known)
-	err = filepath.WalkDir(s.dir, func(_ string, e fs.DirEntry, err error) error {
+	return size, err
+}
+
+// SizeOf looks at every file below a folder; it knows of no versions.
+func SizeOf(dir string) (size Size, err error) {
+	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // a version is being removed
 		}
@@ -44,7 +50,7 @@ func (s *Store) Size() (size Size, err error) {
 		return size, fmt.Errorf("the store's size: %w", err)
 	}
 	var st unix.Statfs_t
-	if err := unix.Statfs(s.dir, &st); err != nil {
+	if err := unix.Statfs(dir, &st); err != nil {
 		return size, fmt.Errorf("the store's file system: %w", err)
 	}
 	size.Free = int64(st.Bavail) * st.Bsize

@@ -45,6 +45,8 @@ type Torrent struct {
 	FileList []byte
 	// Dir is the parent of the folder System.Name that holds the files.
 	Dir string
+	// Whole reports whether all files are there, as they are; nil: they always are. Until then they are not served.
+	Whole func() bool
 }
 
 // published is a release as it is served.
@@ -61,6 +63,7 @@ type torrent struct {
 	list      document
 	name, dir string
 	files     map[string]catalog.File
+	whole     func() bool
 }
 
 // same reports whether a torrent is served already as it is published again.
@@ -73,7 +76,7 @@ func (t *torrent) same(p Torrent) bool {
 func (s *Server) Publish(release *Release) {
 	torrents := map[catalog.InfoHash]*torrent{}
 	for h, t := range release.Torrents {
-		if old := s.torrent(h.String()); old != nil && old.same(t) {
+		if old := s.served(h); old != nil && old.same(t) {
 			torrents[h] = old // what was compressed once is not compressed again
 			continue
 		}
@@ -81,7 +84,7 @@ func (s *Server) Publish(release *Release) {
 		for _, f := range t.Files {
 			files[f.Path] = f
 		}
-		torrents[h] = &torrent{metainfo: newDocument(t.Metainfo), list: newDocument(t.FileList), name: t.System.Name, dir: t.Dir, files: files}
+		torrents[h] = &torrent{metainfo: newDocument(t.Metainfo), list: newDocument(t.FileList), name: t.System.Name, dir: t.Dir, files: files, whole: t.Whole}
 	}
 	current := &published{
 		release: release, catalog: newDocument(release.Catalog), signature: newDocument(release.Signature), machineFiles: map[string]document{},
@@ -100,6 +103,8 @@ func (s *Server) Publish(release *Release) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = current
+	close(s.changed)
+	s.changed = make(chan struct{})
 	for h, t := range torrents {
 		s.torrents[h] = t
 	}
@@ -133,11 +138,14 @@ func (s *Server) published() *published {
 }
 
 // torrent finds what 40 hexadecimal digits stand for; nil if nothing.
-func (s *Server) torrent(digits string) *torrent {
-	var h catalog.InfoHash
+func (s *Server) torrent(digits string) (h catalog.InfoHash, t *torrent) {
 	if h.UnmarshalText([]byte(digits)) != nil {
-		return nil
+		return h, nil
 	}
+	return h, s.served(h)
+}
+
+func (s *Server) served(h catalog.InfoHash) *torrent {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.torrents[h]
@@ -160,6 +168,7 @@ func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveCatalog(w http.ResponseWriter, r *http.Request) {
+	s.hold(w, r)
 	if p := s.published(); p != nil {
 		p.catalog.serve(w, r, "application/json")
 		return
@@ -177,10 +186,13 @@ func (s *Server) serveSignature(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveTorrent(w http.ResponseWriter, r *http.Request) {
 	digits, kind, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, torrentPrefix), ".")
-	t := s.torrent(digits)
+	h, t := s.torrent(digits)
 	switch {
 	case t == nil:
 	case "."+kind == torrentSuffix:
+		if s.cfg.Wanted != nil && r.Method == http.MethodGet {
+			s.cfg.Wanted(h)
+		}
 		t.metainfo.serve(w, r, "application/x-bittorrent")
 		return
 	case "."+kind == fileListSuffix:
@@ -208,7 +220,7 @@ func (s *Server) serveMachineFiles(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveSystem(w http.ResponseWriter, r *http.Request) {
 	digits, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, systemsPrefix), "/")
 	name, filePath, _ := strings.Cut(rest, "/")
-	t := s.torrent(digits)
+	_, t := s.torrent(digits)
 	if t == nil {
 		notFound(w, "no such version of a system (any more); "+catalog.PathCatalog+" lists those there are")
 		return
@@ -216,6 +228,10 @@ func (s *Server) serveSystem(w http.ResponseWriter, r *http.Request) {
 	f, ok := t.files[filePath]
 	if !ok || name != t.name {
 		notFound(w, "the system has no such file; "+catalog.PathCatalog+" lists those it has")
+		return
+	}
+	if t.whole != nil && !t.whole() {
+		admit.ComeAgain(w, "this seeder is still fetching the system; come again in a few seconds")
 		return
 	}
 	s.serveSystemFile(w, r, t, f)

@@ -87,7 +87,9 @@ type Config struct {
 	Loaded  func(client netip.Addr)
 
 	// Manifest makes the signed boot manifest; nil: none is served.
-	Manifest *bootmanifest.Maker
+	Manifest Manifest
+	// Wanted is told of each version whose torrent somebody fetches; nil: nobody is told. It must return at once.
+	Wanted func(catalog.InfoHash)
 
 	// Policy decides whom the port serves; nil: one with its usual bounds.
 	Policy *admit.Policy
@@ -97,6 +99,13 @@ type Config struct {
 	// Limit bounds what is sent below /systems/, in bytes; nil: nothing does. It is the seed's own limit, so that both
 	// together keep to it.
 	Limit *rate.Limiter
+}
+
+// Manifest is a signed boot manifest, as package bootmanifest makes it.
+type Manifest interface {
+	// Current is the one of what is served now, Last the one that Current returned last. The error is bootmanifest.ErrNotYet where there is none yet.
+	Current() (bootmanifest.Signed, error)
+	Last() (bootmanifest.Signed, error)
 }
 
 // ScriptRequest is what an iPXE script is made for.
@@ -124,8 +133,9 @@ type Server struct {
 	bootLines *rate.Limiter
 
 	mu sync.RWMutex
-	// current is nil before the first Publish.
+	// current is nil before the first Publish; changed is closed when another one takes its place.
 	current *published
+	changed chan struct{}
 	// torrents are those of the current release and of earlier ones that were not retired.
 	torrents map[catalog.InfoHash]*torrent
 }
@@ -145,7 +155,7 @@ func New(cfg Config) *Server {
 		cfg.Policy = admit.New(admit.Config{Log: cfg.Log})
 	}
 	s := &Server{
-		cfg: cfg, mux: http.NewServeMux(), torrents: map[catalog.InfoHash]*torrent{}, bootLines: rate.NewLimiter(50, 20000),
+		cfg: cfg, mux: http.NewServeMux(), torrents: map[catalog.InfoHash]*torrent{}, changed: make(chan struct{}), bootLines: rate.NewLimiter(50, 20000),
 	}
 	if s.cfg.Guard == nil {
 		s.cfg.Guard = func(h http.Handler) http.Handler { return h }

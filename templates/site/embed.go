@@ -13,6 +13,9 @@ import (
 //go:embed boottorrent.yaml
 var config string
 
+//go:embed mirror.yaml
+var mirror string
+
 //go:embed gitignore
 var gitignore []byte
 
@@ -22,13 +25,22 @@ var readme []byte
 // Config is boottorrent.yaml, with every key, its default and what it means. A name of printable characters is
 // written as a quoted YAML text.
 func Config(name string) ([]byte, error) {
-	t, err := template.New("boottorrent.yaml").Funcs(template.FuncMap{"quote": strconv.Quote}).Parse(config)
+	return fill("boottorrent.yaml", config, struct{ Name string }{name})
+}
+
+// Mirror is mirror.yaml of a mirror that follows the seeder at a base URL.
+func Mirror(upstream string) ([]byte, error) {
+	return fill("mirror.yaml", mirror, struct{ Upstream string }{upstream})
+}
+
+func fill(name, text string, data any) ([]byte, error) {
+	t, err := template.New(name).Funcs(template.FuncMap{"quote": strconv.Quote}).Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("template boottorrent.yaml: %w", err)
+		return nil, fmt.Errorf("template %s: %w", name, err)
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, struct{ Name string }{name}); err != nil {
-		return nil, fmt.Errorf("template boottorrent.yaml: %w", err)
+	if err := t.Execute(&b, data); err != nil {
+		return nil, fmt.Errorf("template %s: %w", name, err)
 	}
 	return b.Bytes(), nil
 }

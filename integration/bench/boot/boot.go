@@ -8,7 +8,6 @@ package boot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/boottorrent/boottorrent/integration/bench/kept"
 	"github.com/boottorrent/boottorrent/integration/lab"
 )
 
@@ -96,18 +96,8 @@ func Command(ctx context.Context, args []string, out io.Writer) error {
 	if *results == "" {
 		return nil
 	}
-	return r.save(*results)
-}
-
-func (r Report) save(dir string) error {
-	b, err := json.MarshalIndent(r, "", "\t")
-	if err == nil {
-		err = os.MkdirAll(dir, 0o755)
-	}
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "boot-"+r.Time.Format("20060102-150405")+".json"), append(b, '\n'), 0o644)
+	_, err := kept.Write(*results, kind, r.Time, r)
+	return err
 }
 
 // bootTime is how long a machine may take from power on until it has loaded phase 1.

@@ -2,13 +2,15 @@ package boot
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/integration/bench/kept"
 )
+
+// kind is what reports are kept as.
+const kind = "boot"
 
 // by says what loads a file in a chain.
 func by(chain, file string) string {
@@ -25,20 +27,12 @@ func by(chain, file string) string {
 
 // Page is the part of docs/benchmark.md about boot loaders, made of the reports in a folder; empty if there are none.
 func Page(dir string) (string, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "boot-*.json"))
-	if err != nil || len(paths) == 0 {
+	reports, err := kept.Read[Report](dir, kind)
+	if err != nil || len(reports) == 0 {
 		return "", err
 	}
 	newest := map[Room]Report{}
-	for _, path := range paths { // sorted by name, and so by time
-		var r Report
-		b, err := os.ReadFile(path)
-		if err == nil {
-			err = json.Unmarshal(b, &r)
-		}
-		if err != nil {
-			return "", fmt.Errorf("%s is not a result of bench boot: %w", path, err)
-		}
+	for _, r := range reports {
 		newest[r.Room] = r
 	}
 	var b strings.Builder

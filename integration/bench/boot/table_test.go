@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/boottorrent/boottorrent/integration/bench/kept"
 )
 
 // The page has the medians of the newest report of each room, and compares with HTTP what loads phase 1 itself.
@@ -22,7 +24,7 @@ func TestPage(t *testing.T) {
 		}},
 	} {
 		r.Time = time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC)
-		if err := r.save(dir); err != nil {
+		if _, err := kept.Write(dir, kind, r.Time, r); err != nil {
 			t.Fatal(err)
 		}
 	}

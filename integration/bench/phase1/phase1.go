@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/boottorrent/boottorrent/integration/bench/kept"
 	"github.com/boottorrent/boottorrent/integration/kit"
 	"github.com/boottorrent/boottorrent/integration/lab"
 )
@@ -91,14 +92,8 @@ func Command(ctx context.Context, args []string, out io.Writer) error {
 	if *results == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(r, "", "\t")
-	if err == nil {
-		err = os.MkdirAll(*results, 0o755)
-	}
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(*results, "phase1-"+r.Time.Format("20060102-150405")+".json"), append(text, '\n'), 0o644)
+	_, err := kept.Write(*results, kind, r.Time, r)
+	return err
 }
 
 // measure runs a room once.

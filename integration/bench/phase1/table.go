@@ -2,13 +2,16 @@ package phase1
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/boottorrent/boottorrent/integration/bench/kept"
 )
+
+// kind is what results are kept as.
+const kind = "phase1"
 
 // mark is the line of a document below which the table stands, and end the one after it.
 const (
@@ -18,7 +21,7 @@ const (
 
 // Table is a table in Markdown of the reports in a folder: of those with the same room the newest.
 func Table(dir string) (string, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "phase1-*.json"))
+	results, err := kept.Read[Result](dir, kind)
 	if err != nil {
 		return "", err
 	}
@@ -28,15 +31,7 @@ func Table(dir string) (string, error) {
 		seeder, link, boot float64
 	}
 	newest := map[room]Result{}
-	for _, path := range paths { // sorted by name, and so by time
-		var r Result
-		b, err := os.ReadFile(path)
-		if err == nil {
-			err = json.Unmarshal(b, &r)
-		}
-		if err != nil {
-			return "", fmt.Errorf("%s is not a result of bench phase1: %w", path, err)
-		}
+	for _, r := range results {
 		newest[room{r.Machines, r.Helpers, r.SeederMbit, r.LinkMbit, r.BootSeconds}] = r
 	}
 	var all []Result

@@ -1,0 +1,189 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"aead.dev/minisign"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/image"
+	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
+	"github.com/boottorrent/boottorrent/seeder/counter"
+	"github.com/boottorrent/boottorrent/seeder/loaders"
+	"github.com/boottorrent/boottorrent/seeder/mirror"
+	"github.com/boottorrent/boottorrent/seeder/status"
+	"github.com/boottorrent/boottorrent/seeder/store"
+	"github.com/boottorrent/boottorrent/seeder/upstream"
+	"github.com/boottorrent/boottorrent/seeder/web"
+)
+
+// Mirror says which seeders are mirrored, and what of it is kept.
+type Mirror struct {
+	Upstream []string // base URLs
+	Key      minisign.PublicKey
+	// Carry says whether a system's files are fetched before a machine wants them; Disk is what they may take, in bytes; 0: no bound.
+	Carry func(system string) bool
+	Disk  int64
+}
+
+// mirrorDir is the folder, below site.StateDir, of what a mirror keeps.
+const mirrorDir = "mirror"
+
+// mirrored is the feed of a mirror.
+type mirrored struct {
+	daemon *daemon
+	dir    string
+	mirror *mirror.Mirror
+	// release is what is served; nil: nothing is yet.
+	release atomic.Pointer[mirror.Release]
+	ready   bool
+}
+
+// openMirrored opens what a mirror keeps. Boot loaders that are installed here are nobody's who signed them: only those that the site's key has
+// signed are served.
+func (d *daemon) openMirrored() (feed, error) {
+	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
+	return &mirrored{daemon: d, dir: filepath.Join(d.state, mirrorDir)}, nil
+}
+
+func (f *mirrored) attach(*counter.Counter, []string) web.Manifest {
+	return f
+}
+
+// Current and Last implement web.Manifest: the manifest is handed on as it was signed.
+func (f *mirrored) Current() (bootmanifest.Signed, error) {
+	r := f.release.Load()
+	if r == nil {
+		return bootmanifest.Signed{}, fmt.Errorf("the mirror has not heard the other seeder yet; %w", bootmanifest.ErrNotYet)
+	}
+	return bootmanifest.Signed{Document: r.Manifest.Document, Signature: r.Manifest.Signature}, nil
+}
+
+func (f *mirrored) Last() (bootmanifest.Signed, error) { return f.Current() }
+
+// run implements feed.
+func (f *mirrored) run(ctx context.Context) (err error) {
+	d := f.daemon
+	images := filepath.Join(d.Site.Dir, site.ImageDir)
+	cfg := mirror.Config{
+		Dir: f.dir, Images: images, Loaders: filepath.Join(images, image.LoadersFolder), Key: d.Mirror.Key, Engine: d.sockets.engine,
+		Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Log: d.Log, Now: time.Now,
+		Busy: func(h catalog.InfoHash) bool { _, incomplete := d.tracker.Swarm(h); return incomplete > 0 },
+	}
+	for _, base := range d.Mirror.Upstream {
+		cfg.Upstream = append(cfg.Upstream, &upstream.Seeder{Base: base, Key: d.Mirror.Key})
+	}
+	m, err := mirror.New(cfg)
+	if err != nil {
+		return err
+	}
+	f.mirror = m
+	m.Run(ctx)
+	return nil
+}
+
+// take serves a release.
+func (f *mirrored) take(r *mirror.Release) {
+	d, cat := f.daemon, r.Catalog.Value
+	s := *d.Site
+	s.Name, s.UEFI = cat.Site, site.UEFIAuto
+	if start := r.Manifest.Value.Start; start != nil {
+		s.Original = start.Original
+		if start.UEFI != "" {
+			s.UEFI = site.UEFI(start.UEFI)
+		}
+	}
+	d.current.Store(&s)
+	published := &web.Release{
+		Site: cat.Site, Default: cat.Defaults.System, Counter: cat.Counter, Catalog: r.Catalog.Document, Signature: r.Catalog.Signature,
+		Torrents: map[catalog.InfoHash]web.Torrent{}, MachineFiles: r.MachineFiles,
+	}
+	var hashes []catalog.InfoHash
+	for _, v := range r.Versions {
+		h := v.System.InfoHash
+		hashes = append(hashes, h)
+		published.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Files: v.Files, FileList: v.FileList, Dir: v.Dir, Whole: v.Whole}
+	}
+	d.tracker.SetTorrents(hashes)
+	d.web.Publish(published)
+	f.release.Store(r)
+	if !f.ready {
+		f.ready = true
+		d.ready(cat)
+	}
+}
+
+func (f *mirrored) close() {}
+
+func (f *mirrored) catalog() *catalog.Catalog {
+	if r := f.release.Load(); r != nil {
+		return r.Catalog.Value
+	}
+	return nil
+}
+
+// start implements feed. Seeders older than the field don't say how phase 1 is started; then it is as for a site that says nothing.
+func (f *mirrored) start() catalog.BootStart {
+	if r := f.release.Load(); r != nil && r.Manifest.Value.Start != nil {
+		return *r.Manifest.Value.Start
+	}
+	return startOf(f.daemon.Site)
+}
+
+func (f *mirrored) want(h catalog.InfoHash) { f.mirror.Want(h) }
+
+// move implements feed: what is signed names the addresses of the site's own seeder.
+func (f *mirrored) move(context.Context, move) {}
+
+func (f *mirrored) renew(context.Context) {}
+
+func (f *mirrored) publish(context.Context, string) (status.System, error) {
+	return status.System{}, errors.New("this is a mirror: say it at the site's own seeder")
+}
+
+// status implements feed.
+func (f *mirrored) status() status.Site {
+	s := status.Site{Systems: []status.System{}}
+	r := f.release.Load()
+	if r == nil {
+		return s
+	}
+	s.Counter = r.Catalog.Value.Counter
+	state := f.mirror.State()
+	if state.Trouble != "" {
+		s.Problems = append(s.Problems, fmt.Sprintf("nothing new comes from the seeder that is mirrored (%s); the catalog is of %s", state.Trouble,
+			state.Created.Local().Format(time.DateTime)))
+	}
+	for _, v := range state.Versions {
+		one := status.System{Name: v.Name, State: status.Published, Since: v.Since, InfoHash: &v.InfoHash}
+		switch {
+		case v.Whole:
+		case v.Fetching:
+			one.State = status.Fetching
+		default:
+			one.State = status.Elsewhere
+		}
+		if v.Trouble != "" {
+			one.Problems = []string{v.Trouble}
+		}
+		s.Systems = append(s.Systems, one)
+	}
+	return s
+}
+
+// size implements feed.
+func (f *mirrored) size() (size store.Size, err error) {
+	size, err = store.SizeOf(f.dir)
+	for _, v := range f.status().Systems {
+		if v.State == status.Published {
+			size.Versions++
+		}
+	}
+	return size, err
+}

@@ -1,0 +1,355 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/swarm"
+	"github.com/boottorrent/boottorrent/internal/text"
+)
+
+const (
+	// atOnce is how many versions are fetched at a time: what is carried comes one after the other, and what machines want goes beside.
+	atOnce = 3
+	// retryTime is when to try again to fetch a version that could not be fetched.
+	retryTime = 10 * time.Second
+	// leaveTime is how long a version that the catalog no longer lists stays at least: a machine that read the catalog before may want it.
+	leaveTime = 10 * time.Minute
+)
+
+// Engine is what fetches and gives away; a swarm.Engine.
+type Engine interface {
+	Fetch(ctx context.Context, src swarm.Source, progress func(swarm.Stats)) error
+	Seed(torrent []byte, dir string) (catalog.InfoHash, error)
+	Remove(h catalog.InfoHash)
+}
+
+// carrier decides which versions' files are here, and gets them. Its methods may be called concurrently.
+type carrier struct {
+	dir    string
+	engine Engine
+	log    *slog.Logger
+	now    func() time.Time
+	// carry says whether a system's files are fetched before anybody wants them; disk is what all files may take, in bytes, 0: no bound.
+	carry func(name string) bool
+	disk  int64
+	// source completes what a version is fetched by.
+	source func(*Version) swarm.Source
+	// busy reports whether machines are fetching a version from here.
+	busy func(catalog.InfoHash) bool
+
+	mu sync.Mutex
+	// list are the versions of the catalog, in the order in which they are fetched.
+	list   []*carried
+	byHash map[catalog.InfoHash]*carried
+	wake   chan struct{}
+}
+
+// carried is a version with what becomes of it.
+type carried struct {
+	*Version
+	// wanted says that a machine has asked for it and it is not here.
+	wanted bool
+	// cancel ends its fetch; nil: it is not being fetched.
+	cancel context.CancelFunc
+	// done is how many bytes have arrived.
+	done int64
+	// since is when it came to be whole, fetched, or neither.
+	since time.Time
+	// failed is why it could not be fetched, again is when to try the next time.
+	failed string
+	again  time.Time
+	// unlisted is since when the catalog doesn't list it; zero: it does.
+	unlisted time.Time
+}
+
+// set makes these the versions of the catalog, the first ones to be fetched in front. Those that were verified before are given away from now on.
+func (c *carrier) set(versions []*Version) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	listed := map[catalog.InfoHash]bool{}
+	c.list = nil
+	for _, v := range versions {
+		h := v.System.InfoHash
+		listed[h] = true
+		known := c.byHash[h]
+		if known == nil {
+			known = &carried{Version: v, since: c.now()}
+			c.byHash[h] = known
+			c.resume(known)
+		}
+		known.unlisted = time.Time{}
+		c.list = append(c.list, known)
+	}
+	for h, known := range c.byHash {
+		if !listed[h] && known.unlisted.IsZero() {
+			known.unlisted = c.now()
+			known.wanted = false
+		}
+	}
+	c.stir()
+}
+
+// resume gives away a version whose files are here from before, and has one that had begun to arrive fetched to its end.
+func (c *carrier) resume(v *carried) {
+	if !v.arrived() {
+		return
+	}
+	if !v.sealed() {
+		v.wanted = true // what is there is verified by the fetch, and used
+		return
+	}
+	if _, err := c.engine.Seed(v.Torrent, v.Dir); err != nil {
+		c.log.Warn("the files of a version can't be given away; they are fetched once more", "system", v.System.Name, "err", err)
+		return
+	}
+	v.whole.Store(true)
+}
+
+// want has a version fetched that a machine wants, if it is not here.
+func (c *carrier) want(h catalog.InfoHash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.byHash[h]
+	if v == nil {
+		return
+	}
+	v.touch(c.now())
+	if !v.Whole() && !v.wanted {
+		v.wanted, v.again = true, time.Time{}
+		c.stir()
+	}
+}
+
+func (c *carrier) stir() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run fetches until ctx ends, and returns when nothing is being fetched any more.
+func (c *carrier) run(ctx context.Context) {
+	var group sync.WaitGroup
+	defer group.Wait()
+	tick := time.NewTicker(retryTime / 4)
+	defer tick.Stop()
+	for {
+		for v := c.next(); v != nil; v = c.next() {
+			fetchCtx, cancel := context.WithCancel(ctx)
+			c.begin(v, cancel)
+			group.Go(func() {
+				defer cancel()
+				c.end(v, c.fetch(fetchCtx, v))
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		case <-tick.C:
+			c.leave()
+		}
+	}
+}
+
+// next is the version to fetch now, for which there is room; nil: none.
+func (c *carrier) next() *carried {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var due []*carried
+	running, waiting := 0, false
+	for _, v := range c.list {
+		if v.cancel != nil {
+			running++
+			waiting = waiting || !v.wanted
+		}
+	}
+	for _, v := range c.list {
+		if v.Whole() || v.cancel != nil || c.now().Before(v.again) {
+			continue
+		}
+		if v.wanted || !waiting && (isRuntime(v.System.Name) || c.carry(v.System.Name)) {
+			due = append(due, v)
+		}
+	}
+	if running >= atOnce || len(due) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(due, func(a, b *carried) int { return cmp.Compare(rank(a), rank(b)) })
+	v := due[0]
+	if err := c.makeRoom(v); err != nil {
+		c.fail(v, err)
+		return nil
+	}
+	return v
+}
+
+// rank puts what machines wait for before what none has asked for.
+func rank(v *carried) int {
+	if v.wanted {
+		return 0
+	}
+	return 1
+}
+
+// isRuntime reports whether a version is what systems need beside their files. Its names begin with a dot, which no system's does.
+func isRuntime(name string) bool { return name != "" && name[0] == '.' }
+
+// makeRoom deletes files that were not used for longest until there is room for a version's.
+func (c *carrier) makeRoom(v *carried) error {
+	if c.disk == 0 {
+		return nil
+	}
+	if v.size() > c.disk {
+		return fmt.Errorf("its files have %s, and disk: allows %s in all", text.Size(v.size()), text.Size(c.disk))
+	}
+	for {
+		used := int64(0)
+		var victim *carried
+		for _, other := range c.byHash {
+			if other == v || !other.arrived() {
+				continue
+			}
+			used += other.size()
+			if other.cancel != nil || c.busy(other.System.InfoHash) || other.unlisted.IsZero() && isRuntime(other.System.Name) {
+				continue
+			}
+			if victim == nil || leavesBefore(other, victim) {
+				victim = other
+			}
+		}
+		if used+v.size() <= c.disk {
+			return nil
+		}
+		// What nobody has asked for doesn't take the place of anything but what the catalog no longer lists.
+		if victim == nil || !v.wanted && victim.unlisted.IsZero() {
+			return fmt.Errorf("there is no room for its %s: disk: allows %s, and %s are in use", text.Size(v.size()), text.Size(c.disk), text.Size(used))
+		}
+		c.log.Info("files leave, for there is room for no more", "system", victim.System.Name, "infohash", victim.System.InfoHash)
+		c.engine.Remove(victim.System.InfoHash)
+		if err := victim.drop(); err != nil {
+			return err
+		}
+	}
+}
+
+// leavesBefore puts what the catalog doesn't list first, then what was not used for longest.
+func leavesBefore(a, b *carried) bool {
+	if a.unlisted.IsZero() != b.unlisted.IsZero() {
+		return !a.unlisted.IsZero()
+	}
+	return a.used.Load() < b.used.Load()
+}
+
+func (c *carrier) begin(v *carried, cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v.cancel, v.since = cancel, c.now()
+}
+
+func (c *carrier) fetch(ctx context.Context, v *carried) error {
+	if err := os.MkdirAll(v.Dir, 0o755); err != nil {
+		return err
+	}
+	c.log.Info("fetching a version", "system", v.System.Name, "infohash", v.System.InfoHash, "bytes", v.size())
+	began := c.now()
+	err := c.engine.Fetch(ctx, c.source(v.Version), func(s swarm.Stats) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		v.done = s.Done
+	})
+	if err == nil {
+		err = v.seal()
+	}
+	if err == nil {
+		c.log.Info("a version is here", "system", v.System.Name, "infohash", v.System.InfoHash, "took", c.now().Sub(began).Round(time.Millisecond))
+	}
+	return err
+}
+
+// end notes how a fetch ended.
+func (c *carrier) end(v *carried, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v.cancel, v.since = nil, c.now()
+	switch {
+	case err == nil:
+		v.wanted, v.failed = false, ""
+	case errors.Is(err, context.Canceled):
+	default:
+		c.fail(v, err)
+	}
+	c.stir()
+}
+
+// fail notes why a version can't be fetched, and logs what is new of it. The lock is held.
+func (c *carrier) fail(v *carried, err error) {
+	v.again = c.now().Add(retryTime)
+	if why := err.Error(); why != v.failed {
+		v.failed = why
+		c.log.Warn("a version can't be fetched for now", "system", v.System.Name, "err", err)
+	}
+}
+
+// leave deletes versions that the catalog has not listed for some time and that no machine is fetching.
+func (c *carrier) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for h, v := range c.byHash {
+		if v.unlisted.IsZero() || c.now().Sub(v.unlisted) < leaveTime || c.busy(h) {
+			continue
+		}
+		if v.cancel != nil {
+			v.cancel() // it leaves the next time
+			continue
+		}
+		c.engine.Remove(h)
+		if err := os.RemoveAll(v.Dir); err != nil {
+			c.log.Warn("an old version can't be deleted", "dir", v.Dir, "err", err)
+			continue
+		}
+		delete(c.byHash, h)
+		c.log.Info("old version dropped", "system", v.System.Name, "infohash", h)
+	}
+}
+
+// sweep deletes the folders of versions that are not known, as one that was dropped while the mirror was off.
+func (c *carrier) sweep() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		var h catalog.InfoHash
+		if h.UnmarshalText([]byte(e.Name())) == nil && c.byHash[h] == nil {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(c.dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// states are how the versions of the catalog stand.
+func (c *carrier) states() (all []VersionState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range c.list {
+		s := VersionState{Name: v.System.Name, InfoHash: v.System.InfoHash, Size: v.size(), Done: v.done, Whole: v.Whole(), Fetching: v.cancel != nil, Since: v.since, Trouble: v.failed}
+		if s.Whole {
+			s.Done = s.Size
+		}
+		all = append(all, s)
+	}
+	return all
+}
