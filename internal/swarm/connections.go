@@ -41,7 +41,7 @@ type connection struct {
 
 // depth is how many requests to have open at a time if so many bytes are to come from the seeder.
 func (c *connection) depth(wanted int64) int {
-	side := pick.Side{Seeder: c.seeder, Wanted: wanted, Connections: c.entry.connections}
+	side := pick.Side{Seeder: c.seeder, Foreign: c.foreign, Wanted: wanted, Connections: c.entry.connections}
 	most := c.most
 	if c.foreign {
 		most = pick.Requests(most, c.entry.requestSize())
@@ -181,13 +181,14 @@ func (c *connections) connected(f *entry, listen netip.AddrPort) bool {
 // ownKind reports whether a peer is of this project.
 func ownKind(pc *torrent.PeerConn) bool { return strings.HasPrefix(string(pc.PeerID[:]), clientID) }
 
-// depth is how many blocks a torrent would ask for at a time on its busiest connection, as long as something is to come over it.
+// depth is how many blocks a torrent would ask for at a time on its busiest connection to our own kind, as long as something is to come
+// over it.
 func (c *connections) depth(f *entry) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	depth := 0
 	for _, conn := range c.open {
-		if conn.entry == f {
+		if conn.entry == f && !conn.foreign {
 			depth = max(depth, conn.depth(math.MaxInt64))
 		}
 	}

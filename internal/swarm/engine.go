@@ -17,7 +17,6 @@ import (
 
 	"github.com/anacrolix/torrent"
 	"github.com/anacrolix/torrent/metainfo"
-	"github.com/anacrolix/torrent/mse"
 	pp "github.com/anacrolix/torrent/peer_protocol"
 	"github.com/anacrolix/torrent/storage"
 	"golang.org/x/time/rate"
@@ -51,8 +50,9 @@ type Config struct {
 	// Log takes this package's and the library's messages; nil drops them.
 	Log *slog.Logger
 
-	// tick is defaultTick, but for tests.
+	// tick is defaultTick, but for tests. They may look at what goes over each connection with wire.
 	tick time.Duration
+	wire func(net.Conn) net.Conn
 }
 
 // Engine gives away and fetches torrents. Its methods may be called at the same time.
@@ -131,6 +131,9 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.tick = orDefault(cfg.tick, defaultTick)
+	if cfg.wire == nil {
+		cfg.wire = func(c net.Conn) net.Conn { return c }
+	}
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.Unmap().Is4() {
 		return nil, fmt.Errorf("listen for BitTorrent on %s: only IPv4 is supported", cfg.Listen)
 	}
@@ -159,8 +162,8 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("start BitTorrent: %w", err), listener.Close())
 	}
 	e.listener = listener
-	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), e.secrets, e.paced})
-	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer, e.paced}})
+	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), cfg.wire, e.secrets, e.paced})
+	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer, cfg.wire, e.paced}})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.listenLocal()
 	e.group.Go(e.sample)
@@ -192,9 +195,8 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 	c.DisablePEX = true
 	// The listener and the dialer are our own (New): connections go out from the address we listen on, and batch (wire.go).
 	c.DisableTCP = true
-	// Plain connections cost less; encrypted ones are taken (foreign.go), and an encrypted handshake is tried where a plain one
-	// is refused. What follows it is plain: foreign.go has to read it.
-	c.HeaderObfuscationPolicy, c.CryptoProvides = torrent.HeaderObfuscationPolicy{}, mse.CryptoMethodPlaintext
+	// What the library sees is plain: foreign.go does the encrypted handshakes.
+	c.HeaderObfuscationPolicy = torrent.HeaderObfuscationPolicy{RequirePreferred: true}
 	c.Bep20, c.ExtendedHandshakeClientVersion, c.HTTPUserAgent = clientID, "BootTorrent", userAgent
 
 	c.Seed = true

@@ -5,12 +5,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/anacrolix/torrent/mse"
 
@@ -25,8 +28,9 @@ import (
 type blocks struct {
 	net.Conn
 	// secrets calls a function with the infohashes that an encrypted connection may be for, until that returns false; nil on a
-	// connection that was opened here.
+	// connection that was opened here. redial opens such a one again.
 	secrets mse.SecretKeyIter
+	redial  func(context.Context) (net.Conn, error)
 	// stream is the connection's bytes without encryption; nil before the first Read of a connection that another opened.
 	stream io.ReadWriter
 	// hello is the peer's handshake (BEP 3), as far as it has come.
@@ -36,8 +40,9 @@ type blocks struct {
 	// fast says that each request is answered, with a piece or a reject (BEP 6); rejectsCancels that a cancelled one is as well.
 	fast, rejectsCancels bool
 
-	// What follows is the writer's: how much of our handshake has been sent, and a buffer.
-	greeted int
+	// What follows is the writer's: our handshake, as far as the library has written it, and a buffer. greeted is closed when it was sent.
+	ours    []byte
+	greeted chan struct{}
 	out     []byte
 
 	// What follows is the reader's: ready is what to hand on, and then pass bytes of in as they come.
@@ -46,6 +51,8 @@ type blocks struct {
 	pass  int64
 
 	mu sync.Mutex
+	// closed says that the library closed the connection.
+	closed bool
 	// open has the blocks that were asked for and not answered. There are as many as the library has requests open or cancelled:
 	// that bounds the memory of what has come of them.
 	open map[blockAt]*assembly
@@ -81,21 +88,37 @@ const (
 	requestLen, pieceHead = 17, 13
 )
 
-// newBlocks returns a connection that was opened here if secrets is nil, and by another otherwise.
+// newBlocks returns a connection that another opened.
 func newBlocks(c net.Conn, secrets mse.SecretKeyIter) *blocks {
-	b := &blocks{Conn: c, secrets: secrets, open: map[blockAt]*assembly{}}
-	if secrets == nil {
-		b.stream = c
-	}
-	return b
+	return &blocks{Conn: c, secrets: secrets, greeted: make(chan struct{}), open: map[blockAt]*assembly{}}
 }
 
-// Write implements net.Conn. The library never writes a part of a message.
+// dialBlocks returns a connection that dial opens.
+func dialBlocks(ctx context.Context, dial func(context.Context) (net.Conn, error)) (*blocks, error) {
+	c, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &blocks{Conn: c, redial: dial, stream: c, greeted: make(chan struct{}), open: map[blockAt]*assembly{}}, nil
+}
+
+// Close implements net.Conn.
+func (b *blocks) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return b.Conn.Close()
+}
+
+// Write implements net.Conn. The library writes our handshake in parts, and never a part of a message after it.
 func (b *blocks) Write(p []byte) (int, error) {
-	head, out := b.greet(p), p
-	if head < len(p) && b.foreign.Load() {
-		b.out = append(b.out[:0], p[:head]...)
-		if err := b.split(p[head:]); err != nil {
+	if len(b.ours) < helloLen {
+		return len(p), b.greet(p)
+	}
+	out := p
+	if b.foreign.Load() {
+		b.out = b.out[:0]
+		if err := b.split(p); err != nil {
 			return 0, err
 		}
 		out = b.out
@@ -106,14 +129,17 @@ func (b *blocks) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// greet returns how much of p is before the end of our handshake.
-func (b *blocks) greet(p []byte) int {
-	if b.greeted == 0 && !bytes.HasPrefix(p, []byte(protocol)) {
-		return len(p) // of an encrypted handshake, after which the bytes are plain
+// greet writes our handshake when it is whole: what is sent of it must not depend on when a peer refuses it.
+func (b *blocks) greet(p []byte) error {
+	if b.ours = append(b.ours, p...); len(b.ours) < helloLen {
+		return nil
 	}
-	n := min(len(p), helloLen-b.greeted)
-	b.greeted += n
-	return n
+	if len(b.ours) > helloLen {
+		return fmt.Errorf("write to %s: more than a handshake", b.RemoteAddr())
+	}
+	_, err := b.stream.Write(b.ours)
+	close(b.greeted)
+	return err
 }
 
 // split appends the messages of p to out, each request and cancel as those of its blocks.
@@ -205,24 +231,57 @@ func (b *blocks) decrypt() error {
 	return nil
 }
 
-// readHello reads before the end of the peer's handshake. Before that there is an encrypted handshake where a plain one was refused;
-// the library reads exactly that, and the bytes after it are plain (ClientConfig.CryptoProvides).
+// encrypt opens the connection again, with an encrypted handshake: the peer closed it instead of answering a plain one.
+func (b *blocks) encrypt() error {
+	select {
+	case <-b.greeted:
+	case <-time.After(dialTimeout):
+		return fmt.Errorf("connect to %s: %w", b.RemoteAddr(), os.ErrDeadlineExceeded)
+	}
+	c, err := b.redial(context.Background())
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	_ = b.Conn.Close()
+	b.Conn = c
+	closed := b.closed
+	b.mu.Unlock()
+	if closed {
+		return errors.Join(net.ErrClosed, c.Close())
+	}
+	if err := c.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
+		return err
+	}
+	b.stream, _, err = mse.InitiateHandshake(c, infohashOf(b.ours), b.ours, mse.AllSupportedCrypto)
+	if err != nil {
+		return fmt.Errorf("encrypted handshake with %s: %w", b.RemoteAddr(), err)
+	}
+	return nil
+}
+
+// infohashOf is what a handshake is for: before it are the protocol's name and eight bytes of extensions, after it the peer ID.
+func infohashOf(hello []byte) []byte { return hello[helloLen-40 : helloLen-20] }
+
+// readHello reads before the end of the peer's handshake.
 func (b *blocks) readHello(p []byte) (int, error) {
 	n, err := b.stream.Read(p[:min(len(p), helloLen-len(b.hello))])
-	b.hello = append(b.hello, p[:n]...)
-	if k := min(len(b.hello), len(protocol)); string(b.hello[:k]) != protocol[:k] {
-		b.hello = b.hello[:0]
+	if err != nil && len(b.hello)+n == 0 && b.redial != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := b.encrypt(); err != nil {
+			return 0, err
+		}
+		b.redial = nil
+		n, err = b.stream.Read(p[:min(len(p), helloLen)])
 	}
-	if len(b.hello) < helloLen {
-		return n, err
+	if b.hello = append(b.hello, p[:n]...); len(b.hello) == helloLen {
+		b.meet(b.hello)
 	}
-	b.meet(b.hello)
 	return n, err
 }
 
 // meet learns who the peer is from its handshake.
 func (b *blocks) meet(hello []byte) {
-	id := string(hello[48:])
+	id := string(hello[helloLen-20:])
 	b.fast = hello[27]&4 != 0
 	// Those before Transmission 4 don't, says the library.
 	b.rejectsCancels = b.fast && !(strings.HasPrefix(id, "-TR") && id[7] == '-' && id[3] < '4')

@@ -103,7 +103,8 @@ func TestFetchesFromForeignSeeder(t *testing.T) {
 		{what: "aria2", client: aria2Client()},
 		{what: "libtorrent", client: libtorrentClient("none")},
 		{what: "libtorrent with encrypted handshakes", client: libtorrentClient("forced")},
-		{what: "libtorrent with encryption", client: libtorrentClient("rc4"), dials: true},
+		{what: "libtorrent with encryption", client: libtorrentClient("rc4")},
+		{what: "libtorrent with encryption, which it begins", client: libtorrentClient("rc4"), dials: true},
 		{what: "libtorrent with encrypted handshakes, which it begins", client: libtorrentClient("forced"), dials: true},
 		{what: "Transmission", client: transmissionClient()},
 	} {

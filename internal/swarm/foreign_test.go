@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -40,7 +41,11 @@ func newForeignPeer(t testing.TB, id string, fast bool) foreignPeer {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
-	p := foreignPeer{theirs, newBlocks(ours, nil)}
+	b, err := dialBlocks(t.Context(), func(context.Context) (net.Conn, error) { return ours, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := foreignPeer{theirs, b}
 	p.both(t, hello(clientID, true), hello(id, fast))
 	return p
 }
@@ -156,7 +161,10 @@ func FuzzBlocks(f *testing.F) {
 	f.Add([]byte{255, 255, 255, 255, 7, 0}, false, uint64(3))
 	f.Fuzz(func(t *testing.T, sent []byte, fast bool, seed uint64) {
 		c := &scriptedConn{random: rand.New(rand.NewPCG(seed, 0)), rest: append(hello("-XX0000-", fast), sent...)}
-		p := newBlocks(c, nil)
+		p, err := dialBlocks(t.Context(), func(context.Context) (net.Conn, error) { return c, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
 		if _, err := io.ReadFull(p, make([]byte, helloLen)); err != nil {
 			t.Fatal(err)
 		}

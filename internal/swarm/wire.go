@@ -98,19 +98,27 @@ func onlyHaves(p []byte) bool {
 // sees the messages as the library writes them.
 type wireDialer struct {
 	*net.Dialer
+	wire  func(net.Conn) net.Conn
 	paced func(net.Conn) net.Conn
 }
 
 func (d wireDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := d.Dialer.DialContext(ctx, network, addr)
+	c, err := dialBlocks(ctx, func(ctx context.Context) (net.Conn, error) {
+		c, err := d.Dialer.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return newHaveBatcher(d.wire(c)), nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	return d.paced(newBlocks(newHaveBatcher(c), nil)), nil
+	return d.paced(c), nil
 }
 
 type wireListener struct {
 	net.Listener
+	wire    func(net.Conn) net.Conn
 	secrets mse.SecretKeyIter
 	paced   func(net.Conn) net.Conn
 }
@@ -120,5 +128,5 @@ func (l wireListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.paced(newBlocks(newHaveBatcher(c), l.secrets)), nil
+	return l.paced(newBlocks(newHaveBatcher(l.wire(c)), l.secrets)), nil
 }
