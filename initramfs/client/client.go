@@ -32,6 +32,20 @@ const (
 // ErrGone is wrapped by Torrent, Files and MachineFiles when the seeder no longer offers that version of a system.
 var ErrGone = errors.New("the seeder no longer offers this version")
 
+// Untrusted is an error that says that a seeder sent what does not verify, or is not what was asked for.
+type Untrusted struct{ error }
+
+// Unwrap gives access to what did not verify.
+func (u Untrusted) Unwrap() error { return u.error }
+
+// Verified makes of the error of a check of what a seeder sent an Untrusted one; nil stays nil.
+func Verified(err error) error {
+	if err == nil {
+		return nil
+	}
+	return Untrusted{err}
+}
+
 // Client speaks to one seeder.
 type Client struct {
 	// Base is the seeder's URL, without a slash at its end.
@@ -68,7 +82,17 @@ func (c *Client) catalog(ctx context.Context) (s Signed, err error) {
 		return s, err
 	}
 	s.Catalog, err = catalog.Open(c.Key, s.Document, s.Signature)
-	return s, err
+	return s, Verified(err)
+}
+
+// Seeders fetches the list of the seeders that this one knows. Nothing vouches for it.
+func (c *Client) Seeders(ctx context.Context) (catalog.SeederList, error) {
+	b, err := c.get(ctx, catalog.PathSeeders, catalog.MaxSeederList)
+	if err != nil {
+		return catalog.SeederList{}, err
+	}
+	list, err := catalog.OpenSeeders(b)
+	return list, Verified(err)
 }
 
 // Torrent fetches the metainfo of a system. It is not checked here: swarm.CheckMetainfo does, against the catalog.
@@ -82,7 +106,8 @@ func (c *Client) Files(ctx context.Context, sys catalog.System) (catalog.FileLis
 	if err != nil {
 		return nil, err
 	}
-	return sys.OpenFiles(b)
+	files, err := sys.OpenFiles(b)
+	return files, Verified(err)
 }
 
 // MachineFiles fetches the archive of files for machines that a catalog lists. It is not checked here: machinefiles.Verify does.
@@ -201,7 +226,7 @@ func (c *Client) do(req *http.Request, limit int64) ([]byte, http.Header, error)
 		return nil, nil, &StatusError{URL: req.URL.String(), Code: resp.StatusCode, Text: string(first[:min(len(first), 200)])}
 	}
 	if int64(len(b)) > limit {
-		return nil, nil, fmt.Errorf("%s %s: the answer is longer than %d bytes", req.Method, req.URL, limit)
+		return nil, nil, Verified(fmt.Errorf("%s %s: the answer is longer than %d bytes", req.Method, req.URL, limit))
 	}
 	return b, resp.Header, nil
 }

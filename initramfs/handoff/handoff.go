@@ -53,6 +53,8 @@ type State struct {
 	// System is the name of the system that it is on its way to, Seeder the base URL of the seeder.
 	System string `json:"system"`
 	Seeder string `json:"seeder"`
+	// Seeders are those that the node knows, that one first.
+	Seeders []catalog.SeederAddress `json:"seeders,omitempty"`
 	// Cmdline is what the node was started with: the system's own kernel command line says nothing to phase 1.
 	Cmdline config.Cmdline `json:"cmdline"`
 	// Lease is what the node is on the network, as it was given, and LeaseAge for how long it had been so.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/initramfs/seeders"
 	"github.com/boottorrent/boottorrent/initramfs/seen"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/swarm"
@@ -50,7 +51,7 @@ type ahead struct {
 
 // fetch fetches the metadata of the systems of a catalog, those of small systems first, and forgets all others. It returns when it has
 // all, or as many as it keeps, or ctx ends, or the seeder doesn't answer.
-func (a *ahead) fetch(ctx context.Context, from *client.Client, cat *catalog.Catalog, arch string) {
+func (a *ahead) fetch(ctx context.Context, from *seeders.Seeders, cat *catalog.Catalog, arch string) {
 	wanted := aheadOf(cat, arch)
 	a.mu.Lock()
 	maps.DeleteFunc(a.got, func(h catalog.InfoHash, _ metadata) bool {
@@ -96,12 +97,16 @@ func metadataSize(s catalog.System) int64 {
 }
 
 // fetchOne reports whether to go on.
-func (a *ahead) fetchOne(ctx context.Context, from *client.Client, sys catalog.System) bool {
+func (a *ahead) fetchOne(ctx context.Context, from *seeders.Seeders, sys catalog.System) bool {
 	for try := range aheadTries {
 		if try > 0 {
 			sleep(ctx, aheadRetry/2+rand.N(aheadRetry))
 		}
-		p, err := metadataFrom(ctx, from, sys)
+		var p metadata
+		err := from.Ask(ctx, func(ctx context.Context, c *client.Client) (err error) {
+			p, err = metadataFrom(ctx, c, sys)
+			return err
+		})
 		switch {
 		case err == nil:
 			a.keep(sys, p)
@@ -129,10 +134,17 @@ func metadataFrom(ctx context.Context, from *client.Client, sys catalog.System) 
 	if p.files, err = from.Files(ctx, sys); err != nil {
 		return p, err
 	}
-	if p.torrent, err = from.Torrent(ctx, sys.InfoHash); err != nil {
-		return p, err
+	p.torrent, err = torrentFrom(ctx, from, sys, p.files)
+	return p, err
+}
+
+// torrentFrom is a metainfo file that belongs to the catalog's entry.
+func torrentFrom(ctx context.Context, from *client.Client, sys catalog.System, files catalog.FileList) ([]byte, error) {
+	torrent, err := from.Torrent(ctx, sys.InfoHash)
+	if err == nil {
+		err = client.Verified(swarm.CheckMetainfo(torrent, sys, files))
 	}
-	return p, swarm.CheckMetainfo(p.torrent, sys, p.files)
+	return torrent, err
 }
 
 func (a *ahead) find(sys catalog.System) (metadata, bool) {
@@ -144,8 +156,8 @@ func (a *ahead) find(sys catalog.System) (metadata, bool) {
 
 // fetchAhead does that until the function that it returns is called.
 func (n *Node) fetchAhead(ctx context.Context, cat *catalog.Catalog) (stop func()) {
-	from := n.session.client()
-	if from == nil || n.ByHand {
+	from := n.session.Seeders
+	if from.Client() == nil || n.ByHand {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -162,38 +174,37 @@ func (n *Node) fetchAhead(ctx context.Context, cat *catalog.Catalog) (stop func(
 
 // served asks the seeder for something of a system, and takes what was fetched ahead if it doesn't answer. That it no longer has
 // this version is an answer.
-func served[T any](ctx context.Context, d *download, sys catalog.System, ask func(context.Context) (T, error), instead func(metadata) T) (T, error) {
+func served[T any](ctx context.Context, d *download, sys catalog.System, ask func(context.Context, *client.Client) (T, error), instead func(metadata) T) (T, error) {
+	var got T
+	request := func(ctx context.Context, from *client.Client) (err error) {
+		got, err = ask(ctx, from)
+		return err
+	}
 	p, ok := d.ahead.find(sys)
 	if !ok {
-		got, err := ask(ctx)
+		err := d.session.Insist(ctx, request)
 		return got, stale(err)
 	}
-	if d.session.away.Load() {
+	if d.session.Silent() {
 		return instead(p), nil
 	}
 	limited, cancel := context.WithTimeout(ctx, awayTime)
 	defer cancel()
-	got, err := ask(limited)
+	err := d.session.Ask(limited, request)
 	if err == nil || errors.Is(err, client.ErrGone) || ctx.Err() != nil {
 		return got, stale(err)
 	}
-	d.session.away.Store(unanswered(err))
 	d.log("%v: going on with what was fetched ahead", err)
 	return instead(p), nil
-}
-
-// unanswered reports whether an error of the client is that nobody answered. A catalog that is refused as too old is an answer.
-func unanswered(err error) bool {
-	var status *client.StatusError
-	var old *seen.OldError
-	return err != nil && !errors.As(err, &status) && !errors.As(err, &old)
 }
 
 // withoutSeeder returns the catalog that was read before if the seeder doesn't answer, nor another that can be found, and there is
 // something in it that was fetched ahead: other nodes may have that. Otherwise it returns why the catalog could not be read.
 func (n *Node) withoutSeeder(ctx context.Context, why error) (*catalog.Catalog, error) {
 	cat := n.session.catalog
-	if cat == nil || !unanswered(why) || !n.download.ahead.any(cat) {
+	var old *seen.OldError
+	var status *client.StatusError
+	if cat == nil || errors.As(why, &old) || errors.As(why, &status) || !n.download.ahead.any(cat) {
 		return nil, why
 	}
 	if base, err := n.findSeeder(ctx); err == nil {

@@ -20,7 +20,7 @@ func withAhead(t *testing.T) (*Node, *seeder, *catalog.Catalog) {
 	gone.InfoHash, gone.Size = catalog.InfoHash{1}, 1
 	cat := &catalog.Catalog{Systems: []catalog.System{s.system, gone}}
 	n.session.catalog = cat
-	n.download.ahead.fetch(t.Context(), n.session.client(), cat, "amd64")
+	n.download.ahead.fetch(t.Context(), n.session.Seeders, cat, "amd64")
 	if _, ok := n.download.ahead.find(gone); ok {
 		t.Error("there is something ahead that the seeder doesn't have")
 	}
@@ -39,7 +39,7 @@ func TestWhatWasFetchedAheadStandsIn(t *testing.T) {
 	if err != nil || !bytes.Equal(torrent, s.torrent) {
 		t.Errorf("the torrent has %d bytes, %v", len(torrent), err)
 	}
-	if !n.session.away.Load() {
+	if !n.session.Silent() {
 		t.Error("it isn't noticed that the seeder is away")
 	}
 	if got, err := n.Catalog(t.Context()); err != nil || got != cat {
@@ -66,7 +66,7 @@ func TestWhatWasFetchedAheadIsStale(t *testing.T) {
 	if _, err := n.download.torrent(t.Context(), s.system); !errors.Is(err, boot.ErrStale) {
 		t.Errorf("the torrent: %v, want %v", err, boot.ErrStale)
 	}
-	n.download.ahead.fetch(t.Context(), n.session.client(), &catalog.Catalog{}, "amd64")
+	n.download.ahead.fetch(t.Context(), n.session.Seeders, &catalog.Catalog{}, "amd64")
 	if _, ok := n.download.ahead.find(s.system); ok {
 		t.Error("another catalog doesn't replace what was of the one before")
 	}

@@ -176,8 +176,6 @@ func (n *Node) place() menu.Place {
 			m.Driver = nic.Driver
 		}
 	}
-	if c := n.session.client(); c != nil {
-		m.Seeder = c.Base
-	}
+	m.Seeder = n.session.Base()
 	return menu.Place{Site: n.Image.Site, Machine: m}
 }

@@ -13,7 +13,6 @@ import (
 	"aead.dev/minisign"
 	"github.com/creack/pty"
 
-	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/console"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
@@ -150,7 +149,7 @@ func newNode(t *testing.T, base string) (*Node, *person) {
 	n.session.catalog = &catalog.Catalog{}
 	n.link.down = func() error { t.Error("the network was taken down"); return nil }
 	if base != "" {
-		n.session.found.Store(&client.Client{Base: base, Key: n.session.key})
+		n.session.Use(base)
 	}
 	return n, p
 }

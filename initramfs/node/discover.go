@@ -1,17 +1,15 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
-	"net/url"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/boottorrent/boottorrent/initramfs/discover"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
+	"github.com/boottorrent/boottorrent/initramfs/seeders"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/seederurl"
@@ -32,7 +30,6 @@ func (n *Node) Discover(ctx context.Context) error {
 	if err != nil && n.handed != nil && ctx.Err() == nil {
 		n.Log("%v\nGoing on with what this node has.", err)
 		base, err = n.handed.Seeder, nil
-		n.session.away.Store(true)
 	}
 	if err != nil {
 		n.link.seederFound(false)
@@ -41,12 +38,13 @@ func (n *Node) Discover(ctx context.Context) error {
 	n.link.seederFound(true)
 	limited, cancel := context.WithTimeout(ctx, nameDeadline)
 	defer cancel()
-	if base, err = numeric(limited, base); err != nil {
+	if base, err = seeders.Numeric(limited, base); err != nil {
 		return err
 	}
-	n.session.found.Store(n.session.at(base))
+	n.session.Use(base)
 	if !n.session.reporting && !n.ByHand { // of this boot, boot reports
 		n.session.reporting = true
+		go n.session.Watch(ctx)
 		go n.Report.Run(ctx, n.reporter(ctx))
 		n.ship(ctx)
 	}
@@ -61,11 +59,14 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, discoverDeadline)
 	defer cancel()
 	probe := func(ctx context.Context, base string) error {
-		return n.session.at(base).Probe(ctx)
+		return n.session.At(base).Probe(ctx)
 	}
 	base, tried, err := discover.Find(limited, discover.Named(n.session.typed, n.Cmdline, n.Image), probe)
 	n.logAttempts(tried)
 	if err == nil {
+		return base, nil
+	}
+	if base := n.knownSeeder(limited, tried); base != "" {
 		return base, nil
 	}
 	lease := n.link.lease()
@@ -76,7 +77,7 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 	offers := descriptions{texts: map[string]string{}}
 	told := discover.All(limited, discover.Told(answers, lease), func(ctx context.Context, base string) error {
 		// Nobody vouches for who answers DHCP: only a seeder of this site counts.
-		cat, err := n.session.fetch(ctx, base)
+		cat, err := n.session.fetch(ctx, n.session.At(base))
 		if err == nil {
 			offers.set(base, cat.Catalog)
 		}
@@ -88,6 +89,27 @@ func (n *Node) findSeeder(ctx context.Context) (string, error) {
 		return "", &discover.NotFoundError{Tried: append(tried, told...)}
 	}
 	return n.chooseSeeder(ctx, answering, offers.texts)
+}
+
+// knownSeeder returns a seeder that the node learned of before, if one of them serves: that which it had, or another.
+func (n *Node) knownSeeder(ctx context.Context, tried []discover.Attempt) string {
+	own := n.session.Client()
+	if own == nil {
+		return ""
+	}
+	if !slices.ContainsFunc(tried, func(a discover.Attempt) bool { return a.URL == own.Base }) {
+		limited, cancel := context.WithTimeout(ctx, sameDeadline)
+		defer cancel()
+		if _, err := n.session.fetch(limited, own); err == nil {
+			n.Log("seeder: %s answers, as before", own.Base)
+			return own.Base
+		}
+	}
+	base, _ := n.session.Next(ctx)
+	if base != "" {
+		n.Log("seeder: %s answers, which another seeder told", base)
+	}
+	return base
 }
 
 func (n *Node) logAttempts(tried []discover.Attempt) {
@@ -116,7 +138,7 @@ func (d *descriptions) set(base string, cat *catalog.Catalog) {
 func (n *Node) chooseSeeder(ctx context.Context, answering []discover.Attempt, offers map[string]string) (string, error) {
 	var items []menu.Item
 	for _, a := range answering {
-		if c := n.session.client(); len(answering) == 1 || c != nil && c.Base == a.URL {
+		if len(answering) == 1 || n.session.Base() == a.URL {
 			return a.URL, nil
 		}
 		items = append(items, menu.Item{Name: a.URL, Description: offers[a.URL]})
@@ -158,21 +180,3 @@ func (n *Node) typeSeeder(ctx context.Context, tried string) bool {
 
 // canType is whether another seeder may be what mends a failed step.
 func canType(step wire.Step) bool { return step == wire.Discover || step == wire.Catalog }
-
-// numeric returns a seeder's base URL with its address instead of its name: peers are known by address. That of a seeder behind
-// https, whose certificate has the name, stays.
-func numeric(ctx context.Context, base string) (string, error) {
-	u, err := url.Parse(base)
-	if err != nil {
-		return "", fmt.Errorf("the seeder's URL: %w", err)
-	}
-	if _, err := netip.ParseAddr(u.Hostname()); err == nil || u.Scheme != "http" {
-		return base, nil
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", u.Hostname())
-	if err != nil {
-		return "", fmt.Errorf("the address of the seeder %s: %w; give the address instead of the name", base, err)
-	}
-	u.Host = net.JoinHostPort(addrs[0].Unmap().String(), cmp.Or(u.Port(), "80"))
-	return u.String(), nil
-}

@@ -34,7 +34,7 @@ func (p *person) seedersOf(n *Node, counters ...uint64) (urls []string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	n.session.key = public
+	n.session.Key = public
 	for i, counter := range append(counters, 0) {
 		document, err := (&catalog.Catalog{Version: catalog.Version, Site: "lab", Counter: counter}).Encode()
 		if err != nil {
@@ -69,14 +69,14 @@ func TestSeveralSeeders(t *testing.T) {
 	p.see(urls[1])
 	p.see("lab, 0 systems")
 	p.send("j\r")
-	if err := <-found; err != nil || n.session.client().Base != urls[1] {
-		t.Fatalf("found %v, %v, want %s", n.session.client(), err, urls[1])
+	if err := <-found; err != nil || n.session.Client().Base != urls[1] {
+		t.Fatalf("found %v, %v, want %s", n.session.Client(), err, urls[1])
 	}
 	if strings.Contains(p.all(), urls[2]) {
 		t.Errorf("a seeder of another site is offered:\n%s", p.all())
 	}
-	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != urls[1] {
-		t.Errorf("once more: %v, %v", n.session.client(), err)
+	if err := n.Discover(t.Context()); err != nil || n.session.Client().Base != urls[1] {
+		t.Errorf("once more: %v, %v", n.session.Client(), err)
 	}
 }
 
@@ -85,8 +85,8 @@ func TestOneSeeder(t *testing.T) {
 	n, p := newNode(t, "")
 	urls := p.seeders(n, 1)
 	n.tell(urls...)
-	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != urls[0] {
-		t.Fatalf("%v, %v", n.session.client(), err)
+	if err := n.Discover(t.Context()); err != nil || n.session.Client().Base != urls[0] {
+		t.Fatalf("%v, %v", n.session.Client(), err)
 	}
 	if strings.Contains(p.all(), "Several") {
 		t.Errorf("a question with one answer:\n%s", p.all())
@@ -108,8 +108,8 @@ func TestNamedSeederGoesFirst(t *testing.T) {
 	urls := p.seeders(n, 2)
 	n.tell(urls[0])
 	n.Cmdline.Seeder, n.Cmdline.ConfSeeder = "http://127.0.0.1:1", urls[1]
-	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != urls[1] {
-		t.Errorf("%v, %v, want %s", n.session.client(), err, urls[1])
+	if err := n.Discover(t.Context()); err != nil || n.session.Client().Base != urls[1] {
+		t.Errorf("%v, %v, want %s", n.session.Client(), err, urls[1])
 	}
 }
 
@@ -144,18 +144,7 @@ func TestTypedSeeder(t *testing.T) {
 	if a := <-did; a != decision.Retry {
 		t.Fatalf("action %v, want %v", a, decision.Retry)
 	}
-	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != urls[0] {
-		t.Errorf("%v, %v, want %s", n.session.client(), err, urls[0])
-	}
-}
-
-func TestNumeric(t *testing.T) {
-	for base, want := range map[string]string{
-		"http://10.0.0.1:8080": "http://10.0.0.1:8080", "http://[fd00::1]:8080": "http://[fd00::1]:8080",
-		"http://localhost:8080": "http://127.0.0.1:8080", "http://localhost": "http://127.0.0.1:80", "https://seeder": "https://seeder",
-	} {
-		if got, err := numeric(t.Context(), base); got != want || err != nil {
-			t.Errorf("%s: %s, %v, want %s", base, got, err, want)
-		}
+	if err := n.Discover(t.Context()); err != nil || n.session.Client().Base != urls[0] {
+		t.Errorf("%v, %v, want %s", n.session.Client(), err, urls[0])
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/report"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
@@ -35,6 +36,8 @@ type download struct {
 
 	// engine runs from Fetch until the node is left, or fetches something else.
 	engine *swarm.Engine
+	// detach ends that the engine is told of other seeders.
+	detach func()
 	// claimed is the folder of systems, while it is this program's.
 	claimed *os.File
 	// took is how long the last fetch took.
@@ -71,8 +74,8 @@ func (d *download) files(ctx context.Context, sys catalog.System) (catalog.FileL
 	if files, ok := d.lists[sys.InfoHash]; ok {
 		return files, nil
 	}
-	files, err := served(ctx, d, sys, func(ctx context.Context) (catalog.FileList, error) {
-		return d.session.client().Files(ctx, sys)
+	files, err := served(ctx, d, sys, func(ctx context.Context, from *client.Client) (catalog.FileList, error) {
+		return from.Files(ctx, sys)
 	}, func(p metadata) catalog.FileList { return p.files })
 	if err != nil {
 		return nil, err
@@ -83,8 +86,12 @@ func (d *download) files(ctx context.Context, sys catalog.System) (catalog.FileL
 
 // torrent is a system's metainfo file.
 func (d *download) torrent(ctx context.Context, sys catalog.System) ([]byte, error) {
-	return served(ctx, d, sys, func(ctx context.Context) ([]byte, error) {
-		return d.session.client().Torrent(ctx, sys.InfoHash)
+	files, err := d.files(ctx, sys)
+	if err != nil {
+		return nil, err
+	}
+	return served(ctx, d, sys, func(ctx context.Context, from *client.Client) ([]byte, error) {
+		return torrentFrom(ctx, from, sys, files)
 	}, func(p metadata) []byte { return p.torrent })
 }
 
@@ -160,18 +167,15 @@ func (d *download) release() {
 
 // startEngine starts BitTorrent with the addresses that the node and the seeder have now.
 func (d *download) startEngine() error {
-	seeder, err := d.session.seeder()
-	if err != nil {
-		return err
-	}
 	own := d.link.lease().Addr.Addr()
-	d.engine, err = swarm.New(swarm.Config{
-		Listen: netip.AddrPortFrom(own, d.port), Seeders: []netip.Addr{seeder}, Log: d.engineLog, Local: true,
+	engine, err := swarm.New(swarm.Config{
+		Listen: netip.AddrPortFrom(own, d.port), Seeders: d.session.Swarm(), Log: d.engineLog, Local: true,
 		Limits: d.limits.set(d.session.catalog.Limits),
 	})
 	if err != nil {
 		return fmt.Errorf("start BitTorrent on %s: %w", own, err)
 	}
+	d.engine, d.detach = engine, d.session.Attach(engine)
 	return nil
 }
 
@@ -181,6 +185,7 @@ func (d *download) stopEngine() {
 		return
 	}
 	d.stopAccounting()
+	d.detach()
 	if err := d.engine.Close(); err != nil {
 		d.log("BitTorrent did not stop cleanly: %v", err)
 	}
@@ -224,7 +229,9 @@ func (d *download) startAccounting(sys catalog.System) {
 
 // account puts the numbers of a transfer into the report.
 func (d *download) account(s swarm.Stats) {
-	d.report.Set(func(r *wire.Report) { r.Transfer = s.Transfer })
+	var before wire.Transfer
+	d.report.Set(func(r *wire.Report) { before, r.Transfer = r.Transfer, s.Transfer })
+	d.session.Received(s.Transfer, before)
 }
 
 // scratch is where a running system writes.

@@ -90,8 +90,7 @@ func (n *Node) sameSeeder(ctx context.Context) string {
 	base := n.handed.Seeder
 	limited, cancel := context.WithTimeout(ctx, sameDeadline)
 	defer cancel()
-	err := n.session.at(base).Probe(limited)
-	n.session.away.Store(err != nil)
+	err := n.session.Ask(limited, func(ctx context.Context, c *client.Client) error { return c.Probe(ctx) })
 	if err != nil {
 		n.Log("seeder: %s does not answer (%v); going on with the catalog that it gave before", base, err)
 	} else {
@@ -106,7 +105,11 @@ func (n *Node) readCatalog(ctx context.Context) (*catalog.Catalog, error) {
 		n.session.signed = client.Signed{Catalog: n.handed.Catalog, Document: n.handed.Document, Signature: n.handed.Signature}
 		return n.handed.Catalog, nil
 	}
-	signed, err := n.session.fetch(ctx, n.session.client().Base)
+	var signed client.Signed
+	err := n.session.Insist(ctx, func(ctx context.Context, from *client.Client) (err error) {
+		signed, err = n.session.fetch(ctx, from)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +138,7 @@ func (n *Node) handOn(ctx context.Context, sys catalog.System) (*handoff.Handoff
 	}
 	lease, age := n.link.leaseAge()
 	state := handoff.State{
-		System: sys.Name, Seeder: n.session.client().Base, Cmdline: n.keptCmdline(), Lease: lease, LeaseAge: age,
+		System: sys.Name, Seeder: n.session.Base(), Seeders: n.session.Known(), Cmdline: n.keptCmdline(), Lease: lease, LeaseAge: age,
 		At: time.Now(), Report: n.Report.Snapshot(), Facts: n.facts,
 	}
 	if n.Shipper != nil {
@@ -184,7 +187,7 @@ func (n *Node) giveHanded() error {
 		}
 		n.handed.open = files
 	}
-	_, err := n.download.engine.Give(p.Torrent, n.handed.open, n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce))
+	_, err := n.download.engine.Give(p.Torrent, n.handed.open, nil)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 	"github.com/boottorrent/boottorrent/initramfs/remote"
 	"github.com/boottorrent/boottorrent/initramfs/report"
+	"github.com/boottorrent/boottorrent/initramfs/seeders"
 	"github.com/boottorrent/boottorrent/initramfs/ship"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 )
@@ -48,7 +49,7 @@ func (n *Node) ship(ctx context.Context) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		n.Shipper.Run(ctx, poster{session: n.session})
+		n.Shipper.Run(ctx, seeders.Poster{Seeders: n.session.Seeders})
 	}()
 	n.stopShipping = func() {
 		cancel()
@@ -58,7 +59,7 @@ func (n *Node) ship(ctx context.Context) {
 
 // Flush sends the last lines of the log: after a jump into another kernel, or the end of the program, nothing is sent.
 func (n *Node) Flush(ctx context.Context) {
-	if n.Shipper == nil || n.session.away.Load() {
+	if n.Shipper == nil || n.session.Silent() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushTime)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -16,30 +17,30 @@ import (
 // newHelper is what gives phase 1 to machines that start (package helper). Screens say so while one loads it.
 func (n *Node) newHelper() *helper.Helper {
 	h := helper.New(helper.Config{
-		Seeder: n.session.client, Newest: n.session.seen.Check, Room: n.spare.allows, Engine: n.helperEngine,
+		Seeder: n.session.Client, Newest: n.session.seen.Check, Room: n.spare.allows, Engine: n.helperEngine,
 		Address: func() netip.Addr { return n.link.lease().Addr.Addr() },
 		Dir:     n.HelpDir, Report: n.Report, Log: n.Log,
 	})
 	if n.Consoles != nil {
-		n.Consoles.Note = h.Note
+		n.Consoles.Note = func() string { return cmp.Or(n.session.Note(), h.Note()) }
 	}
 	return h
 }
 
 // helperEngine is an engine for the helper alone: that of systems comes and goes with them.
 func (n *Node) helperEngine() (*swarm.Engine, func(), error) {
-	seeder, err := n.session.seeder()
-	if err != nil {
-		return nil, nil, err
-	}
 	own := n.link.lease().Addr.Addr()
 	engine, err := swarm.New(swarm.Config{
-		Listen: netip.AddrPortFrom(own, 0), Seeders: []netip.Addr{seeder}, Log: n.download.engineLog, Limits: n.download.limits.get(),
+		Listen: netip.AddrPortFrom(own, 0), Seeders: n.session.Swarm(), Log: n.download.engineLog, Limits: n.download.limits.get(),
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("start BitTorrent on %s: %w", own, err)
 	}
-	return engine, func() { _ = engine.Close() }, nil
+	detach := n.session.Attach(engine)
+	return engine, func() {
+		detach()
+		_ = engine.Close()
+	}, nil
 }
 
 // mayHelp has the helper take asks, beside a system that fits into memory as fits says; nil: there is none.

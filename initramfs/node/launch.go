@@ -9,6 +9,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
+	"github.com/boottorrent/boottorrent/initramfs/seeders"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 )
@@ -88,10 +89,10 @@ func (n *Node) leave(ctx context.Context, method launch.Method, job launch.Job, 
 
 // lastReport posts the report before a hand-over, unless the seeder is away: nobody waits for it then.
 func (n *Node) lastReport(ctx context.Context) {
-	if n.session.away.Load() {
+	if n.session.Silent() {
 		return
 	}
-	if err := n.Report.Post(ctx, poster{session: n.session}); err != nil {
+	if err := n.Report.Post(ctx, seeders.Poster{Seeders: n.session.Seeders}); err != nil {
 		n.Log("the seeder did not take the last report: %v", err)
 	}
 }
@@ -124,7 +125,7 @@ func (n *Node) host(ctx context.Context, method launch.Method, sys catalog.Syste
 		n.Log("%v", err)
 	}
 	n.tidy() // now: what it wrote is memory that the next one may want
-	if err := n.Report.Post(ctx, poster{session: n.session}); err != nil {
+	if err := n.Report.Post(ctx, seeders.Poster{Seeders: n.session.Seeders}); err != nil {
 		n.Log("the seeder did not take the report: %v", err)
 	}
 	return g.afterwards(ctx, leave)
@@ -144,12 +145,12 @@ func (n *Node) vars(sys catalog.System) map[string]string {
 		"MAC": l.MAC.String(), "IP": text(l.Addr.Addr()), "Netmask": netmask(l.Addr), "Gateway": text(l.Gateway), "DNS": "",
 		"Hostname": l.Hostname, "Interface": l.Interface, "UUID": n.Facts.UUID, "Serial": oneWord(n.Facts.Serial),
 		"Group": n.session.decision.Group, "System": sys.Name, "Seeder": "",
-		"HTTP": n.session.client().Base + strings.TrimSuffix(sys.FilePath(""), "/"), "Console": n.consoleArgument(),
+		"HTTP": n.session.Base() + strings.TrimSuffix(sys.FilePath(""), "/"), "Console": n.consoleArgument(),
 	}
 	if len(l.DNS) > 0 {
 		v["DNS"] = text(l.DNS[0])
 	}
-	if a, err := n.session.seeder(); err == nil {
+	if a, err := n.session.Addr(); err == nil {
 		v["Seeder"] = text(a)
 	}
 	return v

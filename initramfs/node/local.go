@@ -14,6 +14,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/boottorrent/boottorrent/initramfs/boot"
+	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/efiboot"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
@@ -239,7 +240,10 @@ func (n *Node) flagLocal(ctx context.Context) error {
 	if n.Cmdline.Medium != 0 {
 		return errors.New("this machine was started from a stick or disc, which no boot script can be told of: take it out, and restart the machine")
 	}
-	if err := n.session.client().StartLocal(ctx, n.link.lease().MAC.String()); err != nil {
+	err := n.session.Ask(ctx, func(ctx context.Context, c *client.Client) error {
+		return c.StartLocal(ctx, n.link.lease().MAC.String())
+	})
+	if err != nil {
 		return fmt.Errorf("the seeder does not take this machine's wish to start its disk: %w", err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/launch"
+	"github.com/boottorrent/boottorrent/initramfs/seeders"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/machinefiles"
 	"github.com/boottorrent/boottorrent/internal/rules"
@@ -24,19 +25,22 @@ type archives struct {
 }
 
 // fetch returns the archives that a catalog lists, and fetches those that are not here. It forgets all others.
-func (a *archives) fetch(ctx context.Context, from *client.Client, files []catalog.Files) (map[string][]byte, error) {
+func (a *archives) fetch(ctx context.Context, from *seeders.Seeders, files []catalog.Files) (map[string][]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	wanted := map[string][]byte{}
 	for _, f := range files {
 		archive, ok := a.got[f.SHA256]
 		if !ok {
-			var err error
-			if archive, err = from.MachineFiles(ctx, f); err != nil {
+			err := from.Insist(ctx, func(ctx context.Context, c *client.Client) (err error) {
+				if archive, err = c.MachineFiles(ctx, f); err == nil {
+					_, err = machinefiles.Verify(f, archive)
+					err = client.Verified(err)
+				}
+				return err
+			})
+			if err != nil {
 				return nil, stale(err)
-			}
-			if _, err := machinefiles.Verify(f, archive); err != nil {
-				return nil, err
 			}
 		}
 		wanted[f.SHA256] = archive
@@ -58,7 +62,7 @@ func getsFiles(sys catalog.System) bool {
 
 // machineArchives are the archives for this machine.
 func (n *Node) machineArchives(ctx context.Context) (map[string][]byte, error) {
-	return n.download.archives.fetch(ctx, n.session.client(), n.filesFor(n.session.catalog))
+	return n.download.archives.fetch(ctx, n.session.Seeders, n.filesFor(n.session.catalog))
 }
 
 // machineFiles are this machine's files for a system, laid over one another, with their placeholders filled in; nil: there are none.

@@ -79,7 +79,7 @@ func TestFilesAreHandedOn(t *testing.T) {
 	}
 	n.link.setLease(r.node.link.lease())
 	n.session.catalog = received.Catalog
-	n.session.found.Store(n.session.at(r.url))
+	n.session.Use(r.url)
 	tree, err := n.machineFiles(t.Context(), r.system, map[string]string{"MAC": "02:00:00:00:00:01"})
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestFilesAreFetchedAhead(t *testing.T) {
 	cat := &catalog.Catalog{Systems: []catalog.System{s.system}}
 	cat.Rules, cat.Files = s.ours()
 	n.session.catalog = cat
-	if _, err := n.download.archives.fetch(t.Context(), n.session.client(), n.filesFor(cat)); err != nil {
+	if _, err := n.download.archives.fetch(t.Context(), n.session.Seeders, n.filesFor(cat)); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {

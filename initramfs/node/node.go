@@ -126,7 +126,7 @@ var _ boot.Steps = (*Node)(nil)
 // New returns a node that has taken no step yet. An image without a usable public key is an error: nothing it could
 // fetch would be trusted.
 func New(cfg Config) (*Node, error) {
-	session, err := newSession(cfg.Image.PublicKey, filepath.Join(filepath.Dir(cfg.State), seenFile))
+	session, err := newSession(cfg, filepath.Join(filepath.Dir(cfg.State), seenFile))
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +135,7 @@ func New(cfg Config) (*Node, error) {
 	n.newKernel = func(composed int64) launch.Method { return launch.NewBootKernel(composed) }
 	n.link = newLink(cfg.Log, cfg.Report, n.saveOrSay)
 	n.download = newDownload(cfg, n.link, session)
+	session.Near, session.Moved = n.near, n.moved
 	n.helper = n.newHelper()
 	if r := cfg.Handoff; r != nil {
 		n.handed, n.mediumRead = &handed{Received: r, did: map[wire.Step]bool{}}, true
@@ -143,6 +144,8 @@ func New(cfg Config) (*Node, error) {
 		n.facts = r.Facts
 		n.download.archives.got = r.MachineFiles
 		n.raise(r.Catalog.Counter)
+		session.Use(r.Seeder)
+		session.Learn(r.Seeders)
 		n.mediumSeen = r.Catalog.Counter // what the kernel before could not write there, this one can't either
 	}
 	n.raise(cfg.Cmdline.Seen)
@@ -186,7 +189,8 @@ func (n *Node) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	if err != nil {
 		return n.withoutSeeder(ctx, err)
 	}
-	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.session.key.ID())
+	n.Log("catalog: %d system(s), signed by the key %016X of this image", len(cat.Systems), n.session.Key.ID())
+	n.session.Hint(cat.HTTP)
 	n.session.catalog = n.apply(ctx, cat)
 	n.download.limits.set(n.session.catalog.Limits)
 	return n.session.catalog, nil

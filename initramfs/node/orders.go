@@ -9,6 +9,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/menu"
 	"github.com/boottorrent/boottorrent/initramfs/report"
+	"github.com/boottorrent/boottorrent/initramfs/seeders"
 	"github.com/boottorrent/boottorrent/internal/order"
 )
 
@@ -18,8 +19,8 @@ func (n *Node) Orders() <-chan decision.Decision { return n.orders }
 // reporter is what sends reports, and takes the orders that come as answers to them.
 func (n *Node) reporter(ctx context.Context) *report.Obedient {
 	return &report.Obedient{
-		Seeder:   func() report.Exchanger { return poster{session: n.session} },
-		Reporter: n.Report, Key: n.session.key, Help: n.helper.Ask,
+		Seeder:   func() report.Exchanger { return seeders.Poster{Seeders: n.session.Seeders} },
+		Reporter: n.Report, Key: n.session.Key, Help: n.helper.Ask,
 		Decide: func(_ context.Context, o order.Order) (string, func(), error) {
 			d, text, err := n.decide(o)
 			if err != nil {

@@ -77,7 +77,7 @@ func (n *Node) mediumKnows(counter uint64) {
 
 // readSeen takes up what the medium has seen in boots before. One without such a file, as mkimage made it once, and a disc keep nothing.
 func (n *Node) readSeen(m *medium.Medium) {
-	counter, err := m.Seen(n.session.key.ID())
+	counter, err := m.Seen(n.session.Key.ID())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		n.forget(fmt.Errorf("the medium %s has no %s, as it is a disc's image or of an older release", m.Device, mediumseen.Name))
@@ -95,5 +95,5 @@ func (n *Node) writeSeen(ctx context.Context, counter uint64) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.Remember(n.session.key.ID(), counter), m.Close())
+	return errors.Join(m.Remember(n.session.Key.ID(), counter), m.Close())
 }

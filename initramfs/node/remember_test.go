@@ -4,15 +4,16 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/boottorrent/boottorrent/initramfs/client"
+	"github.com/boottorrent/boottorrent/initramfs/seeders"
 	"github.com/boottorrent/boottorrent/initramfs/seen"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// read reads the catalog of a seeder, as somebody who typed its address does, and returns whether it was refused as too old.
+// read reads the catalog of the only seeder that the node knows, and returns whether it was refused as too old.
 func (n *Node) read(t *testing.T, base string) (refused bool) {
 	t.Helper()
-	n.session.found.Store(&client.Client{Base: base, Key: n.session.key})
+	n.session.Seeders = seeders.New(n.session.Config)
+	n.session.Use(base)
 	_, err := n.Catalog(t.Context())
 	var old *seen.OldError
 	if refused = errors.As(err, &old); refused && old.Seeder != base || !refused && err != nil {
@@ -42,7 +43,7 @@ func TestOldCatalogIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again.session.key = n.session.key
+	again.session.Key = n.session.Key
 	if !again.read(t, urls[first]) || again.read(t, urls[newer]) {
 		t.Error("the program that was started again knows nothing")
 	}
@@ -69,13 +70,13 @@ func TestOldSeederByDHCP(t *testing.T) {
 	urls := p.seedersOf(n, 99, 200)
 	n.raise(100)
 	n.tell(urls...)
-	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != urls[1] {
-		t.Fatalf("found %+v, %v", n.session.client(), err)
+	if err := n.Discover(t.Context()); err != nil || n.session.Client().Base != urls[1] {
+		t.Fatalf("found %+v, %v", n.session.Client(), err)
 	}
 	if n.seen() != 100 {
 		t.Errorf("a catalog that was not taken counts as seen: %d", n.seen())
 	}
-	n.session.found.Store(nil)
+	n.session.Seeders = seeders.New(n.session.Config)
 	n.tell(urls[0])
 	var old *seen.OldError
 	if err := n.Discover(t.Context()); !errors.As(err, &old) || old.Offered != 99 || old.Seen != 100 {

@@ -173,7 +173,7 @@ func (n *Node) kernelCmdline(sys catalog.System) (string, error) {
 		return "", fmt.Errorf("start %s: its command line: %w", sys.Name, err)
 	}
 	return handoff.Cmdline(own, handoff.Words{
-		System: sys.Name, Seeder: n.session.client().Base, MAC: n.link.lease().MAC, Consoles: n.keptCmdline().Consoles, Debug: n.Cmdline.Debug,
+		System: sys.Name, Seeder: n.session.Base(), MAC: n.link.lease().MAC, Consoles: n.keptCmdline().Consoles, Debug: n.Cmdline.Debug,
 		Seen: n.seen(),
 	})
 }
@@ -235,7 +235,7 @@ func (n *Node) commit(ctx context.Context, method launch.Method, job launch.Job)
 // plan is what the process that stays is to do.
 func (n *Node) plan(ctx context.Context, sys catalog.System) (p stay.Plan, err error) {
 	p = stay.Plan{
-		System: sys, PublicKey: n.session.key.String(), Seeder: n.session.client().Base, Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
+		System: sys, PublicKey: n.session.Key.String(), Seeder: n.session.Base(), Seeders: n.session.Known(),
 		Counter: n.session.catalog.Counter, Limits: n.session.catalog.Limits, Port: n.Port, Give: !n.session.catalog.Defaults.LeaveAtStart, Part: n.stayPart(sys),
 	}
 	if p.Files, err = n.download.files(ctx, sys); err != nil {

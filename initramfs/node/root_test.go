@@ -71,7 +71,7 @@ func (r *rootRoom) publish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.key, r.node.session.key = public, public
+	r.key, r.node.session.Key = public, public
 	r.node.session.catalog = cat
 	r.node.raise(cat.Counter)
 	r.node.session.signed = client.Signed{Catalog: cat, Document: document, Signature: catalog.Sign(private, document)}
@@ -238,7 +238,7 @@ func TestGoesOnWithoutSeeder(t *testing.T) {
 		t.Errorf("under this kernel the node knows of the counter %d", n.seen())
 	}
 	n.ByHand = true // nothing is reported
-	if err := n.Discover(t.Context()); err != nil || n.session.client().Base != r.url || !n.session.away.Load() {
+	if err := n.Discover(t.Context()); err != nil || n.session.Client().Base != r.url || !n.session.Silent() {
 		t.Fatalf("the seeder that is gone: %v", err)
 	}
 	cat, err := n.Catalog(t.Context())
@@ -350,7 +350,7 @@ func TestSwitch(t *testing.T) {
 		t.Fatal(err)
 	}
 	if plan.System.InfoHash != r.system.InfoHash || !plan.Give || plan.Seeder != r.url || len(plan.Files) != 1 || len(plan.Torrent) != len(r.torrent) ||
-		len(plan.Trackers) != 1 || plan.Report.Step != n.Report.Snapshot().Step {
+		len(plan.Seeders) != 1 || plan.Report.Step != n.Report.Snapshot().Step {
 		t.Errorf("the plan is %+v", plan)
 	}
 	n.ByHand = true

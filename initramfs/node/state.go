@@ -18,13 +18,13 @@ type state struct {
 
 // save writes the state down, once a seeder is known.
 func (n *Node) save() error {
-	c := n.session.client()
-	if c == nil {
+	base := n.session.Base()
+	if base == "" {
 		return nil
 	}
 	n.saving.Lock()
 	defer n.saving.Unlock()
-	b, err := json.MarshalIndent(state{Lease: n.link.lease(), Seeder: c.Base}, "", " ")
+	b, err := json.MarshalIndent(state{Lease: n.link.lease(), Seeder: base}, "", " ")
 	if err != nil {
 		return fmt.Errorf("write down the node's state: %w", err)
 	}
@@ -59,6 +59,6 @@ func (n *Node) Resume() error {
 		return fmt.Errorf("%s: %w; run netup again", n.State, err)
 	}
 	n.link.setLease(s.Lease)
-	n.session.found.Store(n.session.at(s.Seeder))
+	n.session.Use(s.Seeder)
 	return nil
 }

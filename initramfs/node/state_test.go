@@ -31,7 +31,7 @@ func TestStateIsTakenUp(t *testing.T) {
 	if got := other.link.lease(); !reflect.DeepEqual(got, lease) {
 		t.Errorf("lease %+v, want %+v", got, lease)
 	}
-	if got := other.session.client().Base; got != "http://10.0.0.1:8080" {
+	if got := other.session.Client().Base; got != "http://10.0.0.1:8080" {
 		t.Errorf("seeder %s", got)
 	}
 	r := other.Report.Snapshot()

@@ -121,8 +121,6 @@ func (n *Node) fetch(ctx context.Context, name string, sys catalog.System) error
 func (n *Node) receive(ctx context.Context, sys catalog.System, files catalog.FileList, torrent []byte) error {
 	src := swarm.Source{
 		Torrent: torrent, System: sys, Files: files, Dir: n.download.dir(sys),
-		Trackers: n.session.fromSeeder(n.session.catalog.Trackers, catalog.PathAnnounce),
-		WebSeeds: []string{n.session.client().Base + catalog.WebSeedPath(sys.InfoHash)},
 	}
 	began := time.Now()
 	var last swarm.Stats

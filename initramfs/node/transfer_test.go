@@ -74,20 +74,6 @@ func TestOnDisk(t *testing.T) {
 	}
 }
 
-func TestFromSeeder(t *testing.T) {
-	n, _ := newNode(t, "http://10.0.0.1:8080")
-	for _, c := range []struct{ listed, want []string }{
-		{nil, []string{"http://10.0.0.1:8080/announce"}},
-		{[]string{"http://10.0.0.1:8080/announce"}, []string{"http://10.0.0.1:8080/announce"}},
-		{[]string{"http://10.9.0.1:8080/announce", "http://10.0.0.1:8080/announce", "http://10.9.0.1:8080/announce"},
-			[]string{"http://10.0.0.1:8080/announce", "http://10.9.0.1:8080/announce"}},
-	} {
-		if got := n.session.fromSeeder(c.listed, catalog.PathAnnounce); !slices.Equal(got, c.want) {
-			t.Errorf("listed %q: %q, want %q", c.listed, got, c.want)
-		}
-	}
-}
-
 // seeder offers one system: its torrent and a tracker over HTTP, the pieces by BitTorrent, all at 127.0.0.1.
 type seeder struct {
 	t      *testing.T

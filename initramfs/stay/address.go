@@ -23,14 +23,14 @@ const (
 
 // watchAddress sends the address to give away from whenever it has become another one, and the zero Addr when there is none
 // any more, until ctx ends. The first value comes at once. It changes nothing of the network, and needs neither /proc nor /sys.
-func watchAddress(ctx context.Context, seeder netip.Addr, log func(string, ...any)) <-chan netip.Addr {
+func watchAddress(ctx context.Context, seeder func() netip.Addr, log func(string, ...any)) <-chan netip.Addr {
 	addresses := make(chan netip.Addr)
 	go func() {
 		changes := make(chan struct{}, 1)
 		go watchChanges(ctx, changes, log)
 		last, first := netip.Addr{}, true
 		for ctx.Err() == nil {
-			now, err := address(seeder)
+			now, err := address(seeder())
 			if err != nil {
 				log("look up this machine's address: %v", err)
 			}

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"path/filepath"
 
-	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/hardware"
 	"github.com/boottorrent/boottorrent/initramfs/helper"
+	"github.com/boottorrent/boottorrent/initramfs/seen"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
@@ -18,7 +18,7 @@ const leftFree = 128 << 20
 func (g *Giver) startHelper() {
 	address, engine := g.address, g.engine
 	h := helper.New(helper.Config{
-		Seeder: func() *client.Client { return g.client }, Newest: g.newest, Room: room,
+		Seeder: g.seeders.Client, Newest: g.newest, Room: room,
 		Address: func() netip.Addr { return address },
 		Engine:  func() (*swarm.Engine, func(), error) { return engine, func() {}, nil },
 		Dir:     filepath.Join(g.Dir, ".phase1"), Report: g.report, Log: g.Log,
@@ -44,7 +44,7 @@ func (g *Giver) askHelp(asked string) {
 // newest refuses a catalog that is older than the one that boot took.
 func (g *Giver) newest(counter uint64, base string) error {
 	if counter < g.Plan.Counter {
-		return fmt.Errorf("the catalog of %s is older (%d) than the one that this machine was started by (%d)", base, counter, g.Plan.Counter)
+		return &seen.OldError{Seen: g.Plan.Counter, Offered: counter, Seeder: base}
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (g *given) offerPhase1(dir string) Plan {
 	}
 	p := planOf(g.t, dir, catalog.Phase1Name(arch.AMD64), []string{image.Initramfs, image.Kernel}, 400_000, 200_000)
 	cat := catalog.Catalog{
-		Version: catalog.Version, Site: "room", Counter: 7, Trackers: g.plan.Trackers,
+		Version: catalog.Version, Site: "room", Counter: 7, Trackers: []string{g.plan.Seeder + catalog.PathAnnounce},
 		Runtimes: []catalog.Runtime{{System: p.System, Unpacked: p.System.Size}},
 	}
 	doc, err := cat.Encode()
@@ -58,7 +58,7 @@ func (g *given) offerPhase1(dir string) Plan {
 		g.t.Fatal(err)
 	}
 	g.t.Cleanup(func() { _, _ = other.Close(), closeAll(files) })
-	if _, err := other.Give(p.Torrent, files, g.plan.Trackers); err != nil {
+	if _, err := other.Give(p.Torrent, files, []string{g.plan.Seeder + catalog.PathAnnounce}); err != nil {
 		g.t.Fatal(err)
 	}
 	return p

@@ -18,10 +18,10 @@ type Plan struct {
 	// PublicKey is the site's, by which orders and catalogs are believed; empty: none are. Counter is that of the catalog that boot took.
 	PublicKey string `json:"public_key,omitempty"`
 	Counter   uint64 `json:"counter,omitempty"`
-	// Seeder is the base URL of the seeder, Trackers are announce URLs.
-	Seeder   string         `json:"seeder"`
-	Trackers []string       `json:"trackers"`
-	Limits   catalog.Limits `json:"limits"`
+	// Seeder is the base URL of the seeder, Seeders are those that the node knows, that one first.
+	Seeder  string                  `json:"seeder"`
+	Seeders []catalog.SeederAddress `json:"seeders,omitempty"`
+	Limits  catalog.Limits          `json:"limits"`
 	// Port is where it listens for other nodes (TCP).
 	Port uint16 `json:"port"`
 	// Report is the last one of boot, which those of this process go on from.

@@ -82,7 +82,6 @@ func newMachine(t *testing.T, size int) *machine {
 	}
 	m.plan = newPlan(t, filepath.Join(m.root, "systems"), size)
 	m.plan.Seeder, m.plan.Port = "http://10.9.0.254:8080", 6881
-	m.plan.Trackers = []string{m.plan.Seeder + "/announce"}
 	m.side = newInitSide(t, m.plan)
 	return m
 }
@@ -191,13 +190,13 @@ func (m *machine) fetchAll(addresses ...string) (fromNodes int64) {
 	for _, a := range addresses {
 		ip(m.t, "address add "+a+"/24 dev br0")
 		engine, err := swarm.New(swarm.Config{
-			Listen: netip.AddrPortFrom(netip.MustParseAddr(a), 6881), Seeders: []netip.Addr{netip.MustParseAddr("10.9.0.254")}, Local: true,
+			Listen: netip.AddrPortFrom(netip.MustParseAddr(a), 6881), Seeders: []swarm.Seeder{{Torrent: netip.MustParseAddrPort("10.9.0.254:0")}}, Local: true,
 		})
 		if err != nil {
 			m.t.Fatal(err)
 		}
 		m.t.Cleanup(func() { engine.Close() })
-		src := swarm.Source{Torrent: m.plan.Torrent, System: m.plan.System, Files: m.plan.Files, Dir: m.t.TempDir(), Trackers: m.plan.Trackers}
+		src := swarm.Source{Torrent: m.plan.Torrent, System: m.plan.System, Files: m.plan.Files, Dir: m.t.TempDir(), Trackers: []string{m.plan.Seeder + "/announce"}}
 		group.Go(func() {
 			err := engine.Fetch(m.t.Context(), src, nil)
 			s, _ := engine.Stats(m.plan.System.InfoHash)

@@ -5,16 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"sync/atomic"
 	"time"
 
-	"github.com/boottorrent/boottorrent/initramfs/client"
 	"github.com/boottorrent/boottorrent/initramfs/helper"
 	"github.com/boottorrent/boottorrent/initramfs/report"
+	"github.com/boottorrent/boottorrent/initramfs/seeders"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	wire "github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/swarm"
@@ -27,6 +26,9 @@ const (
 	accountTime = 2 * time.Second
 	retryTime   = 10 * time.Second
 )
+
+// listTime is about how often the seeder's list of the others is read: a thousand machines that run must not be a load.
+const listTime = 5 * time.Minute
 
 // pace is of the reports: nobody watches the screen of this node.
 var pace = report.Pace{Busy: 5 * time.Second, Idle: 30 * time.Second, Most: 2 * time.Minute}
@@ -47,9 +49,8 @@ type Config struct {
 // Giver gives the images of a running system away. It holds their files open and copies nothing.
 type Giver struct {
 	Config
-	seeder netip.Addr
-	client *client.Client
-	files  []*os.File
+	seeders *seeders.Seeders
+	files   []*os.File
 	// part are the files of the plan's Part.
 	part   []*os.File
 	status statusFile
@@ -62,6 +63,8 @@ type Giver struct {
 	// address is this machine's now, and what follows exists while there is one that can be listened on.
 	address netip.Addr
 	engine  *swarm.Engine
+	// detach ends that the engine is told of other seeders.
+	detach func()
 	// stopReports ends the reports.
 	stopReports context.CancelFunc
 	// before is what engines gave away that are gone, in bytes. failed says why there is none, failedAt since when.
@@ -73,24 +76,25 @@ type Giver struct {
 // New opens the files. They are trusted: whoever started the system has verified them.
 func New(cfg Config) (*Giver, error) {
 	g := &Giver{
-		Config: cfg, client: &client.Client{Base: cfg.Plan.Seeder}, status: statusFile{dir: cfg.Status, now: time.Now},
+		Config: cfg, status: statusFile{dir: cfg.Status, now: time.Now},
 		report: report.Continue(cfg.Plan.Report, time.Now), stopReports: func() {},
 	}
-	g.poster = g.client
 	p := cfg.Plan
-	if err := g.client.Key.UnmarshalText([]byte(p.PublicKey)); err == nil {
+	g.seeders = seeders.New(seeders.Config{Newest: g.newest, Refresh: listTime, Log: cfg.Log, Moved: g.moved})
+	poster := seeders.Poster{Seeders: g.seeders}
+	g.poster = poster
+	if err := g.seeders.Key.UnmarshalText([]byte(p.PublicKey)); err == nil {
 		ending := newEnding(cfg.Log)
 		g.poster = &report.Obedient{
-			Seeder: func() report.Exchanger { return g.client }, Reporter: g.report, Key: g.client.Key,
+			Seeder: func() report.Exchanger { return poster }, Reporter: g.report, Key: g.seeders.Key,
 			Decide: ending.decide, Refused: func(err error) { cfg.Log("%v", err) }, Help: g.askHelp,
 		}
 	}
 	if err := swarm.CheckMetainfo(p.Torrent, p.System, p.Files); err != nil {
 		return nil, err
 	}
-	if u, err := url.Parse(cfg.Plan.Seeder); err == nil {
-		g.seeder, _ = netip.ParseAddr(u.Hostname()) // by a name, which nobody here can look up: it leads nowhere
-	}
+	g.seeders.Use(p.Seeder)
+	g.seeders.Learn(p.Seeders)
 	var err error
 	if g.files, err = OpenFiles(filepath.Join(cfg.Dir, p.System.Name), p.Files); err != nil {
 		return nil, err
@@ -134,6 +138,7 @@ func (g *Giver) Close() error {
 func (g *Giver) Run(ctx context.Context) {
 	defer g.stop()
 	addresses := watchAddress(ctx, g.seeder, g.Log)
+	go g.seeders.Watch(ctx)
 	tick := time.NewTicker(accountTime)
 	defer tick.Stop()
 	g.report.Begin(wire.Give)
@@ -165,7 +170,7 @@ func (g *Giver) start(ctx context.Context) {
 	}
 	g.engine, g.failed = g.listen()
 	if g.failed == nil {
-		if _, g.failed = g.engine.Give(g.Plan.Torrent, g.files, g.Plan.Trackers); g.failed != nil {
+		if _, g.failed = g.engine.Give(g.Plan.Torrent, g.files, nil); g.failed != nil {
 			_ = g.engine.Close()
 			g.engine = nil
 		}
@@ -176,11 +181,12 @@ func (g *Giver) start(ctx context.Context) {
 		return
 	}
 	if part := g.Plan.Part; part != nil && g.part != nil {
-		if _, err := g.engine.Give(part.Torrent, g.part, g.Plan.Trackers); err != nil {
+		if _, err := g.engine.Give(part.Torrent, g.part, nil); err != nil {
 			g.Log("%s is not given away: %v", part.System.Title, err)
 		}
 	}
 	g.Log("%s is given away from %s", g.Plan.System.Title, text(g.address, g.engine.Port()))
+	g.detach = g.seeders.Attach(g.engine)
 	g.startHelper()
 	ctx, g.stopReports = context.WithCancel(ctx)
 	g.report.Set(func(r *wire.Report) { r.IP = g.address.String() })
@@ -191,10 +197,7 @@ func (g *Giver) start(ctx context.Context) {
 func (g *Giver) listen() (*swarm.Engine, error) {
 	cfg := swarm.Config{
 		Listen: netip.AddrPortFrom(g.address, g.Plan.Port), UploadLimit: g.Plan.Limits.Upload, MaxPeers: maxPeers, MaxInbound: 2 * maxPeers, Local: true,
-		Log: slog.New(slog.NewTextHandler(lineWriter(g.Log), &slog.HandlerOptions{Level: slog.LevelWarn})),
-	}
-	if g.seeder.IsValid() {
-		cfg.Seeders = []netip.Addr{g.seeder}
+		Log: slog.New(slog.NewTextHandler(lineWriter(g.Log), &slog.HandlerOptions{Level: slog.LevelWarn})), Seeders: g.seeders.Swarm(),
 	}
 	engine, err := swarm.New(cfg)
 	if err == nil || g.Plan.Port == 0 {
@@ -207,6 +210,15 @@ func (g *Giver) listen() (*swarm.Engine, error) {
 	return nil, err
 }
 
+// seeder is the address of the seeder; the zero Addr if it is known by a name, which nobody here can look up: that leads nowhere.
+func (g *Giver) seeder() netip.Addr {
+	a, _ := g.seeders.Addr()
+	return a
+}
+
+// moved has another seeder know this machine.
+func (g *Giver) moved() { g.report.SetNow(func(*wire.Report) {}) }
+
 // stop ends giving away, if that goes on.
 func (g *Giver) stop() {
 	g.stopReports()
@@ -214,6 +226,7 @@ func (g *Giver) stop() {
 		return
 	}
 	g.stopHelper()
+	g.detach()
 	if s, ok := g.engine.Stats(g.Plan.System.InfoHash); ok {
 		g.before += s.Uploaded
 	}
@@ -226,7 +239,7 @@ func (g *Giver) stop() {
 // account puts how it goes into the status and the report.
 func (g *Giver) account() {
 	s := Status{
-		System: g.Plan.System.Name, Title: g.Plan.System.Title, InfoHash: g.Plan.System.InfoHash, State: Waiting, Seeder: g.Plan.Seeder,
+		System: g.Plan.System.Name, Title: g.Plan.System.Title, InfoHash: g.Plan.System.InfoHash, State: Waiting, Seeder: g.seeders.Base(),
 		Given: g.before, PID: os.Getpid(),
 	}
 	if g.failed != nil {

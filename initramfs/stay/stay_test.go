@@ -197,7 +197,7 @@ func newGivenWith(t *testing.T, change func(*given)) *given {
 	g := &given{t: t, seeder: newSeeder(t), run: t.TempDir()}
 	dir := t.TempDir()
 	g.plan = newPlan(t, dir, 2_000_000, 300_000)
-	g.plan.Seeder, g.plan.Trackers = g.seeder.URL, []string{g.seeder.URL + catalog.PathAnnounce}
+	g.plan.Seeder = g.seeder.URL
 	old := t.TempDir()
 	part := newPlan(t, old, 150_000)
 	g.plan.Part = &Part{System: part.System, Files: part.Files, Torrent: part.Torrent, Dir: old}
@@ -240,13 +240,13 @@ func (g *given) givesFrom(address string) {
 // fetch has a node get all of the system and of its boot part, from where the tracker says.
 func (g *given) fetch(addr string) {
 	g.t.Helper()
-	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(netip.MustParseAddr(addr), 0), Seeders: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(netip.MustParseAddr(addr), 0), Seeders: []swarm.Seeder{{Torrent: netip.MustParseAddrPort("127.0.0.1:0")}}})
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	defer engine.Close()
 	for _, p := range []Part{{System: g.plan.System, Files: g.plan.Files, Torrent: g.plan.Torrent}, *g.plan.Part} {
-		src := swarm.Source{Torrent: p.Torrent, System: p.System, Files: p.Files, Dir: g.t.TempDir(), Trackers: g.plan.Trackers}
+		src := swarm.Source{Torrent: p.Torrent, System: p.System, Files: p.Files, Dir: g.t.TempDir(), Trackers: []string{g.plan.Seeder + catalog.PathAnnounce}}
 		if err := engine.Fetch(g.t.Context(), src, nil); err != nil {
 			g.t.Fatal(err)
 		}

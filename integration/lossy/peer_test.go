@@ -88,7 +88,7 @@ func fetch(own, seeder netip.Addr, torrent []byte, sys catalog.System, files cat
 		return err
 	}
 	defer os.RemoveAll(dir)
-	e, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(own, torrentPort), Seeders: []netip.Addr{seeder}})
+	e, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(own, torrentPort), Seeders: []swarm.Seeder{{Torrent: netip.AddrPortFrom(seeder, 0)}}})
 	if err != nil {
 		return err
 	}

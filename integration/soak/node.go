@@ -120,7 +120,7 @@ func (n *node) system(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(n.addr, torrentPort), Seeders: []netip.Addr{seederAddr}})
+	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(n.addr, torrentPort), Seeders: []swarm.Seeder{{Torrent: netip.AddrPortFrom(seederAddr, 0)}}})
 	if err != nil {
 		return err
 	}

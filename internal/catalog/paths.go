@@ -37,6 +37,9 @@ const (
 	PathLog = "/api/log"
 )
 
+// HeaderListed is a header of requests for a torrent of whoever will list it, as a mirror does, and does not want its files for that.
+const HeaderListed = "BootTorrent-Listed"
+
 // BootPath is where a file of PathBoot is served for as long as it is the one with that SHA-256 (in hexadecimal, of which
 // the first 12 digits are used). The boot script names kernel and initramfs so: a node that boots while mkimage replaces
 // them does not get a kernel with the modules of another.

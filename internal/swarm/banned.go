@@ -37,6 +37,6 @@ func (e *Engine) nameBanned() {
 		if a = a.Unmap(); err != nil || !e.banned.add(a) {
 			continue
 		}
-		e.log.Warn("a peer sent wrong data: it is not spoken to any more", "peer", a, "seeder", slices.Contains(e.cfg.Seeders, a))
+		e.log.Warn("a peer sent wrong data: it is not spoken to any more", "peer", a, "seeder", e.seeders.has(a))
 	}
 }

@@ -3,7 +3,6 @@ package swarm
 import (
 	"math"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +18,7 @@ import (
 // the request queues, and knows who is connected. The callbacks run with the library's lock held, which is why they may
 // set a connection's PeerMaxRequests, and why nothing here may call the library back.
 type connections struct {
-	seeders []netip.Addr
+	seeders *seeders
 	// entry finds the torrent a connection is for.
 	entry func(catalog.InfoHash) *entry
 
@@ -77,8 +76,24 @@ func (c *connections) added(pc *torrent.PeerConn) {
 // describe is a connection that is for f.
 func (c *connections) describe(pc *torrent.PeerConn, f *entry) *connection {
 	return &connection{
-		entry: f, seeder: slices.Contains(c.seeders, remoteAddr(pc)), foreign: !ownKind(pc),
+		entry: f, seeder: c.seeders.has(remoteAddr(pc)), foreign: !ownKind(pc),
 		most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
+	}
+}
+
+// reclassify takes up which connections lead to seeders now.
+func (c *connections) reclassify() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for pc, conn := range c.open {
+		seeder := c.seeders.has(remoteAddr(pc))
+		if seeder == conn.seeder {
+			continue
+		}
+		conn.seeder = seeder
+		if conn.entry.crowd != nil {
+			conn.entry.crowd.setSeeder(pc, seeder)
+		}
 	}
 }
 

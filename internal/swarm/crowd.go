@@ -90,6 +90,24 @@ func (c *crowd) add(pc *torrent.PeerConn, seeder bool) {
 	c.members[pc] = &member{id: pc.PeerID, seeder: seeder, pieces: roaring.New()}
 }
 
+// setSeeder takes up that a peer is a seeder, or is none.
+func (c *crowd) setSeeder(pc *torrent.PeerConn, seeder bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.members[pc]
+	if m == nil || m.seeder == seeder {
+		return
+	}
+	complete := m.complete
+	if complete {
+		c.setComplete(m, -1)
+	}
+	m.seeder = seeder
+	if complete {
+		c.setComplete(m, +1)
+	}
+}
+
 func (c *crowd) remove(pc *torrent.PeerConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

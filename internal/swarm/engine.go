@@ -34,8 +34,8 @@ type Config struct {
 	Listen netip.AddrPort
 	// Listener takes the connections instead, if it is not nil. The engine closes it.
 	Listener net.Listener
-	// Seeders are the addresses of the seeder, by which a node counts what it gets from it. Empty on the seeder.
-	Seeders []netip.Addr
+	// Seeders are those that a node knows, its own first; see [Engine.SetSeeders]. Empty on a seeder.
+	Seeders []Seeder
 	// UploadLimit and DownloadLimit bound payload in bytes per second, that of the fallback to HTTP too; 0 is no limit.
 	UploadLimit, DownloadLimit int64
 	// Limits, if not nil, are shared with other engines, and UploadLimit and DownloadLimit count for nothing.
@@ -63,6 +63,7 @@ type Engine struct {
 	client   *torrent.Client
 	listener net.Listener
 	http     *http.Client
+	seeders  seeders
 	conns    connections
 	limits   *Limits
 	banned   banned
@@ -138,11 +139,12 @@ func New(cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("listen for BitTorrent on %s: only IPv4 is supported", cfg.Listen)
 	}
 	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}}
-	e.conns.seeders, e.conns.entry = cfg.Seeders, e.entryOf
+	e.seeders.set(cfg.Seeders)
+	e.conns.seeders, e.conns.entry = &e.seeders, e.entryOf
 	if e.limits = cfg.Limits; e.limits == nil {
 		e.limits = NewLimits(cfg.UploadLimit, cfg.DownloadLimit)
 	}
-	e.snubs.seeders, e.snubs.entry = cfg.Seeders, e.entryOf
+	e.snubs.seeders, e.snubs.entry = &e.seeders, e.entryOf
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.IsUnspecified() {
 		dialer.LocalAddr = &net.TCPAddr{IP: a.AsSlice()}

@@ -23,12 +23,12 @@ type Source struct {
 	Files   catalog.FileList
 	// Dir is the folder to make System.Name in: the files go to Dir/NAME/PATH. On a node it is on tmpfs.
 	Dir string
-	// Trackers are announce URLs (BEP 3, http), of which each is used.
+	// Trackers are announce URLs (BEP 3, http), of which each is used, beside those of Config.Seeders.
 	Trackers []string
 	// Peers are known from the start: usually the seeder.
 	Peers []netip.AddrPort
 	// WebSeeds are the URLs of folders in which the torrent's folder is found (BEP 19; see catalog.WebSeedPath). They
-	// are used only while BitTorrent brings nothing.
+	// are used only while BitTorrent brings nothing, and those of Config.Seeders after them.
 	WebSeeds []string
 	// StallAfter is how long nothing may come in before the web seeds are used; 0 is 10 s.
 	StallAfter time.Duration
@@ -180,10 +180,11 @@ func (d *download) start(ctx context.Context) {
 	chooser := newChooser(e, f)
 	chooser.refill(time.Now())
 	d.addPeers()
-	for _, url := range d.src.Trackers {
+	trackers := e.trackers(d.src.Trackers)
+	for _, url := range trackers {
 		f.background.Go(func() { e.announce(f, url) })
 	}
-	f.background.Go(func() { e.search(f, len(d.src.Trackers)) })
+	f.background.Go(func() { e.search(f, len(trackers)) })
 	f.background.Go(func() { chooser.run(ctx) })
 	d.heardAt = time.Now()
 }
@@ -212,7 +213,7 @@ func (d *download) watch(ctx context.Context, now time.Time) error {
 	switch {
 	case silent >= orDefault(d.src.GiveUpAfter, defaultGiveUp):
 		return d.gaveUp(silent)
-	case d.stopFallback == nil && silent >= d.stallAfter() && len(d.src.WebSeeds) > 0:
+	case d.stopFallback == nil && silent >= d.stallAfter() && len(d.webSeeds()) > 0:
 		d.beginFallback(ctx)
 	case d.stopFallback != nil && f.peersSilent(now) < 2*d.engine.cfg.tick && d.peersSuffice():
 		d.endFallback()
@@ -229,6 +230,8 @@ func (d *download) fail(err error) {
 	}
 }
 
+func (d *download) webSeeds() []string { return d.engine.webSeeds(d.entry.layout.hash, d.src.WebSeeds) }
+
 func (d *download) stallAfter() time.Duration { return orDefault(d.src.StallAfter, defaultStall) }
 
 // peersSuffice reports whether the connected peers have every missing piece. In a room where only HTTP brings new
@@ -244,7 +247,7 @@ func (d *download) beginFallback(ctx context.Context) {
 	e.locked(func() { f.fallback = true })
 	ctx, cancel := context.WithCancel(ctx)
 	b := &fallback{
-		engine: e, entry: f, bases: d.src.WebSeeds, silenceTimeout: d.stallAfter(), fail: d.fail,
+		engine: e, entry: f, bases: d.webSeeds(), silenceTimeout: d.stallAfter(), fail: d.fail,
 		picker: pick.New(e.client.PeerID(), torrentBoard{f}), claimed: map[int]bool{}, spoiled: map[int]int{},
 	}
 	ended := make(chan struct{})

@@ -92,7 +92,7 @@ func TestBothKindsShare(t *testing.T) {
 	}
 	var nodes errgroup.Group
 	for i := range 3 {
-		node, dir := newEngine(t, netip.AddrFrom4([4]byte{127, 0, 0, byte(185 + i)}).String(), Config{Seeders: seederAddrs(), wire: seen.wire}), t.TempDir()
+		node, dir := newEngine(t, netip.AddrFrom4([4]byte{127, 0, 0, byte(185 + i)}).String(), Config{Seeders: knownSeeders(), wire: seen.wire}), t.TempDir()
 		src := s.source(dir)
 		src.Trackers = []string{tracker.url()}
 		folders = append(folders, dir)

@@ -8,7 +8,7 @@ import (
 )
 
 // Give gives away complete files that are open for reading, in the torrent's order, and announces that to the trackers (announce
-// URLs, of which each is used). As with Seed they are trusted, not hashed, and only read; peers verify what they get. The caller
+// URLs, of which each is used, beside those of Config.Seeders). As with Seed they are trusted, not hashed, and only read; peers verify what they get. The caller
 // closes them once the torrent is removed, or the engine closed. It is an error if one has another size than the torrent says.
 //
 // Seed opens files by their path, now and then; Give is for files whose path may lead elsewhere later.
@@ -31,6 +31,7 @@ func (e *Engine) Give(torrent []byte, files []*os.File, trackers []string) (cata
 	if err != nil {
 		return l.hash, fmt.Errorf("give away %q: %w", l.name, err)
 	}
+	trackers = e.trackers(trackers)
 	for _, url := range trackers {
 		f.background.Go(func() { e.announce(f, url) })
 	}

@@ -67,7 +67,7 @@ func TestOneGiverStandsInForTheSeeder(t *testing.T) {
 	t.Parallel()
 	s := newSample(t, 64<<10, 6_000_000)
 	tracker := newTracker(t)
-	giver := newEngine(t, "127.0.0.23", Config{Seeders: seederAddrs(), UploadLimit: 2_000_000})
+	giver := newEngine(t, "127.0.0.23", Config{Seeders: knownSeeders(), UploadLimit: 2_000_000})
 	if _, err := giver.Give(s.torrent, s.openFiles(t), []string{tracker.url()}); err != nil {
 		t.Fatal(err)
 	}

@@ -170,7 +170,10 @@ func (e *Engine) addrPort() netip.AddrPort {
 // seederAddr is where tests put the seeder.
 const seederAddr = "127.0.0.9"
 
-func seederAddrs() []netip.Addr { return []netip.Addr{netip.MustParseAddr(seederAddr)} }
+// knownSeeders is what nodes know of the seeder.
+func knownSeeders() []Seeder {
+	return []Seeder{{Torrent: netip.AddrPortFrom(netip.MustParseAddr(seederAddr), 0)}}
+}
 
 // newSeeder starts an engine that seeds the sample.
 func newSeeder(t testing.TB, s *sampleSystem, cfg Config) *Engine {
@@ -185,7 +188,7 @@ func newSeeder(t testing.TB, s *sampleSystem, cfg Config) *Engine {
 // newNode starts an engine that knows the seeder's address.
 func newNode(t testing.TB, addr string) *Engine {
 	t.Helper()
-	return newEngine(t, addr, Config{Seeders: seederAddrs()})
+	return newEngine(t, addr, Config{Seeders: knownSeeders()})
 }
 
 // source is what a node needs to fetch the sample into dir from the seeder.

@@ -42,7 +42,7 @@ func staggered(t testing.TB, s *sampleSystem, nodes, subnet int, stay bool) (tim
 	var sum time.Duration
 	for i := range nodes {
 		node := newEngine(t, fmt.Sprintf("127.0.%d.%d", subnet, 1+i), Config{
-			UploadLimit: link, DownloadLimit: link, Seeders: seederAddrs(),
+			UploadLimit: link, DownloadLimit: link, Seeders: knownSeeders(),
 		})
 		src := s.source(t.TempDir())
 		src.Trackers = []string{tracker.url()}
@@ -122,7 +122,7 @@ func roomOfFour(b *testing.B, s *sampleSystem, seederCfg Config, upload int64, o
 	var room sync.WaitGroup
 	began := time.Now()
 	for n := range 4 {
-		node := newEngine(b, fmt.Sprintf("127.0.40.%d", 1+n), Config{Seeders: seederAddrs(), UploadLimit: upload})
+		node := newEngine(b, fmt.Sprintf("127.0.40.%d", 1+n), Config{Seeders: knownSeeders(), UploadLimit: upload})
 		engines = append(engines, node)
 		src := s.source(b.TempDir())
 		src.Trackers = []string{tracker.url()}

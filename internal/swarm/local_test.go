@@ -31,7 +31,7 @@ const deadTracker = "http://127.0.0.1:1/announce"
 
 func newLocal(t *testing.T, addr string) *Engine {
 	t.Helper()
-	return newEngine(t, addr, Config{Seeders: seederAddrs(), Local: true})
+	return newEngine(t, addr, Config{Seeders: knownSeeders(), Local: true})
 }
 
 // The seeder is switched off: a node gets all from one that gives away, and one that begins later from both.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,9 +29,10 @@ const (
 	busyIdle = 0.1
 )
 
-// pacedConn is a connection to the seeder on which requests wait.
+// pacedConn is a connection on which requests wait if it leads to a seeder.
 type pacedConn struct {
 	net.Conn
+	seeder func() bool
 	// pause is how long to wait before so many bytes are asked for.
 	pause func(bytes int64) time.Duration
 }
@@ -43,19 +43,23 @@ var requestPrefix = []byte{0, 0, 0, 13, 6}
 
 // Write implements net.Conn.
 func (c pacedConn) Write(p []byte) (int, error) {
+	if !c.seeder() {
+		return c.Conn.Write(p)
+	}
 	if _, request, ok := bytes.Cut(p, requestPrefix); ok && len(request) >= 12 { // piece, offset and length
 		time.Sleep(c.pause(int64(binary.BigEndian.Uint32(request[8:]))))
 	}
 	return c.Conn.Write(p)
 }
 
-// paced has requests wait if the connection is one to the seeder.
+// paced has requests wait while the connection is one to a seeder.
 func (e *Engine) paced(c net.Conn) net.Conn {
 	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
-	if err != nil || !slices.Contains(e.cfg.Seeders, a.Addr().Unmap()) {
+	if err != nil {
 		return c
 	}
-	return pacedConn{c, e.seederPause}
+	addr := a.Addr().Unmap()
+	return pacedConn{c, func() bool { return e.seeders.has(addr) }, e.seederPause}
 }
 
 // seederPause is how long to wait before the seeder is asked for so many bytes.

@@ -25,7 +25,7 @@ func TestRequestsToTheSeederWait(t *testing.T) {
 				defer there.Close()
 				began := time.Now()
 				pause := func(bytes int64) time.Duration { return time.Duration(bytes) * time.Millisecond }
-				go func() { _, _ = pacedConn{here, pause}.Write(c.message) }()
+				go func() { _, _ = pacedConn{here, func() bool { return true }, pause}.Write(c.message) }()
 				b := make([]byte, 100)
 				if n, err := there.Read(b); n != len(c.message) || err != nil || time.Since(began) != c.want {
 					t.Errorf("%d bytes came after %s (%v), want %d after %s", n, time.Since(began), err, len(c.message), c.want)

@@ -43,7 +43,7 @@ const (
 
 // snubs finds the snubbed peers, which have requests and send nothing, and the slow ones.
 type snubs struct {
-	seeders []netip.Addr
+	seeders *seeders
 	entry   func(catalog.InfoHash) *entry
 	// grace is ClientConfig.StealRequestGrace, which is guarded by the library's lock.
 	grace *time.Duration
@@ -106,7 +106,16 @@ func (p *snubs) added(pc *torrent.PeerConn) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.peers[&pc.Peer] = &watched{conn: pc, addr: addr, entry: f, seeder: slices.Contains(p.seeders, addr)}
+	p.peers[&pc.Peer] = &watched{conn: pc, addr: addr, entry: f, seeder: p.seeders.has(addr)}
+}
+
+// reclassify takes up which connections lead to seeders now.
+func (p *snubs) reclassify() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.peers {
+		w.seeder = p.seeders.has(w.addr)
+	}
 }
 
 func (p *snubs) closed(peer *torrent.Peer) {

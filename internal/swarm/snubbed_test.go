@@ -100,7 +100,7 @@ func TestGraceFollowsTheRoom(t *testing.T) {
 func TestBackoffGrows(t *testing.T) {
 	e := newEngine(t, "127.0.4.1", Config{})
 	now := time.Now()
-	w := &watched{addr: e.addrPort().Addr(), entry: &entry{}}
+	w := &watched{addr: e.addrPort().Addr(), entry: &entry{layout: &layout{pieceLength: 256 << 10}}}
 	e.snubs.mu.Lock()
 	e.snubs.peers[nil] = w
 	e.snubs.mu.Unlock()

@@ -30,12 +30,17 @@ var Names = []string{image.Kernel, image.Initramfs, image.UKI, image.HTTPDisk}
 // ErrReplaced says that there is no file with the content that was asked for, but one of that name: the image was replaced.
 var ErrReplaced = errors.New("the image was replaced by another")
 
+// ErrUnsigned says that a file is not one that may be handed out; see [Files.Signed]. It is an fs.ErrNotExist as well.
+var ErrUnsigned = fmt.Errorf("it is not what the site's key has signed, and is not served: %w", fs.ErrNotExist)
+
 // Files are those of a site. Its methods may be called concurrently.
 type Files struct {
 	// dir is the site's folder of images.
 	dir      string
 	hashes   hashCache
 	unpacked unpackedCache
+	// Signed reports whether a file with that SHA-256 (in hexadecimal) may be handed out; nil: every one may. It is set before the files are used.
+	Signed func(sum string) bool
 }
 
 // New returns the files of the images in dir, which is the site's image folder; there are none if it is empty.
@@ -92,7 +97,15 @@ func isContent(folder string) bool {
 
 // Hash is the SHA-256 of an open file, in hexadecimal, which is kept until the file changes. It leaves the file at its start; path is
 // the file's.
-func (f *Files) Hash(path string, file *os.File) (string, error) { return f.hashes.sum(path, file) }
+//
+// A file that may not be handed out is an error.
+func (f *Files) Hash(path string, file *os.File) (string, error) {
+	sum, err := f.hashes.sum(path, file)
+	if err == nil && f.Signed != nil && !f.Signed(sum) {
+		err = fmt.Errorf("%s: %w", path, ErrUnsigned)
+	}
+	return sum, err
+}
 
 // open opens a file of the image for an architecture.
 func (f *Files) open(a arch.Arch, base string) (*File, error) {
@@ -104,7 +117,7 @@ func (f *Files) open(a arch.Arch, base string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum, err := f.hashes.sum(at, file)
+	sum, err := f.Hash(at, file)
 	if err != nil {
 		file.Close()
 		return nil, err

@@ -30,12 +30,26 @@ const originalLoader = "pxelinux.0"
 // tftpFiles are those that TFTP serves.
 func (d *daemon) tftpFiles() map[string]string {
 	files := d.loaders.Files()
+	if d.Mirror != nil {
+		maps.DeleteFunc(files, func(_, file string) bool { return !d.isSigned(file) })
+	}
 	if bios, ok := files[loaders.BIOS]; ok && d.Site.Original {
 		// A DHCP server that was set up for the original names its boot loader.
 		files = maps.Clone(files)
 		files[originalLoader] = bios
 	}
 	return files
+}
+
+// isSigned reports whether a file is one that the site's key has signed.
+func (d *daemon) isSigned(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = d.boot.Hash(file, f)
+	return err == nil
 }
 
 // choose says what firmware boots.

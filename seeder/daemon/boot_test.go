@@ -51,6 +51,7 @@ func bootSite(t *testing.T) *daemon {
 		Options: Options{Site: s, Log: slog.New(slog.DiscardHandler)}, loaders: loaders.At(dir, root), boot: bootfiles.New(filepath.Join(dir, "image")),
 		helpers: helpers.New(helpers.Config{}),
 	}
+	d.feed = &siteFeed{daemon: d}
 	d.current.Store(s)
 	d.local = local.New(local.Config{
 		Log: d.Log, Now: time.Now, Catalog: func() *catalog.Catalog { return nil }, Has: func(string, netip.Addr) bool { return true },

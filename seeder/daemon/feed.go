@@ -31,6 +31,8 @@ type feed interface {
 	status() status.Site
 	// start is what boot scripts are made of.
 	start() catalog.BootStart
+	// waiting says in words why there is no catalog yet.
+	waiting() string
 	// want is told of each version that a machine wants.
 	want(catalog.InfoHash)
 	// move is told that the seeder has other addresses, renew that machines are to start something else the next time.
@@ -95,6 +97,7 @@ func (f *siteFeed) close()                    { f.site.store.Close() }
 func (f *siteFeed) catalog() *catalog.Catalog { return f.site.shown.Load() }
 func (f *siteFeed) start() catalog.BootStart  { return startOf(f.daemon.current.Load()) }
 func (f *siteFeed) status() status.Site       { return f.site.status() }
+func (f *siteFeed) waiting() string           { return "the seeder is still reading its site" }
 func (f *siteFeed) want(catalog.InfoHash)     {} // everything is here
 func (f *siteFeed) size() (store.Size, error) { return f.site.store.Size() }
 

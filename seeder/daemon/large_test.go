@@ -79,7 +79,7 @@ func TestLargeSystem(t *testing.T) {
 		t.Errorf("the catalog has %d bytes; %d are to be fetched", len(document), sys.ToFetch())
 	}
 
-	node, err := swarm.New(swarm.Config{Listen: netip.MustParseAddrPort("127.0.0.2:0"), Seeders: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+	node, err := swarm.New(swarm.Config{Listen: netip.MustParseAddrPort("127.0.0.2:0"), Seeders: []swarm.Seeder{{Torrent: netip.MustParseAddrPort("127.0.0.1:0")}}})
 	must(t, err)
 	t.Cleanup(func() { node.Close() })
 	dir := t.TempDir()

@@ -41,7 +41,7 @@ func (d *daemon) services() map[string]bool {
 // unready says what machines can't have: the catalog as long as the site is being read, or a service whose port could not be had.
 func (d *daemon) unready() (missing []string) {
 	if d.feed.catalog() == nil {
-		missing = append(missing, "no catalog is published yet: the site is being read, or its systems are being stored")
+		missing = append(missing, "no catalog is published yet: "+d.feed.waiting())
 	}
 	for _, err := range d.lost {
 		missing = append(missing, err.Error())

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"aead.dev/minisign"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/site"
 	"github.com/boottorrent/boottorrent/seeder/bootmanifest"
 	"github.com/boottorrent/boottorrent/seeder/counter"
@@ -30,16 +32,25 @@ type Mirror struct {
 	// Carry says whether a system's files are fetched before a machine wants them; Disk is what they may take, in bytes; 0: no bound.
 	Carry func(system string) bool
 	Disk  int64
+	// Look is how often files are looked at for damages; zero: as often as is usual.
+	Look time.Duration
 }
 
-// mirrorDir is the folder, below site.StateDir, of what a mirror keeps.
-const mirrorDir = "mirror"
+// MirrorDir is the folder, below site.StateDir, of what a mirror keeps.
+const MirrorDir = "mirror"
 
 // mirrored is the feed of a mirror.
 type mirrored struct {
 	daemon *daemon
 	dir    string
-	mirror *mirror.Mirror
+	// mirror is nil until its folder could be opened.
+	mirror atomic.Pointer[mirror.Mirror]
+	// unopened is why it could not be, in words.
+	unopened atomic.Pointer[string]
+	// upstream are the seeders that are followed, in the order of the configuration.
+	upstream []*upstream.Seeder
+	// changed tells that another catalog is served.
+	changed chan struct{}
 	// release is what is served; nil: nothing is yet.
 	release atomic.Pointer[mirror.Release]
 	ready   bool
@@ -49,7 +60,12 @@ type mirrored struct {
 // signed are served.
 func (d *daemon) openMirrored() (feed, error) {
 	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
-	return &mirrored{daemon: d, dir: filepath.Join(d.state, mirrorDir)}, nil
+	f := &mirrored{daemon: d, dir: filepath.Join(d.state, MirrorDir), changed: make(chan struct{}, 1)}
+	d.boot.Signed = func(sum string) bool { m := f.mirror.Load(); return m != nil && m.Signed(sum) }
+	for _, base := range d.Mirror.Upstream {
+		f.upstream = append(f.upstream, &upstream.Seeder{Base: base, Key: d.Mirror.Key, Header: f.hello})
+	}
+	return f, nil
 }
 
 func (f *mirrored) attach(*counter.Counter, []string) web.Manifest {
@@ -67,25 +83,69 @@ func (f *mirrored) Current() (bootmanifest.Signed, error) {
 
 func (f *mirrored) Last() (bootmanifest.Signed, error) { return f.Current() }
 
-// run implements feed.
-func (f *mirrored) run(ctx context.Context) (err error) {
+// openTime is when to try again to open the mirror's folder.
+const openTime = 5 * time.Second
+
+// open opens the mirror's folder: at once, or as soon as that can be done.
+func (f *mirrored) open(ctx context.Context) *mirror.Mirror {
 	d := f.daemon
-	images := filepath.Join(d.Site.Dir, site.ImageDir)
 	cfg := mirror.Config{
-		Dir: f.dir, Images: images, Loaders: filepath.Join(images, image.LoadersFolder), Key: d.Mirror.Key, Engine: d.sockets.engine,
-		Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Log: d.Log, Now: time.Now,
+		Dir: f.dir, Images: filepath.Join(d.Site.Dir, site.ImageDir), Key: d.Mirror.Key, Engine: d.sockets.engine,
+		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Gone: f.gone, Log: d.Log, Look: d.Mirror.Look,
 		Busy: func(h catalog.InfoHash) bool { _, incomplete := d.tracker.Swarm(h); return incomplete > 0 },
 	}
-	for _, base := range d.Mirror.Upstream {
-		cfg.Upstream = append(cfg.Upstream, &upstream.Seeder{Base: base, Key: d.Mirror.Key})
+	for {
+		m, err := mirror.New(cfg)
+		if err == nil {
+			f.mirror.Store(m)
+			return m
+		}
+		why := err.Error()
+		if before := f.unopened.Swap(&why); before == nil || *before != why {
+			d.Log.Error("the mirror's folder can't be used; it is tried again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(openTime):
+		}
 	}
-	m, err := mirror.New(cfg)
-	if err != nil {
-		return err
+}
+
+// run implements feed.
+func (f *mirrored) run(ctx context.Context) (err error) {
+	m := f.open(ctx)
+	if m == nil {
+		return nil
 	}
-	f.mirror = m
+	var group sync.WaitGroup
+	defer group.Wait()
+	group.Go(func() { f.daemon.siblings.Follow(ctx, f.changed, f.readSeeders) })
+	group.Go(func() { f.daemon.handOn.to.Run(ctx) })
 	m.Run(ctx)
-	return nil
+	return m.Close()
+}
+
+// state is how the mirror stands.
+func (f *mirrored) state() mirror.State {
+	if m := f.mirror.Load(); m != nil {
+		return m.State()
+	}
+	if why := f.unopened.Load(); why != nil {
+		return mirror.State{Trouble: *why}
+	}
+	return mirror.State{Trouble: "it is starting"}
+}
+
+// waiting implements feed.
+func (f *mirrored) waiting() string {
+	return "this mirror has nothing to serve yet (" + f.state().Trouble + ")"
+}
+
+// gone ends the serving of a version.
+func (f *mirrored) gone(h catalog.InfoHash) {
+	f.daemon.web.Retire(h)
+	f.daemon.tracker.SetTorrents(f.mirror.Load().Torrents())
 }
 
 // take serves a release.
@@ -99,20 +159,26 @@ func (f *mirrored) take(r *mirror.Release) {
 			s.UEFI = site.UEFI(start.UEFI)
 		}
 	}
+	s.Machines = nil
+	for _, m := range cat.Rules.Machines {
+		s.Machines = append(s.Machines, site.Machine{Machine: m})
+	}
+	slices.SortFunc(s.Machines, func(a, b site.Machine) int { return strings.Compare(a.MAC, b.MAC) })
 	d.current.Store(&s)
 	published := &web.Release{
 		Site: cat.Site, Default: cat.Defaults.System, Counter: cat.Counter, Catalog: r.Catalog.Document, Signature: r.Catalog.Signature,
 		Torrents: map[catalog.InfoHash]web.Torrent{}, MachineFiles: r.MachineFiles,
 	}
-	var hashes []catalog.InfoHash
 	for _, v := range r.Versions {
-		h := v.System.InfoHash
-		hashes = append(hashes, h)
-		published.Torrents[h] = web.Torrent{Metainfo: v.Torrent, System: v.System, Files: v.Files, FileList: v.FileList, Dir: v.Dir, Whole: v.Whole}
+		published.Torrents[v.System.InfoHash] = web.Torrent{Metainfo: v.Torrent, System: v.System, Files: v.Files, FileList: v.FileList, Dir: v.Dir, Whole: v.Whole}
 	}
-	d.tracker.SetTorrents(hashes)
+	d.tracker.SetTorrents(f.mirror.Load().Torrents())
 	d.web.Publish(published)
 	f.release.Store(r)
+	select {
+	case f.changed <- struct{}{}:
+	default: // it is told already
+	}
 	if !f.ready {
 		f.ready = true
 		d.ready(cat)
@@ -136,7 +202,7 @@ func (f *mirrored) start() catalog.BootStart {
 	return startOf(f.daemon.Site)
 }
 
-func (f *mirrored) want(h catalog.InfoHash) { f.mirror.Want(h) }
+func (f *mirrored) want(h catalog.InfoHash) { f.mirror.Load().Want(h) }
 
 // move implements feed: what is signed names the addresses of the site's own seeder.
 func (f *mirrored) move(context.Context, move) {}
@@ -152,10 +218,11 @@ func (f *mirrored) status() status.Site {
 	s := status.Site{Systems: []status.System{}}
 	r := f.release.Load()
 	if r == nil {
+		s.Problems = []string{f.waiting()}
 		return s
 	}
 	s.Counter = r.Catalog.Value.Counter
-	state := f.mirror.State()
+	state := f.state()
 	if state.Trouble != "" {
 		s.Problems = append(s.Problems, fmt.Sprintf("nothing new comes from the seeder that is mirrored (%s); the catalog is of %s", state.Trouble,
 			state.Created.Local().Format(time.DateTime)))

@@ -12,6 +12,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/fleet"
 	"github.com/boottorrent/boottorrent/seeder/helpers"
 	"github.com/boottorrent/boottorrent/seeder/store"
 )
@@ -68,9 +69,17 @@ func images(versions []store.Version) (all []helpers.Image) {
 	return all
 }
 
-// answer is what a node gets as the answer to its report.
-func (d *daemon) answer(rep report.Report, from netip.Addr) (a report.Answer) {
-	a.Order = d.operator.order(rep, from)
+// answer is what a node gets as the answer to its report. Whom a mirror asks for help is the mirror's own business.
+func (d *daemon) answer(rep report.Report, s fleet.Sender) (a report.Answer) {
+	from := s.Node
+	if d.handOn != nil {
+		a.Order = d.handOn.report(rep, s)
+	} else if !s.Doubt {
+		a.Order = d.operator.order(rep, from)
+	}
+	if s.Via != "" {
+		return a
+	}
 	image := ""
 	if cat := d.feed.catalog(); cat != nil {
 		if r, ok := cat.Runtime(catalog.Phase1Name(arch.Arch(rep.Arch))); ok {
@@ -83,19 +92,28 @@ func (d *daemon) answer(rep report.Report, from netip.Addr) (a report.Answer) {
 	return a
 }
 
-// group is the network that a machine shares with its helpers: its rack, or else the network of the interface that it is behind. Of machines
-// behind a router those of one /24 count as neighbours.
+// group is the network that a machine shares with its helpers.
 func (d *daemon) group(addr netip.Addr) netip.Prefix {
+	network, _ := d.network(addr)
+	return network
+}
+
+// network is the one that a machine shares with its neighbours: the smallest of the racks that it is in, or else the network of the
+// interface that it is behind. Those are the seeder's own. Of machines behind a router those of one /24 count as neighbours.
+func (d *daemon) network(addr netip.Addr) (network netip.Prefix, own bool) {
 	for _, rack := range d.Site.Racks {
-		if rack.Contains(addr) {
-			return rack
+		if rack.Contains(addr) && rack.Bits() > network.Bits() {
+			network = rack
 		}
 	}
 	for _, i := range d.on {
-		if i.Addr.Contains(addr) {
-			return i.Addr.Masked()
+		if !network.IsValid() && i.Addr.Contains(addr) {
+			network = i.Addr.Masked()
 		}
 	}
-	near, _ := addr.Prefix(24)
-	return near
+	if network.IsValid() {
+		return network, true
+	}
+	network, _ = addr.Prefix(24)
+	return network, false
 }

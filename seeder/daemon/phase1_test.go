@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,5 +137,23 @@ func TestUnaskedHelp(t *testing.T) {
 	script := string(r.get(catalog.PathScript))
 	if strings.Contains(script, "6882") {
 		t.Errorf("a machine is sent to a node that was not asked:\n%s", script)
+	}
+}
+
+// Tracker and helpers go by the same networks: the smallest rack, then the interface's; behind a router one of /24, which is not the seeder's.
+func TestNetworkOfAMachine(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	d := &daemon{Options: Options{Site: &site.Site{Racks: []netip.Prefix{prefix("10.0.0.0/16"), prefix("10.0.7.0/24"), prefix("10.8.0.0/20")}}}, on: []Interface{{Addr: prefix("10.0.0.1/14")}}}
+	for addr, want := range map[string]struct {
+		network string
+		own     bool
+	}{
+		"10.0.7.9": {"10.0.7.0/24", true}, "10.0.8.9": {"10.0.0.0/16", true}, "10.1.0.9": {"10.0.0.0/14", true},
+		"10.8.9.9": {"10.8.0.0/20", true}, "10.9.9.9": {"10.9.9.0/24", false}, "192.168.1.7": {"192.168.1.0/24", false},
+	} {
+		network, own := d.network(netip.MustParseAddr(addr))
+		if network.String() != want.network || own != want.own || d.group(netip.MustParseAddr(addr)) != network {
+			t.Errorf("%s is in %s (the seeder's own: %v), want %s (%v)", addr, network, own, want.network, want.own)
+		}
 	}
 }

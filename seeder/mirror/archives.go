@@ -8,15 +8,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/seeder/upstream"
 )
 
+const archiveEnding = ".cpio"
+
 // archivePath is where an archive of files for machines is kept.
 func (m *Mirror) archivePath(f catalog.Files) string {
-	return filepath.Join(m.cfg.Dir, f.SHA256+".cpio")
+	return filepath.Join(m.cfg.Dir, f.SHA256+archiveEnding)
 }
 
 func sumOf(b []byte) string {
@@ -24,37 +27,32 @@ func sumOf(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// readArchives reads the files for machines that are not here, deletes those that the catalog doesn't list, and returns why some could not be had.
-func (m *Mirror) readArchives(ctx context.Context, from *upstream.Seeder, cat *catalog.Catalog) (missing []error) {
-	listed := map[string]bool{}
+// readArchives are the files for machines of a catalog, which are read where they are not here.
+func (m *Mirror) readArchives(ctx context.Context, from *upstream.Seeder, cat *catalog.Catalog) (map[string][]byte, error) {
+	archives := map[string][]byte{}
 	for _, f := range cat.Files {
-		listed[f.SHA256] = true
-		if m.archives[f.SHA256] != nil {
-			continue
+		b := m.archives[f.SHA256]
+		if b == nil {
+			var err error
+			if b, err = from.MachineFiles(ctx, f); err == nil {
+				err = atomicfile.Write(m.archivePath(f), b, 0o644)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("the files for %s: %w", f.For, err)
+			}
 		}
-		b, err := from.MachineFiles(ctx, f)
-		if err == nil {
-			err = atomicfile.Write(m.archivePath(f), b, 0o644)
-		}
-		if err != nil {
-			missing = append(missing, fmt.Errorf("the files for %s: %w", f.For, err))
-			continue
-		}
-		m.archives[f.SHA256] = b
+		archives[f.SHA256] = b
 	}
-	for sum := range m.archives {
-		if !listed[sum] {
-			delete(m.archives, sum)
-			missing = append(missing, ignoreMissing(os.Remove(m.archivePath(catalog.Files{SHA256: sum})))...)
-		}
-	}
-	return missing
+	return archives, nil
 }
 
-// ignoreMissing is an error unless it is that a file is not there.
-func ignoreMissing(err error) []error {
-	if err == nil || errors.Is(err, os.ErrNotExist) {
-		return nil
+// sweepArchives deletes the archives that the catalog doesn't list.
+func (m *Mirror) sweepArchives() error {
+	entries, err := os.ReadDir(m.cfg.Dir)
+	for _, e := range entries {
+		if sum, ok := strings.CutSuffix(e.Name(), archiveEnding); ok && m.archives[sum] == nil {
+			err = errors.Join(err, os.Remove(filepath.Join(m.cfg.Dir, e.Name())))
+		}
 	}
-	return []error{err}
+	return err
 }

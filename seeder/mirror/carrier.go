@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/swarm"
-	"github.com/boottorrent/boottorrent/internal/text"
 )
 
 const (
@@ -44,10 +42,15 @@ type carrier struct {
 	disk  int64
 	// source completes what a version is fetched by.
 	source func(*Version) swarm.Source
-	// busy reports whether machines are fetching a version from here.
+	// busy reports whether machines are fetching a version from here; gone is told of each that has left. free is how many bytes the file system
+	// has left for files in a folder.
 	busy func(catalog.InfoHash) bool
+	gone func(catalog.InfoHash)
+	free func(dir string) (int64, error)
 
 	mu sync.Mutex
+	// uses has the order in which versions were wanted.
+	uses *uses
 	// list are the versions of the catalog, in the order in which they are fetched.
 	list   []*carried
 	byHash map[catalog.InfoHash]*carried
@@ -63,8 +66,8 @@ type carried struct {
 	cancel context.CancelFunc
 	// done is how many bytes have arrived.
 	done int64
-	// since is when it came to be whole, fetched, or neither.
-	since time.Time
+	// since is when it came to be whole, fetched, or neither; asked is when a machine last wanted it, zero: none has since the start.
+	since, asked time.Time
 	// failed is why it could not be fetched, again is when to try the next time.
 	failed string
 	again  time.Time
@@ -87,7 +90,8 @@ func (c *carrier) set(versions []*Version) {
 			c.byHash[h] = known
 			c.resume(known)
 		}
-		known.unlisted = time.Time{}
+		v.whole = known.whole
+		known.Version, known.unlisted = v, time.Time{}
 		c.list = append(c.list, known)
 	}
 	for h, known := range c.byHash {
@@ -123,7 +127,8 @@ func (c *carrier) want(h catalog.InfoHash) {
 	if v == nil {
 		return
 	}
-	v.touch(c.now())
+	c.uses.use(h)
+	v.asked = c.now()
 	if !v.Whole() && !v.wanted {
 		v.wanted, v.again = true, time.Time{}
 		c.stir()
@@ -205,50 +210,42 @@ func rank(v *carried) int {
 // isRuntime reports whether a version is what systems need beside their files. Its names begin with a dot, which no system's does.
 func isRuntime(name string) bool { return name != "" && name[0] == '.' }
 
-// makeRoom deletes files that were not used for longest until there is room for a version's.
-func (c *carrier) makeRoom(v *carried) error {
-	if c.disk == 0 {
-		return nil
+// obtain fetches a version that the catalog is about to list, and returns when it is here.
+func (c *carrier) obtain(ctx context.Context, v *Version) error {
+	h := v.System.InfoHash
+	c.mu.Lock()
+	one := c.byHash[h]
+	if one == nil {
+		one = &carried{Version: v, since: c.now(), unlisted: c.now()}
+		c.byHash[h] = one
+		c.resume(one)
 	}
-	if v.size() > c.disk {
-		return fmt.Errorf("its files have %s, and disk: allows %s in all", text.Size(v.size()), text.Size(c.disk))
-	}
-	for {
-		used := int64(0)
-		var victim *carried
-		for _, other := range c.byHash {
-			if other == v || !other.arrived() {
-				continue
+	for !one.Whole() {
+		if one.cancel != nil { // it is being fetched already
+			c.mu.Unlock()
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(100 * time.Millisecond):
 			}
-			used += other.size()
-			if other.cancel != nil || c.busy(other.System.InfoHash) || other.unlisted.IsZero() && isRuntime(other.System.Name) {
-				continue
-			}
-			if victim == nil || leavesBefore(other, victim) {
-				victim = other
-			}
+			c.mu.Lock()
+			continue
 		}
-		if used+v.size() <= c.disk {
-			return nil
-		}
-		// What nobody has asked for doesn't take the place of anything but what the catalog no longer lists.
-		if victim == nil || !v.wanted && victim.unlisted.IsZero() {
-			return fmt.Errorf("there is no room for its %s: disk: allows %s, and %s are in use", text.Size(v.size()), text.Size(c.disk), text.Size(used))
-		}
-		c.log.Info("files leave, for there is room for no more", "system", victim.System.Name, "infohash", victim.System.InfoHash)
-		c.engine.Remove(victim.System.InfoHash)
-		if err := victim.drop(); err != nil {
+		one.wanted = true
+		if err := c.makeRoom(one); err != nil {
+			c.mu.Unlock()
 			return err
 		}
+		ctx, cancel := context.WithCancel(ctx)
+		one.cancel, one.since = cancel, c.now()
+		c.mu.Unlock()
+		err := c.fetch(ctx, one)
+		cancel()
+		c.end(one, err)
+		return err
 	}
-}
-
-// leavesBefore puts what the catalog doesn't list first, then what was not used for longest.
-func leavesBefore(a, b *carried) bool {
-	if a.unlisted.IsZero() != b.unlisted.IsZero() {
-		return !a.unlisted.IsZero()
-	}
-	return a.used.Load() < b.used.Load()
+	c.mu.Unlock()
+	return nil
 }
 
 func (c *carrier) begin(v *carried, cancel context.CancelFunc) {
@@ -258,21 +255,25 @@ func (c *carrier) begin(v *carried, cancel context.CancelFunc) {
 }
 
 func (c *carrier) fetch(ctx context.Context, v *carried) error {
-	if err := os.MkdirAll(v.Dir, 0o755); err != nil {
+	c.mu.Lock()
+	version := v.Version
+	c.mu.Unlock()
+	sys := version.System
+	if err := os.MkdirAll(version.Dir, 0o755); err != nil {
 		return err
 	}
-	c.log.Info("fetching a version", "system", v.System.Name, "infohash", v.System.InfoHash, "bytes", v.size())
+	c.log.Info("fetching a version", "system", sys.Name, "infohash", sys.InfoHash, "bytes", version.size())
 	began := c.now()
-	err := c.engine.Fetch(ctx, c.source(v.Version), func(s swarm.Stats) {
+	err := c.engine.Fetch(ctx, c.source(version), func(s swarm.Stats) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		v.done = s.Done
 	})
 	if err == nil {
-		err = v.seal()
+		err = version.seal()
 	}
 	if err == nil {
-		c.log.Info("a version is here", "system", v.System.Name, "infohash", v.System.InfoHash, "took", c.now().Sub(began).Round(time.Millisecond))
+		c.log.Info("a version is here", "system", sys.Name, "infohash", sys.InfoHash, "took", c.now().Sub(began).Round(time.Millisecond))
 	}
 	return err
 }
@@ -295,6 +296,7 @@ func (c *carrier) end(v *carried, err error) {
 // fail notes why a version can't be fetched, and logs what is new of it. The lock is held.
 func (c *carrier) fail(v *carried, err error) {
 	v.again = c.now().Add(retryTime)
+	err = explain(err, c.dir)
 	if why := err.Error(); why != v.failed {
 		v.failed = why
 		c.log.Warn("a version can't be fetched for now", "system", v.System.Name, "err", err)
@@ -303,10 +305,25 @@ func (c *carrier) fail(v *carried, err error) {
 
 // leave deletes versions that the catalog has not listed for some time and that no machine is fetching.
 func (c *carrier) leave() {
+	for _, h := range c.drop() {
+		c.gone(h)
+	}
+}
+
+// drop is leave, and returns what has left.
+func (c *carrier) drop() (left []catalog.InfoHash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	_ = c.uses.save() // it is tried again
+	for _, v := range c.list {
+		if !v.Whole() && !v.wanted && c.busy(v.System.InfoHash) { // who announces it may have read the torrent elsewhere
+			v.wanted, v.asked = true, c.now()
+			c.uses.use(v.System.InfoHash)
+			c.stir()
+		}
+	}
 	for h, v := range c.byHash {
-		if v.unlisted.IsZero() || c.now().Sub(v.unlisted) < leaveTime || c.busy(h) {
+		if v.unlisted.IsZero() || c.now().Sub(v.unlisted) < leaveTime || c.inUse(v) {
 			continue
 		}
 		if v.cancel != nil {
@@ -319,8 +336,11 @@ func (c *carrier) leave() {
 			continue
 		}
 		delete(c.byHash, h)
+		c.uses.forget(h)
+		left = append(left, h)
 		c.log.Info("old version dropped", "system", v.System.Name, "infohash", h)
 	}
+	return left
 }
 
 // sweep deletes the folders of versions that are not known, as one that was dropped while the mirror was off.
@@ -338,6 +358,16 @@ func (c *carrier) sweep() error {
 		}
 	}
 	return err
+}
+
+// known are the versions whose documents are here, listed or not.
+func (c *carrier) known() (hashes []catalog.InfoHash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for h := range c.byHash {
+		hashes = append(hashes, h)
+	}
+	return hashes
 }
 
 // states are how the versions of the catalog stand.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -79,15 +80,55 @@ func (e *OldError) Error() string {
 		"or whether that seeder was put back to an old state", e.Seeder, e.What, e.Offered, e.Has)
 }
 
-// follows returns an error if documents that a seeder offers are older than these; nil has no age.
-func (d *documents) follows(seeder string, offered documents) error {
+// seenFile has how new the documents are that have been here, in the mirror's state.
+const seenFile = "seen.json"
+
+// seen are the highest counters of documents that were taken. They are kept beside the documents: where those are lost, an older
+// catalog is still none.
+type seen struct {
+	path     string
+	Catalog  uint64 `json:"catalog"`
+	Manifest uint64 `json:"manifest"`
+}
+
+// readSeen reads the counters that were written. Without them, the documents that are here count.
+func readSeen(dir string, log *slog.Logger) *seen {
+	s := &seen{path: filepath.Join(dir, seenFile)}
+	b, err := os.ReadFile(s.path)
+	if err == nil {
+		err = json.Unmarshal(b, s)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Warn("how new the catalog was that has been here is known by the catalog alone", "err", err)
+	}
+	return s
+}
+
+// allows returns an error if documents are older than what was taken; from names where they are from. It takes nil.
+func (s *seen) allows(from string, d *documents) error {
 	switch {
 	case d == nil:
 		return nil
-	case offered.catalog.Value.Counter < d.catalog.Value.Counter:
-		return &OldError{seeder, "catalog", d.catalog.Value.Counter, offered.catalog.Value.Counter}
-	case offered.manifest.Value.Counter < d.manifest.Value.Counter:
-		return &OldError{seeder, "boot manifest", d.manifest.Value.Counter, offered.manifest.Value.Counter}
+	case d.catalog.Value.Counter < s.Catalog:
+		return &OldError{from, "catalog", s.Catalog, d.catalog.Value.Counter}
+	case d.manifest.Value.Counter < s.Manifest:
+		return &OldError{from, "boot manifest", s.Manifest, d.manifest.Value.Counter}
 	}
 	return nil
+}
+
+// note remembers that documents are taken, over a restart as well.
+func (s *seen) note(d *documents) error {
+	now := &seen{s.path, max(s.Catalog, d.catalog.Value.Counter), max(s.Manifest, d.manifest.Value.Counter)}
+	if *now == *s {
+		return nil
+	}
+	b, err := json.Marshal(now)
+	if err == nil {
+		err = atomicfile.Write(s.path, b, 0o644)
+	}
+	if err == nil {
+		*s = *now
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,24 +18,23 @@ import (
 	"aead.dev/minisign"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/upstream"
 )
 
 const (
 	// holdTime is how long a request for another catalog waits at the other seeder. It is how late a change of boot files alone is seen.
-	holdTime = 8 * time.Second
+	holdTime = 4 * time.Second
 	// pollTime is how often a seeder that can't wait is asked, and askTime how often one that does not answer.
 	pollTime = 5 * time.Second
 	askTime  = 2 * time.Second
-	// syncTime is how long reading everything that is new may take but for boot files and systems.
-	syncTime = 2 * time.Minute
+	// documentsTime is how long reading the documents of one version may take.
+	documentsTime = 2 * time.Minute
 )
 
 // Config says what is mirrored.
 type Config struct {
-	// Dir is where the mirror's state is kept, Images where the files of images are put, Loaders where boot loaders are.
-	Dir, Images, Loaders string
+	// Dir is where the mirror's state is kept, Images the folder of boot files, which is the mirror's alone. It is replaced as a whole.
+	Dir, Images string
 	// Upstream are the other seeders, of which the first that answers is followed. They have the site's public key.
 	Upstream []*upstream.Seeder
 	Key      minisign.PublicKey
@@ -44,17 +44,23 @@ type Config struct {
 	Disk  int64
 	// Busy reports whether machines are fetching a version from here.
 	Busy func(catalog.InfoHash) bool
-	// Publish is told of each release, from one goroutine.
+	// Publish is told of each release, from one goroutine, and Gone of each version that is here no longer, from another.
 	Publish func(*Release)
+	Gone    func(catalog.InfoHash)
 	Log     *slog.Logger
-	Now     func() time.Time
+	// Now is the clock, by which nothing is decided but how long something lasts; Free is how many bytes there is room for below a folder; Look is how often
+	// files are looked at. Each has what is usual where it is not set.
+	Now  func() time.Time
+	Free func(dir string) (int64, error)
+	Look time.Duration
 }
 
 // Release is what is served at one time.
 type Release struct {
 	Catalog  upstream.Signed[*catalog.Catalog]
 	Manifest upstream.Signed[*catalog.BootManifest]
-	// Versions are those of the catalog's systems and runtimes; one whose documents could not be read is missing.
+	// Versions are those of the catalog's systems and runtimes. One is missing only after a start without another seeder, where its documents
+	// were damaged.
 	Versions []*Version
 	// MachineFiles are the archives of files for machines, by their SHA-256.
 	MachineFiles map[string][]byte
@@ -63,8 +69,11 @@ type Release struct {
 // Mirror follows seeders.
 type Mirror struct {
 	cfg     Config
-	notes   *notes
+	lock    io.Closer
+	boot    *bootFiles
 	carrier *carrier
+	// seen is what no older document is taken than.
+	seen *seen
 	// current is what was read last; nil: nothing has been. Run's goroutine alone uses it, and versions and archives.
 	current  *documents
 	versions map[catalog.InfoHash]*Version
@@ -72,8 +81,12 @@ type Mirror struct {
 	// incomplete says that the release lacks something, which is tried again.
 	incomplete bool
 
-	mu    sync.Mutex
-	state State
+	// wake ends the wait for something new.
+	wake chan struct{}
+
+	mu        sync.Mutex
+	state     State
+	published *Release
 }
 
 // State is how the mirror stands.
@@ -104,26 +117,68 @@ type VersionState struct {
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// New returns a mirror with what was kept.
+// New returns a mirror with what was kept. Another process that has the folder is an error.
 func New(cfg Config) (*Mirror, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	for _, dir := range []string{cfg.Dir, cfg.Images, cfg.Loaders} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, fmt.Errorf("make a folder of the mirror: %w", err)
-		}
+	if cfg.Free == nil {
+		cfg.Free = freeSpace
 	}
-	m := &Mirror{cfg: cfg, notes: openNotes(filepath.Join(cfg.Dir, "files.json")), versions: map[catalog.InfoHash]*Version{}, archives: map[string][]byte{}}
+	pool := filepath.Join(cfg.Dir, poolDir)
+	if err := os.MkdirAll(pool, 0o755); err != nil {
+		return nil, fmt.Errorf("make a folder of the mirror: %w", err)
+	}
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	m := &Mirror{
+		cfg: cfg, lock: lock, boot: newBootFiles(pool, cfg.Images, cfg.Log), seen: readSeen(cfg.Dir, cfg.Log), versions: map[catalog.InfoHash]*Version{},
+		archives: map[string][]byte{}, wake: make(chan struct{}, 1),
+	}
 	m.carrier = &carrier{
-		dir: cfg.Dir, engine: cfg.Engine, log: cfg.Log, now: cfg.Now, carry: cfg.Carry, disk: cfg.Disk, busy: cfg.Busy, source: m.source,
-		byHash: map[catalog.InfoHash]*carried{}, wake: make(chan struct{}, 1),
+		dir: cfg.Dir, engine: cfg.Engine, log: cfg.Log, now: cfg.Now, carry: cfg.Carry, disk: cfg.Disk, busy: cfg.Busy, free: cfg.Free, source: m.source,
+		gone: cfg.Gone, uses: openUses(filepath.Join(cfg.Dir, usesFile), cfg.Log), byHash: map[catalog.InfoHash]*carried{}, wake: make(chan struct{}, 1),
 	}
-	var err error
-	if m.current, err = loadDocuments(cfg.Dir, cfg.Key); err != nil {
+	m.state.Trouble = "it has not heard the other seeder yet"
+	if m.current, err = loadDocuments(cfg.Dir, cfg.Key); err == nil {
+		err = m.seen.allows("what was kept in "+filepath.Join(cfg.Dir, documentsFile), m.current)
+	}
+	if err != nil {
+		m.current = nil
 		cfg.Log.Warn("nothing is served before another seeder answers", "err", err)
+	} else if m.current != nil {
+		m.seen.Catalog = max(m.seen.Catalog, m.current.catalog.Value.Counter)
+		m.seen.Manifest = max(m.seen.Manifest, m.current.manifest.Value.Counter)
 	}
 	return m, nil
+}
+
+// Close ends the use of the folder; Run has returned.
+func (m *Mirror) Close() error { return m.lock.Close() }
+
+// Torrents are the versions that machines may be fetching: those of the catalog, and of catalogs before.
+func (m *Mirror) Torrents() []catalog.InfoHash { return m.carrier.known() }
+
+// Signed reports whether a boot file with that SHA-256 (in hexadecimal) is one that the site's key has signed.
+func (m *Mirror) Signed(sum string) bool {
+	r := m.release()
+	return r != nil && slices.ContainsFunc(r.Manifest.Value.Files, func(f catalog.BootFile) bool { return f.SHA256 == sum })
+}
+
+func (m *Mirror) release() *Release {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.published
+}
+
+// stir has the other seeder asked at once.
+func (m *Mirror) stir() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Want says that a machine wants a version: it is fetched now, if it is not here, and stays longer.
@@ -146,35 +201,14 @@ func (m *Mirror) Run(ctx context.Context) {
 	if m.current != nil {
 		m.recall()
 	}
+	group.Go(func() { m.checkFiles(ctx) })
 	for ctx.Err() == nil {
-		wait := m.follow(ctx)
+		wait := time.NewTimer(m.follow(ctx))
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait):
+		case <-wait.C:
 		}
-	}
-}
-
-// recall serves what was kept, as far as it is here.
-func (m *Mirror) recall() {
-	for _, sys := range listed(m.current.catalog.Value) {
-		v, err := loadVersion(m.versionDir(sys.InfoHash), sys)
-		if err != nil {
-			m.cfg.Log.Warn("a version's documents can't be used; they are read once more", "system", sys.Name, "err", err)
-		}
-		if v != nil {
-			m.versions[sys.InfoHash] = v
-		}
-	}
-	for _, f := range m.current.catalog.Value.Files {
-		if b, err := os.ReadFile(m.archivePath(f)); err == nil && sumOf(b) == f.SHA256 {
-			m.archives[f.SHA256] = b
-		}
-	}
-	m.incomplete = true // until another seeder has said that nothing is missing
-	m.publish()
-	if err := m.carrier.sweep(); err != nil {
-		m.cfg.Log.Warn("old versions can't be deleted", "err", err)
+		wait.Stop()
 	}
 }
 
@@ -192,170 +226,11 @@ func (m *Mirror) follow(ctx context.Context) time.Duration {
 			continue
 		}
 		m.heard(from.Base)
-		if !changed && m.cfg.Now().Sub(began) < holdTime/2 {
+		if !changed && m.cfg.Now().Sub(began) < holdTime/2 && !m.incomplete {
 			return pollTime
 		}
 		return 0
 	}
-	m.trouble(errors.Join(failed...))
+	m.trouble(explain(errors.Join(failed...), m.cfg.Dir))
 	return askTime
-}
-
-// sync takes what a seeder has that is new.
-func (m *Mirror) sync(ctx context.Context, from *upstream.Seeder) (changed bool, err error) {
-	tag := ""
-	if m.current != nil && !m.incomplete {
-		tag = m.current.catalog.Tag
-	}
-	offered := documents{}
-	offered.catalog, err = from.Catalog(ctx, tag, holdTime)
-	if errors.Is(err, upstream.ErrUnchanged) {
-		offered.catalog, err = m.current.catalog, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, syncTime, fmt.Errorf("%s did not answer within %s", from.Base, syncTime))
-	defer cancel()
-	if offered.manifest, err = from.Manifest(ctx); err != nil {
-		return false, err
-	}
-	if err := m.current.follows(from.Base, offered); err != nil {
-		return false, err
-	}
-	if m.current != nil && !m.incomplete && offered.sameAs(*m.current) {
-		m.current = &offered // which has the tag
-		return false, nil
-	}
-	place, err := m.fetchBootFiles(ctx, from, offered.manifest.Value)
-	if err != nil {
-		return false, err
-	}
-	missing := m.readVersions(ctx, from, offered.catalog.Value)
-	missing = append(missing, m.readArchives(ctx, from, offered.catalog.Value)...)
-	// From here on it is this release, or the one before if the mirror ends now.
-	if err := place(); err != nil {
-		return false, fmt.Errorf("put the boot files in place: %w", err)
-	}
-	if err := offered.save(m.cfg.Dir); err != nil {
-		return false, fmt.Errorf("keep the catalog: %w", err)
-	}
-	m.current, m.incomplete = &offered, len(missing) > 0
-	m.publish()
-	if len(missing) > 0 {
-		return true, errors.Join(missing...)
-	}
-	return true, nil
-}
-
-// sameAs reports whether two pairs of documents are the same bytes.
-func (d documents) sameAs(other documents) bool {
-	return slices.Equal(d.catalog.Document, other.catalog.Document) && slices.Equal(d.manifest.Document, other.manifest.Document)
-}
-
-// listed are the systems and runtimes of a catalog, what is needed first in front.
-func listed(cat *catalog.Catalog) (all []catalog.System) {
-	for _, r := range cat.Runtimes {
-		all = append(all, r.System)
-	}
-	isDefault := func(s catalog.System) bool { return s.Name == cat.Defaults.System }
-	if i := slices.IndexFunc(cat.Systems, isDefault); i >= 0 {
-		all = append(all, cat.Systems[i])
-	}
-	for _, s := range cat.Systems {
-		if !isDefault(s) {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-func (m *Mirror) versionDir(h catalog.InfoHash) string { return filepath.Join(m.cfg.Dir, h.String()) }
-
-// readVersions reads the documents of versions that are not here, and returns why some could not be had.
-func (m *Mirror) readVersions(ctx context.Context, from *upstream.Seeder, cat *catalog.Catalog) (missing []error) {
-	for _, sys := range listed(cat) {
-		if m.versions[sys.InfoHash] != nil {
-			continue
-		}
-		dir := m.versionDir(sys.InfoHash)
-		v, err := loadVersion(dir, sys)
-		if v == nil {
-			v, err = m.readVersion(ctx, from, sys, dir)
-		}
-		if err != nil {
-			missing = append(missing, fmt.Errorf("the documents of %s: %w", sys.Name, err))
-			continue
-		}
-		m.versions[sys.InfoHash] = v
-	}
-	return missing
-}
-
-func (m *Mirror) readVersion(ctx context.Context, from *upstream.Seeder, sys catalog.System, dir string) (*Version, error) {
-	read, err := from.Version(ctx, sys)
-	if err == nil {
-		err = swarm.CheckMetainfo(read.Torrent, sys, read.Files)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return saveVersion(dir, read)
-}
-
-// publish serves what is here.
-func (m *Mirror) publish() {
-	r := &Release{Catalog: m.current.catalog, Manifest: m.current.manifest, MachineFiles: map[string][]byte{}}
-	for _, sys := range listed(r.Catalog.Value) {
-		if v := m.versions[sys.InfoHash]; v != nil {
-			r.Versions = append(r.Versions, v)
-		}
-	}
-	for _, f := range r.Catalog.Value.Files {
-		if b, ok := m.archives[f.SHA256]; ok {
-			r.MachineFiles[f.SHA256] = b
-		}
-	}
-	m.mu.Lock()
-	m.state.Created = r.Catalog.Value.Created
-	m.mu.Unlock()
-	m.cfg.Publish(r)
-	m.carrier.set(r.Versions)
-	m.cfg.Log.Info("catalog taken over", "systems", len(r.Catalog.Value.Systems), "counter", r.Catalog.Value.Counter)
-}
-
-// source is what a version is fetched by: the seeder that was heard last, and those that the catalog names.
-func (m *Mirror) source(v *Version) swarm.Source {
-	src := swarm.Source{Torrent: v.Torrent, System: v.System, Files: v.Files, Dir: v.Dir}
-	m.mu.Lock()
-	bases := []string{m.state.Following}
-	m.mu.Unlock()
-	for _, u := range m.cfg.Upstream {
-		bases = append(bases, u.Base)
-	}
-	for i, base := range bases {
-		if base != "" && !slices.Contains(bases[:i], base) {
-			src.Trackers = append(src.Trackers, base+catalog.PathAnnounce)
-			src.WebSeeds = append(src.WebSeeds, base+catalog.WebSeedPath(v.System.InfoHash))
-		}
-	}
-	return src
-}
-
-func (m *Mirror) heard(base string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.state.Trouble != "" {
-		m.cfg.Log.Info("the other seeder answers again", "seeder", base)
-	}
-	m.state.Following, m.state.Heard, m.state.Trouble = base, m.cfg.Now(), ""
-}
-
-func (m *Mirror) trouble(err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.state.Trouble != err.Error() {
-		m.state.Trouble = err.Error()
-		m.cfg.Log.Warn("nothing new comes from the other seeder; what is here is served on", "err", err, "catalog_made", m.state.Created)
-	}
 }

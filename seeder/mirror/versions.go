@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -28,10 +30,8 @@ type Version struct {
 	upstream.Version
 	// Dir is the folder in which the folder of its files is.
 	Dir string
-
-	whole atomic.Bool
-	// used is when a machine last wanted it, in ns since 1970.
-	used atomic.Int64
+	// whole says that all files are here and verified. It is the same for a version that the catalog describes in another way than before.
+	whole *atomic.Bool
 }
 
 // Whole reports whether all files are here and verified.
@@ -56,7 +56,7 @@ func saveVersion(dir string, v upstream.Version) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Version{Version: v, Dir: dir}, nil
+	return &Version{Version: v, Dir: dir, whole: new(atomic.Bool)}, nil
 }
 
 // loadVersion reads the documents of a version as the catalog has it; nil: they are not here. That they are the catalog's is checked.
@@ -72,23 +72,39 @@ func loadVersion(dir string, sys catalog.System) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Version{Version: upstream.Version{System: sys, Torrent: m.Torrent, FileList: m.FileList}, Dir: dir}
+	v := &Version{Version: upstream.Version{System: sys, Torrent: m.Torrent, FileList: m.FileList}, Dir: dir, whole: new(atomic.Bool)}
 	if v.Files, err = sys.OpenFiles(m.FileList); err != nil {
 		return nil, err
 	}
 	if err := swarm.CheckMetainfo(v.Torrent, sys, v.Files); err != nil {
 		return nil, err
 	}
-	if info, err := os.Stat(filepath.Join(dir, metaFile)); err == nil {
-		v.used.Store(info.ModTime().UnixNano())
-	}
 	return v, nil
 }
 
-// touch notes that a machine wants the version.
-func (v *Version) touch(now time.Time) {
-	v.used.Store(now.UnixNano())
-	_ = os.Chtimes(filepath.Join(v.Dir, metaFile), now, now) // over a restart, the order is then an older one
+// file is the path of a file of the version.
+func (v *Version) file(name string) string {
+	return filepath.Join(v.Dir, v.System.Name, filepath.FromSlash(name))
+}
+
+// note is what a file was when it was verified.
+type note struct {
+	SHA256 string `json:"sha256"`
+	// Size is in bytes, Modified in ns since 1970.
+	Size     int64 `json:"size"`
+	Modified int64 `json:"modified"`
+}
+
+// stamp is a note of a file as it is now.
+func stamp(at, sum string) (note, error) {
+	info, err := os.Lstat(at)
+	if err != nil {
+		return note{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return note{}, fmt.Errorf("%s is no file", at)
+	}
+	return note{sum, info.Size(), info.ModTime().UnixNano()}, nil
 }
 
 // seal notes that all files are here and verified, as they are now.
@@ -111,7 +127,7 @@ func (v *Version) seal() error {
 func (v *Version) stamps() (map[string]note, error) {
 	stamps := map[string]note{}
 	for _, f := range v.Files {
-		n, err := stamp(filepath.Join(v.Dir, v.System.Name, filepath.FromSlash(f.Path)), f.SHA256)
+		n, err := stamp(v.file(f.Path), f.SHA256)
 		if err == nil && n.Size != f.Size {
 			err = fmt.Errorf("%s has %d bytes, want %d", f.Path, n.Size, f.Size)
 		}
@@ -145,10 +161,43 @@ func (v *Version) sealed() bool {
 // size is what the files take on the disk at most, in bytes.
 func (v *Version) size() int64 { return v.System.ToFetch() }
 
+// unseal says that the files are not what they should be.
+func (v *Version) unseal() error {
+	v.whole.Store(false)
+	return os.RemoveAll(filepath.Join(v.Dir, wholeFile))
+}
+
 // drop deletes the files, and keeps the documents.
 func (v *Version) drop() error {
-	v.whole.Store(false)
-	return errors.Join(os.RemoveAll(filepath.Join(v.Dir, wholeFile)), os.RemoveAll(filepath.Join(v.Dir, v.System.Name)))
+	return errors.Join(v.unseal(), os.RemoveAll(filepath.Join(v.Dir, v.System.Name)))
+}
+
+// taken is how many bytes of the disk the files take now.
+func (v *Version) taken() (bytes int64) {
+	for _, f := range v.Files {
+		var st unix.Stat_t
+		if unix.Lstat(v.file(f.Path), &st) == nil {
+			bytes += st.Blocks * 512
+		}
+	}
+	return bytes
+}
+
+// verify reads all files, and returns what is wrong with the first that is not the catalog's.
+func (v *Version) verify(ctx context.Context) error {
+	for _, f := range v.Files {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		sum, err := hashFile(v.file(f.Path))
+		if err == nil && sum != f.SHA256 {
+			err = fmt.Errorf("%s has the SHA-256 %s, the catalog says %s", f.Path, sum, f.SHA256)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // arrived reports whether any of the files is here, whole or not.

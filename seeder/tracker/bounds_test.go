@@ -104,7 +104,7 @@ func TestAllPeersAreBounded(t *testing.T) {
 	if _, incomplete := r.Swarm(torrent); incomplete != maxPeers {
 		t.Errorf("%d peers are known", incomplete)
 	}
-	if p := r.swarms[torrent].byAddr; len(p) != maxPeers || len(r.swarms[torrent].incomplete) != maxPeers {
+	if _, incomplete := r.swarms[torrent].counts(); len(r.swarms[torrent].byAddr) != maxPeers || incomplete != maxPeers {
 		t.Error("lists and map differ")
 	}
 }

@@ -45,9 +45,9 @@ type Config struct {
 	// local address (zero if unknown). The seed is the first of the peers given to every incomplete peer, needs no
 	// announce and counts as one complete peer in answers. Nil, or a zero result: no such seed.
 	Seeds func(local netip.Addr) netip.AddrPort
-	// Racks are subnets whose machines share an uplink. A client in one of them is told mostly of others in the same one.
-	// Empty: whom it is told of is left to chance.
-	Racks []netip.Prefix
+	// Network is the one that a client shares with its neighbours, and whether that is one of the seeder's own: a rack, or the network of
+	// an interface. Clients are told mostly of their neighbours. Nil: all are in one network.
+	Network func(client netip.Addr) (network netip.Prefix, own bool)
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 	// Observe is told of each announce: its event (started, completed, stopped, or regular for none and others), and whether it was answered
@@ -78,6 +78,9 @@ func New(cfg Config) *Tracker {
 	}
 	if cfg.Seeds == nil {
 		cfg.Seeds = func(netip.Addr) netip.AddrPort { return netip.AddrPort{} }
+	}
+	if cfg.Network == nil {
+		cfg.Network = func(netip.Addr) (netip.Prefix, bool) { return netip.Prefix{}, true }
 	}
 	if cfg.Observe == nil {
 		cfg.Observe = func(string, string) {}
@@ -123,7 +126,7 @@ func (t *Tracker) Swarm(h catalog.InfoHash) (complete, incomplete int) {
 		return 0, 0
 	}
 	s.sweep(t.cfg.Now(), t.lifetime())
-	return len(s.complete), len(s.incomplete)
+	return s.counts()
 }
 
 // sweepSometimes forgets the silent peers of s. Looking at all of them is cheap enough for twice an interval, not for
@@ -149,7 +152,7 @@ type answer struct {
 
 // announce records a and chooses peers for it. ok is false if the torrent is not one of ours.
 func (t *Tracker) announce(a announce) (ans answer, ok bool) {
-	seed := t.cfg.Seeds(a.local)
+	seed, at := t.cfg.Seeds(a.local), t.placeOf(a)
 	now := t.cfg.Now()
 
 	t.mu.Lock()
@@ -161,9 +164,9 @@ func (t *Tracker) announce(a announce) (ans answer, ok bool) {
 	t.sweepSometimes(s, now)
 	// The seed itself needs no record, and a peer without an IPv4 address can't be told to others.
 	if a.addr != seed && a.addr.Addr().Is4() {
-		s.record(a, now)
+		s.record(a, at, now)
 	}
-	ans.complete, ans.incomplete = len(s.complete), len(s.incomplete)
+	ans.complete, ans.incomplete = s.countsFor(at)
 	want := a.numwant
 	if seed.IsValid() {
 		ans.complete++
@@ -173,7 +176,7 @@ func (t *Tracker) announce(a announce) (ans answer, ok bool) {
 		}
 	}
 	told := map[netip.Addr]int{}
-	ans.peers = s.chooseByRack(want, a.complete, t.rackOf(a.addr.Addr()), func(p *peer) bool {
+	ans.peers = s.chooseFor(at, want, a.complete, func(p *peer) bool {
 		isAsker := p.addr == a.addr || p.id == a.peerID
 		// A client on the seeder's own machine can't be reached from elsewhere by the address it came from.
 		unreachable := p.addr.Addr().IsLoopback() && !a.addr.Addr().IsLoopback()
@@ -203,7 +206,8 @@ func (t *Tracker) scrape(hs []catalog.InfoHash, local netip.Addr) map[catalog.In
 	for _, h := range hs {
 		if s, ok := t.swarms[h]; ok {
 			t.sweepSometimes(s, now)
-			all[h] = counts{complete: len(s.complete) + seeds, incomplete: len(s.incomplete), downloaded: s.downloaded}
+			complete, incomplete := s.counts()
+			all[h] = counts{complete + seeds, incomplete, s.downloaded}
 		}
 	}
 	return all

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -26,8 +27,8 @@ type Seeder struct {
 	Base string
 	// Key is the site's public key.
 	Key minisign.PublicKey
-	// Header is sent with each request for the catalog; may be nil.
-	Header http.Header
+	// Header returns what is sent with a request for the catalog; may be nil.
+	Header func() http.Header
 	// Client is used if not nil; else one whose requests end after silence.
 	Client *http.Client
 }
@@ -40,8 +41,12 @@ type Signed[T any] struct {
 	Tag string
 }
 
-// silence is how long a server may say nothing before its answer begins.
-const silence = 30 * time.Second
+const (
+	// silence is how long a server may say nothing before its answer begins, and within it.
+	silence = 30 * time.Second
+	// dialTime is how long a connection may take: one that is switched off must not keep others waiting.
+	dialTime = 5 * time.Second
+)
 
 // ErrUnchanged is what Catalog returns where the seeder has no other catalog than the one that was named.
 var ErrUnchanged = errors.New("there is no other catalog")
@@ -52,11 +57,11 @@ var ErrGone = errors.New("the seeder has it no longer")
 // Catalog reads the catalog. With the tag of one that was read before, the seeder is asked to wait for another one; where there is none after
 // wait, or at once if the seeder can't wait, the error is ErrUnchanged.
 func (s *Seeder) Catalog(ctx context.Context, tag string, wait time.Duration) (Signed[*catalog.Catalog], error) {
-	header := s.Header.Clone()
+	header := http.Header{}
+	if s.Header != nil {
+		header = s.Header()
+	}
 	if tag != "" {
-		if header == nil {
-			header = http.Header{}
-		}
 		header.Set("If-None-Match", tag)
 		header.Set("Prefer", "wait="+strconv.Itoa(int(wait/time.Second)))
 	}
@@ -89,6 +94,19 @@ func signed[T any](ctx context.Context, s *Seeder, header http.Header, path, sig
 	return out, err
 }
 
+// Seeders reads the list of the site's seeders that this one knows. It is not signed.
+func (s *Seeder) Seeders(ctx context.Context) (catalog.SeederList, error) {
+	b, _, err := s.document(ctx, nil, catalog.PathSeeders, catalog.MaxSeederList)
+	if err != nil {
+		return catalog.SeederList{}, err
+	}
+	list, err := catalog.OpenSeeders(b)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.Base, err)
+	}
+	return list, err
+}
+
 // Version is what belongs to a version of a system or runtime.
 type Version struct {
 	System  catalog.System
@@ -108,7 +126,7 @@ func (s *Seeder) Version(ctx context.Context, sys catalog.System) (v Version, er
 	if v.Files, err = sys.OpenFiles(v.FileList); err != nil {
 		return v, fmt.Errorf("%s: %w", s.Base, err)
 	}
-	v.Torrent, _, err = s.document(ctx, nil, catalog.TorrentPath(sys.InfoHash), catalog.MaxTorrent)
+	v.Torrent, _, err = s.document(ctx, http.Header{catalog.HeaderListed: {"1"}}, catalog.TorrentPath(sys.InfoHash), catalog.MaxTorrent)
 	return v, err
 }
 
@@ -193,7 +211,10 @@ func (s *Seeder) get(ctx context.Context, at string, header http.Header) (*http.
 }
 
 // direct ignores proxy variables: seeders are in the site's own networks.
-var direct = &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: silence + 10*time.Second, IdleConnTimeout: time.Minute}}
+var direct = &http.Client{Transport: &http.Transport{
+	DialContext:           (&net.Dialer{Timeout: dialTime, KeepAlive: silence}).DialContext,
+	ResponseHeaderTimeout: silence + 10*time.Second, IdleConnTimeout: time.Minute,
+}}
 
 func (s *Seeder) client() *http.Client {
 	if s.Client != nil {

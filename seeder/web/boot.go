@@ -20,6 +20,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/rules"
 	"github.com/boottorrent/boottorrent/internal/self"
+	"github.com/boottorrent/boottorrent/seeder/admit"
 	"github.com/boottorrent/boottorrent/seeder/bootfiles"
 	"github.com/boottorrent/boottorrent/seeder/bootname"
 	"github.com/boottorrent/boottorrent/templates/ipxe"
@@ -65,6 +66,9 @@ func (s *Server) serveImage(w http.ResponseWriter, r *http.Request, name string)
 	case errors.Is(err, bootfiles.ErrReplaced):
 		s.cfg.Log.Info("a node boots while the image is being replaced; it will start again", "client", r.RemoteAddr, "file", path.Base(name))
 		notFound(w, "the image was replaced; load "+catalog.PathScript+" again")
+		return
+	case errors.Is(err, bootfiles.ErrUnsigned), errors.Is(err, fs.ErrNotExist) && s.cfg.NotYet != nil && s.published() == nil:
+		s.unsigned(w, r, err)
 		return
 	case errors.Is(err, fs.ErrNotExist):
 		s.cfg.Log.Warn("HTTP: boot file can't be read", "client", r.RemoteAddr, "err", err)
@@ -120,6 +124,10 @@ func (s *Server) serveLoader(w http.ResponseWriter, r *http.Request, name, at st
 	}
 	defer f.Close()
 	sum, err := s.cfg.Boot.Hash(at, f)
+	if errors.Is(err, bootfiles.ErrUnsigned) {
+		s.unsigned(w, r, err)
+		return
+	}
 	if err != nil {
 		s.unreadable(w, r, err)
 		return
@@ -129,6 +137,16 @@ func (s *Server) serveLoader(w http.ResponseWriter, r *http.Request, name, at st
 	w.Header().Set("ETag", etag(sum))
 	w.Header().Set("Cache-Control", "no-cache")
 	http.ServeContent(w, r, "", time.Time{}, f)
+}
+
+// unsigned answers that a boot file is not served before it is the one that the site's key has signed.
+func (s *Server) unsigned(w http.ResponseWriter, r *http.Request, err error) {
+	s.cfg.Log.Warn("HTTP: a boot file is not served", "client", r.RemoteAddr, "err", err)
+	why := "the file here is not what the site's key has signed, and is being fetched"
+	if s.published() == nil && s.cfg.NotYet != nil {
+		why = s.cfg.NotYet()
+	}
+	admit.ComeAgain(w, why+"; come again in a few seconds")
 }
 
 func (s *Server) unreadable(w http.ResponseWriter, r *http.Request, err error) {

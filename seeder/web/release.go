@@ -168,12 +168,15 @@ func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serveCatalog(w http.ResponseWriter, r *http.Request) {
+	if s.cfg.Mirrored != nil {
+		s.cfg.Mirrored(clientAddr(r), r.Header)
+	}
 	s.hold(w, r)
 	if p := s.published(); p != nil {
 		p.catalog.serve(w, r, "application/json")
 		return
 	}
-	admit.ComeAgain(w, "the seeder is still reading its site; come again in a few seconds")
+	s.notYet(w)
 }
 
 func (s *Server) serveSignature(w http.ResponseWriter, r *http.Request) {
@@ -181,7 +184,7 @@ func (s *Server) serveSignature(w http.ResponseWriter, r *http.Request) {
 		p.signature.serve(w, r, "text/plain; charset=utf-8")
 		return
 	}
-	admit.ComeAgain(w, "the seeder is still reading its site; come again in a few seconds")
+	s.notYet(w)
 }
 
 func (s *Server) serveTorrent(w http.ResponseWriter, r *http.Request) {
@@ -190,8 +193,8 @@ func (s *Server) serveTorrent(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case t == nil:
 	case "."+kind == torrentSuffix:
-		if s.cfg.Wanted != nil && r.Method == http.MethodGet {
-			s.cfg.Wanted(h)
+		if r.Method == http.MethodGet && r.Header.Get(catalog.HeaderListed) == "" {
+			s.want(h)
 		}
 		t.metainfo.serve(w, r, "application/x-bittorrent")
 		return
@@ -200,6 +203,22 @@ func (s *Server) serveTorrent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	notFound(w, "no such torrent (any more); "+catalog.PathCatalog+" lists those there are")
+}
+
+// want tells that somebody fetches a version.
+func (s *Server) want(h catalog.InfoHash) {
+	if s.cfg.Wanted != nil {
+		s.cfg.Wanted(h)
+	}
+}
+
+// notYet answers that there is no release yet.
+func (s *Server) notYet(w http.ResponseWriter) {
+	why := "the seeder is still reading its site"
+	if s.cfg.NotYet != nil {
+		why = s.cfg.NotYet()
+	}
+	admit.ComeAgain(w, why+"; come again in a few seconds")
 }
 
 // serveMachineFiles serves /files/<sha256>.cpio.
@@ -220,7 +239,7 @@ func (s *Server) serveMachineFiles(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveSystem(w http.ResponseWriter, r *http.Request) {
 	digits, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, systemsPrefix), "/")
 	name, filePath, _ := strings.Cut(rest, "/")
-	_, t := s.torrent(digits)
+	h, t := s.torrent(digits)
 	if t == nil {
 		notFound(w, "no such version of a system (any more); "+catalog.PathCatalog+" lists those there are")
 		return
@@ -229,6 +248,9 @@ func (s *Server) serveSystem(w http.ResponseWriter, r *http.Request) {
 	if !ok || name != t.name {
 		notFound(w, "the system has no such file; "+catalog.PathCatalog+" lists those it has")
 		return
+	}
+	if r.Method == http.MethodGet {
+		s.want(h)
 	}
 	if t.whole != nil && !t.whole() {
 		admit.ComeAgain(w, "this seeder is still fetching the system; come again in a few seconds")

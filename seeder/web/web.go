@@ -88,8 +88,15 @@ type Config struct {
 
 	// Manifest makes the signed boot manifest; nil: none is served.
 	Manifest Manifest
-	// Wanted is told of each version whose torrent somebody fetches; nil: nobody is told. It must return at once.
+	// Wanted is told of each version whose torrent, or file by HTTP, somebody fetches; nil: nobody is told. It must return at once.
 	Wanted func(catalog.InfoHash)
+	// NotYet says in words why nothing is published yet; nil: the site is being read.
+	NotYet func() string
+
+	// Seeders lists the site's seeders for somebody who asked here, under the address at which that was; nil: there is no such list.
+	Seeders func(asked catalog.SeederAddress) catalog.SeederList
+	// Mirrored is told of each request for the catalog before it is answered, with who asked; nil: nobody is told. It must return at once.
+	Mirrored func(client netip.Addr, header http.Header)
 
 	// Policy decides whom the port serves; nil: one with its usual bounds.
 	Policy *admit.Policy
@@ -208,6 +215,9 @@ func (s *Server) routes() {
 	if s.cfg.Manifest != nil {
 		s.mux.Handle("GET "+catalog.PathManifest, s.admit(k.documents, s.serveManifest))
 		s.mux.Handle("GET "+catalog.PathManifestSignature, s.admit(k.documents, s.serveManifest))
+	}
+	if s.cfg.Seeders != nil {
+		s.mux.Handle("GET "+catalog.PathSeeders, s.admit(k.documents, s.serveSeeders))
 	}
 	if s.cfg.Metrics != nil {
 		s.mux.Handle("GET "+metrics.Path, admitted(s, k.metrics, s.guarded(s.cfg.Metrics)))

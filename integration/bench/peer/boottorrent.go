@@ -49,7 +49,7 @@ func (j Job) open() (*swarm.Engine, []byte, error) {
 	}
 	cfg := swarm.Config{Listen: j.listen()}
 	if j.Role == Node {
-		cfg.Seeders = []netip.Addr{j.Seeder}
+		cfg.Seeders = []swarm.Seeder{{Torrent: netip.AddrPortFrom(j.Seeder, 0)}}
 	}
 	e, err := swarm.New(cfg)
 	if err != nil {
