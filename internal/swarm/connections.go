@@ -38,16 +38,6 @@ type connection struct {
 	most int
 }
 
-<<<<<<< HEAD
-// depth is how many requests to have open at a time if so many bytes are to come from the seeder.
-func (c *connection) depth(wanted int64) int {
-	side := pick.Side{Seeder: c.seeder, Foreign: c.foreign, Wanted: wanted, Connections: c.entry.connections}
-	most := c.most
-	if c.foreign {
-		most = pick.Requests(most, c.entry.requestSize())
-	}
-	return min(pick.Requests(c.queue.Depth(side), c.entry.requestSize()), most)
-=======
 // side is who is at the other end.
 type side struct {
 	addr netip.Addr
@@ -64,15 +54,18 @@ func (c *connections) sideOf(f *entry, a netip.Addr) side {
 	return side{addr: a, seeder: rank >= 0, far: rank > 0 || rank < 0 && f.reach.isFar(a)}
 }
 
-// depth is how many blocks to have asked for at a time if so many bytes are to come from the seeder. It is one, the least that the
+// depth is how many requests to have open at a time if so many bytes are to come from the seeder. It is one, the least that the
 // library knows, if nothing is to be asked for.
 func (c *connection) depth(wanted int64) int {
 	if c.far && !c.entry.reach.out() {
 		return 1
 	}
-	side := pick.Side{Seeder: c.seeder, Wanted: wanted, Connections: c.entry.connections}
-	return min(c.queue.Depth(side), c.most)
->>>>>>> main
+	side := pick.Side{Seeder: c.seeder, Foreign: c.foreign, Wanted: wanted, Connections: c.entry.connections}
+	most := c.most
+	if c.foreign {
+		most = pick.Requests(most, c.entry.requestSize())
+	}
+	return min(pick.Requests(c.queue.Depth(side), c.entry.requestSize()), most)
 }
 
 func (c *connections) install(cb *torrent.Callbacks) {
@@ -103,12 +96,7 @@ func (c *connections) added(pc *torrent.PeerConn) {
 // describe is a connection that is for f.
 func (c *connections) describe(pc *torrent.PeerConn, f *entry) *connection {
 	return &connection{
-<<<<<<< HEAD
-		entry: f, seeder: c.seeders.has(remoteAddr(pc)), foreign: !ownKind(pc),
-		most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
-=======
-		entry: f, side: c.sideOf(f, remoteAddr(pc)), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
->>>>>>> main
+		entry: f, side: c.sideOf(f, remoteAddr(pc)), foreign: !ownKind(pc), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
 	}
 }
 
