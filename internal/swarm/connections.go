@@ -19,6 +19,8 @@ import (
 // set a connection's PeerMaxRequests, and why nothing here may call the library back.
 type connections struct {
 	seeders *seeders
+	// serves is Engine.serves.
+	serves bool
 	// entry finds the torrent a connection is for.
 	entry func(catalog.InfoHash) *entry
 
@@ -48,9 +50,13 @@ type side struct {
 // own reports whether it is the engine's own seeder.
 func (s side) own() bool { return s.seeder && !s.far }
 
-// sideOf is who is at the other end of a connection from or to an address.
+// sideOf is who is at the other end of a connection from or to an address. For a mirror the others that follow the same seeder are nodes
+// like those of that seeder's network: they fetch at the same time, and divide the pieces.
 func (c *connections) sideOf(f *entry, a netip.Addr) side {
 	rank := c.seeders.rank(a)
+	if rank > 0 && c.serves && f.reach.isNear(a) {
+		return side{addr: a}
+	}
 	return side{addr: a, seeder: rank >= 0, far: rank > 0 || rank < 0 && f.reach.isFar(a)}
 }
 

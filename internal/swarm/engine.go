@@ -143,7 +143,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}, serves: len(cfg.Seeders) == 0}
 	e.seeders.set(cfg.Seeders)
-	e.conns.seeders, e.conns.entry = &e.seeders, e.entryOf
+	e.conns.seeders, e.conns.serves, e.conns.entry = &e.seeders, e.serves, e.entryOf
 	if e.limits = cfg.Limits; e.limits == nil {
 		e.limits = NewLimits(cfg.UploadLimit, cfg.DownloadLimit)
 	}
