@@ -125,6 +125,18 @@ func newRoom(t *testing.T, config string) *room {
 // newRoomAlone is newRoom for a test during which no other room boots: it goes by how quick the machines are.
 func newRoomAlone(t *testing.T, config string) *room {
 	t.Helper()
+	r := emptyRoom(t, config)
+	var err error
+	r.host, err = r.Host("seeder", lab.Addr(seederAddr))
+	r.must(err)
+	r.router, err = r.Host("router", lab.Addr(routerAddr))
+	r.must(err)
+	return r
+}
+
+// emptyRoom is newRoomAlone without hosts.
+func emptyRoom(t *testing.T, config string) *room {
+	t.Helper()
 	need.Root(t)
 	need.Command(t, "qemu-system-x86_64", "qemu-system-x86")
 	need.Command(t, "dnsmasq", "dnsmasq-base")
@@ -140,10 +152,6 @@ func newRoomAlone(t *testing.T, config string) *room {
 	shared.making.Unlock()
 	r.must(err)
 	r.must(r.site.Configure("version: 1\nname: room\n" + config))
-	r.host, err = r.Host("seeder", lab.Addr(seederAddr))
-	r.must(err)
-	r.router, err = r.Host("router", lab.Addr(routerAddr))
-	r.must(err)
 	return r
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"os/exec"
@@ -24,7 +25,22 @@ type Seeder struct {
 
 // Serve runs `seeder serve` on a host of the room and returns when it is ready.
 func (s *Site) Serve(ctx context.Context, host *lab.Host) (*Seeder, error) {
-	p, err := host.Start(ctx, s.Kit.Seeder, "serve", s.Dir)
+	return s.Kit.serving(ctx, host, "serve", s.Dir)
+}
+
+// Mirror runs `seeder mirror` on a host of the room, which follows the seeder at an address and keeps what it has in dir, and returns when it is
+// ready. Key is the site's public key, or empty.
+func (k *Kit) Mirror(ctx context.Context, host *lab.Host, upstream, dir, key string) (*Seeder, error) {
+	args := []string{"mirror", upstream, dir}
+	if key != "" {
+		args = append(args, "--key", key)
+	}
+	return k.serving(ctx, host, args...)
+}
+
+// serving runs a command of the seeder that serves until it is stopped.
+func (k *Kit) serving(ctx context.Context, host *lab.Host, args ...string) (*Seeder, error) {
+	p, err := host.Start(ctx, k.Seeder, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -74,19 +90,28 @@ func (s *Seeder) Catalog(ctx context.Context) (catalog.Catalog, error) {
 func (s *Seeder) Addr() netip.Addr { return s.host.IP() }
 
 func (s *Seeder) get(ctx context.Context, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Base+path, nil)
+	body, err := s.read(ctx, path)
 	if err != nil {
 		return err
+	}
+	return json.Unmarshal(body, into)
+}
+
+// read returns what is served at a path.
+func (s *Seeder) read(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Base+path, nil)
+	if err != nil {
+		return nil, err
 	}
 	resp, err := s.host.HTTP().Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", req.URL, resp.Status)
+		return nil, fmt.Errorf("GET %s: %s", req.URL, resp.Status)
 	}
-	return json.NewDecoder(resp.Body).Decode(into)
+	return io.ReadAll(resp.Body)
 }
 
 // Served is a seeder that something else has started on a host of the room.

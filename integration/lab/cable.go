@@ -18,6 +18,14 @@ type Cable struct {
 	// VLAN makes the switch's port a tagged one: at this end all frames carry this IEEE 802.1Q tag, and others are not let
 	// in; at the switch none do. 0: no tags.
 	VLAN int
+	// Switch is the name of the switch that it is plugged into; empty: the room's first. See [Room.Switch].
+	Switch string
+}
+
+// port is where a cable is plugged into a switch.
+type port struct {
+	sw   namespace
+	name string
 }
 
 const (
@@ -29,29 +37,41 @@ const (
 )
 
 // connect lays a cable from the switch to an interface in ns, and returns the name of the switch's port.
-func (r *Room) connect(ns namespace, dev string, c Cable) (port string, err error) {
+func (r *Room) connect(ns namespace, dev string, c Cable) (p port, err error) {
 	r.mu.Lock()
 	r.ports++
-	port = fmt.Sprintf("p%d", r.ports)
+	p = port{r.switches[c.Switch], fmt.Sprintf("p%d", r.ports)}
 	r.mu.Unlock()
+	if p.sw == "" {
+		return p, fmt.Errorf("the room has no switch %q", c.Switch)
+	}
 	if c.relayed() {
-		err = r.relay(port, ns, dev, c)
+		err = r.relay(p, ns, dev, c)
 	} else {
-		err = r.sw.ip(r.ctx, fmt.Sprintf("link add %s type veth peer name %s netns %s", port, dev, ns))
+		err = p.sw.ip(r.ctx, fmt.Sprintf("link add %s type veth peer name %s netns %s", p.name, dev, ns))
 	}
 	if err != nil {
-		return "", err
+		return p, err
 	}
-	if err := r.sw.ip(r.ctx, fmt.Sprintf("link set %s mtu %d master br0 up", port, r.mtu)); err != nil {
-		return "", err
+	if err := p.sw.ip(r.ctx, fmt.Sprintf("link set %s mtu %d master br0 up", p.name, r.mtu)); err != nil {
+		return p, err
 	}
 	if err := ns.ip(r.ctx, fmt.Sprintf("link set %s mtu %d up", dev, r.mtu)); err != nil {
-		return "", err
+		return p, err
 	}
-	if err := r.sw.shape(r.ctx, port, c.Down); err != nil {
-		return "", err
+	if err := p.sw.shape(r.ctx, p.name, c.Down); err != nil {
+		return p, err
 	}
-	return port, ns.shapeHost(r.ctx, dev, c.Up)
+	return p, ns.shapeHost(r.ctx, dev, c.Up)
+}
+
+// set makes the port forward frames or drop them.
+func (p port) set(ctx context.Context, up bool) error {
+	state := "down"
+	if up {
+		state = "up"
+	}
+	return p.sw.ip(ctx, fmt.Sprintf("link set %s %s", p.name, state))
 }
 
 // shapeHost limits what leaves a host through dev.

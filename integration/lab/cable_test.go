@@ -31,11 +31,7 @@ func hosts(t *testing.T, room *Room, opts ...HostOption) (a, b *Host) {
 
 func listen(t *testing.T, h *Host) net.Listener {
 	t.Helper()
-	var l net.Listener
-	err := h.Do(func() (err error) {
-		l, err = net.Listen("tcp4", h.IP().String()+":0")
-		return err
-	})
+	l, err := h.Listen(0)
 	if err != nil {
 		t.Fatal(err)
 	}

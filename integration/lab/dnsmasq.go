@@ -65,3 +65,9 @@ func DnsmasqDHCPAfter(ctx context.Context, h *Host, addresses string, delay time
 	}()
 	return p, nil
 }
+
+// DnsmasqRelay hands the requests of machines in the network of a router's other card, eth1, to a DHCP server, as RFC 2131 has it of relay
+// agents, with the router's address there.
+func DnsmasqRelay(ctx context.Context, router *Host, addr, server string) (*Process, error) {
+	return Dnsmasq(ctx, router, "--interface=eth1", "--dhcp-relay="+addr+","+server)
+}

@@ -26,6 +26,8 @@
 //	│           p2 ──┼────────┼── eth0 ── bridge ── tap0 QEMU │
 //	└────────────────┘        └───────────────────────────────┘
 //
+// A room has one switch and may have more ([Room.Switch]); a router ([Room.Router]) forwards packets between them, and counts them.
+//
 // TCP uses cubic inside hosts, whatever the machine's default is, so that measurements can be compared. IPv6 is off.
 //
 // # Nodes

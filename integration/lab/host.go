@@ -17,7 +17,7 @@ type Host struct {
 
 	room      *Room
 	ns        namespace
-	port      string
+	port      port
 	addrs     []netip.Prefix
 	gateway   netip.Addr
 	cable     Cable
@@ -108,7 +108,7 @@ func (h *Host) setUp() (err error) {
 
 // SetRates changes the speed of the host's cable, in bits per second from the switch and to it; 0 leaves it as it is.
 func (h *Host) SetRates(ctx context.Context, down, up float64) error {
-	if err := h.room.sw.shape(ctx, h.port, down); err != nil {
+	if err := h.port.sw.shape(ctx, h.port.name, down); err != nil {
 		return err
 	}
 	return h.ns.shapeHost(ctx, "eth0", up)
@@ -182,18 +182,19 @@ func (h *Host) Dial(ctx context.Context, network, address string) (conn net.Conn
 	return conn, err
 }
 
+// Listen listens on a TCP port of the host's address; 0 is any.
+func (h *Host) Listen(port uint16) (l net.Listener, err error) {
+	err = h.Do(func() (err error) {
+		l, err = net.Listen("tcp4", netip.AddrPortFrom(h.IP(), port).String())
+		return err
+	})
+	return l, err
+}
+
 // HTTP returns a client on the host. URLs must have IP addresses.
 func (h *Host) HTTP() *http.Client { return &http.Client{Transport: h.transport} }
 
 // SetLink plugs the host's cable in or pulls it.
 func (h *Host) SetLink(ctx context.Context, up bool) error {
-	return h.room.setPort(ctx, h.port, up)
-}
-
-func (r *Room) setPort(ctx context.Context, port string, up bool) error {
-	state := "down"
-	if up {
-		state = "up"
-	}
-	return r.sw.ip(ctx, fmt.Sprintf("link set %s %s", port, state))
+	return h.port.set(ctx, up)
 }

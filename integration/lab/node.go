@@ -22,7 +22,7 @@ type Node struct {
 	room    *Room
 	ns      namespace
 	scratch string
-	ports   []string
+	ports   []port
 	console *Console
 	process *Process
 	qmp     *qmp
@@ -73,11 +73,11 @@ func (n *Node) start() (err error) {
 // plug makes the tap device of a network card and bridges it to a cable.
 func (n *Node) plug(i int, nic NIC) error {
 	r, tap, eth, bridge := n.room, tapName(i), fmt.Sprintf("eth%d", i), fmt.Sprintf("br%d", i)
-	port, err := r.connect(n.ns, eth, nic.Cable)
+	p, err := r.connect(n.ns, eth, nic.Cable)
 	if err != nil {
 		return err
 	}
-	n.ports = append(n.ports, port)
+	n.ports = append(n.ports, p)
 	return n.ns.ip(r.ctx,
 		fmt.Sprintf("tuntap add dev %s mode tap vnet_hdr", tap),
 		fmt.Sprintf("link add %s mtu %d type bridge stp_state 0 mcast_snooping 0", bridge, r.mtu),
@@ -211,7 +211,7 @@ func (n *Node) SetForwarding(ctx context.Context, nic int, forward bool) error {
 	if nic >= len(n.ports) {
 		return n.wrap(fmt.Errorf("no network card %d", nic))
 	}
-	return n.wrap(n.room.setPort(ctx, n.ports[nic], forward))
+	return n.wrap(n.ports[nic].set(ctx, forward))
 }
 
 // MemoryUse is the memory of the machine this process runs on that QEMU holds now and held at most, in bytes. It

@@ -27,13 +27,13 @@ const (
 // relayed reports whether the cable needs this process.
 func (c Cable) relayed() bool { return c.Loss > 0 || c.Delay > 0 || c.VLAN > 0 }
 
-// relay makes the devices near, in the switch's namespace, and far, and passes frames between them until the room is
+// relay makes the devices of a port, in its switch's namespace, and far, and passes frames between them until the room is
 // closed.
-func (r *Room) relay(near string, ns namespace, far string, c Cable) error {
+func (r *Room) relay(near port, ns namespace, far string, c Cable) error {
 	if c.Loss < 0 || c.Loss >= 1 || c.VLAN < 0 || c.VLAN > 4094 {
 		return fmt.Errorf("cable to %s: loss %v, VLAN %d: want a loss from 0 to below 1 and a VLAN up to 4094", ns, c.Loss, c.VLAN)
 	}
-	a, err := openTap(r.sw, near)
+	a, err := openTap(near.sw, near.name)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,6 @@ type Room struct {
 	logDir string
 	mtu    int
 	lock   *os.File
-	sw     namespace
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -38,6 +37,7 @@ type Room struct {
 	ports    int // numbers given to ports of the switch
 	machines int // numbers given to nodes
 	names    map[string]bool
+	switches map[string]namespace // the first one's name is empty
 	hosts    []*Host
 	nodes    []*Node
 	procs    []*Process
@@ -63,7 +63,7 @@ func New(ctx context.Context, name string, opts ...Option) (*Room, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("lab %s: making network namespaces needs root; run it with sudo", name)
 	}
-	r := &Room{name: name, mtu: 1500, names: map[string]bool{}, logs: map[string]int{}}
+	r := &Room{name: name, mtu: 1500, names: map[string]bool{}, switches: map[string]namespace{}, logs: map[string]int{}}
 	for _, o := range opts {
 		o(r)
 	}
@@ -82,11 +82,26 @@ func (r *Room) setUp() error {
 	if err := os.MkdirAll(r.logDir, 0o755); err != nil {
 		return err
 	}
-	sw, err := r.namespace("switch")
+	return r.addSwitch("", "switch")
+}
+
+// Switch adds a switch to the room, which no cable connects with the others: what is plugged into it is another network. See [Cable] and
+// [Room.Router].
+func (r *Room) Switch(name string) error {
+	if err := r.addSwitch(name, name); err != nil {
+		return fmt.Errorf("lab %s: switch %s: %w", r.name, name, err)
+	}
+	return nil
+}
+
+func (r *Room) addSwitch(key, name string) error {
+	sw, err := r.namespace(name)
 	if err != nil {
 		return err
 	}
-	r.sw = sw
+	r.mu.Lock()
+	r.switches[key] = sw
+	r.mu.Unlock()
 	return sw.ip(r.ctx,
 		fmt.Sprintf("link add br0 mtu %d type bridge stp_state 0 mcast_snooping 0", r.mtu),
 		"link set br0 up")

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -103,11 +101,7 @@ func received(t *testing.T, host *Host, send func(until time.Time) error) float6
 // counter returns the bytes the host's eth0 has received.
 func counter(t *testing.T, host *Host) int64 {
 	t.Helper()
-	out, err := host.Command(t.Context(), "cat", "/sys/class/net/eth0/statistics/rx_bytes").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	n, _, err := host.Carried("eth0")
 	if err != nil {
 		t.Fatal(err)
 	}

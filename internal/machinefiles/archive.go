@@ -29,7 +29,7 @@ func (t *Tree) Encode() ([]byte, error) {
 			links = 2
 		}
 		r := cpio.StaticRecord(e.Content, cpio.Info{
-			Ino: uint64(i + 1), Name: e.source(), Mode: uint64(e.Mode), UID: uint64(e.UID), GID: uint64(e.GID), MTime: uint64(e.Time), NLink: links,
+			Ino: uint64(i + 1), Name: e.Source(), Mode: uint64(e.Mode), UID: uint64(e.UID), GID: uint64(e.GID), MTime: uint64(e.Time), NLink: links,
 		})
 		if err := w.WriteRecord(r); err != nil {
 			return nil, fmt.Errorf("archive %q: %w", e.Name, err)

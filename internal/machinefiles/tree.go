@@ -74,14 +74,14 @@ func (t *Tree) Has(name string) bool { return t != nil && t.entries[name] != nil
 func (t *Tree) Secrets() (names []string) {
 	for _, e := range t.Entries() {
 		if e.Is(Regular) && e.Mode&0o077 == 0 {
-			names = append(names, e.source())
+			names = append(names, e.Source())
 		}
 	}
 	return names
 }
 
-// source is the name that the entry has in the site.
-func (e *Entry) source() string {
+// Source is the name that the entry has in the site.
+func (e *Entry) Source() string {
 	if e.Template {
 		return e.Name + templateEnd
 	}
@@ -97,7 +97,7 @@ func (t *Tree) add(e *Entry) error {
 		return err
 	}
 	if other := t.entries[e.Name]; other != nil {
-		return fmt.Errorf("%q and %q have the same name on machines; remove one", other.source(), e.source())
+		return fmt.Errorf("%q and %q have the same name on machines; remove one", other.Source(), e.Source())
 	}
 	if above := path.Dir(e.Name); above != "." && (t.entries[above] == nil || !t.entries[above].Is(Folder)) {
 		return fmt.Errorf("%q is in no folder", e.Name)
@@ -146,7 +146,7 @@ func (t *Tree) Expand(vars map[string]string) (*Tree, error) {
 		if e.Template {
 			text, err := catalog.Expand(string(e.Content), vars)
 			if err != nil {
-				return nil, fmt.Errorf("the template %q: %w", e.source(), err)
+				return nil, fmt.Errorf("the template %q: %w", e.Source(), err)
 			}
 			copied := *e
 			copied.Content, copied.Template = []byte(text), false

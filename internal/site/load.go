@@ -102,6 +102,11 @@ func isSite(c *checker, dir string) string {
 	if isOriginal {
 		return OriginalFile
 	}
+	if IsMirror(dir) {
+		c.problem(startOf(filepath.Join(dir, MirrorFile)), "this is a mirror, which serves what another seeder has signed and has nothing of its own to say about systems",
+			"say it at the site's own seeder; or make this the first one: "+self.Seeder()+" promote "+dir+" --key FILE")
+		return ""
+	}
 	c.problem(at, "does not exist, so this is no site", makeOne)
 	return ""
 }

@@ -47,7 +47,7 @@ func (m *Mirror) Carries(system string) bool {
 // InitMirror makes the directory of a mirror that follows the seeder at a base URL and believes the key, as boottorrent.pub has it. What is there
 // already stays, but for another key: that is an error.
 func InitMirror(dir, upstream string, key minisign.PublicKey) error {
-	if isSiteDir(dir) {
+	if IsSite(dir) {
 		return fmt.Errorf("%s is a site of its own (%s); give the mirror a folder of its own", dir, ConfigFile)
 	}
 	config, err := sitefiles.Mirror(upstream)
@@ -85,13 +85,44 @@ func InitMirror(dir, upstream string, key minisign.PublicKey) error {
 	return nil
 }
 
-func isSiteDir(dir string) bool {
+// IsMirror reports whether a directory is one of a mirror.
+func IsMirror(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, MirrorFile))
+	return err == nil && !IsSite(dir)
+}
+
+// IsSite reports whether a directory has the configuration of a site.
+func IsSite(dir string) bool {
 	for _, name := range []string{ConfigFile, OriginalFile} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
 			return true
 		}
 	}
 	return false
+}
+
+// CheckSecretKey reads the file of a secret key, which has to belong to the mirror's public key, and returns its content.
+func (m *Mirror) CheckSecretKey(file string) ([]byte, error) {
+	body, err := readKey(file)
+	if err != nil {
+		return nil, err
+	}
+	if minisign.IsEncrypted(body) {
+		return nil, fmt.Errorf("%s is protected by a password, and a seeder has nobody to type it in; give the key that the site's seeder uses", file)
+	}
+	var key minisign.PrivateKey
+	if err := key.UnmarshalText(body); err != nil {
+		return nil, fmt.Errorf("%s is no minisign secret key (%w); give the site's %s", file, err, SecretKeyFile)
+	}
+	public, err := m.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	if !public.Equal(key.Public()) {
+		return nil, fmt.Errorf("%s is the key %016X, and this is a mirror of the site with the key %016X: nodes would refuse what it signs; give that site's %s",
+			file, key.ID(), public.ID(), SecretKeyFile)
+	}
+	return body, nil
 }
 
 // LoadMirror reads and checks the directory of a mirror. With problems there is none.

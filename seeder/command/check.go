@@ -19,7 +19,7 @@ import (
 )
 
 type checkCmd struct {
-	Dir      string   `arg:"" help:"The site directory."`
+	Dir      string   `arg:"" help:"The site directory, or a mirror's."`
 	SiteOnly bool     `help:"Read the site's files alone, and test neither its image nor this machine and its network."`
 	Machine  string   `placeholder:"MAC" help:"Print what a machine would do, and which rule says so: a MAC address, the machine's name in the site, or the host name or IP address that it has reported. What it reported to the running seeder is what is known of it."`
 	Fact     []string `sep:"none" placeholder:"KEY=VALUE" help:"With --machine: something more that is known of it, such as memory='8 GiB' or firmware=uefi. Can be given several times."`
@@ -29,6 +29,9 @@ type checkCmd struct {
 func (c checkCmd) Run(ctx context.Context, term terminal) error {
 	if len(c.Fact) > 0 && c.Machine == "" {
 		return errors.New("--fact says something of a machine; name it with --machine MAC")
+	}
+	if site.IsMirror(c.Dir) {
+		return c.checkMirror(ctx, term)
 	}
 	s, err := load(c.Dir, term)
 	if err != nil {

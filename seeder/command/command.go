@@ -14,6 +14,7 @@ type Commands struct {
 	Check      checkCmd                  `cmd:"" help:"Check a site directory and print every problem in it."`
 	Serve      serveCmd                  `cmd:"" help:"Serve a site: DHCP, TFTP, HTTP, tracker and seed, until interrupted."`
 	Mirror     mirrorCmd                 `cmd:"" help:"Serve what another seeder of the site has signed, until interrupted."`
+	Promote    promoteCmd                `cmd:"" help:"Make a mirror the site's first seeder, with the site's secret key."`
 	Publish    publishCmd                `cmd:"" help:"Publish systems as they are now, for those that say publish: manual."`
 	Logs       logsCmd                   `cmd:"" help:"Show what the nodes log, and follow it."`
 	Nodes      nodesCmd                  `cmd:"" help:"Show the machines, and what they do."`

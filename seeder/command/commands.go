@@ -66,7 +66,7 @@ func load(dir string, term terminal) (*site.Site, error) {
 }
 
 type serveCmd struct {
-	Dir   string `arg:"" help:"The site directory."`
+	Dir   string `arg:"" help:"The site directory, or a mirror's."`
 	Debug string `hidden:"" help:"A file to make a unix socket of, which tells what the process takes."`
 }
 
@@ -75,6 +75,9 @@ func (c serveCmd) Run(ctx context.Context, term terminal) error {
 	dir, err := filepath.Abs(c.Dir) // log, page and API are read elsewhere
 	if err != nil {
 		return err
+	}
+	if site.IsMirror(dir) {
+		return serveMirror(ctx, term, dir)
 	}
 	s, err := load(dir, term)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"aead.dev/minisign"
 
@@ -29,16 +30,35 @@ func (c mirrorCmd) Run(ctx context.Context, term terminal) error {
 	if err != nil {
 		return err
 	}
+	made := !site.IsMirror(dir)
 	if err := c.prepare(dir); err != nil {
 		return err
 	}
+	if made {
+		fmt.Fprintf(term.Out, "The mirror is in %s:\n  %-18s what is local of it: whom it follows, where it serves, what it carries\n  %-18s the site's public key: nothing else is believed\n",
+			c.Dir, site.MirrorFile, site.PublicKeyFile)
+	}
+	return serveMirror(ctx, term, dir)
+}
+
+// loadMirror reads a mirror's directory, and prints what is wrong with it.
+func loadMirror(dir string, term terminal) (*site.Mirror, error) {
 	m, problems := site.LoadMirror(dir)
 	if m == nil {
-		fmt.Fprintf(term.Err, "%v\n%s: %s\n", problems, c.Dir, text.Count(len(problems), "problem"))
-		return cli.ErrReported
+		fmt.Fprintf(term.Err, "%v\n%s: %s\n", problems, dir, text.Count(len(problems), "problem"))
+		return nil, cli.ErrReported
 	}
 	for _, w := range m.Warnings {
 		fmt.Fprintln(term.Err, "warning:", w.Error())
+	}
+	return m, nil
+}
+
+// serveMirror serves a mirror's directory until it is interrupted.
+func serveMirror(ctx context.Context, term terminal, dir string) error {
+	m, err := loadMirror(dir, term)
+	if err != nil {
+		return err
 	}
 	key, err := m.PublicKey()
 	if err != nil {
@@ -50,13 +70,18 @@ func (c mirrorCmd) Run(ctx context.Context, term terminal) error {
 	}
 	manager := supervised{log}
 	defer context.AfterFunc(ctx, manager.stopping)()
+	follows := strings.Join(m.Upstream, ", ")
 	err = daemon.Run(ctx, daemon.Options{
 		Site: m.Site, Log: log, Mirror: &daemon.Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk},
+		Listening: func() {
+			fmt.Fprintf(term.Out, "It follows %s, and serves what the key %016X has signed.\n", follows, key.ID())
+			manager.serving(ctx, dir, "waits for "+follows)
+		},
 		Ready: func(sum daemon.Summary) {
 			s := *m.Site
 			s.Name = sum.Catalog.Site
 			summary(term.Out, &s, sum)
-			manager.serving(ctx, dir, fmt.Sprintf("mirrors the site %q: %s", s.Name, text.Count(len(sum.Catalog.Systems), "system")))
+			manager.tell(fmt.Sprintf("STATUS=mirrors the site %q: %s", s.Name, text.Count(len(sum.Catalog.Systems), "system")))
 		},
 	})
 	if err == nil {

@@ -64,6 +64,15 @@ func Read(state string) (uint64, error) {
 	return n, nil
 }
 
+// Raise writes into a state folder that numbers up to n were given out; where a higher one was, that stays.
+func Raise(state string, n uint64) error {
+	last, err := Read(state)
+	if err == nil && last >= n {
+		return nil
+	}
+	return atomicfile.Write(filepath.Join(state, file), fmt.Appendln(nil, n), 0o644)
+}
+
 // Upcoming is the number that Next would return now.
 func (c *Counter) Upcoming() uint64 {
 	c.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,8 +36,8 @@ type Mirror struct {
 	Look time.Duration
 }
 
-// mirrorDir is the folder, below site.StateDir, of what a mirror keeps.
-const mirrorDir = "mirror"
+// MirrorDir is the folder, below site.StateDir, of what a mirror keeps.
+const MirrorDir = "mirror"
 
 // mirrored is the feed of a mirror.
 type mirrored struct {
@@ -58,7 +60,7 @@ type mirrored struct {
 // signed are served.
 func (d *daemon) openMirrored() (feed, error) {
 	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
-	f := &mirrored{daemon: d, dir: filepath.Join(d.state, mirrorDir), changed: make(chan struct{}, 1)}
+	f := &mirrored{daemon: d, dir: filepath.Join(d.state, MirrorDir), changed: make(chan struct{}, 1)}
 	d.boot.Signed = func(sum string) bool { m := f.mirror.Load(); return m != nil && m.Signed(sum) }
 	for _, base := range d.Mirror.Upstream {
 		f.upstream = append(f.upstream, &upstream.Seeder{Base: base, Key: d.Mirror.Key, Header: f.hello})
@@ -119,6 +121,7 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { f.daemon.siblings.Follow(ctx, f.changed, f.readSeeders) })
+	group.Go(func() { f.daemon.handOn.to.Run(ctx) })
 	m.Run(ctx)
 	return m.Close()
 }
@@ -156,6 +159,11 @@ func (f *mirrored) take(r *mirror.Release) {
 			s.UEFI = site.UEFI(start.UEFI)
 		}
 	}
+	s.Machines = nil
+	for _, m := range cat.Rules.Machines {
+		s.Machines = append(s.Machines, site.Machine{Machine: m})
+	}
+	slices.SortFunc(s.Machines, func(a, b site.Machine) int { return strings.Compare(a.MAC, b.MAC) })
 	d.current.Store(&s)
 	published := &web.Release{
 		Site: cat.Site, Default: cat.Defaults.System, Counter: cat.Counter, Catalog: r.Catalog.Document, Signature: r.Catalog.Signature,

@@ -35,6 +35,21 @@ func lockDir(dir string) (*lock, error) {
 
 // recall serves what was kept, as far as it is here.
 func (m *Mirror) recall() {
+	m.load()
+	m.incomplete = true // until another seeder has said that nothing is missing
+	swap, err := m.boot.prepare(m.current.manifest.Value)
+	if err == nil {
+		err = swap()
+	}
+	if err != nil {
+		m.cfg.Log.Warn("the boot files can't be put in place; they are once another seeder answers", "err", explain(err, m.cfg.Dir))
+	}
+	m.publish()
+	m.sweep()
+}
+
+// load reads the documents of versions, and the files for machines, that are here.
+func (m *Mirror) load() {
 	for _, sys := range listed(m.current.catalog.Value) {
 		v, err := loadVersion(m.versionDir(sys.InfoHash), sys)
 		if err != nil {
@@ -49,16 +64,6 @@ func (m *Mirror) recall() {
 			m.archives[f.SHA256] = b
 		}
 	}
-	m.incomplete = true // until another seeder has said that nothing is missing
-	swap, err := m.boot.prepare(m.current.manifest.Value)
-	if err == nil {
-		err = swap()
-	}
-	if err != nil {
-		m.cfg.Log.Warn("the boot files can't be put in place; they are once another seeder answers", "err", explain(err, m.cfg.Dir))
-	}
-	m.publish()
-	m.sweep()
 }
 
 // sweep deletes what no release needs any more.

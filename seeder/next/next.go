@@ -100,6 +100,19 @@ func Read(state string) ([]catalog.Next, error) {
 	return all, err
 }
 
+// Restore writes the entries of a catalog into a state folder, as if they had been said now.
+func Restore(state string, said []catalog.Next, now time.Time) error {
+	entries := []Entry{}
+	for _, n := range said {
+		entries = append(entries, Entry{ID: n.ID, MAC: n.MAC, Group: n.Group, What: n.What, Once: n.Once, Done: n.Done, Since: now.UTC().Truncate(time.Second)})
+	}
+	text, err := json.Marshal(entries)
+	if err == nil {
+		err = atomicfile.Write(filepath.Join(state, file), text, 0o644)
+	}
+	return err
+}
+
 // read reads a file of entries; one that isn't there has none.
 func read(path string) (entries []Entry, err error) {
 	text, err := os.ReadFile(path)
