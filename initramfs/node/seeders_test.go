@@ -205,7 +205,9 @@ func (l *lab) node() (*Node, *person, *logged) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	n.askDHCP = func(context.Context, network.Lease) ([]string, error) { return nil, errors.New("there is no DHCP here") }
+	n.askDHCP = func(context.Context, network.Lease) ([]string, error) {
+		return nil, errors.New("there is no DHCP here")
+	}
 	n.link.setLease(network.Lease{Interface: "lo", Addr: netip.MustParsePrefix("127.0.0.1/32")})
 	return n, p, log
 }
@@ -264,7 +266,9 @@ func TestSeedersDieInTheMiddleOfAFetch(t *testing.T) {
 	if n.session.Base() != second.url {
 		second = l.seeders[2]
 	}
-	eventually(t, "a report to the other", func() bool { return second.heard(func(r wire.Report) bool { return r.Step == n.Report.Snapshot().Step }) })
+	eventually(t, "a report to the other", func() bool {
+		return second.heard(func(r wire.Report) bool { return r.Step == n.Report.Snapshot().Step })
+	})
 	heard := time.Now()
 	t.Logf("silent: more bytes after %.1f s; left after %.1f s, and %.2f s later the other one has the report",
 		(<-flows).Seconds(), moved.Sub(began).Seconds(), heard.Sub(moved).Seconds())
