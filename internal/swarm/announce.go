@@ -273,7 +273,7 @@ func (e *Engine) dial(f *entry, peers []netip.AddrPort) {
 func (e *Engine) connect(f *entry, peers []netip.AddrPort) {
 	var infos []torrent.PeerInfo
 	for _, p := range peers {
-		if e.seeders.rank(p.Addr()) > 0 && !f.reach.out() {
+		if s := e.conns.sideOf(f, p.Addr()); s.seeder && s.far && !f.reach.out() {
 			continue // another seeder, named because it fetches
 		}
 		self := p.Addr() == e.cfg.Listen.Addr() && int(p.Port()) == e.Port()

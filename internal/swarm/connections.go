@@ -3,6 +3,7 @@ package swarm
 import (
 	"math"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 // set a connection's PeerMaxRequests, and why nothing here may call the library back.
 type connections struct {
 	seeders *seeders
+	// serves is Engine.serves.
+	serves bool
 	// entry finds the torrent a connection is for.
 	entry func(catalog.InfoHash) *entry
 
@@ -31,6 +34,8 @@ type connection struct {
 	// listen is where the peer takes connections, as far as it told.
 	listen netip.AddrPort
 	queue  pick.Queue
+	// foreign says that a request is several there (foreign.go).
+	foreign bool
 	// most is how many requests the peer is ready to queue (reqq in BEP 10).
 	most int
 }
@@ -45,20 +50,28 @@ type side struct {
 // own reports whether it is the engine's own seeder.
 func (s side) own() bool { return s.seeder && !s.far }
 
-// sideOf is who is at the other end of a connection from or to an address.
+// sideOf is who is at the other end of a connection from or to an address. For a mirror the others that follow the same seeder are nodes
+// like those of that seeder's network: they fetch at the same time, and divide the pieces.
 func (c *connections) sideOf(f *entry, a netip.Addr) side {
 	rank := c.seeders.rank(a)
+	if rank > 0 && c.serves && f.reach.isNear(a) {
+		return side{addr: a}
+	}
 	return side{addr: a, seeder: rank >= 0, far: rank > 0 || rank < 0 && f.reach.isFar(a)}
 }
 
-// depth is how many blocks to have asked for at a time if so many bytes are to come from the seeder. It is one, the least that the
+// depth is how many requests to have open at a time if so many bytes are to come from the seeder. It is one, the least that the
 // library knows, if nothing is to be asked for.
 func (c *connection) depth(wanted int64) int {
 	if c.far && !c.entry.reach.out() {
 		return 1
 	}
-	side := pick.Side{Seeder: c.seeder, Wanted: wanted, Connections: c.entry.connections}
-	return min(c.queue.Depth(side), c.most)
+	side := pick.Side{Seeder: c.seeder, Foreign: c.foreign, Wanted: wanted, Connections: c.entry.connections}
+	most := c.most
+	if c.foreign {
+		most = pick.Requests(most, c.entry.requestSize())
+	}
+	return min(pick.Requests(c.queue.Depth(side), c.entry.requestSize()), most)
 }
 
 func (c *connections) install(cb *torrent.Callbacks) {
@@ -89,7 +102,7 @@ func (c *connections) added(pc *torrent.PeerConn) {
 // describe is a connection that is for f.
 func (c *connections) describe(pc *torrent.PeerConn, f *entry) *connection {
 	return &connection{
-		entry: f, side: c.sideOf(f, remoteAddr(pc)), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
+		entry: f, side: c.sideOf(f, remoteAddr(pc)), foreign: !ownKind(pc), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
 	}
 }
 
@@ -215,17 +228,21 @@ func (c *connections) connected(f *entry, listen netip.AddrPort) bool {
 	return false
 }
 
-// depth is how many blocks a torrent would ask for at a time on its busiest connection, as long as something is to come over it.
+// ownKind reports whether a peer is of this project.
+func ownKind(pc *torrent.PeerConn) bool { return strings.HasPrefix(string(pc.PeerID[:]), clientID) }
+
+// depth is how many blocks a torrent would ask for at a time on its busiest connection to our own kind, as long as something is to come
+// over it.
 func (c *connections) depth(f *entry) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	depth := 0
 	for _, conn := range c.open {
-		if conn.entry == f {
+		if conn.entry == f && !conn.foreign {
 			depth = max(depth, conn.depth(math.MaxInt64))
 		}
 	}
-	return depth
+	return depth * int(f.requestSize()/pick.BlockSize)
 }
 
 // remoteAddr is the peer's IPv4 address, or none.

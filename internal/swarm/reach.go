@@ -68,19 +68,19 @@ func (r *reach) out() bool {
 	return r.level > 0
 }
 
-// near takes up which peers a tracker of the first tier named, and reports whether that makes far ones near.
-func (r *reach) near(peers []netip.AddrPort) (moved bool) {
+// near takes up which peers a tracker of the first tier named, and reports whether some are new among them.
+func (r *reach) near(peers []netip.AddrPort) (fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.nearPeers) >= mostNear {
 		clear(r.nearPeers)
 	}
 	for _, p := range peers {
+		fresh = fresh || !r.nearPeers[p.Addr()]
 		r.nearPeers[p.Addr()] = true
 	}
-	before := len(r.farPeers)
 	r.farPeers = slices.DeleteFunc(r.farPeers, func(p netip.AddrPort) bool { return r.nearPeers[p.Addr()] })
-	return len(r.farPeers) < before
+	return fresh
 }
 
 // far takes up which peers a tracker of the second tier named: the newest are remembered.
