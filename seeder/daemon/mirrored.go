@@ -30,8 +30,9 @@ type Mirror struct {
 	// Carry says whether a system's files are fetched before a machine wants them; Disk is what they may take, in bytes; 0: no bound.
 	Carry func(system string) bool
 	Disk  int64
-	// Look is how often files are looked at for damages; zero: as often as is usual.
+	// Look is how often files are looked at for damages; zero: as often as is usual. Now is the clock; nil: time.Now.
 	Look time.Duration
+	Now  func() time.Time
 }
 
 // MirrorDir is the folder, below site.StateDir, of what a mirror keeps.
@@ -89,7 +90,7 @@ func (f *mirrored) open(ctx context.Context) *mirror.Mirror {
 	d := f.daemon
 	cfg := mirror.Config{
 		Dir: f.dir, Images: filepath.Join(d.Site.Dir, site.ImageDir), Key: d.Mirror.Key, Engine: d.sockets.engine,
-		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Gone: f.gone, Log: d.Log, Look: d.Mirror.Look,
+		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Gone: f.gone, Log: d.Log, Look: d.Mirror.Look, Now: d.Mirror.Now,
 		Busy: func(h catalog.InfoHash) bool { _, incomplete := d.tracker.Swarm(h); return incomplete > 0 },
 	}
 	for {
@@ -116,6 +117,7 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	if m == nil {
 		return nil
 	}
+	f.tellEngine(nil)
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { f.daemon.siblings.Follow(ctx, f.changed, f.readSeeders) })
