@@ -21,6 +21,10 @@ func (c *Catalog) WithLocal(arch string) *Catalog {
 type LocalRequest struct {
 	// MAC is aa:bb:cc:dd:ee:ff, of the card that the machine boots from.
 	MAC string `json:"mac"`
+	// Sent says that the machine was sent to its disk, and Next is the ID of the [Next] that it follows by that; empty: none. Only a mirror says
+	// so, to the seeder that it follows.
+	Sent bool   `json:"sent,omitempty"`
+	Next string `json:"next,omitempty"`
 }
 
 // Reserved reports whether a name means something else where a system's name may stand, so that no system can have it.

@@ -142,6 +142,8 @@ type Log struct {
 // Node is a report with what the seeder adds to it.
 type Node struct {
 	Report
+	// Via is the base URL of the mirror that the node reports to, which has handed it on; empty: it reports to this seeder.
+	Via string `json:"via,omitempty"`
 	// Since is when the node entered its step; Seen when it last reported. Both by the seeder's clock.
 	Since time.Time `json:"since"`
 	Seen  time.Time `json:"seen"`

@@ -18,6 +18,8 @@ import (
 // set a connection's PeerMaxRequests, and why nothing here may call the library back.
 type connections struct {
 	seeders *seeders
+	// serves is Engine.serves.
+	serves bool
 	// entry finds the torrent a connection is for.
 	entry func(catalog.InfoHash) *entry
 
@@ -26,8 +28,8 @@ type connections struct {
 }
 
 type connection struct {
-	entry  *entry
-	seeder bool
+	entry *entry
+	side
 	// listen is where the peer takes connections, as far as it told.
 	listen netip.AddrPort
 	queue  pick.Queue
@@ -35,8 +37,32 @@ type connection struct {
 	most int
 }
 
-// depth is how many blocks to have asked for at a time if so many bytes are to come from the seeder.
+// side is who is at the other end.
+type side struct {
+	addr netip.Addr
+	// seeder says that it is one of the site's seeders, far that it is to be asked only where nobody near brings anything.
+	seeder, far bool
+}
+
+// own reports whether it is the engine's own seeder.
+func (s side) own() bool { return s.seeder && !s.far }
+
+// sideOf is who is at the other end of a connection from or to an address. For a mirror the others that follow the same seeder are nodes
+// like those of that seeder's network: they fetch at the same time, and divide the pieces.
+func (c *connections) sideOf(f *entry, a netip.Addr) side {
+	rank := c.seeders.rank(a)
+	if rank > 0 && c.serves && f.reach.isNear(a) {
+		return side{addr: a}
+	}
+	return side{addr: a, seeder: rank >= 0, far: rank > 0 || rank < 0 && f.reach.isFar(a)}
+}
+
+// depth is how many blocks to have asked for at a time if so many bytes are to come from the seeder. It is one, the least that the
+// library knows, if nothing is to be asked for.
 func (c *connection) depth(wanted int64) int {
+	if c.far && !c.entry.reach.out() {
+		return 1
+	}
 	side := pick.Side{Seeder: c.seeder, Wanted: wanted, Connections: c.entry.connections}
 	return min(c.queue.Depth(side), c.most)
 }
@@ -60,7 +86,7 @@ func (c *connections) added(pc *torrent.PeerConn) {
 	defer c.mu.Unlock()
 	c.open[pc] = conn
 	if f.crowd != nil {
-		f.crowd.add(pc, conn.seeder)
+		f.crowd.add(pc, conn.side)
 	}
 	f.connections++
 	pc.PeerMaxRequests = conn.depth(conn.entry.window.left.Load())
@@ -69,7 +95,7 @@ func (c *connections) added(pc *torrent.PeerConn) {
 // describe is a connection that is for f.
 func (c *connections) describe(pc *torrent.PeerConn, f *entry) *connection {
 	return &connection{
-		entry: f, seeder: c.seeders.has(remoteAddr(pc)), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
+		entry: f, side: c.sideOf(f, remoteAddr(pc)), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
 	}
 }
 
@@ -78,13 +104,9 @@ func (c *connections) reclassify() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for pc, conn := range c.open {
-		seeder := c.seeders.has(remoteAddr(pc))
-		if seeder == conn.seeder {
-			continue
-		}
-		conn.seeder = seeder
+		conn.side = c.sideOf(conn.entry, conn.addr)
 		if conn.entry.crowd != nil {
-			conn.entry.crowd.setSeeder(pc, seeder)
+			conn.entry.crowd.setSide(pc, conn.side)
 		}
 	}
 }
@@ -126,11 +148,13 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 	defer c.mu.Unlock()
 	n, now := len(ev.Message.Piece), time.Now()
 	conn.entry.lastPeer.Store(now.UnixNano())
+	conn.entry.reach.received(conn.side, now)
 	if conn.seeder {
 		conn.entry.seeder.Add(int64(n))
+		conn.entry.bySeeder.add(conn.addr, int64(n))
 	} else {
 		conn.entry.nodes.Add(int64(n))
-		conn.entry.sources.add(remoteAddr(pc), int64(n))
+		conn.entry.sources.add(conn.addr, int64(n))
 	}
 	if conn.entry.window.received(int(ev.Message.Index), int64(n)) {
 		conn.entry.store.signal()
@@ -164,6 +188,18 @@ func (c *connections) closed(pc *torrent.PeerConn) {
 		}
 		delete(c.open, pc)
 	}
+}
+
+// of returns a torrent's connections to peers that listen at these addresses and were dialled there.
+func (c *connections) of(f *entry, dialled map[netip.AddrPort]bool) (found []*torrent.PeerConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for pc, conn := range c.open {
+		if a, err := netip.ParseAddrPort(pc.RemoteAddr.String()); err == nil && conn.entry == f && conn.far && dialled[a] {
+			found = append(found, pc)
+		}
+	}
+	return found
 }
 
 // count is how many connections a torrent has.

@@ -65,6 +65,8 @@ type Engine struct {
 	limits   *Limits
 	banned   banned
 	snubs    snubs
+	// serves says that it is a seeder's engine: what it fetches, it fetches for its nodes.
+	serves bool
 	// processors is looked at as often as connections are compared.
 	processors processors
 	// local is nil if peers in the same subnet are not searched for.
@@ -88,6 +90,7 @@ type entry struct {
 	counters
 	trouble troubles
 	told    told
+	reach   *reach
 	// crowd is its peers, nil if it is seeded; window is what the chooser prefers.
 	crowd  *crowd
 	window window
@@ -129,9 +132,9 @@ func New(cfg Config) (*Engine, error) {
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.Unmap().Is4() {
 		return nil, fmt.Errorf("listen for BitTorrent on %s: only IPv4 is supported", cfg.Listen)
 	}
-	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}}
+	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}, serves: len(cfg.Seeders) == 0}
 	e.seeders.set(cfg.Seeders)
-	e.conns.seeders, e.conns.entry = &e.seeders, e.entryOf
+	e.conns.seeders, e.conns.serves, e.conns.entry = &e.seeders, e.serves, e.entryOf
 	if e.limits = cfg.Limits; e.limits == nil {
 		e.limits = NewLimits(cfg.UploadLimit, cfg.DownloadLimit)
 	}
@@ -274,9 +277,9 @@ func (e *Engine) Seed(torrent []byte, dir string) (catalog.InfoHash, error) {
 
 // add gives a torrent to the library. It owns the store from here on.
 func (e *Engine) add(l *layout, dir string, s *store, fetching bool) (*entry, error) {
-	f := &entry{layout: l, dir: dir, store: s, fetching: fetching, began: time.Now(), completed: make(chan struct{})}
+	f := &entry{layout: l, dir: dir, store: s, fetching: fetching, began: time.Now(), completed: make(chan struct{}), reach: newReach()}
 	if fetching {
-		f.crowd = newCrowd(len(s.pieces), s.signal)
+		f.crowd = newCrowd(len(s.pieces), s.signal, e.rival(f))
 	}
 	f.ctx, f.cancel = context.WithCancel(e.ctx)
 	e.mu.Lock()
@@ -349,7 +352,7 @@ func (e *Engine) stats(f *entry) Stats {
 		Complete: f.torrent.Complete().Bool(), Size: f.layout.size() - f.store.zeros, Done: max(0, f.torrent.BytesCompleted()-f.store.zeros), Peers: library.ActivePeers,
 		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
 		Uploaded: library.BytesWrittenData.Int64(), Banned: banned[:min(len(banned), report.BannedPeers)],
-		Sources: e.conns.sources(f), Writing: f.store.written.rate(),
+		Sources: e.conns.sources(f), Seeders: e.conns.bySeeder(f), Writing: f.store.written.rate(),
 	}}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -230,7 +230,7 @@ func (tr *testTracker) announce(w http.ResponseWriter, r *http.Request) {
 		compact = append(compact, p.Addr().AsSlice()...)
 		compact = binary.BigEndian.AppendUint16(compact, p.Port())
 	}
-	if !known {
+	if !known && q.Get("far") == "" {
 		tr.peers = append(tr.peers, self)
 	}
 	b, _ := bencode.Marshal(map[string]any{"interval": 5, "incomplete": tr.incomplete, "peers": string(compact)})

@@ -16,7 +16,7 @@ import (
 // requests to others only when those have run out of their own. So each connection is compared with the others of its
 // torrent: one that is far slower gets one request at a time, and one that is silent while the others bring data is
 // closed and not opened again for a while. What makes a connection slow in a crowd makes all slow, which is why nothing
-// here is compared with the clock alone. The seeder is never left: what it fails to bring is the fallback's matter.
+// here is compared with the clock alone. The own seeder is never left: what it fails to bring is the fallback's matter.
 //
 // For the same reason a request is left where it is for a while: an idle connection that takes one over from a busy one
 // has it answered twice if the answer is in a queue already. In a room of 48 on slow links, in which an answer takes some
@@ -56,10 +56,11 @@ type snubs struct {
 
 // watched is a connection.
 type watched struct {
-	conn   *torrent.PeerConn
-	addr   netip.Addr
-	entry  *entry
-	seeder bool
+	conn  *torrent.PeerConn
+	addr  netip.Addr
+	entry *entry
+	// own says that it is the engine's own seeder.
+	own bool
 	pace
 }
 
@@ -105,15 +106,15 @@ func (p *snubs) added(pc *torrent.PeerConn) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.peers[&pc.Peer] = &watched{conn: pc, addr: addr, entry: f, seeder: p.seeders.has(addr)}
+	p.peers[&pc.Peer] = &watched{conn: pc, addr: addr, entry: f, own: p.seeders.rank(addr) == 0}
 }
 
-// reclassify takes up which connections lead to seeders now.
+// reclassify takes up which connections lead to the own seeder now.
 func (p *snubs) reclassify() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.peers {
-		w.seeder = p.seeders.has(w.addr)
+		w.own = p.seeders.rank(w.addr) == 0
 	}
 }
 
@@ -186,7 +187,7 @@ func (p *snubs) check(now time.Time) map[*watched]time.Duration {
 		ordinary := compare(paces)
 		p.ordinary = max(p.ordinary, ordinary)
 		for _, w := range peers {
-			if !w.seeder && w.pace.judge(ordinary) {
+			if !w.own && w.pace.judge(ordinary) {
 				a := p.backoffs[w.addr]
 				a.length = min(max(2*a.length, firstBackoff), lastBackoff)
 				a.until = now.Add(a.length)

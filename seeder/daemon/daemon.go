@@ -89,9 +89,11 @@ type daemon struct {
 	helpers *helpers.Book
 	// siblings knows the site's other seeders.
 	siblings *siblings.Book
-	history  *history.History
-	metrics  *metrics.Metrics
-	tests    *tester
+	// handOn hands on what nodes tell to the seeder that is mirrored; nil: none is.
+	handOn  *handOn
+	history *history.History
+	metrics *metrics.Metrics
+	tests   *tester
 	// lost are why services could not be had.
 	lost []error
 	// retest asks for another self-test.
@@ -159,22 +161,26 @@ func (d *daemon) assemble() {
 	count := counter.Open(d.state, d.Log, time.Now)
 	d.operator = d.newOperator(count)
 	d.history = history.Open(d.state, d.Log, time.Now)
-	d.fleet = fleet.New(fleet.Config{
+	kept, wishes := fleet.Config{
 		Dir: filepath.Join(d.state, LogDir), Log: d.Log, Names: d.hostname, Observe: d.history.Observe, Changed: d.metrics.Report,
 		Answer: d.answer,
-	})
-	d.local = local.New(local.Config{
+	}, local.Config{
 		Log: d.Log, Now: time.Now, Has: d.hasAddress,
 		Catalog: func() *catalog.Catalog { return d.feed.catalog() }, Done: func(id, mac string) { d.operator.next.Follow(mac, id) },
-	})
+	}
+	if f, ok := d.feed.(*mirrored); ok {
+		d.handOn = f.newHandOn()
+		kept.Logged, wishes.Catalog, wishes.HandOn = d.handOn.logged, d.handOn.catalog, d.handOn.local
+	}
+	d.fleet, d.local = fleet.New(kept), local.New(wishes)
 	d.helpers = helpers.New(helpers.Config{Log: d.Log, On: func() bool { return helped(d.current.Load()) }, Group: d.group})
 	d.siblings = d.newSiblings()
 	manifest := d.feed.attach(count, announce)
 	shown := d.page()
 	d.web = web.New(web.Config{
 		Log: d.Log, Boot: d.boot, Loaders: d.loaders.Files, Script: d.script,
-		Announce: d.tracker.Announce(), Scrape: d.tracker.Scrape(), Report: d.fleet.ReportHandler(), Nodes: d.fleet.ListHandler(),
-		NodeLog: d.fleet.LogHandler(), Local: d.local.Handler(), Limit: d.sockets.engine.UploadLimiter(),
+		Announce: d.tracker.Announce(), Scrape: d.tracker.Scrape(), Report: d.handedOn(d.fleet.ReportHandler()), Nodes: d.fleet.ListHandler(),
+		NodeLog: d.handedOn(d.fleet.LogHandler()), Local: d.handedOn(d.local.Handler()), Limit: d.sockets.engine.UploadLimiter(),
 		Metrics: d.metrics.Handler(), Unready: d.unready, Observe: d.metrics.HTTP, Sent: d.metrics.File,
 		Sending: d.helpers.Sending, Loaded: d.helpers.Loaded, Seeders: d.seeders, Mirrored: d.mirrors,
 		Systems:  func() status.Site { return d.feed.status() },

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,6 +123,7 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { f.daemon.siblings.Follow(ctx, f.changed, f.readSeeders) })
+	group.Go(func() { f.daemon.handOn.to.Run(ctx) })
 	m.Run(ctx)
 	return m.Close()
 }
@@ -158,6 +161,11 @@ func (f *mirrored) take(r *mirror.Release) {
 			s.UEFI = site.UEFI(start.UEFI)
 		}
 	}
+	s.Machines = nil
+	for _, m := range cat.Rules.Machines {
+		s.Machines = append(s.Machines, site.Machine{Machine: m})
+	}
+	slices.SortFunc(s.Machines, func(a, b site.Machine) int { return strings.Compare(a.MAC, b.MAC) })
 	d.current.Store(&s)
 	published := &web.Release{
 		Site: cat.Site, Default: cat.Defaults.System, Counter: cat.Counter, Catalog: r.Catalog.Document, Signature: r.Catalog.Signature,

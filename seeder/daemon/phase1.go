@@ -12,6 +12,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/site"
+	"github.com/boottorrent/boottorrent/seeder/fleet"
 	"github.com/boottorrent/boottorrent/seeder/helpers"
 	"github.com/boottorrent/boottorrent/seeder/store"
 )
@@ -68,9 +69,17 @@ func images(versions []store.Version) (all []helpers.Image) {
 	return all
 }
 
-// answer is what a node gets as the answer to its report.
-func (d *daemon) answer(rep report.Report, from netip.Addr) (a report.Answer) {
-	a.Order = d.operator.order(rep, from)
+// answer is what a node gets as the answer to its report. Whom a mirror asks for help is the mirror's own business.
+func (d *daemon) answer(rep report.Report, s fleet.Sender) (a report.Answer) {
+	from := s.Node
+	if d.handOn != nil {
+		a.Order = d.handOn.report(rep, s)
+	} else if !s.Doubt {
+		a.Order = d.operator.order(rep, from)
+	}
+	if s.Via != "" {
+		return a
+	}
 	image := ""
 	if cat := d.feed.catalog(); cat != nil {
 		if r, ok := cat.Runtime(catalog.Phase1Name(arch.Arch(rep.Arch))); ok {

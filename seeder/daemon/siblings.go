@@ -12,6 +12,7 @@ import (
 	"aead.dev/minisign"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/seeder/forward"
 	"github.com/boottorrent/boottorrent/seeder/siblings"
 	"github.com/boottorrent/boottorrent/seeder/upstream"
 )
@@ -61,6 +62,14 @@ func (d *daemon) isOwn(at netip.AddrPort) bool {
 func (d *daemon) seeders(asked catalog.SeederAddress) catalog.SeederList {
 	asked.Torrent = d.seedAt(asked.Torrent.Addr())
 	return d.siblings.List(asked)
+}
+
+// handedOn is a handler for requests that nodes make and mirrors hand on.
+func (d *daemon) handedOn(next http.Handler) http.Handler {
+	return forward.Handler(func(r *http.Request) (base string, undecided bool) {
+		at, _ := netip.ParseAddrPort(r.RemoteAddr)
+		return d.siblings.Known(at.Addr(), r.Header.Get(siblings.Header))
+	}, next)
 }
 
 // mirrors notes who asks for the catalog as a mirror.

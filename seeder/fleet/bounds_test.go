@@ -24,6 +24,15 @@ func address(n int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 }
 
+// by is a node that speaks for itself from an address, now.
+func by(addr netip.Addr) Sender { return Sender{Node: addr, By: addr, At: time.Now()} }
+
+// at is the same at another time.
+func (s Sender) at(t time.Time) Sender {
+	s.At = t
+	return s
+}
+
 // typical is a report as real nodes send it, while a system is being fetched.
 func typical(n int, boot string) report.Report {
 	return report.Report{
@@ -39,7 +48,7 @@ func TestTenThousandNodes(t *testing.T) {
 	f := New(Config{Dir: t.TempDir()})
 	for _, boot := range []string{"one", "two"} {
 		for n := range 10_000 {
-			f.record(typical(n, boot), address(n))
+			f.record(typical(n, boot), by(address(n)))
 		}
 	}
 	list := f.List()
@@ -96,7 +105,7 @@ func TestCostIsHonest(t *testing.T) {
 	f := New(Config{Dir: t.TempDir()})
 	before := heap()
 	for n := range 5000 {
-		f.record(typical(n, strings.Clone("one")), address(n))
+		f.record(typical(n, strings.Clone("one")), by(address(n)))
 	}
 	grown, counted := heap()-before, f.reports.Total()
 	if grown > counted*5/4 {
@@ -109,10 +118,10 @@ func TestCostIsHonest(t *testing.T) {
 func TestForgedNodes(t *testing.T) {
 	f := New(Config{Dir: t.TempDir(), Memory: 1 << 20})
 	for n := range 300 {
-		f.record(typical(n, "one"), address(n))
+		f.record(typical(n, "one"), by(address(n)))
 	}
 	for n := range 5000 {
-		f.record(report.Report{Boot: "x", MAC: mac(1<<20 + n), Step: report.Network, State: report.Running}, address(1<<20))
+		f.record(report.Report{Boot: "x", MAC: mac(1<<20 + n), Step: report.Network, State: report.Running}, by(address(1<<20)))
 	}
 	real := 0
 	for _, n := range f.List() {
@@ -129,7 +138,7 @@ func TestForgedNodes(t *testing.T) {
 func TestLinesAreBounded(t *testing.T) {
 	r := newRegistry()
 	for n := range 100_000 {
-		r.record(report.Report{Boot: "x", MAC: mac(n % 50), Step: report.Network, State: report.Failed, Error: fmt.Sprint(n)}, address(1))
+		r.record(report.Report{Boot: "x", MAC: mac(n % 50), Step: report.Network, State: report.Failed, Error: fmt.Sprint(n)}, by(address(1)))
 	}
 	if n := strings.Count(r.log.String(), "\n"); n > lineBurst+1 {
 		t.Errorf("%d lines", n)
@@ -166,12 +175,12 @@ func TestLogQuota(t *testing.T) {
 	f := New(Config{Dir: filepath.Join(t.TempDir(), "logs"), Disk: 4 << 20})
 	now := time.Now()
 	for n := range 20 {
-		if err := f.logs.add(batch(n, "one", 0, 100), address(n), "", now); err != nil {
+		if err := f.logs.add(batch(n, "one", 0, 100), by(address(n)).at(now), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for n := range 500 {
-		if err := f.logs.add(batch(1<<20+n, "x", 0, 10), address(1<<20), "", now); err != nil {
+		if err := f.logs.add(batch(1<<20+n, "x", 0, 10), by(address(1<<20)).at(now), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -185,7 +194,7 @@ func TestLogQuota(t *testing.T) {
 		}
 	}
 	for n := range 200 { // the room itself has more than there is place for
-		if err := f.logs.add(batch(1000+n, "one", 0, 100), address(1000+n), "", now); err != nil {
+		if err := f.logs.add(batch(1000+n, "one", 0, 100), by(address(1000+n)).at(now), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -206,7 +215,7 @@ func TestPreviousBoot(t *testing.T) {
 	for _, boot := range []string{"one", "two", "three"} {
 		l := batch(1, boot, 0, 100)
 		l.Lines[0] = "boot " + boot
-		if err := f.logs.add(l, address(1), "", time.Now()); err != nil {
+		if err := f.logs.add(l, by(address(1)).at(time.Now()), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -215,7 +224,7 @@ func TestPreviousBoot(t *testing.T) {
 		t.Errorf("%.40q, %v", out.String(), err)
 	}
 	for n := range 9 {
-		if err := f.logs.add(batch(2+n, "one", 0, 100), address(2+n), "", time.Now()); err != nil {
+		if err := f.logs.add(batch(2+n, "one", 0, 100), by(address(2+n)).at(time.Now()), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -238,7 +247,7 @@ func TestDiskFull(t *testing.T) {
 	r := newRegistry()
 	r.Fleet = New(Config{Dir: filepath.Join(disk, "logs"), Log: r.Fleet.log})
 	f := r.Fleet
-	add := func(n int) error { return f.logs.add(batch(n, "one", 0, 300), address(n), "", time.Now()) }
+	add := func(n int) error { return f.logs.add(batch(n, "one", 0, 300), by(address(n)).at(time.Now()), "") }
 	for n := range 40 {
 		if err := add(n); err != nil {
 			t.Fatal(err)
@@ -312,7 +321,7 @@ func TestAppendWhole(t *testing.T) {
 func BenchmarkRecordForged(b *testing.B) {
 	f := New(Config{Dir: b.TempDir()})
 	for n := range b.N {
-		f.record(report.Report{Boot: "x", MAC: mac(n), Step: report.Network, State: report.Running}, address(n%500))
+		f.record(report.Report{Boot: "x", MAC: mac(n), Step: report.Network, State: report.Running}, by(address(n%500)))
 	}
 }
 

@@ -41,17 +41,33 @@ type Config struct {
 	// Names returns the name the operator gave a MAC (aa:bb:cc:dd:ee:ff), or "". It goes before the name a node reports.
 	// Nil: nobody has one.
 	Names func(mac string) string
-	// Observe is told of each report that is taken, as the list has the node then, and of the address that it came from; it must return
-	// at once. Nil: nobody is told.
+	// Observe is told of each report that is taken, as the list has the node then, and of the address that the request came from; it must
+	// return at once. Nil: nobody is told.
 	Observe func(n report.Node, from netip.Addr)
-	// Answer returns what a node gets as the answer to a report that was taken, and came from an address: an order (200), or none (204), and a header
-	// by which it is asked to give phase 1 away. It may be nil.
-	Answer func(rep report.Report, from netip.Addr) report.Answer
+	// Answer returns what a node gets as the answer to a report that was taken: an order (200), or none (204), and a header by which it is asked to
+	// give phase 1 away. It may be nil.
+	Answer func(rep report.Report, s Sender) report.Answer
+	// Logged is told of lines of a node's log that were taken. It must return at once. Nil: nobody is told.
+	Logged func(l report.Log, s Sender)
 	// Changed is told of each report that is taken, beside the one before of the same boot (the zero Report if there was none). It must
 	// return at once. Nil: nobody is told.
 	Changed func(old, rep report.Report)
 	// Memory and Disk bound what reports and logs take, in bytes; 0: 48 MiB and 2 GiB.
 	Memory, Disk int64
+}
+
+// Sender is whom a report or lines of a log are from.
+type Sender struct {
+	// Node is the node's own address, and By the one that the request came from: the same, or that of a mirror.
+	Node, By netip.Addr
+	// Via is the base URL of the mirror that the node spoke to; empty: it spoke to this seeder.
+	Via string
+	// Doubt says that the mirror knows it to be from the address of another machine that the site lists.
+	Doubt bool
+	// At is when the node said it, by this seeder's clock.
+	At time.Time
+	// Body is the request's, as it came.
+	Body []byte
 }
 
 // Fleet is the nodes of a site. Its methods may be called from any goroutine.

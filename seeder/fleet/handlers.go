@@ -1,14 +1,17 @@
 package fleet
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/seeder/admit"
+	"github.com/boottorrent/boottorrent/seeder/forward"
 )
 
 // post reports whether a request is a POST, and answers it if it isn't.
@@ -31,6 +34,16 @@ func (f *Fleet) refused(w http.ResponseWriter, r *http.Request, err error) {
 	http.Error(w, err.Error(), http.StatusBadRequest)
 }
 
+// sender is whom a request with a body is from.
+func (f *Fleet) sender(r *http.Request, body []byte) Sender {
+	s := Sender{Node: addrOf(r.RemoteAddr), At: f.cfg.Now(), Body: body}
+	s.By = s.Node
+	if o, ok := forward.From(r); ok {
+		s.Via, s.By, s.At, s.Doubt = o.Via, o.By, s.At.Add(-o.Age), o.Doubt
+	}
+	return s
+}
+
 // ReportHandler takes a report.Report as JSON by POST: 204 if it was taken, or 200 with the order that the node gets (Config.Answer), 400 with
 // the reason if it can't be, 413 if it is larger than report.MaxBody.
 func (f *Fleet) ReportHandler() http.Handler {
@@ -38,14 +51,19 @@ func (f *Fleet) ReportHandler() http.Handler {
 		if !post(w, r, "send a report by POST") {
 			return
 		}
-		rep, err := decodeReport(http.MaxBytesReader(w, r.Body, report.MaxBody))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, report.MaxBody))
 		if err != nil {
 			f.refused(w, r, err)
 			return
 		}
-		from := addrOf(r.RemoteAddr)
-		if from.IsValid() && rep.IP == "" {
-			rep.IP = from.String()
+		rep, err := decodeReport(bytes.NewReader(body))
+		if err != nil {
+			f.refused(w, r, err)
+			return
+		}
+		from := f.sender(r, body)
+		if from.Node.IsValid() && rep.IP == "" {
+			rep.IP = from.Node.String()
 		}
 		f.record(rep, from)
 		if f.cfg.Answer != nil {
@@ -98,15 +116,24 @@ func (f *Fleet) LogHandler() http.Handler {
 		if !post(w, r, "send lines by POST; to read them: "+self.Seeder()+" logs") {
 			return
 		}
-		l, err := decodeLog(http.MaxBytesReader(w, r.Body, report.MaxLogBody))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, report.MaxLogBody))
 		if err != nil {
 			f.refused(w, r, err)
 			return
 		}
-		if err := f.logs.add(l, addrOf(r.RemoteAddr), f.Name(l.MAC), f.cfg.Now()); err != nil {
+		l, err := decodeLog(bytes.NewReader(body))
+		if err != nil {
+			f.refused(w, r, err)
+			return
+		}
+		from := f.sender(r, body)
+		if err := f.logs.add(l, from, f.Name(l.MAC)); err != nil {
 			f.warnOfDisk(l.MAC, err)
 			admit.ComeAgain(w, "the lines can't be kept just now; see the seeder's log")
 			return
+		}
+		if f.cfg.Logged != nil {
+			f.cfg.Logged(l, from)
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})

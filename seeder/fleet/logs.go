@@ -93,7 +93,8 @@ func (s *logs) evict() {
 }
 
 // add appends lines to a node's log, or begins it anew with a new boot. Name is the node's, if it is known.
-func (s *logs) add(l report.Log, from netip.Addr, name string, now time.Time) error {
+func (s *logs) add(l report.Log, from Sender, name string) error {
+	now := from.At
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
@@ -104,8 +105,8 @@ func (s *logs) add(l report.Log, from netip.Addr, name string, now time.Time) er
 		return errDiskFull
 	}
 	n, begun := s.node(l, now)
-	if from.IsValid() {
-		n.IP = from.String()
+	if from.Node.IsValid() {
+		n.IP = from.Node.String()
 	}
 	n.Name = cmp.Or(name, n.Name) // a seeder that was started again may not know it yet
 	text := &strings.Builder{}
@@ -129,9 +130,9 @@ func (s *logs) add(l report.Log, from netip.Addr, name string, now time.Time) er
 	}
 	if item := s.nodes[l.MAC]; item != nil {
 		item.Value = &n
-		s.disk.Update(item, from, n.cost())
+		s.disk.Update(item, from.By, n.cost())
 	} else {
-		s.nodes[l.MAC] = s.disk.Add(from, n.cost(), &n)
+		s.nodes[l.MAC] = s.disk.Add(from.By, n.cost(), &n)
 	}
 	s.evict()
 	return nil

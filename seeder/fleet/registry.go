@@ -32,7 +32,7 @@ const nodeCost = 1200
 
 // cost is what a node takes of memory, in bytes.
 func (n *node) cost() int64 {
-	cost := nodeCost + reportCost(&n.Report)
+	cost := nodeCost + reportCost(&n.Report) + len(n.Via)
 	if n.Previous != nil {
 		cost += nodeCost + reportCost(n.Previous)
 	}
@@ -55,19 +55,23 @@ func reportCost(r *report.Report) int {
 	return cost
 }
 
-// record keeps a valid report that came from an address, and logs what it adds to the one before.
-func (f *Fleet) record(rep report.Report, from netip.Addr) {
+// record keeps a valid report, and logs what it adds to the one before. One that a mirror kept for long is none any more where the node has
+// reported since.
+func (f *Fleet) record(rep report.Report, from Sender) {
 	if name := f.cfg.Names(rep.MAC); name != "" {
 		rep.Name = name
 	}
-	now := f.cfg.Now()
+	now := from.At
 
 	f.mu.Lock()
-	n := &node{report.Node{Report: rep, Since: now, Seen: now}}
+	n := &node{report.Node{Report: rep, Via: from.Via, Since: now, Seen: now}}
 	var old report.Report // of the same boot
 	item := f.nodes[rep.MAC]
 	switch {
 	case item == nil:
+	case from.Via != "" && now.Before(item.Value.Seen):
+		f.mu.Unlock()
+		return
 	case item.Value.Boot == rep.Boot:
 		old = item.Value.Report
 		n.Previous, n.FetchBegan, n.FetchEnded = item.Value.Previous, item.Value.FetchBegan, item.Value.FetchEnded
@@ -80,10 +84,10 @@ func (f *Fleet) record(rep report.Report, from netip.Addr) {
 	}
 	n.timeFetch(now)
 	if item == nil {
-		f.nodes[rep.MAC] = f.reports.Add(from, n.cost(), n)
+		f.nodes[rep.MAC] = f.reports.Add(from.By, n.cost(), n)
 	} else {
 		item.Value = n
-		f.reports.Update(item, from, n.cost())
+		f.reports.Update(item, from.By, n.cost())
 	}
 	for gone := f.reports.Excess(); gone != nil; gone = f.reports.Excess() {
 		f.reports.Remove(gone)
@@ -92,7 +96,7 @@ func (f *Fleet) record(rep report.Report, from netip.Addr) {
 	f.mu.Unlock()
 
 	if f.cfg.Observe != nil {
-		f.cfg.Observe(n.Node, from)
+		f.cfg.Observe(n.Node, from.By)
 	}
 	if f.cfg.Changed != nil {
 		f.cfg.Changed(old, rep)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/seeder/forward"
 )
 
 // maxBody is of a wish, in bytes.
@@ -36,6 +37,17 @@ func (b *Book) Handler() http.Handler {
 			return
 		}
 		from, _ := netip.ParseAddrPort(r.RemoteAddr)
+		if o, mirrored := forward.From(r); wish.Sent || mirrored && o.Age > wishTime {
+			switch {
+			case !mirrored || o.Doubt:
+				http.Error(w, "only a mirror says that a machine was sent to its disk", http.StatusForbidden)
+				return
+			case wish.Sent:
+				b.Sent(mac.String(), wish.Next, o.Node)
+			}
+			w.WriteHeader(http.StatusNoContent) // a wish that a mirror has kept for too long is no more
+			return
+		}
 		if err := b.Wish(mac.String(), from.Addr().Unmap()); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return

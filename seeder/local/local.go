@@ -39,6 +39,9 @@ type Config struct {
 	Catalog func() *catalog.Catalog
 	// Has reports whether a machine (aa:bb:cc:dd:ee:ff) has an address, as far as that can be known.
 	Has func(mac string, addr netip.Addr) bool
+	// HandOn is told of each wish that is taken, with the address that it came from, and of each machine that is sent to its disk; it must
+	// return at once. Nil: nobody is told.
+	HandOn func(catalog.LocalRequest, netip.Addr)
 	// Done is told which machine followed which catalog.Next; may be nil.
 	Done func(id, mac string)
 	// Now is the clock.
@@ -73,7 +76,31 @@ func (b *Book) Wish(mac string, from netip.Addr) error {
 	}
 	b.wishes[mac] = now.Add(wishTime)
 	b.cfg.Log.Info("a machine restarts and starts its own disk then", "mac", mac, "address", from.String())
+	b.handOn(catalog.LocalRequest{MAC: mac}, from)
 	return nil
+}
+
+func (b *Book) handOn(r catalog.LocalRequest, from netip.Addr) {
+	if b.cfg.HandOn != nil {
+		b.cfg.HandOn(r, from)
+	}
+}
+
+// Sent notes that a mirror has sent a machine to its disk: its wish is used up, and what it follows.
+func (b *Book) Sent(mac, next string, from netip.Addr) {
+	now := b.cfg.Now()
+	b.handOn(catalog.LocalRequest{MAC: mac, Sent: true, Next: next}, from)
+	b.takeWish(mac, now)
+	if next != "" && b.cfg.Done != nil {
+		b.cfg.Done(next, mac)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	forget(b.sent, now, again)
+	if len(b.sent) < most {
+		b.sent[mac] = now
+	}
+	b.cfg.Log.Info("a machine behind a mirror starts its own disk", "mac", mac)
 }
 
 // forget removes what is older than an age, if there is much.
@@ -118,6 +145,7 @@ func possible(cat *catalog.Catalog) bool {
 func (b *Book) Ask(f rules.Facts) Answer {
 	now := b.cfg.Now()
 	if b.takeWish(f.MAC, now) {
+		b.handOn(catalog.LocalRequest{MAC: f.MAC, Sent: true}, f.Addr)
 		return b.sends(f.MAC, now, Answer{Disk: true, Why: "it was asked for on the machine"})
 	}
 	cat := b.cfg.Catalog()
@@ -131,6 +159,7 @@ func (b *Book) Ask(f rules.Facts) Answer {
 	if id != "" && b.cfg.Done != nil {
 		b.cfg.Done(id, f.MAC)
 	}
+	b.handOn(catalog.LocalRequest{MAC: f.MAC, Sent: true, Next: id}, f.Addr)
 	return b.sends(f.MAC, now, a)
 }
 

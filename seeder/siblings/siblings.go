@@ -139,7 +139,7 @@ func (b *Book) room(addr netip.Addr) bool {
 		if at.Addr() == addr {
 			same++
 		}
-		if !e.Listed && (!oldest.IsValid() || e.Seen.Before(b.mirrors[oldest].Seen)) {
+		if !e.Listed && !e.looking && (!oldest.IsValid() || e.Seen.Before(b.mirrors[oldest].Seen)) {
 			oldest = at
 		}
 	}
@@ -191,9 +191,23 @@ func (b *Book) Mirrors() []Mirror {
 	return all
 }
 
-// IsMirror reports whether a mirror that is listed asks from an address.
-func (b *Book) IsMirror(addr netip.Addr) bool {
-	return slices.ContainsFunc(b.Mirrors(), func(m Mirror) bool { return m.Listed && m.Torrent.Addr() == addr })
+// Known is the base URL of the mirror that has sent [Header] with a request from an address; empty: it is none that is listed. undecided says that it
+// may be in a moment, as after a start of this seeder.
+func (b *Book) Known(from netip.Addr, header string) (base string, undecided bool) {
+	hello, err := ParseHello(header)
+	if err != nil {
+		return "", false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.mirrors[netip.AddrPortFrom(from.Unmap().WithZone(""), hello.HTTP)]
+	if e == nil || b.cfg.Now().Sub(e.Seen) >= forgetTime {
+		return "", true
+	}
+	if !e.Listed {
+		return "", e.Trouble == ""
+	}
+	return e.HTTP, false
 }
 
 // List is the list for somebody who has asked this seeder where self says: itself first, then the seeder that it follows and those that that one

@@ -75,8 +75,14 @@ func TestMirrorsComeAndGo(t *testing.T) {
 		if got := b.List(self).Seeders; !slices.Equal(got, want) {
 			t.Errorf("%v is listed, want %v", got, want)
 		}
-		if !b.IsMirror(netip.MustParseAddr("10.0.0.2")) || b.IsMirror(netip.MustParseAddr("10.0.0.66")) || b.IsMirror(netip.MustParseAddr("10.0.0.3")) {
-			t.Error("it is wrong who is a mirror")
+		for addr, want := range map[string]string{"10.0.0.2": "http://10.0.0.2:8080", "10.0.0.66": "", "10.0.0.3": ""} {
+			hello := mirror
+			if addr == "10.0.0.66" {
+				hello.HTTP = 80
+			}
+			if got, undecided := b.Known(netip.MustParseAddr(addr), hello.String()); got != want || undecided != (addr == "10.0.0.3") {
+				t.Errorf("%s is known as %q (%t), want %q", addr, got, undecided, want)
+			}
 		}
 		known := b.Mirrors()
 		if len(known) != 2 || known[0].Counter != 4 || known[0].Done != 50 || known[1].Listed || known[1].Trouble == "" {
