@@ -297,7 +297,7 @@ func TestMirrorRefusesWhatIsForged(t *testing.T) {
 	must(t, os.WriteFile(config, append(text, "phase1: {helpers: off}\n"...), 0o644)) // the kernel comes by HTTP
 	first := start(t, load(t, s))
 	forger := newForger(t, first.base)
-	mirror, _ := startMirror(t, newMirror(t, s, forger.URL, "127.0.0.1", ""))
+	mirror, _ := startMirrorWith(t, newMirror(t, s, forger.URL, "127.0.0.1", ""), func(m *Mirror) { m.Poll = 50 * time.Millisecond })
 	awaitSame(t, first.base, mirror.base)
 	key, err := s.SecretKey()
 	must(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,6 +36,8 @@ type Mirror struct {
 	// Look is how often files are looked at for damages; zero: as often as is usual. Now is the clock; nil: time.Now.
 	Look time.Duration
 	Now  func() time.Time
+	// Poll is how often a seeder is asked that can't wait, or does not answer; zero: as often as is usual.
+	Poll time.Duration
 }
 
 // MirrorDir is the folder, below site.StateDir, of what a mirror keeps.
@@ -61,6 +64,9 @@ type mirrored struct {
 // signed are served.
 func (d *daemon) openMirrored() (feed, error) {
 	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
+	if err := os.MkdirAll(d.state, 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder of the mirror's state: %w", err)
+	}
 	f := &mirrored{daemon: d, dir: filepath.Join(d.state, MirrorDir), changed: make(chan struct{}, 1)}
 	d.boot.Signed = func(sum string) bool { m := f.mirror.Load(); return m != nil && m.Signed(sum) }
 	for _, base := range d.Mirror.Upstream {
@@ -92,7 +98,7 @@ func (f *mirrored) open(ctx context.Context) *mirror.Mirror {
 	d := f.daemon
 	cfg := mirror.Config{
 		Dir: f.dir, Images: filepath.Join(d.Site.Dir, site.ImageDir), Key: d.Mirror.Key, Engine: d.sockets.engine,
-		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Gone: f.gone, Log: d.Log, Look: d.Mirror.Look, Now: d.Mirror.Now,
+		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Gone: f.gone, Log: d.Log, Look: d.Mirror.Look, Now: d.Mirror.Now, Poll: d.Mirror.Poll,
 		Busy: func(h catalog.InfoHash) bool { _, incomplete := d.tracker.Swarm(h); return incomplete > 0 },
 	}
 	for {
