@@ -92,7 +92,7 @@ func TestMirrorKilledAtAnyPoint(t *testing.T) {
 			})
 		}
 		p := startProcess(t, dir)
-		time.Sleep(time.Duration(rand.IntN(700)) * time.Millisecond)
+		time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond)
 		if document := read(base, catalog.PathCatalog); document != nil {
 			late++
 			if _, err := catalog.Open(key, document, read(base, catalog.PathSignature)); err != nil && read(base, catalog.PathCatalog) != nil {
@@ -102,6 +102,10 @@ func TestMirrorKilledAtAnyPoint(t *testing.T) {
 			early++
 		}
 		p.kill()
+		if _, err := os.Stat(filepath.Join(dir, site.StateDir, MirrorDir, "documents.json")); round < 11 && err == nil { // once more from the beginning
+			must(t, os.RemoveAll(filepath.Join(dir, site.StateDir)))
+			must(t, os.RemoveAll(filepath.Join(dir, site.ImageDir)))
+		}
 	}
 	t.Logf("killed %d times before there was a catalog, %d times after", early, late)
 	p := startProcess(t, dir)
