@@ -37,10 +37,16 @@ var defaultTimes = times{silent: 10 * time.Second, refused: 4 * time.Second, pau
 // tries is how often Insist asks the same seeder.
 const tries = 3
 
+// errNone is what is asked for before there is a seeder.
+var errNone = errors.New("no seeder was found yet")
+
 // Ask asks the own seeder, and where the node goes on with another meanwhile, that one.
 func (s *Seeders) Ask(ctx context.Context, ask func(context.Context, *client.Client) error) error {
 	for {
 		now, _ := s.current()
+		if now == nil {
+			return errNone
+		}
 		began := time.Now()
 		asking, stop := context.WithCancel(ctx)
 		unhook := context.AfterFunc(now.used, stop)
@@ -64,7 +70,7 @@ func (s *Seeders) Insist(ctx context.Context, ask func(context.Context, *client.
 	for try := 1; ; try++ {
 		now, judged := s.current()
 		err := s.Ask(ctx, ask)
-		if err == nil || ctx.Err() != nil || try >= tries {
+		if err == nil || now == nil || ctx.Err() != nil || try >= tries {
 			return err
 		}
 		switch {
@@ -91,9 +97,13 @@ func (s *Seeders) Insist(ctx context.Context, ask func(context.Context, *client.
 // mayMove reports whether there is somebody to go on with, and who looks for one.
 func (s *Seeders) mayMove() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.watched && len(s.candidates()) > 0
+	watched := s.watched
+	s.mu.Unlock()
+	return watched && s.knowsOthers()
 }
+
+// knowsOthers reports whether there is somebody to go on with.
+func (s *Seeders) knowsOthers() bool { return len(s.Swarm()) > 1 }
 
 // current is the own seeder, and what is closed when Watch has found out how it stands with it.
 func (s *Seeders) current() (*own, <-chan struct{}) {

@@ -3,6 +3,7 @@ package swarm
 import (
 	"math"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,8 @@ type connection struct {
 	// listen is where the peer takes connections, as far as it told.
 	listen netip.AddrPort
 	queue  pick.Queue
+	// foreign says that a request is several there (foreign.go).
+	foreign bool
 	// most is how many requests the peer is ready to queue (reqq in BEP 10).
 	most int
 }
@@ -57,14 +60,18 @@ func (c *connections) sideOf(f *entry, a netip.Addr) side {
 	return side{addr: a, seeder: rank >= 0, far: rank > 0 || rank < 0 && f.reach.isFar(a)}
 }
 
-// depth is how many blocks to have asked for at a time if so many bytes are to come from the seeder. It is one, the least that the
+// depth is how many requests to have open at a time if so many bytes are to come from the seeder. It is one, the least that the
 // library knows, if nothing is to be asked for.
 func (c *connection) depth(wanted int64) int {
 	if c.far && !c.entry.reach.out() {
 		return 1
 	}
-	side := pick.Side{Seeder: c.seeder, Wanted: wanted, Connections: c.entry.connections}
-	return min(c.queue.Depth(side), c.most)
+	side := pick.Side{Seeder: c.seeder, Foreign: c.foreign, Wanted: wanted, Connections: c.entry.connections}
+	most := c.most
+	if c.foreign {
+		most = pick.Requests(most, c.entry.requestSize())
+	}
+	return min(pick.Requests(c.queue.Depth(side), c.entry.requestSize()), most)
 }
 
 func (c *connections) install(cb *torrent.Callbacks) {
@@ -95,7 +102,7 @@ func (c *connections) added(pc *torrent.PeerConn) {
 // describe is a connection that is for f.
 func (c *connections) describe(pc *torrent.PeerConn, f *entry) *connection {
 	return &connection{
-		entry: f, side: c.sideOf(f, remoteAddr(pc)), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
+		entry: f, side: c.sideOf(f, remoteAddr(pc)), foreign: !ownKind(pc), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
 	}
 }
 
@@ -221,17 +228,21 @@ func (c *connections) connected(f *entry, listen netip.AddrPort) bool {
 	return false
 }
 
-// depth is how many blocks a torrent would ask for at a time on its busiest connection, as long as something is to come over it.
+// ownKind reports whether a peer is of this project.
+func ownKind(pc *torrent.PeerConn) bool { return strings.HasPrefix(string(pc.PeerID[:]), clientID) }
+
+// depth is how many blocks a torrent would ask for at a time on its busiest connection to our own kind, as long as something is to come
+// over it.
 func (c *connections) depth(f *entry) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	depth := 0
 	for _, conn := range c.open {
-		if conn.entry == f {
+		if conn.entry == f && !conn.foreign {
 			depth = max(depth, conn.depth(math.MaxInt64))
 		}
 	}
-	return depth
+	return depth * int(f.requestSize()/pick.BlockSize)
 }
 
 // remoteAddr is the peer's IPv4 address, or none.

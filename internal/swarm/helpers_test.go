@@ -237,6 +237,13 @@ func (tr *testTracker) announce(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(b)
 }
 
+// add has it name one more peer.
+func (tr *testTracker) add(p netip.AddrPort) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.peers = append(tr.peers, p)
+}
+
 func (tr *testTracker) url() string { return tr.URL + "/announce" }
 
 // webServer serves the sample's folder as the seeder does, and counts the bytes. With a link it is no faster than that.
