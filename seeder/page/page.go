@@ -233,7 +233,7 @@ func folderRows(s status.Site) (rows []page.Folder) {
 	}
 	for _, sys := range s.Systems {
 		if sys.State != status.Published || len(sys.Problems) > 0 {
-			rows = append(rows, page.Folder{Name: sys.Name, State: sys.State.Words(), Since: sys.Since, Problems: sys.Problems})
+			rows = append(rows, page.Folder{Name: sys.Name, State: sys.Says(), Since: sys.Since, Problems: sys.Problems})
 		}
 	}
 	return rows
