@@ -54,6 +54,9 @@ type mirrored struct {
 	// release is what is served; nil: nothing is yet.
 	release atomic.Pointer[mirror.Release]
 	ready   bool
+	// offered are the images of phase 1 that nodes can be asked to give away.
+	helping sync.Mutex
+	offered []store.Version
 }
 
 // openMirrored opens what a mirror keeps. Boot loaders that are installed here are nobody's who signed them: only those that the site's key has
@@ -122,6 +125,7 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	defer group.Wait()
 	group.Go(func() { f.daemon.siblings.Follow(ctx, f.changed, f.readSeeders) })
 	group.Go(func() { f.daemon.handOn.to.Run(ctx) })
+	group.Go(func() { f.offer(ctx) })
 	m.Run(ctx)
 	return m.Close()
 }
@@ -175,6 +179,7 @@ func (f *mirrored) take(r *mirror.Release) {
 	d.tracker.SetTorrents(f.mirror.Load().Torrents())
 	d.web.Publish(published)
 	f.release.Store(r)
+	f.offerHelp()
 	select {
 	case f.changed <- struct{}{}:
 	default: // it is told already
@@ -210,38 +215,7 @@ func (f *mirrored) move(context.Context, move) {}
 func (f *mirrored) renew(context.Context) {}
 
 func (f *mirrored) publish(context.Context, string) (status.System, error) {
-	return status.System{}, errors.New("this is a mirror: say it at the site's own seeder")
-}
-
-// status implements feed.
-func (f *mirrored) status() status.Site {
-	s := status.Site{Systems: []status.System{}}
-	r := f.release.Load()
-	if r == nil {
-		s.Problems = []string{f.waiting()}
-		return s
-	}
-	s.Counter = r.Catalog.Value.Counter
-	state := f.state()
-	if state.Trouble != "" {
-		s.Problems = append(s.Problems, fmt.Sprintf("nothing new comes from the seeder that is mirrored (%s); the catalog is of %s", state.Trouble,
-			state.Created.Local().Format(time.DateTime)))
-	}
-	for _, v := range state.Versions {
-		one := status.System{Name: v.Name, State: status.Published, Since: v.Since, InfoHash: &v.InfoHash}
-		switch {
-		case v.Whole:
-		case v.Fetching:
-			one.State = status.Fetching
-		default:
-			one.State = status.Elsewhere
-		}
-		if v.Trouble != "" {
-			one.Problems = []string{v.Trouble}
-		}
-		s.Systems = append(s.Systems, one)
-	}
-	return s
+	return status.System{}, errors.New(f.elsewhere())
 }
 
 // size implements feed.

@@ -50,7 +50,7 @@ func startMirror(t *testing.T, dir string) (r *running, stop func()) {
 	r = &running{t: t, dir: dir, log: &logged{more: make(chan struct{})}, base: fmt.Sprintf("http://%s:%d", m.Serve.Address, m.Ports.HTTP)}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), r.log), nil))
 	go func() {
-		err := Run(ctx, Options{Site: m.Site, Log: log, Mirror: &Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk}})
+		err := Run(ctx, Options{Site: m.Site, Log: log, Count: 300 * time.Millisecond, Mirror: &Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk}})
 		if ctx.Err() == nil {
 			t.Errorf("the mirror ended by itself: %v", err)
 		}

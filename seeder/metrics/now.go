@@ -49,7 +49,7 @@ var states = []string{string(report.Running), string(report.Done), string(report
 // folderStates are status's states as labels.
 var folderStates = map[status.State]string{
 	status.Published: "published", status.Kept: "kept", status.LeftOut: "left_out", status.Writing: "writing", status.Storing: "storing",
-	status.Manual: "manual", status.Unfinished: "unfinished",
+	status.Manual: "manual", status.Unfinished: "unfinished", status.Fetching: "fetching", status.Elsewhere: "elsewhere",
 }
 
 // now collects what is true at this moment.
@@ -57,7 +57,7 @@ type now struct{ *Metrics }
 
 // Describe implements prometheus.Collector.
 func (n now) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range all {
+	for _, d := range append(all, mirrorMetrics...) {
 		out <- d
 	}
 }
@@ -72,6 +72,7 @@ func (n now) Collect(out chan<- prometheus.Metric) {
 	n.torrents(set)
 	n.store(set)
 	n.site(set)
+	n.mirrors(set)
 }
 
 type setter func(d *prometheus.Desc, v float64, labels ...string)
