@@ -13,7 +13,7 @@ import (
 var (
 	mirrorInStep  = gauge("mirror_in_step", "1 if the seeder that this mirror follows answers, 0 if it does not; missing: this is no mirror.")
 	mirrorSince   = gauge("mirror_in_step_since_timestamp_seconds", "When the mirror came in step or ceased to be, in seconds since 1970.")
-	forwarded     = gauge("forwarded", "What nodes told this mirror since its start and the seeder that it follows took (sent), refused, or had no room to be kept for it (dropped).", "what", "result")
+	forwarded     = gauge("forwarded_total", "What nodes told this mirror since its start and the seeder that it follows took (sent), refused, or had no room to be kept for it (dropped).", "what", "result")
 	forwardKept   = gauge("forward_kept", "What waits for the seeder that this mirror follows: reports, and batches of lines of logs.", "what")
 	forwardBytes  = gauge("forward_kept_bytes", "The same in bytes.", "what")
 	mirrors       = gauge("mirrors", "Mirrors that follow this seeder: in_step, behind (with an older catalog or none), unlisted (not reached where they say).", "state")
@@ -24,25 +24,25 @@ var (
 )
 
 // mirrors says how the site's seeders stand.
-func (n now) mirrors(set setter) {
+func (n now) mirrors(set, count setter) {
 	if n.cfg.Systems == nil {
 		return
 	}
 	s := n.cfg.Systems()
-	count, complete, incomplete := map[string]int{}, 0, 0
+	states, complete, incomplete := map[string]int{}, 0, 0
 	for _, m := range s.Mirrors {
 		switch {
 		case !m.Listed:
-			count["unlisted"]++
+			states["unlisted"]++
 		case m.Counter < s.Counter:
-			count["behind"]++
+			states["behind"]++
 		default:
-			count["in_step"]++
+			states["in_step"]++
 		}
 		complete, incomplete = complete+m.Complete, incomplete+m.Incomplete
 	}
 	for _, state := range []string{"in_step", "behind", "unlisted"} {
-		set(mirrors, float64(count[state]), state)
+		set(mirrors, float64(states[state]), state)
 	}
 	behind := 0
 	if n.cfg.Nodes != nil {
@@ -55,14 +55,14 @@ func (n now) mirrors(set setter) {
 	set(mirroredNodes, float64(behind))
 	if m := s.Mirror; m != nil {
 		complete, incomplete = complete+m.Complete, incomplete+m.Incomplete
-		n.mirror(set, m)
+		n.mirror(set, count, m)
 	}
 	set(elsewhere, float64(complete), "yes")
 	set(elsewhere, float64(incomplete), "no")
 }
 
 // mirror says how a mirror stands with the seeder that it follows.
-func (n now) mirror(set setter, m *status.Mirror) {
+func (n now) mirror(set, count setter, m *status.Mirror) {
 	step := 0.0
 	if m.InStep {
 		step = 1
@@ -72,9 +72,9 @@ func (n now) mirror(set setter, m *status.Mirror) {
 		set(mirrorSince, float64(m.Since.Unix()))
 	}
 	for what, c := range map[string]forward.Counts{"reports": m.Forward.Reports, "logs": m.Forward.Logs} {
-		set(forwarded, float64(c.Sent), what, "sent")
-		set(forwarded, float64(c.Refused), what, "refused")
-		set(forwarded, float64(c.Dropped), what, "dropped")
+		count(forwarded, float64(c.Sent), what, "sent")
+		count(forwarded, float64(c.Refused), what, "refused")
+		count(forwarded, float64(c.Dropped), what, "dropped")
 		set(forwardKept, float64(c.Kept), what)
 		set(forwardBytes, float64(c.KeptBytes), what)
 	}

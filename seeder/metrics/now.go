@@ -72,7 +72,9 @@ func (n now) Collect(out chan<- prometheus.Metric) {
 	n.torrents(set)
 	n.store(set)
 	n.site(set)
-	n.mirrors(set)
+	n.mirrors(set, func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	})
 }
 
 type setter func(d *prometheus.Desc, v float64, labels ...string)
