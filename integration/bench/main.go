@@ -13,6 +13,7 @@
 //	bench sim   [--nodes N] [--racks N] [--uplink MBIT] ...
 //	bench boot  --image FOLDER [--chains NAMES] [--link MBIT] [--delay TIME] [--loss SHARE] [--card NAME] [--runs N] [--results DIR]
 //	bench reports [--nodes N] [--seconds N] [--results DIR]
+//	bench site   [--what announces|seeder|mirror] [--nodes N] [--every TIME] [--time TIME] [--dir DIR] [--results DIR]
 //	bench phase1 [--nodes N] [--helpers auto|off] [--seeder MBIT] [--link MBIT] [--boot TIME] [--results DIR]
 //
 // bench swarm makes a star of network namespaces in this machine (integration/lab): a seeder and N nodes, each with a
@@ -37,6 +38,8 @@
 //
 // bench reports measures what nodes that report and people who look at the page cost the seeder (package reports). It needs root.
 //
+// bench site measures what ten thousand nodes cost a tracker, a seeder and a mirror (package site). It needs root.
+//
 // bench phase1 measures how long a room needs to load phase 1, with helpers and without (package phase1). It needs root.
 //
 // `make bench` installs what is needed and measures the rows of the project's table.
@@ -55,6 +58,7 @@ import (
 	"github.com/boottorrent/boottorrent/integration/bench/phase1"
 	"github.com/boottorrent/boottorrent/integration/bench/reports"
 	"github.com/boottorrent/boottorrent/integration/bench/sim"
+	"github.com/boottorrent/boottorrent/integration/bench/site"
 )
 
 func main() {
@@ -69,7 +73,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: swarm, all, build, rest, plot, sim, boot, reports or phase1; see bench swarm --help")
+		return errors.New("say what to do: swarm, all, build, rest, plot, sim, boot, reports, site or phase1; see bench swarm --help")
 	}
 	switch args[0] {
 	case "swarm":
@@ -82,6 +86,8 @@ func run(ctx context.Context, args []string) error {
 		return boot.Command(ctx, args[1:], os.Stdout)
 	case "reports":
 		return reports.Command(ctx, args[1:], os.Stdout)
+	case "site":
+		return site.Command(ctx, args[1:], os.Stdout)
 	case "phase1":
 		return phase1.Command(ctx, args[1:], os.Stdout)
 	case "all":
@@ -91,5 +97,5 @@ func run(ctx context.Context, args []string) error {
 	case "build":
 		return buildCommand(ctx, args[1:])
 	}
-	return fmt.Errorf("unknown command %q: want swarm, all, build, rest, plot, sim, boot, reports or phase1", args[0])
+	return fmt.Errorf("unknown command %q: want swarm, all, build, rest, plot, sim, boot, reports, site or phase1", args[0])
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/anacrolix/torrent"
@@ -39,42 +41,142 @@ const (
 	maxResponse = 1 << 20
 )
 
-// announce keeps one tracker informed until the torrent is removed, and dials the peers it names.
-func (e *Engine) announce(f *entry, trackerURL string) {
-	told, retry, completed := 0, minRetry, f.completed
-	event := "started"
+// announcer keeps a torrent's trackers informed.
+type announcer struct {
+	engine *Engine
+	entry  *entry
+	// given are announce URLs that are not of the engine's seeders.
+	given   []string
+	tiers   *tiers
+	answers chan heard
+	// asking is how many requests are under way.
+	asking int
+}
+
+// heard is how a request to a tracker ended.
+type heard struct {
+	ask
+	answer
+	err error
+}
+
+// announce keeps a torrent's trackers informed until it is removed, and dials the peers that they name.
+func (e *Engine) announce(f *entry, given []string) {
+	changed := e.seeders.changed()
+	first, second := e.trackers(given)
+	a := &announcer{engine: e, entry: f, given: given, answers: make(chan heard)}
+	a.tiers = newTiers(first, second, time.Now(), rand.N(farInterval))
+	f.told.expect(len(a.tiers.all))
+	completed := f.completed
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for f.ctx.Err() == nil {
-		answer, err := e.askTracker(f.ctx, announceTimeout, f, trackerURL, event)
-		if f.ctx.Err() != nil {
-			break
-		}
-		f.trouble.set("tracker "+trackerURL, err)
-		pause := answer.interval
-		if err != nil {
-			f.told.fail(trackerURL)
-			e.log.Debug("announce failed", "tracker", trackerURL, "system", f.layout.name, "err", err)
-			pause, retry = retry, min(2*retry, maxRetry)
-		} else {
-			e.dial(f, answer.peers)
-			f.told.set(trackerURL, answer, time.Now())
-			told, retry, event = told+1, minRetry, ""
-			if told == 1 {
-				pause = min(pause, soon)
-			}
-		}
 		select {
 		case <-f.ctx.Done():
-		case <-time.After(pause):
+			continue
+		case <-timer.C:
+		case h := <-a.answers:
+			a.asking--
+			a.hear(h)
 		case <-completed:
 			completed = nil
-			if told > 0 {
-				event = "completed"
-			}
+			a.tiers.finish(time.Now())
+		case <-f.reach.changed:
+			a.consider()
+		case <-changed:
+			changed = e.seeders.changed()
+			a.setTrackers()
 		}
+		now := time.Now()
+		asks, again := a.tiers.next(now)
+		for _, q := range asks {
+			a.send(q)
+		}
+		silent, _ := a.tiers.silent(now)
+		f.reach.silent.Store(silent)
+		timer.Reset(again.Sub(now))
 	}
-	if told > 0 {
-		_, _ = e.askTracker(context.Background(), stopTimeout, f, trackerURL, "stopped")
+	a.stop()
+}
+
+// consider takes up what the download says of the near peers.
+func (a *announcer) consider() {
+	if a.entry.reach.doubted.Swap(false) {
+		a.tiers.doubt(time.Now())
 	}
+	a.tiers.reach = a.entry.reach.out()
+}
+
+// setTrackers takes up which seeders there are.
+func (a *announcer) setTrackers() {
+	first, second := a.engine.trackers(a.given)
+	gone := a.tiers.set(first, second, time.Now())
+	a.entry.told.expect(len(a.tiers.all))
+	for _, url := range gone {
+		a.entry.told.forget(url)
+		a.entry.trouble.set("tracker "+url, nil)
+		a.entry.background.Go(func() { a.engine.leave(a.entry, url) })
+	}
+}
+
+// send asks a tracker in the background.
+func (a *announcer) send(q ask) {
+	a.asking++
+	go func() {
+		h := heard{ask: q}
+		h.answer, h.err = a.engine.askTracker(a.entry.ctx, announceTimeout, a.entry, q)
+		a.answers <- h
+	}()
+}
+
+// hear takes up how a request ended.
+func (a *announcer) hear(h heard) {
+	e, f := a.engine, a.entry
+	member := a.tiers.answered(h.ask, h.interval, h.err, time.Now())
+	tr := a.tiers.find(h.url)
+	if tr == nil || f.ctx.Err() != nil {
+		return
+	}
+	if !h.visit {
+		f.trouble.set("tracker "+h.url, h.err)
+	}
+	if h.err != nil {
+		f.told.fail(h.url)
+		e.log.Debug("announce failed", "tracker", h.url, "system", f.layout.name, "err", h.err)
+		return
+	}
+	if member {
+		f.told.set(h.url, h.answer, time.Now())
+	}
+	if tr.first {
+		if f.reach.near(h.peers) {
+			e.conns.reclassify()
+		}
+		if e.serves && f.crowd != nil {
+			f.crowd.meet()
+		}
+		e.dial(f, h.peers)
+	} else {
+		f.reach.far(h.peers)
+	}
+}
+
+// stop tells those that know us that we leave.
+func (a *announcer) stop() {
+	for ; a.asking > 0; a.asking-- {
+		h := <-a.answers
+		a.tiers.answered(h.ask, h.interval, h.err, time.Now())
+	}
+	var group sync.WaitGroup
+	for _, url := range a.tiers.known() {
+		group.Go(func() { a.engine.leave(a.entry, url) })
+	}
+	group.Wait()
+}
+
+// leave tells a tracker that we leave.
+func (e *Engine) leave(f *entry, url string) {
+	_, _ = e.askTracker(context.Background(), stopTimeout, f, ask{url: url, event: "stopped"})
 }
 
 // answer is what a tracker says: how long to wait before the next announce, peers, and how many of all lack something.
@@ -84,15 +186,15 @@ type answer struct {
 	incomplete int
 }
 
-// askTracker announces an event ("" for none).
-func (e *Engine) askTracker(ctx context.Context, timeout time.Duration, f *entry, trackerURL, event string) (answer, error) {
+// askTracker announces.
+func (e *Engine) askTracker(ctx context.Context, timeout time.Duration, f *entry, q ask) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	u, err := url.Parse(trackerURL)
+	u, err := url.Parse(q.url)
 	if err != nil {
 		return answer{}, err
 	}
-	u.RawQuery = e.announceQuery(f, event).Encode()
+	u.RawQuery = e.announceQuery(f, q).Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return answer{}, err
@@ -118,7 +220,7 @@ func (e *Engine) askTracker(ctx context.Context, timeout time.Duration, f *entry
 }
 
 // announceQuery is the query of BEP 3 with BEP 23's compact.
-func (e *Engine) announceQuery(f *entry, event string) url.Values {
+func (e *Engine) announceQuery(f *entry, a ask) url.Values {
 	id, s := e.client.PeerID(), e.stats(f)
 	q := url.Values{}
 	q.Set("info_hash", string(f.layout.hash[:]))
@@ -128,9 +230,12 @@ func (e *Engine) announceQuery(f *entry, event string) url.Values {
 	q.Set("downloaded", strconv.FormatInt(s.Received(), 10))
 	q.Set("left", strconv.FormatInt(s.Size-s.Done, 10))
 	q.Set("compact", "1")
-	q.Set("numwant", strconv.Itoa(numWant))
-	if event != "" {
-		q.Set("event", event)
+	q.Set("numwant", strconv.Itoa(a.want))
+	if a.visit {
+		q.Set("far", "1") // a tracker of ours answers and names us to nobody
+	}
+	if a.event != "" {
+		q.Set("event", a.event)
 	}
 	return q
 }
@@ -168,6 +273,9 @@ func (e *Engine) dial(f *entry, peers []netip.AddrPort) {
 func (e *Engine) connect(f *entry, peers []netip.AddrPort) {
 	var infos []torrent.PeerInfo
 	for _, p := range peers {
+		if s := e.conns.sideOf(f, p.Addr()); s.seeder && s.far && !f.reach.out() {
+			continue // another seeder, named because it fetches
+		}
 		self := p.Addr() == e.cfg.Listen.Addr() && int(p.Port()) == e.Port()
 		if !self && !e.conns.connected(f, p) && !e.snubs.snubbed(p.Addr()) {
 			infos = append(infos, torrent.PeerInfo{Addr: net.TCPAddrFromAddrPort(p), Source: torrent.PeerSourceTracker})

@@ -23,6 +23,8 @@ type chooser struct {
 	// held is what the picker wants held, since it last changed at heldAt.
 	held   []int
 	heldAt time.Time
+	// turn is entry.reach.turn as it was last.
+	turn int32
 	// timedOut says that what was held did not come out in time; allOut that a peer besides the seeder has everything, so that no piece
 	// is without priority.
 	timedOut, allOut bool
@@ -37,14 +39,16 @@ func newChooser(e *Engine, f *entry) *chooser {
 	return c
 }
 
-// chooserBoard is a torrentBoard with pieces missing only until all their blocks have come in.
+// chooserBoard is a torrentBoard with pieces missing only until all their blocks have come in, and once a seeder has them.
 type chooserBoard struct {
 	torrentBoard
 	chooser *chooser
 }
 
-// Missing implements pick.Board.
-func (b chooserBoard) Missing(i int) bool { return b.store.missing(i) && !b.window.arrived(i) }
+// Missing implements pick.Board. What a mirror lacks as well can't be asked for yet.
+func (b chooserBoard) Missing(i int) bool {
+	return b.store.missing(i) && !b.window.arrived(i) && !b.crowd.awaited(i)
+}
 
 // Prefer implements pick.Board.
 func (b chooserBoard) Prefer(i int) {
@@ -73,6 +77,9 @@ func (c *chooser) run(ctx context.Context) {
 func (c *chooser) refill(now time.Time) {
 	c.open()
 	crowd, store := c.entry.crowd, c.entry.store
+	if turn := c.entry.reach.turn.Load(); turn != c.turn {
+		c.turn, c.timedOut, c.heldAt = turn, false, now // it was not for other nodes that it took so long
+	}
 	c.picker.ChooseHeld = c.timedOut
 	c.entry.window.drop(func(i int) bool { return !store.missing(i) || crowd.has(i) })
 	hold := c.picker.Refill(pick.Window(c.engine.conns.depth(c.entry), c.entry.layout.pieceLength))

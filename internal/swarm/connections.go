@@ -3,6 +3,7 @@ package swarm
 import (
 	"math"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 // set a connection's PeerMaxRequests, and why nothing here may call the library back.
 type connections struct {
 	seeders *seeders
+	// serves is Engine.serves.
+	serves bool
 	// entry finds the torrent a connection is for.
 	entry func(catalog.InfoHash) *entry
 
@@ -26,19 +29,49 @@ type connections struct {
 }
 
 type connection struct {
-	entry  *entry
-	seeder bool
+	entry *entry
+	side
 	// listen is where the peer takes connections, as far as it told.
 	listen netip.AddrPort
 	queue  pick.Queue
+	// foreign says that a request is several there (foreign.go).
+	foreign bool
 	// most is how many requests the peer is ready to queue (reqq in BEP 10).
 	most int
 }
 
-// depth is how many blocks to have asked for at a time if so many bytes are to come from the seeder.
+// side is who is at the other end.
+type side struct {
+	addr netip.Addr
+	// seeder says that it is one of the site's seeders, far that it is to be asked only where nobody near brings anything.
+	seeder, far bool
+}
+
+// own reports whether it is the engine's own seeder.
+func (s side) own() bool { return s.seeder && !s.far }
+
+// sideOf is who is at the other end of a connection from or to an address. For a mirror the others that follow the same seeder are nodes
+// like those of that seeder's network: they fetch at the same time, and divide the pieces.
+func (c *connections) sideOf(f *entry, a netip.Addr) side {
+	rank := c.seeders.rank(a)
+	if rank > 0 && c.serves && f.reach.isNear(a) {
+		return side{addr: a}
+	}
+	return side{addr: a, seeder: rank >= 0, far: rank > 0 || rank < 0 && f.reach.isFar(a)}
+}
+
+// depth is how many requests to have open at a time if so many bytes are to come from the seeder. It is one, the least that the
+// library knows, if nothing is to be asked for.
 func (c *connection) depth(wanted int64) int {
-	side := pick.Side{Seeder: c.seeder, Wanted: wanted, Connections: c.entry.connections}
-	return min(c.queue.Depth(side), c.most)
+	if c.far && !c.entry.reach.out() {
+		return 1
+	}
+	side := pick.Side{Seeder: c.seeder, Foreign: c.foreign, Wanted: wanted, Connections: c.entry.connections}
+	most := c.most
+	if c.foreign {
+		most = pick.Requests(most, c.entry.requestSize())
+	}
+	return min(pick.Requests(c.queue.Depth(side), c.entry.requestSize()), most)
 }
 
 func (c *connections) install(cb *torrent.Callbacks) {
@@ -60,7 +93,7 @@ func (c *connections) added(pc *torrent.PeerConn) {
 	defer c.mu.Unlock()
 	c.open[pc] = conn
 	if f.crowd != nil {
-		f.crowd.add(pc, conn.seeder)
+		f.crowd.add(pc, conn.side)
 	}
 	f.connections++
 	pc.PeerMaxRequests = conn.depth(conn.entry.window.left.Load())
@@ -69,7 +102,7 @@ func (c *connections) added(pc *torrent.PeerConn) {
 // describe is a connection that is for f.
 func (c *connections) describe(pc *torrent.PeerConn, f *entry) *connection {
 	return &connection{
-		entry: f, seeder: c.seeders.has(remoteAddr(pc)), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
+		entry: f, side: c.sideOf(f, remoteAddr(pc)), foreign: !ownKind(pc), most: pc.PeerMaxRequests, queue: pick.NewQueue(time.Now()),
 	}
 }
 
@@ -78,13 +111,9 @@ func (c *connections) reclassify() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for pc, conn := range c.open {
-		seeder := c.seeders.has(remoteAddr(pc))
-		if seeder == conn.seeder {
-			continue
-		}
-		conn.seeder = seeder
+		conn.side = c.sideOf(conn.entry, conn.addr)
 		if conn.entry.crowd != nil {
-			conn.entry.crowd.setSeeder(pc, seeder)
+			conn.entry.crowd.setSide(pc, conn.side)
 		}
 	}
 }
@@ -126,11 +155,13 @@ func (c *connections) received(ev torrent.ReceivedUsefulDataEvent) {
 	defer c.mu.Unlock()
 	n, now := len(ev.Message.Piece), time.Now()
 	conn.entry.lastPeer.Store(now.UnixNano())
+	conn.entry.reach.received(conn.side, now)
 	if conn.seeder {
 		conn.entry.seeder.Add(int64(n))
+		conn.entry.bySeeder.add(conn.addr, int64(n))
 	} else {
 		conn.entry.nodes.Add(int64(n))
-		conn.entry.sources.add(remoteAddr(pc), int64(n))
+		conn.entry.sources.add(conn.addr, int64(n))
 	}
 	if conn.entry.window.received(int(ev.Message.Index), int64(n)) {
 		conn.entry.store.signal()
@@ -166,6 +197,18 @@ func (c *connections) closed(pc *torrent.PeerConn) {
 	}
 }
 
+// of returns a torrent's connections to peers that listen at these addresses and were dialled there.
+func (c *connections) of(f *entry, dialled map[netip.AddrPort]bool) (found []*torrent.PeerConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for pc, conn := range c.open {
+		if a, err := netip.ParseAddrPort(pc.RemoteAddr.String()); err == nil && conn.entry == f && conn.far && dialled[a] {
+			found = append(found, pc)
+		}
+	}
+	return found
+}
+
 // count is how many connections a torrent has.
 func (c *connections) count(f *entry) int {
 	c.mu.Lock()
@@ -185,17 +228,21 @@ func (c *connections) connected(f *entry, listen netip.AddrPort) bool {
 	return false
 }
 
-// depth is how many blocks a torrent would ask for at a time on its busiest connection, as long as something is to come over it.
+// ownKind reports whether a peer is of this project.
+func ownKind(pc *torrent.PeerConn) bool { return strings.HasPrefix(string(pc.PeerID[:]), clientID) }
+
+// depth is how many blocks a torrent would ask for at a time on its busiest connection to our own kind, as long as something is to come
+// over it.
 func (c *connections) depth(f *entry) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	depth := 0
 	for _, conn := range c.open {
-		if conn.entry == f {
+		if conn.entry == f && !conn.foreign {
 			depth = max(depth, conn.depth(math.MaxInt64))
 		}
 	}
-	return depth
+	return depth * int(f.requestSize()/pick.BlockSize)
 }
 
 // remoteAddr is the peer's IPv4 address, or none.

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,10 +16,13 @@ import (
 // crowd is whom a torrent that is being fetched is connected to, and which pieces they have. It follows the messages that come in,
 // so that looking costs nothing: copying all peers' bitfields for every piece that came took 7 % of a node's processor time.
 type crowd struct {
-	// out counts, for each piece, the incomplete peers that have it.
-	out []atomic.Int32
-	// everywhere is the number of complete peers besides the seeder.
-	everywhere atomic.Int32
+	// out counts, for each piece, the incomplete nodes that have it, offered the incomplete seeders: mirrors that are fetching it. What
+	// a seeder has, complete or not, is divided among its nodes.
+	out, offered []atomic.Int32
+	// everywhere is the number of complete nodes. mirrors is that of incomplete seeders, whole that of complete ones.
+	everywhere, mirrors, whole atomic.Int32
+	// rival reports whether a node divides the pieces with this one.
+	rival func(netip.Addr) bool
 	// changed is called when a piece comes out.
 	changed func()
 
@@ -35,22 +39,29 @@ type crowd struct {
 
 // member is a connected peer.
 type member struct {
-	id     pick.ID
-	seeder bool
+	id pick.ID
+	side
 	// told says that it has told which pieces it has.
 	told     bool
 	complete bool
 	pieces   *roaring.Bitmap
 }
 
-func newCrowd(pieces int, changed func()) *crowd {
-	return &crowd{out: make([]atomic.Int32, pieces), changed: changed, members: map[*torrent.PeerConn]*member{}, news: roaring.New()}
+func newCrowd(pieces int, changed func(), rival func(netip.Addr) bool) *crowd {
+	return &crowd{
+		out: make([]atomic.Int32, pieces), offered: make([]atomic.Int32, pieces), changed: changed, rival: rival, members: map[*torrent.PeerConn]*member{}, news: roaring.New(),
+	}
 }
 
-// has reports whether any incomplete peer has piece i.
+// has reports whether any incomplete node has piece i.
 func (c *crowd) has(i int) bool { return c.out[i].Load() > 0 }
 
-// elsewhere reports whether a peer that is not the seeder has everything.
+// awaited reports whether only seeders are connected that lack piece i as well.
+func (c *crowd) awaited(i int) bool {
+	return c.mirrors.Load() > 0 && c.whole.Load() == 0 && c.offered[i].Load() == 0
+}
+
+// elsewhere reports whether a node has everything.
 func (c *crowd) elsewhere() bool { return c.everywhere.Load() > 0 }
 
 // hasComplete reports whether a peer has everything.
@@ -67,7 +78,7 @@ func (c *crowd) look() pick.Crowd {
 	if c.stale {
 		c.rivals, c.stale = nil, false
 		for _, m := range c.members {
-			if m.told && !m.complete && strings.HasPrefix(string(m.id[:]), clientID) {
+			if m.told && !m.complete && !m.seeder && c.rival(m.addr) && strings.HasPrefix(string(m.id[:]), clientID) {
 				c.rivals = append(c.rivals, m.id)
 			}
 		}
@@ -84,28 +95,31 @@ func (c *crowd) takeNews() []uint32 {
 	return news
 }
 
-func (c *crowd) add(pc *torrent.PeerConn, seeder bool) {
+func (c *crowd) add(pc *torrent.PeerConn, s side) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.members[pc] = &member{id: pc.PeerID, seeder: seeder, pieces: roaring.New()}
+	c.members[pc] = &member{id: pc.PeerID, side: s, pieces: roaring.New()}
 }
 
-// setSeeder takes up that a peer is a seeder, or is none.
-func (c *crowd) setSeeder(pc *torrent.PeerConn, seeder bool) {
+// setSide takes up who a peer is known to be now.
+func (c *crowd) setSide(pc *torrent.PeerConn, s side) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.members[pc]
-	if m == nil || m.seeder == seeder {
-		return
+	if m := c.members[pc]; m != nil && m.side != s {
+		pieces := m.pieces
+		c.replace(m, roaring.New())
+		m.side = s
+		c.replace(m, pieces)
+		c.stale = true
+		c.countSeeders()
 	}
-	complete := m.complete
-	if complete {
-		c.setComplete(m, -1)
-	}
-	m.seeder = seeder
-	if complete {
-		c.setComplete(m, +1)
-	}
+}
+
+// meet looks anew at who divides the pieces.
+func (c *crowd) meet() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stale = true
 }
 
 func (c *crowd) remove(pc *torrent.PeerConn) {
@@ -115,6 +129,7 @@ func (c *crowd) remove(pc *torrent.PeerConn) {
 		c.replace(m, roaring.New())
 		delete(c.members, pc)
 		c.stale = true
+		c.countSeeders()
 	}
 }
 
@@ -129,6 +144,7 @@ func (c *crowd) read(pc *torrent.PeerConn, m *pp.Message) {
 	}
 	if !peer.told {
 		peer.told, c.stale = true, true
+		defer c.countSeeders()
 	}
 	switch m.Type {
 	case pp.Have:
@@ -156,18 +172,29 @@ func bitmap(bits []bool) *roaring.Bitmap {
 	return b
 }
 
+// counts are those that a peer's pieces are in as long as it is incomplete.
+func (c *crowd) counts(peer *member) []atomic.Int32 {
+	if peer.seeder {
+		return c.offered
+	}
+	return c.out
+}
+
 // count takes up that a peer has got piece i.
 func (c *crowd) count(peer *member, i int) {
-	if c.out[i].Add(1) == 1 {
-		c.tell(i)
-	}
+	c.countUp(peer, i)
 	if int(peer.pieces.GetCardinality()) == len(c.out) {
 		c.replace(peer, peer.pieces)
 	}
 }
 
-func (c *crowd) tell(i int) {
-	c.news.AddInt(i)
+func (c *crowd) countUp(peer *member, i int) {
+	if c.counts(peer)[i].Add(1) > 1 {
+		return
+	}
+	if !peer.seeder {
+		c.news.AddInt(i)
+	}
 	c.changed()
 }
 
@@ -176,18 +203,13 @@ func (c *crowd) replace(peer *member, pieces *roaring.Bitmap) {
 	if peer.complete {
 		c.setComplete(peer, -1)
 	} else {
-		peer.pieces.Iterate(func(i uint32) bool { c.out[i].Add(-1); return true })
+		peer.pieces.Iterate(func(i uint32) bool { c.counts(peer)[i].Add(-1); return true })
 	}
 	if peer.pieces = pieces; int(pieces.GetCardinality()) == len(c.out) {
 		c.setComplete(peer, +1)
 		return
 	}
-	pieces.Iterate(func(i uint32) bool {
-		if c.out[i].Add(1) == 1 {
-			c.tell(int(i))
-		}
-		return true
-	})
+	pieces.Iterate(func(i uint32) bool { c.countUp(peer, int(i)); return true })
 }
 
 // setComplete takes up that a peer has become complete (by is 1), or is so no longer (-1).
@@ -198,6 +220,24 @@ func (c *crowd) setComplete(peer *member, by int) {
 		c.everywhere.Add(int32(by))
 		c.changed()
 	}
+	c.countSeeders()
+}
+
+// countSeeders takes up how many of the seeders are complete.
+func (c *crowd) countSeeders() {
+	mirrors, whole := int32(0), int32(0)
+	for _, m := range c.members {
+		switch {
+		case !m.seeder || !m.told:
+		case m.complete:
+			whole++
+		default:
+			mirrors++
+		}
+	}
+	c.mirrors.Store(mirrors)
+	c.whole.Store(whole)
+	c.changed()
 }
 
 // lacks reports whether there is a missing piece that no peer has.
@@ -206,7 +246,25 @@ func (c *crowd) lacks(missing func(i int) bool) bool {
 		return false
 	}
 	for i := range c.out {
-		if missing(i) && !c.has(i) {
+		if missing(i) && !c.has(i) && c.offered[i].Load() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// nearLack reports whether there is a missing piece that no near node has.
+func (c *crowd) nearLack(missing func(i int) bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	near := roaring.New()
+	for _, m := range c.members {
+		if !m.far && !m.seeder {
+			near.Or(m.pieces)
+		}
+	}
+	for i := range c.out {
+		if missing(i) && !near.ContainsInt(i) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -22,13 +23,13 @@ func bitfield(pieces ...int) []bool {
 // TestCrowdFollowsMessages has three peers say what they have in each way that there is.
 func TestCrowdFollowsMessages(t *testing.T) {
 	changes := 0
-	c := newCrowd(5, func() { changes++ })
+	c := newCrowd(5, func() { changes++ }, anyone)
 	var peers [3]*torrent.PeerConn
 	for k := range peers {
 		peers[k] = new(torrent.PeerConn)
 		peers[k].PeerID = torrent.PeerID([]byte("-BN0100-............"))
 		peers[k].PeerID[19] = byte(k)
-		c.add(peers[k], k == 2)
+		c.add(peers[k], side{seeder: k == 2})
 	}
 	have := func(i pp.Integer) pp.Message { return pp.Message{Type: pp.Have, Index: i} }
 	all := []uint32{0, 1, 2, 3, 4}
@@ -106,5 +107,58 @@ func TestWindowGoesByBlocks(t *testing.T) {
 	w.add(3, 30)
 	if w.left.Load() != 30 {
 		t.Errorf("%d bytes are left of a piece that is preferred anew, want 30", w.left.Load())
+	}
+}
+
+// anyone is a rival.
+func anyone(netip.Addr) bool { return true }
+
+// TestCrowdOfMirror has a seeder that is fetching itself: what it has is not out, and what it lacks is awaited.
+func TestCrowdOfMirror(t *testing.T) {
+	c := newCrowd(3, func() {}, anyone)
+	mirror, node := new(torrent.PeerConn), new(torrent.PeerConn)
+	mirror.PeerID = torrent.PeerID([]byte("-BN0100-............"))
+	c.add(mirror, side{seeder: true})
+	awaited := func() (all []int) {
+		for i := range c.out {
+			if c.awaited(i) {
+				all = append(all, i)
+			}
+		}
+		return all
+	}
+	check := func(what string, want ...int) {
+		t.Helper()
+		if got := awaited(); !slices.Equal(got, want) {
+			t.Errorf("%s: %v are awaited, want %v", what, got, want)
+		}
+	}
+	check("it has said nothing yet")
+	c.read(mirror, &pp.Message{Type: pp.HaveNone})
+	check("it has nothing", 0, 1, 2)
+	c.read(mirror, &pp.Message{Type: pp.Have, Index: 1})
+	check("it has a piece", 0, 2)
+	if c.has(1) || len(c.takeNews()) > 0 || len(c.look().Rivals) > 0 {
+		t.Error("a seeder's piece counts as out, or the seeder as one that divides them")
+	}
+	if c.lacks(func(i int) bool { return i == 1 }) || !c.lacks(func(i int) bool { return i == 2 }) {
+		t.Error("piece 1 is to be had and 2 is not")
+	}
+	c.add(node, side{seeder: true, far: true})
+	c.read(node, &pp.Message{Type: pp.HaveAll})
+	check("a seeder with all of it is connected")
+	c.remove(node)
+	check("it has left", 0, 2)
+	c.setSide(mirror, side{})
+	check("it is a node")
+	if !c.has(1) || !slices.Equal(c.takeNews(), []uint32{1}) || len(c.look().Rivals) != 1 {
+		t.Error("a node's piece is not out")
+	}
+	c.setSide(mirror, side{seeder: true})
+	c.read(mirror, &pp.Message{Type: pp.Have, Index: 0})
+	c.read(mirror, &pp.Message{Type: pp.Have, Index: 2})
+	check("it has everything")
+	if c.has(1) || c.elsewhere() || !c.hasComplete() || !c.nearLack(func(i int) bool { return i == 0 }) {
+		t.Error("a complete seeder counts as one of the nodes")
 	}
 }

@@ -17,12 +17,14 @@ import (
 
 	"github.com/anacrolix/torrent"
 	"github.com/anacrolix/torrent/metainfo"
+	pp "github.com/anacrolix/torrent/peer_protocol"
 	"github.com/anacrolix/torrent/storage"
 	"golang.org/x/time/rate"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/quota"
 	"github.com/boottorrent/boottorrent/internal/report"
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
 // Config configures an Engine. The zero value listens on any port of all IPv4 addresses.
@@ -48,8 +50,9 @@ type Config struct {
 	// Log takes this package's and the library's messages; nil drops them.
 	Log *slog.Logger
 
-	// tick is defaultTick, but for tests.
+	// tick is defaultTick, but for tests. They may look at what goes over each connection with wire.
 	tick time.Duration
+	wire func(net.Conn) net.Conn
 }
 
 // Engine gives away and fetches torrents. Its methods may be called at the same time.
@@ -65,6 +68,8 @@ type Engine struct {
 	limits   *Limits
 	banned   banned
 	snubs    snubs
+	// serves says that it is a seeder's engine: what it fetches, it fetches for its nodes.
+	serves bool
 	// processors is looked at as often as connections are compared.
 	processors processors
 	// local is nil if peers in the same subnet are not searched for.
@@ -88,6 +93,7 @@ type entry struct {
 	counters
 	trouble troubles
 	told    told
+	reach   *reach
 	// crowd is its peers, nil if it is seeded; window is what the chooser prefers.
 	crowd  *crowd
 	window window
@@ -109,6 +115,9 @@ type entry struct {
 	fetching, fallback, verifying bool
 }
 
+// requestSize is what is asked for at a time, in bytes.
+func (f *entry) requestSize() int64 { return pick.RequestSize(f.layout.pieceLength) }
+
 // dialTimeout bounds a dial, and the handshakes after it. On a slow link that a room has filled an answer takes seconds (48 nodes
 // on links of 4 Mbit/s had some 2 s of packets waiting), and a node that gives up remains unknown to its peer, which then
 // fetches a part of the same pieces.
@@ -126,12 +135,15 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.tick = orDefault(cfg.tick, defaultTick)
+	if cfg.wire == nil {
+		cfg.wire = func(c net.Conn) net.Conn { return c }
+	}
 	if a := cfg.Listen.Addr(); a.IsValid() && !a.Unmap().Is4() {
 		return nil, fmt.Errorf("listen for BitTorrent on %s: only IPv4 is supported", cfg.Listen)
 	}
-	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}}
+	e := &Engine{cfg: cfg, log: cfg.Log, files: newFileCache(maxOpenFiles), torrents: map[catalog.InfoHash]*entry{}, serves: len(cfg.Seeders) == 0}
 	e.seeders.set(cfg.Seeders)
-	e.conns.seeders, e.conns.entry = &e.seeders, e.entryOf
+	e.conns.seeders, e.conns.serves, e.conns.entry = &e.seeders, e.serves, e.entryOf
 	if e.limits = cfg.Limits; e.limits == nil {
 		e.limits = NewLimits(cfg.UploadLimit, cfg.DownloadLimit)
 	}
@@ -155,8 +167,8 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("start BitTorrent: %w", err), listener.Close())
 	}
 	e.listener = listener
-	e.client.AddListener(batchingListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), e.paced})
-	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: batchingDialer{dialer, e.paced}})
+	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), cfg.wire, e.secrets, e.paced})
+	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer, cfg.wire, e.paced}})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.listenLocal()
 	e.group.Go(e.sample)
@@ -188,8 +200,8 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 	c.DisablePEX = true
 	// The listener and the dialer are our own (New): connections go out from the address we listen on, and batch (wire.go).
 	c.DisableTCP = true
-	// Plain connections cost less; encrypted ones are taken, and tried where plain ones are refused.
-	c.HeaderObfuscationPolicy = torrent.HeaderObfuscationPolicy{}
+	// What the library sees is plain: foreign.go does the encrypted handshakes.
+	c.HeaderObfuscationPolicy = torrent.HeaderObfuscationPolicy{RequirePreferred: true}
 	c.Bep20, c.ExtendedHandshakeClientVersion, c.HTTPUserAgent = clientID, "BootTorrent", userAgent
 
 	c.Seed = true
@@ -274,9 +286,9 @@ func (e *Engine) Seed(torrent []byte, dir string) (catalog.InfoHash, error) {
 
 // add gives a torrent to the library. It owns the store from here on.
 func (e *Engine) add(l *layout, dir string, s *store, fetching bool) (*entry, error) {
-	f := &entry{layout: l, dir: dir, store: s, fetching: fetching, began: time.Now(), completed: make(chan struct{})}
+	f := &entry{layout: l, dir: dir, store: s, fetching: fetching, began: time.Now(), completed: make(chan struct{}), reach: newReach()}
 	if fetching {
-		f.crowd = newCrowd(len(s.pieces), s.signal)
+		f.crowd = newCrowd(len(s.pieces), s.signal, e.rival(f))
 	}
 	f.ctx, f.cancel = context.WithCancel(e.ctx)
 	e.mu.Lock()
@@ -292,7 +304,7 @@ func (e *Engine) add(l *layout, dir string, s *store, fetching bool) (*entry, er
 	}
 	e.mu.Unlock()
 	t, _, err := e.client.AddTorrentSpec(&torrent.TorrentSpec{AddTorrentOpts: torrent.AddTorrentOpts{
-		InfoHash: metainfo.Hash(l.hash), InfoBytes: l.info, Storage: s,
+		InfoHash: metainfo.Hash(l.hash), InfoBytes: l.info, Storage: s, ChunkSize: pp.Integer(f.requestSize()),
 	}})
 	e.mu.Lock()
 	if e.torrents[l.hash] != f {
@@ -349,7 +361,7 @@ func (e *Engine) stats(f *entry) Stats {
 		Complete: f.torrent.Complete().Bool(), Size: f.layout.size() - f.store.zeros, Done: max(0, f.torrent.BytesCompleted()-f.store.zeros), Peers: library.ActivePeers,
 		FromSeeder: f.seeder.Load(), FromNodes: f.nodes.Load(), FromHTTP: f.http.Load(),
 		Uploaded: library.BytesWrittenData.Int64(), Banned: banned[:min(len(banned), report.BannedPeers)],
-		Sources: e.conns.sources(f), Writing: f.store.written.rate(),
+		Sources: e.conns.sources(f), Seeders: e.conns.bySeeder(f), Writing: f.store.written.rate(),
 	}}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -389,6 +401,18 @@ func (e *Engine) entries() []*entry {
 		}
 	}
 	return all
+}
+
+// secrets calls use with the infohash of each torrent until it returns false: an encrypted connection is for one of them.
+func (e *Engine) secrets(use func(infohash []byte) bool) {
+	e.mu.Lock()
+	all := slices.Collect(maps.Keys(e.torrents))
+	e.mu.Unlock()
+	for _, h := range all {
+		if !use(h[:]) {
+			return
+		}
+	}
 }
 
 // entry returns a torrent that the library has, or nil.

@@ -33,7 +33,7 @@ const (
 type fallback struct {
 	engine *Engine
 	entry  *entry
-	bases  []string
+	seeds  *webSeeds
 	picker *pick.Picker
 	// silenceTimeout is how long peers may be silent before pieces they have are fetched as well.
 	silenceTimeout time.Duration
@@ -75,13 +75,19 @@ func (b *fallback) run(ctx context.Context) {
 
 func (b *fallback) work(ctx context.Context) {
 	retry := minRetry
-	for base := 0; ctx.Err() == nil; {
+	for ctx.Err() == nil {
 		i, ok := b.claim()
 		if !ok {
 			sleep(ctx, b.engine.cfg.tick)
 			continue
 		}
-		err := b.fetchPiece(ctx, b.bases[base%len(b.bases)], i)
+		seed, ok := b.seeds.next(time.Now())
+		if !ok {
+			b.release(i)
+			sleep(ctx, b.engine.cfg.tick)
+			continue
+		}
+		err := b.fetchPiece(ctx, seed, i)
 		b.release(i)
 		if ctx.Err() != nil {
 			return
@@ -89,6 +95,7 @@ func (b *fallback) work(ctx context.Context) {
 		b.entry.trouble.set("HTTP", err)
 		if err == nil {
 			retry = minRetry
+			b.seeds.worked(seed)
 			continue
 		}
 		if spoiled := (*SpoiledError)(nil); errors.As(err, &spoiled) && b.spoil(i) == maxSpoiled {
@@ -96,7 +103,9 @@ func (b *fallback) work(ctx context.Context) {
 			return
 		}
 		b.engine.log.Debug("fallback to HTTP failed", "system", b.entry.layout.name, "err", err)
-		base++                            // perhaps another address of the seeder does
+		if b.seeds.failed(seed, time.Now()) {
+			continue
+		}
 		sleep(ctx, retry/2+rand.N(retry)) // a room that was refused together doesn't come again together
 		retry = min(2*retry, maxRetry)
 	}
@@ -155,7 +164,7 @@ func (b *fallback) release(i int) {
 	delete(b.claimed, i)
 }
 
-func (b *fallback) fetchPiece(ctx context.Context, base string, i int) error {
+func (b *fallback) fetchPiece(ctx context.Context, seed webSeed, i int) error {
 	s := b.entry.store
 	p := &s.pieces[i]
 	data := make([]byte, p.size)
@@ -163,13 +172,13 @@ func (b *fallback) fetchPiece(ctx context.Context, base string, i int) error {
 	err := s.each(p.offset, p.size, func(f *storedFile, at, n int64) error {
 		part := rest[:n]
 		rest = rest[n:]
-		return b.fetchRange(ctx, fileURL(base, s.layout.name, s.layout.files[f.index].Path), at, part)
+		return b.fetchRange(ctx, seed, fileURL(seed.url, s.layout.name, s.layout.files[f.index].Path), at, part)
 	})
 	if err != nil {
 		return err
 	}
 	if !s.verifies(i, data) {
-		return fmt.Errorf("from %s: %w", base, &SpoiledError{System: s.layout.name, File: s.fileOf(i), Piece: i})
+		return fmt.Errorf("from %s: %w", seed.url, &SpoiledError{System: s.layout.name, File: s.fileOf(i), Piece: i})
 	}
 	if err := s.put(i, data); err != nil {
 		b.fail(err)
@@ -180,7 +189,7 @@ func (b *fallback) fetchPiece(ctx context.Context, base string, i int) error {
 }
 
 // fetchRange fills data with the bytes of a file from offset at.
-func (b *fallback) fetchRange(ctx context.Context, fileURL string, at int64, data []byte) error {
+func (b *fallback) fetchRange(ctx context.Context, seed webSeed, fileURL string, at int64, data []byte) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle := time.AfterFunc(idleTimeout, func() { cancel(fmt.Errorf("nothing came for %s", idleTimeout)) })
@@ -202,7 +211,7 @@ func (b *fallback) fetchRange(ctx context.Context, fileURL string, at int64, dat
 	}
 	body := &countingReader{resp.Body, func(n int) {
 		idle.Reset(idleTimeout)
-		b.entry.http.Add(int64(n))
+		b.seeds.received(seed, n)
 	}}
 	if _, err := io.ReadFull(b.engine.limits.reader(ctx, body), data); err != nil {
 		return fmt.Errorf("get %s: %w", fileURL, causeOf(ctx, err))

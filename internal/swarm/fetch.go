@@ -72,6 +72,7 @@ func (e *Engine) fetch(ctx context.Context, src Source, progress func(Stats)) er
 		return err
 	}
 	d := &download{engine: e, entry: f, src: src, progress: progress}
+	d.webSeeds = &webSeeds{engine: e, entry: f, given: src.WebSeeds, failing: map[string]*failing{}}
 	err = d.run(ctx)
 	e.locked(func() { f.fetching = false })
 	f.background.Done() // add counted us
@@ -121,10 +122,16 @@ type download struct {
 	entry    *entry
 	src      Source
 	progress func(Stats)
+	webSeeds *webSeeds
 
 	// heard is the number of bytes received so far, heardAt when it last grew.
 	heard   int64
 	heardAt time.Time
+	// near and nearAt are the same for what near peers sent.
+	near   int64
+	nearAt time.Time
+	// doubtedAt is when there were doubts of the own seeder the last time, steppedAt when far peers were turned to.
+	doubtedAt, steppedAt time.Time
 	// failed gets the first failure to store what came in.
 	failed chan error
 	// stopFallback ends the period of fetching by HTTP, and waits for its end; nil outside of one.
@@ -180,19 +187,17 @@ func (d *download) start(ctx context.Context) {
 	chooser := newChooser(e, f)
 	chooser.refill(time.Now())
 	d.addPeers()
-	trackers := e.trackers(d.src.Trackers)
-	for _, url := range trackers {
-		f.background.Go(func() { e.announce(f, url) })
-	}
-	f.background.Go(func() { e.search(f, len(trackers)) })
+	f.background.Go(func() { e.announce(f, d.src.Trackers) })
+	f.background.Go(func() { e.search(f) })
 	f.background.Go(func() { chooser.run(ctx) })
 	d.heardAt = time.Now()
+	d.nearAt = d.heardAt
 }
 
 // addPeers has the library dial the peers that are known from the start.
 func (d *download) addPeers() {
 	var infos []torrent.PeerInfo
-	for _, p := range d.src.Peers {
+	for _, p := range append(d.engine.ownSeed(), d.src.Peers...) {
 		infos = append(infos, torrent.PeerInfo{Addr: net.TCPAddrFromAddrPort(p), Source: torrent.PeerSourceDirect, Trusted: true})
 	}
 	d.entry.torrent.AddPeers(infos)
@@ -209,11 +214,12 @@ func (d *download) watch(ctx context.Context, now time.Time) error {
 		// has just closed.
 		d.addPeers()
 	}
+	d.reachOut(now)
 	silent := now.Sub(d.heardAt)
 	switch {
 	case silent >= orDefault(d.src.GiveUpAfter, defaultGiveUp):
 		return d.gaveUp(silent)
-	case d.stopFallback == nil && silent >= d.stallAfter() && len(d.webSeeds()) > 0:
+	case d.stopFallback == nil && silent >= d.stallAfter() && len(d.webSeeds.bases()) > 0:
 		d.beginFallback(ctx)
 	case d.stopFallback != nil && f.peersSilent(now) < 2*d.engine.cfg.tick && d.peersSuffice():
 		d.endFallback()
@@ -230,8 +236,6 @@ func (d *download) fail(err error) {
 	}
 }
 
-func (d *download) webSeeds() []string { return d.engine.webSeeds(d.entry.layout.hash, d.src.WebSeeds) }
-
 func (d *download) stallAfter() time.Duration { return orDefault(d.src.StallAfter, defaultStall) }
 
 // peersSuffice reports whether the connected peers have every missing piece. In a room where only HTTP brings new
@@ -247,7 +251,7 @@ func (d *download) beginFallback(ctx context.Context) {
 	e.locked(func() { f.fallback = true })
 	ctx, cancel := context.WithCancel(ctx)
 	b := &fallback{
-		engine: e, entry: f, bases: d.webSeeds(), silenceTimeout: d.stallAfter(), fail: d.fail,
+		engine: e, entry: f, seeds: d.webSeeds, silenceTimeout: d.stallAfter(), fail: d.fail,
 		picker: pick.New(e.client.PeerID(), torrentBoard{f}), claimed: map[int]bool{}, spoiled: map[int]int{},
 	}
 	ended := make(chan struct{})

@@ -31,11 +31,8 @@ func (e *Engine) Give(torrent []byte, files []*os.File, trackers []string) (cata
 	if err != nil {
 		return l.hash, fmt.Errorf("give away %q: %w", l.name, err)
 	}
-	trackers = e.trackers(trackers)
-	for _, url := range trackers {
-		f.background.Go(func() { e.announce(f, url) })
-	}
-	f.background.Go(func() { e.search(f, len(trackers)) })
+	f.background.Go(func() { e.announce(f, trackers) })
+	f.background.Go(func() { e.search(f) })
 	e.log.Info("giving away", "system", l.name, "infohash", l.hash, "bytes", l.size(), "pieces", len(s.pieces))
 	return l.hash, nil
 }

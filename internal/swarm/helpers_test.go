@@ -230,11 +230,18 @@ func (tr *testTracker) announce(w http.ResponseWriter, r *http.Request) {
 		compact = append(compact, p.Addr().AsSlice()...)
 		compact = binary.BigEndian.AppendUint16(compact, p.Port())
 	}
-	if !known {
+	if !known && q.Get("far") == "" {
 		tr.peers = append(tr.peers, self)
 	}
 	b, _ := bencode.Marshal(map[string]any{"interval": 5, "incomplete": tr.incomplete, "peers": string(compact)})
 	_, _ = w.Write(b)
+}
+
+// add has it name one more peer.
+func (tr *testTracker) add(p netip.AddrPort) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.peers = append(tr.peers, p)
 }
 
 func (tr *testTracker) url() string { return tr.URL + "/announce" }

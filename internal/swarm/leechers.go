@@ -13,6 +13,23 @@ type told struct {
 	last map[string]count
 	// failing are the trackers of which the last answer did not come, by URL.
 	failing map[string]bool
+	// trackers is how many there are.
+	trackers int
+}
+
+// expect takes up how many trackers there are.
+func (t *told) expect(trackers int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.trackers = trackers
+}
+
+// forget takes up that a tracker is none any more.
+func (t *told) forget(tracker string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.last, tracker)
+	delete(t.failing, tracker)
 }
 
 // count holds until a time.
@@ -42,9 +59,9 @@ func (t *told) fail(tracker string) {
 	t.failing[tracker] = true
 }
 
-// silent reports whether none of so many trackers answers: each failed the last time that it was asked, or none has answered since
-// began for so long that none is waited for.
-func (t *told) silent(trackers int, now, began time.Time) bool {
+// silent reports whether no tracker answers: each failed the last time that it was asked, or none has answered since began for so long
+// that none is waited for.
+func (t *told) silent(now, began time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for tracker := range t.last {
@@ -52,7 +69,7 @@ func (t *told) silent(trackers int, now, began time.Time) bool {
 			return false
 		}
 	}
-	return trackers > 0 && len(t.failing) >= trackers || now.Sub(began) >= trackerTime
+	return t.trackers > 0 && len(t.failing) >= t.trackers || now.Sub(began) >= trackerTime
 }
 
 // incomplete is the highest number that is still good: trackers may know different parts of a swarm.

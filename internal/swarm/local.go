@@ -61,7 +61,7 @@ func (e *Engine) closeLocal() {
 }
 
 // search multicasts that a torrent takes part, while no tracker answers, until it is removed.
-func (e *Engine) search(f *entry, trackers int) {
+func (e *Engine) search(f *entry) {
 	if e.local == nil {
 		return
 	}
@@ -73,7 +73,7 @@ func (e *Engine) search(f *entry, trackers int) {
 		case <-f.ctx.Done():
 			return
 		case now := <-tick.C:
-			if f.told.silent(trackers, now, f.began) && now.Sub(last) >= f.searchPause() {
+			if f.told.silent(now, f.began) && now.Sub(last) >= f.searchPause() {
 				last = now
 				e.sendSearch(f)
 			}

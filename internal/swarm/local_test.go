@@ -76,7 +76,7 @@ func TestLocalSearchIsHeardByFetchers(t *testing.T) {
 	}()
 	waitFor(t, "the first node searches", func() bool {
 		f := first.entry(s.system.InfoHash)
-		return f != nil && f.told.silent(1, time.Now(), time.Now())
+		return f != nil && f.told.silent(time.Now(), time.Now())
 	})
 	second := newLocal(t, "10.9.0.2")
 	if _, err := second.Give(s.torrent, s.openFiles(t), []string{deadTracker}); err != nil {

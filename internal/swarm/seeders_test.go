@@ -3,10 +3,7 @@ package swarm
 import (
 	"errors"
 	"net/netip"
-	"slices"
 	"testing"
-
-	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 func TestSeederAddress(t *testing.T) {
@@ -23,19 +20,6 @@ func TestSeederAddress(t *testing.T) {
 		if got := c.seeder.addr().String(); got != c.want {
 			t.Errorf("%+v is at %s, want %s", c.seeder, got, c.want)
 		}
-	}
-}
-
-func TestURLsOfSeeders(t *testing.T) {
-	e := newEngine(t, "127.0.0.1", Config{Seeders: []Seeder{{HTTP: "http://a"}, {HTTP: "http://b"}, {Torrent: netip.MustParseAddrPort("10.0.0.2:1")}}})
-	h := catalog.InfoHash{1}
-	if got, want := e.webSeeds(h, []string{"http://a" + catalog.WebSeedPath(h), "http://c/"}), []string{
-		"http://a" + catalog.WebSeedPath(h), "http://c/", "http://b" + catalog.WebSeedPath(h),
-	}; !slices.Equal(got, want) {
-		t.Errorf("web seeds %q, want %q", got, want)
-	}
-	if got, want := e.trackers([]string{"http://c/announce", "http://a/announce"}), []string{"http://a/announce", "http://c/announce"}; !slices.Equal(got, want) {
-		t.Errorf("trackers %q, want %q", got, want)
 	}
 }
 

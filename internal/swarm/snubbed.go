@@ -9,6 +9,7 @@ import (
 	"github.com/anacrolix/torrent"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
 // A peer that takes requests and answers late or never keeps pieces from being completed, and what isn't complete can't
@@ -16,7 +17,7 @@ import (
 // requests to others only when those have run out of their own. So each connection is compared with the others of its
 // torrent: one that is far slower gets one request at a time, and one that is silent while the others bring data is
 // closed and not opened again for a while. What makes a connection slow in a crowd makes all slow, which is why nothing
-// here is compared with the clock alone. The seeder is never left: what it fails to bring is the fallback's matter.
+// here is compared with the clock alone. The own seeder is never left: what it fails to bring is the fallback's matter.
 //
 // For the same reason a request is left where it is for a while: an idle connection that takes one over from a busy one
 // has it answered twice if the answer is in a queue already. In a room of 48 on slow links, in which an answer takes some
@@ -27,15 +28,15 @@ const (
 	compareTick = 250 * time.Millisecond
 	// leastSilence is for how long a peer may be silent in any case. A few lost packets in a row are a second.
 	leastSilence = 1500 * time.Millisecond
-	// silentBlocks is how many of an ordinary peer's blocks a peer may be silent for.
-	silentBlocks = 8
-	// slowBlocks is how many times an ordinary peer's time a block may take; below leastSlow none is slow.
-	slowBlocks = 4
-	leastSlow  = 300 * time.Millisecond
+	// silentBlocks is how many of an ordinary peer's blocks a peer may be silent for, silentRequests how many of its requests at least.
+	silentBlocks, silentRequests = 8, 4
+	// slowTimes is how many times an ordinary peer's time a request may take; below leastSlow for a block none is slow.
+	slowTimes = 4
+	leastSlow = 300 * time.Millisecond
 	// memory is what a tick leaves of the earlier ones: some 2.5 s are remembered.
 	memory = 0.9
-	// graceBlocks is for how many times an ordinary peer's time for a block a request is left with the peer it was sent to.
-	graceBlocks = 3
+	// graceTimes is for how many times an ordinary peer's time for a request it is left with the peer it was sent to.
+	graceTimes = 3
 	// A snubbed peer is left alone for this long, and each time twice as long as before.
 	firstBackoff, lastBackoff = 5 * time.Second, time.Minute
 )
@@ -50,29 +51,30 @@ type snubs struct {
 	mu       sync.Mutex
 	peers    map[*torrent.Peer]*watched
 	backoffs map[netip.Addr]backoff
-	// ordinary is the longest of the torrents' times for a block.
+	// ordinary is the longest of the torrents' times for a request.
 	ordinary time.Duration
 }
 
 // watched is a connection.
 type watched struct {
-	conn   *torrent.PeerConn
-	addr   netip.Addr
-	entry  *entry
-	seeder bool
+	conn  *torrent.PeerConn
+	addr  netip.Addr
+	entry *entry
+	// own says that it is the engine's own seeder.
+	own bool
 	pace
 }
 
 // pace is how fast a connection answers.
 type pace struct {
-	// waiting is the number of unanswered requests, got that of blocks since the last tick.
+	// waiting is the number of unanswered requests, got that of answers since the last tick.
 	waiting, got int
-	// silent is the number of ticks since the last block in which requests waited while others brought data.
+	// silent is the number of ticks since the last answer in which requests waited while others brought data.
 	silent int
-	// busy is for how long requests waited, blocks how many were answered; both fade.
-	busy   time.Duration
-	blocks float64
-	// slow is told to the connection at its next block.
+	// busy is for how long requests waited, answers how many were answered; both fade.
+	busy    time.Duration
+	answers float64
+	// slow is told to the connection at its next answer.
 	slow bool
 }
 
@@ -105,15 +107,15 @@ func (p *snubs) added(pc *torrent.PeerConn) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.peers[&pc.Peer] = &watched{conn: pc, addr: addr, entry: f, seeder: p.seeders.has(addr)}
+	p.peers[&pc.Peer] = &watched{conn: pc, addr: addr, entry: f, own: p.seeders.rank(addr) == 0}
 }
 
-// reclassify takes up which connections lead to seeders now.
+// reclassify takes up which connections lead to the own seeder now.
 func (p *snubs) reclassify() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.peers {
-		w.seeder = p.seeders.has(w.addr)
+		w.own = p.seeders.rank(w.addr) == 0
 	}
 }
 
@@ -134,7 +136,7 @@ func (p *snubs) count(peer *torrent.Peer, n int) {
 func (p *snubs) received(ev torrent.ReceivedUsefulDataEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	*p.grace = graceBlocks * p.ordinary
+	*p.grace = graceTimes * p.ordinary
 	if w := p.peers[ev.Peer]; w != nil {
 		w.got++
 		if w.slow {
@@ -186,7 +188,7 @@ func (p *snubs) check(now time.Time) map[*watched]time.Duration {
 		ordinary := compare(paces)
 		p.ordinary = max(p.ordinary, ordinary)
 		for _, w := range peers {
-			if !w.seeder && w.pace.judge(ordinary) {
+			if !w.own && w.pace.judge(ordinary, int(w.entry.requestSize()/pick.BlockSize)) {
 				a := p.backoffs[w.addr]
 				a.length = min(max(2*a.length, firstBackoff), lastBackoff)
 				a.until = now.Add(a.length)
@@ -197,7 +199,7 @@ func (p *snubs) check(now time.Time) map[*watched]time.Duration {
 	return snubbed
 }
 
-// compare takes up a tick and returns how long an ordinary connection takes for a block: the median; 0 if none brought any.
+// compare takes up a tick and returns how long an ordinary connection takes for a request: the median; 0 if none brought any.
 func compare(all []*pace) time.Duration {
 	total := 0
 	for _, c := range all {
@@ -206,8 +208,8 @@ func compare(all []*pace) time.Duration {
 	var times []time.Duration
 	for _, c := range all {
 		c.tick(total - c.got)
-		if c.blocks > 0.5 {
-			times = append(times, c.perBlock())
+		if c.answers > 0.5 {
+			times = append(times, c.perRequest())
 		}
 	}
 	if len(times) == 0 {
@@ -219,7 +221,7 @@ func compare(all []*pace) time.Duration {
 
 // tick takes up what came since the last one, here and from others.
 func (c *pace) tick(others int) {
-	c.busy, c.blocks = time.Duration(memory*float64(c.busy)), memory*c.blocks+float64(c.got)
+	c.busy, c.answers = time.Duration(memory*float64(c.busy)), memory*c.answers+float64(c.got)
 	if c.waiting > 0 || c.got > 0 {
 		c.busy += compareTick
 	}
@@ -232,12 +234,14 @@ func (c *pace) tick(others int) {
 	c.got = 0
 }
 
-func (c *pace) perBlock() time.Duration { return time.Duration(float64(c.busy) / c.blocks) }
+func (c *pace) perRequest() time.Duration { return time.Duration(float64(c.busy) / c.answers) }
 
-// judge reports whether the peer is snubbed, as it has been silent for too long, and notes whether it is slow.
-func (c *pace) judge(ordinary time.Duration) bool {
-	if c.blocks > 0.5 {
-		c.slow = ordinary > 0 && c.perBlock() > max(leastSlow, slowBlocks*ordinary)
+// judge reports whether the peer is snubbed, as it has been silent for too long, and notes whether it is slow. A request is of that many
+// blocks.
+func (c *pace) judge(ordinary time.Duration, blocks int) bool {
+	if c.answers > 0.5 {
+		c.slow = ordinary > 0 && c.perRequest() > max(leastSlow*time.Duration(blocks), slowTimes*ordinary)
 	}
-	return time.Duration(c.silent)*compareTick >= max(leastSilence, silentBlocks*ordinary)
+	patience := max(leastSilence, ordinary*time.Duration(max(silentBlocks/blocks, silentRequests)))
+	return time.Duration(c.silent)*compareTick >= patience
 }

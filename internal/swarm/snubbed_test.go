@@ -45,33 +45,54 @@ func TestSnubbed(t *testing.T) {
 					for i := range room {
 						room[i].got = c.room[i].got[tick]
 					}
-					if ordinary := compare(room); last.judge(ordinary) {
+					if ordinary := compare(room); last.judge(ordinary, 1) {
 						silent = s
 					}
 				}
 			}
 			if silent != c.silent || last.slow != c.slow {
-				t.Errorf("silent in second %d, slow %v; want %d, %v (%s a block)", silent, last.slow, c.silent, c.slow, last.perBlock())
+				t.Errorf("silent in second %d, slow %v; want %d, %v (%s a request)", silent, last.slow, c.silent, c.slow, last.perRequest())
 			}
 		})
 	}
 }
 
-// TestGraceFollowsTheRoom has a request stay with its peer for three times as long as peers take for a block.
+// TestPatienceOfLargeRequests has a peer that is silent taken for snubbed after as many bytes of others', however they are asked for, but
+// not before an ordinary one might answer.
+func TestPatienceOfLargeRequests(t *testing.T) {
+	for _, c := range []struct {
+		blocks int
+		// block is what an ordinary peer takes for one, patience how long another may be silent.
+		block, patience time.Duration
+	}{
+		{1, 10 * time.Millisecond, leastSilence}, {1, 500 * time.Millisecond, 4 * time.Second}, {2, 500 * time.Millisecond, 4 * time.Second},
+		{4, 500 * time.Millisecond, 8 * time.Second},
+	} {
+		mute, ticks := &pace{}, 0
+		for ; !mute.judge(c.block*time.Duration(c.blocks), c.blocks); ticks++ {
+			mute.silent++
+		}
+		if got := time.Duration(ticks) * compareTick; got != c.patience {
+			t.Errorf("%d blocks of %s: silent for %s, want %s", c.blocks, c.block, got, c.patience)
+		}
+	}
+}
+
+// TestGraceFollowsTheRoom has a request stay with its peer for three times as long as peers take for one.
 func TestGraceFollowsTheRoom(t *testing.T) {
 	p := &newEngine(t, "127.0.4.2", Config{}).snubs
-	w := &watched{entry: &entry{}, pace: pace{waiting: 2}}
+	w := &watched{entry: &entry{layout: &layout{pieceLength: 256 << 10}}, pace: pace{waiting: 2}}
 	p.mu.Lock()
 	p.peers[nil] = w
 	p.mu.Unlock()
-	for _, blocks := range []int{1, 5} {
+	for _, answers := range []int{1, 5} {
 		for range 100 {
-			w.got = blocks
+			w.got = answers
 			p.check(time.Now())
 		}
 		p.received(torrent.ReceivedUsefulDataEvent{})
-		if want := graceBlocks * compareTick / time.Duration(blocks); (*p.grace - want).Abs() > want/100 {
-			t.Errorf("%d blocks a tick: %s, want %s", blocks, *p.grace, want)
+		if want := graceTimes * compareTick / time.Duration(answers); (*p.grace - want).Abs() > want/100 {
+			t.Errorf("%d answers a tick: %s, want %s", answers, *p.grace, want)
 		}
 	}
 }
@@ -79,7 +100,7 @@ func TestGraceFollowsTheRoom(t *testing.T) {
 func TestBackoffGrows(t *testing.T) {
 	e := newEngine(t, "127.0.4.1", Config{})
 	now := time.Now()
-	w := &watched{addr: e.addrPort().Addr(), entry: &entry{}}
+	w := &watched{addr: e.addrPort().Addr(), entry: &entry{layout: &layout{pieceLength: 256 << 10}}}
 	e.snubs.mu.Lock()
 	e.snubs.peers[nil] = w
 	e.snubs.mu.Unlock()

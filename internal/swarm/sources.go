@@ -42,6 +42,23 @@ func (c *connections) sources(f *entry) []report.Source {
 	return f.sources.most()
 }
 
+// bySeeder is how much of a torrent came from which seeder; nothing if the engine knows of one alone.
+func (c *connections) bySeeder(f *entry) []report.Source {
+	if len(c.seeders.get()) < 2 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return f.bySeeder.most()
+}
+
+// fetched takes up that so many bytes came by HTTP from the seeder that has an address.
+func (c *connections) fetched(f *entry, from netip.Addr, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.bySeeder.add(from, int64(n))
+}
+
 // speed is how fast something is done, by what was done and how long that took, waits between not counted.
 type speed struct{ bytes, nanoseconds atomic.Int64 }
 

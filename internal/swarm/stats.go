@@ -26,8 +26,8 @@ type Stats struct {
 // counters are a torrent's totals in bytes.
 type counters struct {
 	seeder, nodes, http atomic.Int64
-	// sources are what came from which node; connections.mu guards it.
-	sources sources
+	// sources are what came from which node, bySeeder what came from which seeder; connections.mu guards them.
+	sources, bySeeder sources
 	// lastPeer is when a peer last sent something, in nanoseconds since 1970.
 	lastPeer atomic.Int64
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/anacrolix/torrent/metainfo"
 	"github.com/anacrolix/torrent/storage"
+
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
 // store keeps one torrent in plain files below a folder, and knows which of its pieces are there. It stands in for the
@@ -276,6 +278,23 @@ func (p *piece) WriteAt(b []byte, at int64) (n int, err error) {
 	return p.write(b, at)
 }
 
+// writeSparse writes b, in which blocks of zeros become holes: what comes at a time may have both.
+func writeSparse(file *os.File, b []byte, at int64) (n int, err error) {
+	for n < len(b) {
+		begin, zero := n, isZero(b[n:min(n+pick.BlockSize, len(b))])
+		for n < len(b) && isZero(b[n:min(n+pick.BlockSize, len(b))]) == zero {
+			n = min(n+pick.BlockSize, len(b))
+		}
+		if zero && punch(file, at+int64(begin), int64(n-begin)) {
+			continue
+		}
+		if m, err := file.WriteAt(b[begin:n], at+int64(begin)); err != nil {
+			return begin + m, err
+		}
+	}
+	return n, nil
+}
+
 // write writes to the piece's files. mu is held.
 func (p *piece) write(b []byte, at int64) (n int, err error) {
 	if p.store.readOnly {
@@ -285,11 +304,7 @@ func (p *piece) write(b []byte, at int64) (n int, err error) {
 	err = p.store.each(p.offset+at, int64(len(b)), func(f *storedFile, at, size int64) error {
 		part := b[n : n+int(size)]
 		return f.use(func(file *os.File) error {
-			if isZero(part) && punch(file, at, size) {
-				n += len(part)
-				return nil
-			}
-			m, err := file.WriteAt(part, at)
+			m, err := writeSparse(file, part, at)
 			n += m
 			return err
 		})

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/anacrolix/torrent/mse"
 )
 
 // A node tells every peer of every piece it gets (have, BEP 3). In a packet of its own each, some 75 bytes with all headers, that
@@ -92,29 +94,39 @@ func onlyHaves(p []byte) bool {
 	return len(p) == 0
 }
 
-// batchingDialer and batchingListener make connections that batch, and that paced has wrapped.
-type batchingDialer struct {
+// wireDialer and wireListener make connections that batch, on which foreign clients are asked for blocks, and that paced has wrapped: it
+// sees the messages as the library writes them.
+type wireDialer struct {
 	*net.Dialer
+	wire  func(net.Conn) net.Conn
 	paced func(net.Conn) net.Conn
 }
 
-func (d batchingDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := d.Dialer.DialContext(ctx, network, addr)
+func (d wireDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := dialBlocks(ctx, func(ctx context.Context) (net.Conn, error) {
+		c, err := d.Dialer.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return newHaveBatcher(d.wire(c)), nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	return d.paced(newHaveBatcher(c)), nil
+	return d.paced(c), nil
 }
 
-type batchingListener struct {
+type wireListener struct {
 	net.Listener
-	paced func(net.Conn) net.Conn
+	wire    func(net.Conn) net.Conn
+	secrets mse.SecretKeyIter
+	paced   func(net.Conn) net.Conn
 }
 
-func (l batchingListener) Accept() (net.Conn, error) {
+func (l wireListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return l.paced(newHaveBatcher(c)), nil
+	return l.paced(newBlocks(newHaveBatcher(l.wire(c)), l.secrets)), nil
 }

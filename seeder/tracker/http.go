@@ -46,6 +46,8 @@ type announce struct {
 	event    string
 	complete bool
 	numwant  int
+	// visits says that the client has another seeder, which answers: far=1, a parameter of this project.
+	visits bool
 	// compact and noPeerID are how the peers are to be written (BEP 23, BEP 3).
 	compact, noPeerID bool
 }
@@ -184,6 +186,7 @@ func parseAnnounce(r *http.Request) (announce, error) {
 		numwant:  parseNumwant(q),
 		compact:  q.Get("compact") != "0",
 		noPeerID: q.Get("no_peer_id") == "1",
+		visits:   q.Get("far") == "1",
 		local:    localAddr(r),
 	}
 	var err error

@@ -12,22 +12,19 @@ import (
 //
 // A client from elsewhere has another seeder, which is away, or is a mirror that fetches what it hands on. It is told of those of its own
 // network that announce here, and of a few others. The seeder's own nodes are not told of it: it finds them, and they need it only if it does.
+//
+// A visitor is a client whose own seeder answers, and that wants to know a few peers here in case that it needs them later. It says so by
+// far=1, a parameter of this project. It knows its neighbours already, and nobody is told of it.
 const (
 	nearPeers = 60
 	farPeers  = 5
 	fewPeers  = 20
-	// fewWanted is what visitors ask for at most: clients that have another seeder and want to know a few peers of this one, in case that
-	// they need them. They know their neighbours already.
-	fewWanted = 4
 )
 
-// place is where a client stands.
+// place is where a client stands: network is what it shares with its neighbours, and own says that this is one of the seeder's.
 type place struct {
-	// network is what it shares with its neighbours; own says that this is one of the seeder's.
 	network netip.Prefix
 	own     bool
-	// visiting clients are not told to others, unless there is nobody else.
-	visiting bool
 }
 
 // group is the peers of one torrent at one place. The two lists make a random choice cheap whatever the swarm's size.
@@ -47,18 +44,17 @@ func (g *group) list(complete bool) *[]*peer {
 // placeOf is where the sender of an announce stands.
 func (t *Tracker) placeOf(a announce) (at place) {
 	at.network, at.own = t.cfg.Network(a.addr.Addr())
-	at.visiting = !at.own && a.numwant > 0 && a.numwant <= fewWanted
 	return at
 }
 
 // chooseFor returns up to n peers for a client, in any order, as clients may dial in that of the list. A complete client is told of
 // incomplete ones only: two complete peers have nothing to say to each other. An incomplete one is told of both kinds alike, so that a
 // swarm's connections are spread evenly over all that have something. skip are those not to be told of.
-func (s *swarm) chooseFor(at place, n int, complete bool, skip func(*peer) bool) []peer {
-	near, far, visitors := s.lists(at, complete)
+func (s *swarm) chooseFor(at place, a announce, n int, skip func(*peer) bool) []peer {
+	near, far := s.lists(at, a.complete)
 	most := n
 	switch {
-	case at.visiting:
+	case a.visits && !at.own:
 		most = 0
 	case len(far) > 0:
 		most = min(nearPeers, n-min(farPeers, n/8))
@@ -66,38 +62,33 @@ func (s *swarm) chooseFor(at place, n int, complete bool, skip func(*peer) bool)
 	chosen := choose(most, near, skip)
 	few := min(max(farPeers, fewPeers-len(chosen)), n-len(chosen))
 	chosen = append(chosen, choose(few, far, skip)...)
-	if len(chosen) == 0 {
-		chosen = choose(few, visitors, skip)
-	}
 	rand.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	return chosen
 }
 
-// lists are those to choose from for a client: of its neighbours, of others, and of visitors.
-func (s *swarm) lists(at place, complete bool) (near, far, visitors [][]*peer) {
+// lists are those to choose from for a client: of its neighbours, and of others.
+func (s *swarm) lists(at place, complete bool) (near, far [][]*peer) {
 	for _, g := range s.groups {
 		to := &far
 		switch {
+		case g.place == at:
+			to = &near
 		case at.own && !g.own:
 			continue
-		case g.visiting:
-			to = &visitors
-		case g.network == at.network:
-			to = &near
 		}
 		*to = append(*to, g.incomplete)
 		if !complete {
 			*to = append(*to, g.complete)
 		}
 	}
-	return near, far, visitors
+	return near, far
 }
 
 // countsFor is how many a client of a place is told that there are: in the seeder's networks, or in its own if that is another. Nodes give
 // for as long as others lack something; whoever is elsewhere has a seeder there.
 func (s *swarm) countsFor(at place) (complete, incomplete int) {
 	for _, g := range s.groups {
-		if g.network == at.network || g.own && at.own {
+		if g.place == at || g.own && at.own {
 			complete, incomplete = complete+len(g.complete), incomplete+len(g.incomplete)
 		}
 	}

@@ -73,20 +73,27 @@ func TestSmallNetwork(t *testing.T) {
 	}
 }
 
-// A node whose own seeder answers asks for two peers of this one: it learns of the seed and one of this seeder's nodes, though it has
-// neighbours that asked as well, and nobody here is told of it or waits for it.
+// A node whose own seeder answers asks for two peers of this one: it learns of the seed and one of this seeder's nodes, though it has a
+// neighbour that announces here. Nobody is told of it or waits for it.
 func TestVisitors(t *testing.T) {
 	r := newRoom()
 	r.cfg.Network = networks(1)
 	for n := range 10 {
-		r.node(t, n, "&numwant=200")       // in 10.0.1.0/24, its own
-		r.node(t, 250+n, "&numwant=2")     // in 10.0.2.0/24
-		r.node(t, 500+n, "&numwant=2")     // in 10.0.3.0/24
-		r.node(t, 250+240+n, "&numwant=2") // in 10.0.2.0/24
+		r.node(t, n, "&numwant=200")             // in 10.0.1.0/24, its own
+		r.node(t, 250+n, "&numwant=2&far=1")     // in 10.0.2.0/24
+		r.node(t, n+20, "&numwant=2&far=1")      // a network with two seeders
+		r.node(t, 500, "&numwant=200")           // in 10.0.3.0/24
+		r.node(t, 501+n, "&numwant=2&far=1")     // beside it
+		r.node(t, n, "&numwant=200&far=0")       // and what is not "1" is none
+		r.node(t, 510+n, "&far=1&event=stopped") // nor does one leave that was not there
 	}
-	visitor := compact(t, r.node(t, 250, "&numwant=2"))
-	if near, far := split(visitor, "10.0.1."); near != 1 || far != 0 || visitor[0] != seed.String() {
-		t.Errorf("a visitor is told of %v, want the seed and one of its nodes", visitor)
+	for range 20 {
+		if got := compact(t, r.node(t, 501, "&numwant=2&far=1")); len(got) != 2 || got[0] != seed.String() || !strings.HasPrefix(got[1], "10.0.1.") {
+			t.Errorf("a visitor is told of %v, want the seed and one of its nodes", got)
+		}
+	}
+	if got := compact(t, r.node(t, 20, "&numwant=2&far=1")); len(got) != 2 || !strings.HasPrefix(got[1], "10.0.1.") {
+		t.Errorf("a visitor in the seeder's own network is told of %v, want the seed and one node", got)
 	}
 	d := r.node(t, 3, "&numwant=200")
 	if near, far := split(compact(t, d), "10.0.1."); near != 9 || far != 0 {
@@ -95,26 +102,25 @@ func TestVisitors(t *testing.T) {
 	if d["incomplete"] != 10 || d["complete"] != 1 {
 		t.Errorf("an own node hears of %v incomplete and %v complete, want the 10 own ones and the seed", d["incomplete"], d["complete"])
 	}
-	if _, all := r.Swarm(torrent); all != 40 {
-		t.Errorf("%d are known, want all 40", all)
+	if _, all := r.Swarm(torrent); all != 11 {
+		t.Errorf("%d are known, want 11: the own nodes and one from elsewhere", all)
 	}
 }
 
-// The nodes of a seeder that is away ask for all: they find their neighbours, a few of this seeder's nodes, and no visitors.
+// The nodes of a seeder that is away ask for all: they find their neighbours, and a few of this seeder's nodes, which are not told of them.
 func TestNodesOfAnotherSeeder(t *testing.T) {
 	r := newRoom()
 	r.cfg.Network = networks(1)
 	for n := range 100 {
 		r.node(t, n, "&numwant=200")
 		r.node(t, 250+n, "&numwant=200")
-		r.node(t, 500+n, "&numwant=2")
 	}
 	d := r.node(t, 250, "&numwant=200")
 	peers := compact(t, d)
-	near, far := split(peers, "10.0.2.")
+	near, _ := split(peers, "10.0.2.")
 	own, _ := split(peers, "10.0.1.")
-	if near != 60 || far != 5 || own != 5 || d["incomplete"] != 100 {
-		t.Errorf("told of %d neighbours, %d others of which %d are the seeder's, %v incomplete, want 60, 5, 5 and 100", near, far, own, d["incomplete"])
+	if near != 60 || own != 5 || len(peers) != 66 || d["incomplete"] != 100 {
+		t.Errorf("told of %d neighbours and %d of the seeder's nodes of %d, %v incomplete, want 60, 5, 66 and 100", near, own, len(peers), d["incomplete"])
 	}
 	if near, far := split(compact(t, r.node(t, 7, "&numwant=200")), "10.0.1."); near != 99 || far != 0 {
 		t.Errorf("an own node is told of %d own ones and %d others, want 99 and none", near, far)
@@ -127,38 +133,13 @@ func TestMirrorsFindEachOther(t *testing.T) {
 	r.cfg.Network = networks(1)
 	for n := range 30 {
 		r.node(t, 250*(2+n), "&numwant=200")
-		r.node(t, 250*(2+n)+1, "&numwant=2")
 	}
-	peers := compact(t, r.node(t, 500, "&numwant=200"))
-	visitors := slices.ContainsFunc(peers, func(p string) bool { return p != seed.String() && strings.HasSuffix(p, ".1:6881") })
-	if len(peers) != 21 || visitors {
-		t.Errorf("a mirror is told of %d, visitors among them: %v; want the seed and 20 mirrors: %v", len(peers), visitors, peers)
+	r.node(t, 1, "&numwant=200")
+	if peers := compact(t, r.node(t, 500, "&numwant=200")); len(peers) != 21 {
+		t.Errorf("a mirror is told of %d, want the seed and 20 others: %v", len(peers), peers)
 	}
-}
-
-// Where nobody else is left, visitors are told of each other.
-func TestOnlyVisitors(t *testing.T) {
-	r := newRoom()
-	r.cfg.Network = networks(0)
-	r.node(t, 1, "&numwant=2")
-	if got := compact(t, r.node(t, 251, "&numwant=2")); !slices.Equal(got, []string{seed.String(), "10.0.1.1:6881"}) {
-		t.Errorf("told of %v, want the seed and the other visitor", got)
-	}
-}
-
-// A node that visited is told to others when it asks for more, and no longer when it visits again.
-func TestVisitorsBecomePeers(t *testing.T) {
-	r := newRoom()
-	r.cfg.Network = networks(1)
-	r.node(t, 750, "&numwant=200")
-	for _, c := range []struct{ numwant, told string }{{"2", "10.0.4.0:6881"}, {"200", "10.0.2.0:6881"}, {"2", "10.0.4.0:6881"}} {
-		r.node(t, 250, "&numwant="+c.numwant)
-		if got := compact(t, r.node(t, 500, "&numwant=200")); !slices.Contains(got, c.told) || slices.Contains(got, "10.0.2.0:6881") != (c.numwant == "200") {
-			t.Errorf("numwant=%s: another is told of %v", c.numwant, got)
-		}
-		if _, incomplete := r.Swarm(torrent); incomplete != 3 {
-			t.Errorf("numwant=%s: %d are known, want 3", c.numwant, incomplete)
-		}
+	if peers := compact(t, r.node(t, 1, "&numwant=200")); len(peers) != 1 {
+		t.Errorf("a node of the first seeder is told of %v, want the seed alone", peers)
 	}
 }
 

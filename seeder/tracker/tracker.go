@@ -162,8 +162,8 @@ func (t *Tracker) announce(a announce) (ans answer, ok bool) {
 		return answer{}, false
 	}
 	t.sweepSometimes(s, now)
-	// The seed itself needs no record, and a peer without an IPv4 address can't be told to others.
-	if a.addr != seed && a.addr.Addr().Is4() {
+	// The seed itself needs no record, nor does a visitor, and a peer without an IPv4 address can't be told to others.
+	if a.addr != seed && !a.visits && a.addr.Addr().Is4() {
 		s.record(a, at, now)
 	}
 	ans.complete, ans.incomplete = s.countsFor(at)
@@ -176,7 +176,7 @@ func (t *Tracker) announce(a announce) (ans answer, ok bool) {
 		}
 	}
 	told := map[netip.Addr]int{}
-	ans.peers = s.chooseFor(at, want, a.complete, func(p *peer) bool {
+	ans.peers = s.chooseFor(at, a, want, func(p *peer) bool {
 		isAsker := p.addr == a.addr || p.id == a.peerID
 		// A client on the seeder's own machine can't be reached from elsewhere by the address it came from.
 		unreachable := p.addr.Addr().IsLoopback() && !a.addr.Addr().IsLoopback()

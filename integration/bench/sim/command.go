@@ -15,7 +15,7 @@ import (
 // Command simulates what args say, prints a table and keeps the results as JSON.
 //
 //	bench sim [--scenario NAME] [--nodes N] [--racks N] [--seeder MBIT] [--link MBIT] [--uplink MBIT] [--image MIB]
-//	          [--piece KIB] [--near N --far N] [--conns N] [--spread TIME] [--delay TIME] [--runs N] [--results DIR]
+//	          [--piece KIB] [--mirrors [--mirror MBIT] [--kept] [--rule peer|seeder|offered]] [--near N --far N] [--conns N] [--spread TIME] [--delay TIME] [--runs N] [--results DIR]
 func Command(ctx context.Context, args []string, out io.Writer) error {
 	s := Default()
 	flags := flag.NewFlagSet("bench sim", flag.ContinueOnError)
@@ -32,12 +32,21 @@ func Command(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&s.Conns, "conns", s.Conns, "connections of a node")
 	flags.DurationVar(&s.Spread, "spread", s.Spread, "time over which the nodes come up")
 	flags.DurationVar(&s.Delay, "delay", s.Delay, "delay of a message")
+	flags.BoolVar(&s.Mirrors, "mirrors", false, "a mirror in each rack")
+	mirror := flags.Float64("mirror", 1000, "a mirror's link, in Mbit/s")
+	flags.BoolVar(&s.Kept, "kept", false, "the mirrors have the image from the start")
+	rule := flags.String("rule", string(s.Rule), "what nodes make of what an incomplete mirror has: peer, seeder or offered")
 	runs := flags.Int("runs", 1, "runs, each with another seed")
 	results := flags.String("results", "", "folder for the results, as NAME.json; none: they are only printed")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	s.Seeder, s.Link, s.Uplink = int64(*seeder*1e6), int64(*link*1e6), int64(*uplink*1e6)
+	if s.Rule = Rule(*rule); s.Mirrors {
+		s.Mirror = int64(*mirror * 1e6)
+	} else {
+		s.Rule = ""
+	}
 	s.Size, s.PieceLength = *image<<20, *piece<<10
 	if *results != "" && s.Name == "" {
 		return errors.New("--results needs a --scenario to name the file by")
@@ -80,10 +89,10 @@ func save(dir, name string, all []Result) error {
 
 func table(out io.Writer, all []Result) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "nodes\tracks\tfirst s\tmedian s\tlast s\tT_min s\tratio\tcopies\track copies\tannounces/s\trefused\twall s")
+	fmt.Fprintln(w, "nodes\tracks\tfirst s\tmedian s\tlast s\tT_min s\tratio\tcopies\track copies\tmost in\tmost out\tof mirror\tmirror s\tannounces/s\tat a mirror\trefused\twall s")
 	for _, r := range all {
-		fmt.Fprintf(w, "%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t%.1f\t%d\t%d\t%.1f\n", r.Nodes, r.Racks, r.TFirst, r.TMedian, r.TLast, r.TMin,
-			r.Ratio, r.SeederCopies, r.UplinkCopies, r.AnnouncesPeak, r.SeederRefused, r.WallS)
+		fmt.Fprintf(w, "%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%d\t%d\t%.1f\n", r.Nodes, r.Racks, r.TFirst, r.TMedian, r.TLast, r.TMin,
+			r.Ratio, r.SeederCopies, r.UplinkCopies, r.UplinkIn, r.UplinkOut, r.MirrorCopies, r.TMirror, r.AnnouncesPeak, r.MirrorAnnounces, r.SeederRefused, r.WallS)
 	}
 	return w.Flush()
 }

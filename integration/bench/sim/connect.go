@@ -27,11 +27,11 @@ func (r *room) start(d *node) {
 
 func (r *room) announce(d *node) {
 	if d.complete { // it announces, but need not dial
-		r.tracker.count(r.now)
+		r.trackerOf(d).count(r.now)
 		return
 	}
 	d.announced++
-	d.reserve = append(r.tracker.announce(d, r.now), d.reserve...)
+	d.reserve = append(r.trackerOf(d).announce(d, r.now), d.reserve...)
 	if len(d.reserve) > 500 { // the library's TorrentPeersHighWater
 		d.reserve = d.reserve[:500]
 	}
@@ -62,7 +62,7 @@ func (r *room) connect(d, u *node) {
 	case d.fromPeer(u) != nil || d.complete && u.complete:
 	case !r.admit(d, true):
 	case !r.admit(u, false):
-		if u.seeder {
+		if u.seederOf(d) {
 			r.refused++
 		}
 	default:
@@ -108,9 +108,11 @@ func (r *room) join(d, u *node) {
 	for _, p := range []*pipe{p, p.back} {
 		p.to.pipes = append(p.to.pipes, p)
 		p.to.deep[0]++
-		p.to.meet(p.from, 1)
+		r.meet(p.to, p.from, 1)
 	}
-	r.peers = max(r.peers, len(r.nodes[0].pipes))
+	if u.seederOf(d) {
+		r.peers = max(r.peers, len(u.pipes))
+	}
 	r.fill(p)
 	r.fill(p.back)
 }
@@ -122,7 +124,7 @@ func (r *room) disconnect(p *pipe) {
 		p.closed = true
 		d.pipes = slices.DeleteFunc(d.pipes, func(q *pipe) bool { return q == p })
 		d.deep[min(p.asked, maxDepth-1)]--
-		d.meet(p.from, -1)
+		r.meet(d, p.from, -1)
 		for p.queue.len() > 0 {
 			q := p.queue.pop()
 			d.release(q.piece, q.block)
@@ -137,14 +139,23 @@ func (r *room) disconnect(p *pipe) {
 }
 
 // meet has d take u into account, or no longer.
-func (d *node) meet(u *node, by int) {
+func (r *room) meet(d, u *node, by int) {
 	if d.complete {
 		return
 	}
 	d.rivalsStale = true
 	if u.complete && u.knownAll() {
-		if !u.seeder {
+		if !u.seederOf(d) {
 			d.outside(by)
+		}
+		return
+	}
+	if r.apart(u, d) {
+		if d.mirror {
+			return
+		}
+		if d.mirrored, d.offered = u, r.Rule == AsOffered; by < 0 {
+			d.mirrored = nil
 		}
 		return
 	}
@@ -154,6 +165,11 @@ func (d *node) meet(u *node, by int) {
 			d.open.add(i)
 		}
 	}
+}
+
+// apart reports whether u, which looks for its share, leaves d out: its seeder that has not all, or one that takes u for its seeder.
+func (r *room) apart(d, u *node) bool {
+	return r.Rule != AsPeer && !d.seeder && (d.seederOf(u) || u.seederOf(d))
 }
 
 // outside counts the complete peers besides the seeder: what they have is everything.

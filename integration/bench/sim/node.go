@@ -15,6 +15,10 @@ type node struct {
 	index, rack  int32
 	id           pick.ID
 	seeder, up   bool
+	mirror       bool
+	mirrored     *node // the mirror that it is connected to, as long as that has not all
+	offered      bool  // only what that has is chosen
+	apart        bool  // rivals are only those that have the same seeder
 	complete     bool
 	started      time.Duration
 	finished     time.Duration
@@ -77,15 +81,16 @@ type request struct {
 
 // most is how many blocks to have asked for at a time if so many bytes are to come from the seeder.
 func (p *pipe) most(wanted int64) int {
-	return p.depth.Depth(pick.Side{Seeder: p.from.seeder, Wanted: wanted, Connections: len(p.to.pipes)})
+	return p.depth.Depth(pick.Side{Seeder: p.from.seederOf(p.to), Wanted: wanted, Connections: len(p.to.pipes)})
 }
 
 func newNode(index int, s *Scenario) *node {
 	n := s.pieces()
 	d := &node{
-		index: int32(index), rack: int32(index % s.Racks), left: n, limit: s.Conns,
+		index: int32(index), rack: int32((index - 1) % s.Racks), left: n, limit: s.Conns,
 		upload: newLink(s.Link), download: newLink(s.Link), rivalsStale: true,
 		has: newSet(n), known: newSet(n), want: newSet(n), partial: newSet(n), high: newSet(n), window: newSet(n), open: newSet(n), held: newSet(n),
+		apart:   s.Mirrors && s.Rule != AsPeer,
 		unasked: make([]uint64, n), missing: make([]uint64, n), availability: make([]uint16, n),
 	}
 	for i := range n {
@@ -96,23 +101,46 @@ func newNode(index int, s *Scenario) *node {
 	return d
 }
 
+// newMirror is that of a rack.
+func newMirror(index int, s *Scenario) *node {
+	d := newNode(index, s)
+	d.mirror, d.rack, d.limit = true, int32(index-1), s.SeederConns
+	d.upload, d.download = newLink(s.Mirror), newLink(s.Mirror)
+	if s.Kept {
+		d.left, d.told = 0, s.pieces()
+		d.fillUp(s)
+	}
+	return d
+}
+
+// seederOf reports whether it is what u calls its seeder.
+func (d *node) seederOf(u *node) bool { return d.seeder || d.mirror && !u.mirror && d.rack == u.rack }
+
 func newSeeder(s *Scenario) *node {
 	d := &node{
-		seeder: true, complete: true, rack: -1, limit: s.SeederConns, up: true,
+		seeder: true, rack: -1, limit: s.SeederConns,
 		upload: newLink(s.Seeder), download: newLink(s.Seeder), has: newSet(s.pieces()),
 	}
+	d.fillUp(s)
+	return d
+}
+
+// fillUp has d be complete from the start.
+func (d *node) fillUp(s *Scenario) {
+	d.complete, d.up = true, true
 	for i := range s.pieces() {
 		d.has.add(i)
 	}
 	d.known = d.has
-	return d
 }
 
 // Pieces implements pick.Board.
 func (d *node) Pieces() int { return len(d.missing) }
 
 // Missing implements pick.Board.
-func (d *node) Missing(i int) bool { return !d.has.has(i) }
+func (d *node) Missing(i int) bool {
+	return !d.has.has(i) && (!d.offered || d.mirrored == nil || d.mirrored.known.has(i))
+}
 
 // Prefer implements pick.Board.
 func (d *node) Prefer(i int) {
@@ -134,7 +162,7 @@ func (d *node) Crowd() pick.Crowd {
 	if d.rivalsStale {
 		d.rivals, d.rivalsStale = d.rivals[:0], false
 		for _, p := range d.pipes {
-			if !p.from.complete {
+			if !p.from.complete && (!d.apart || p.from.mirror == d.mirror) {
 				d.rivals = append(d.rivals, p.from.id)
 			}
 		}

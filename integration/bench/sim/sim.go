@@ -12,18 +12,19 @@ import (
 // dialDelays is how many delays it takes from a dial to the first request: TCP's handshake, BitTorrent's and the bitfield.
 const dialDelays = 6
 
-// room is a run. The seeder is node 0.
+// room is a run. The seeder is node 0, mirrors follow, then nodes.
 type room struct {
 	*Scenario
 	clock
-	rand    *rand.Rand
-	nodes   []*node
-	racks   []rack
-	tracker tracker
-	left    int // nodes that have not all yet
-	refused int // dials the seeder turned away
-	peers   int // most connections it had
-	events  int64
+	rand  *rand.Rand
+	nodes []*node
+	racks []rack
+	// trackers are the seeder's and those of the mirrors.
+	trackers []*tracker
+	left     int // nodes that have not all yet
+	refused  int // dials that seeders turned away
+	peers    int // most connections that one had
+	events   int64
 }
 
 // rack is the two directions of a rack's uplink.
@@ -60,16 +61,37 @@ func newRoom(s *Scenario) *room {
 	for range s.Racks {
 		r.racks = append(r.racks, rack{newLink(s.Uplink), newLink(s.Uplink)})
 	}
-	r.tracker = newTracker(s, r.rand)
-	for i := 1; i <= s.Nodes; i++ {
-		d := newNode(i, s)
+	r.trackers = append(r.trackers, newTracker(s, r.rand, 0))
+	if s.Mirrors {
+		for i := range s.Racks {
+			r.nodes, r.trackers = append(r.nodes, newMirror(1+i, s)), append(r.trackers, newTracker(s, r.rand, int32(1+i)))
+		}
+	}
+	for range s.Nodes {
+		r.nodes = append(r.nodes, newNode(len(r.nodes), s))
+	}
+	for i, d := range r.nodes[1:] {
 		binary.BigEndian.PutUint64(d.id[8:], r.rand.Uint64())
 		binary.BigEndian.PutUint32(d.id[16:], r.rand.Uint32())
-		r.nodes = append(r.nodes, d)
 		at := time.Duration(r.rand.Int64N(int64(s.Spread) + 1))
-		r.add(event{at: at, kind: kindStart, node: int32(i)})
+		if d.mirror {
+			at = 0 // it runs for long
+		}
+		if !d.complete {
+			r.add(event{at: at, kind: kindStart, node: int32(1 + i)})
+		}
 	}
 	return r
+}
+
+// clients are the nodes, and trackerOf is whom one asks.
+func (r *room) clients() []*node { return r.nodes[len(r.trackers):] }
+
+func (r *room) trackerOf(d *node) *tracker {
+	if !r.Mirrors || d.mirror {
+		return r.trackers[0]
+	}
+	return r.trackers[1+d.rack]
 }
 
 func (r *room) handle(e event) {
@@ -206,8 +228,9 @@ func (r *room) completed(d *node, i int) {
 		r.refill(d)
 		return
 	}
-	d.complete, d.finished = true, r.now
-	r.left--
+	if d.complete, d.finished = true, r.now; !d.mirror {
+		r.left--
+	}
 	// Peers learn of it with the last piece; connections that have become useless end then.
 }
 
@@ -221,6 +244,10 @@ func (r *room) tell(d *node, i int) {
 			if d.complete {
 				r.disconnect(in)
 			}
+			continue
+		}
+		if r.apart(d, u) {
+			r.offer(d, u, p, i)
 			continue
 		}
 		u.availability[i]++
@@ -237,10 +264,28 @@ func (r *room) tell(d *node, i int) {
 	}
 }
 
+// offer has u take up that its mirror has a piece.
+func (r *room) offer(d, u *node, p *pipe, i int) {
+	if u.mirror {
+		return
+	}
+	if d.complete && d.knownAll() {
+		u.mirrored, u.rivalsStale = nil, true
+	}
+	if u.offered && !u.has.has(i) && u.availability[i] == 0 {
+		r.refill(u)
+	}
+	if !u.has.has(i) {
+		r.fill(p)
+	}
+}
+
 // leftCrowd has u no longer count d, which has become complete, among its rivals.
 func (r *room) leftCrowd(u, d *node) {
 	u.rivalsStale = true
-	u.outside(+1)
+	if !d.seederOf(u) {
+		u.outside(+1)
+	}
 	for i := range u.availability {
 		u.availability[i]--
 	}

@@ -73,11 +73,11 @@ func TestTrackerKnowsRacks(t *testing.T) {
 	r := newRoom(&s)
 	for _, d := range r.nodes[1:] {
 		d.announced = 1
-		r.tracker.announce(d, 0)
+		r.trackers[0].announce(d, 0)
 	}
 	d := r.nodes[7]
 	d.announced = 2
-	peers := r.tracker.announce(d, 1500*time.Millisecond)
+	peers := r.trackers[0].announce(d, 1500*time.Millisecond)
 	near := 0
 	for _, i := range peers[1:] {
 		if r.nodes[i].rack == d.rack {
@@ -88,8 +88,8 @@ func TestTrackerKnowsRacks(t *testing.T) {
 	if near != 5 || len(peers) != 8 || len(slices.Compact(peers)) != 8 || peers[0] != 0 || slices.Contains(peers, 7) {
 		t.Errorf("told of %v, %d of them near, want the seeder, 5 near and 2 others", peers, near)
 	}
-	if r.tracker.announces != 41 || !slices.Equal(r.tracker.perSecond, []int{40, 1}) {
-		t.Errorf("%d announces, %v a second", r.tracker.announces, r.tracker.perSecond)
+	if r.trackers[0].announces != 41 || !slices.Equal(r.trackers[0].perSecond, []int{40, 1}) {
+		t.Errorf("%d announces, %v a second", r.trackers[0].announces, r.trackers[0].perSecond)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 
 // tracker tells nodes of each other, as seeder/tracker does.
 type tracker struct {
+	seed               int32 // whose it is
+	nearby             bool  // all that announce here are in one rack, or all are mirrors
 	near, far, numwant int
 	rand               *rand.Rand
 	all                []int32
@@ -17,8 +19,8 @@ type tracker struct {
 	perSecond []int
 }
 
-func newTracker(s *Scenario, r *rand.Rand) tracker {
-	return tracker{near: s.Near, far: s.Far, numwant: s.Numwant, rand: r, perRack: make([][]int32, s.Racks)}
+func newTracker(s *Scenario, r *rand.Rand, seed int32) *tracker {
+	return &tracker{seed: seed, nearby: s.Mirrors, near: s.Near, far: s.Far, numwant: s.Numwant, rand: r, perRack: make([][]int32, s.Racks)}
 }
 
 func (t *tracker) count(now time.Duration) {
@@ -30,17 +32,31 @@ func (t *tracker) count(now time.Duration) {
 	t.perSecond[second]++
 }
 
+// peak is the most that came in within a second.
+func (t *tracker) peak() (most int) {
+	for _, n := range t.perSecond {
+		most = max(most, n)
+	}
+	return most
+}
+
+// mirrorPeers is how many a mirror is told of beside the seeder (seeder/tracker).
+const mirrorPeers = 20
+
 // announce returns whom to dial: the seeder first.
 func (t *tracker) announce(d *node, now time.Duration) []int32 {
 	t.count(now)
-	peers := []int32{0}
-	if t.near == 0 && t.far == 0 {
+	peers := []int32{t.seed}
+	switch {
+	case d.mirror:
+		peers = t.draw(peers, t.all, min(mirrorPeers, t.numwant-1), func(i int32) bool { return i != d.index })
+	case t.nearby || t.near == 0 && t.far == 0:
 		peers = t.draw(peers, t.all, t.numwant-1, func(i int32) bool { return i != d.index })
-	} else {
+	default:
 		rack := t.perRack[d.rack]
 		peers = t.draw(peers, rack, min(t.near, t.numwant-1), func(i int32) bool { return i != d.index })
 		racks := int32(len(t.perRack))
-		peers = t.draw(peers, t.all, min(t.far, t.numwant-len(peers)), func(i int32) bool { return i%racks != d.rack })
+		peers = t.draw(peers, t.all, min(t.far, t.numwant-len(peers)), func(i int32) bool { return (i-1)%racks != d.rack })
 		// The order is that in which a node dials: a few far ones must not come last.
 		t.rand.Shuffle(len(peers)-1, func(i, j int) { peers[1+i], peers[1+j] = peers[1+j], peers[1+i] })
 	}

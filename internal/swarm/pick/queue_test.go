@@ -6,11 +6,14 @@ import (
 )
 
 func TestQueueFollowsSpeed(t *testing.T) {
+	seeder, foreign := Side{Seeder: true, Wanted: 1 << 30}, Side{Foreign: true}
 	for _, c := range []struct {
+		side           Side
 		bytesPerSecond int
 		want           int
 	}{
-		{0, 4}, {100_000, 4}, {1_500_000, 9}, {5_000_000, 30}, {15_000_000, 91}, {500_000_000, 128},
+		{seeder, 0, 4}, {seeder, 100_000, 4}, {seeder, 1_500_000, 9}, {seeder, 5_000_000, 30}, {seeder, 15_000_000, 91}, {seeder, 500_000_000, 128},
+		{foreign, 0, 16}, {foreign, 100_000, 16}, {foreign, 500_000, 30}, {foreign, 500_000_000, 128},
 	} {
 		now := time.Unix(1000, 0)
 		q := NewQueue(now)
@@ -18,8 +21,8 @@ func TestQueueFollowsSpeed(t *testing.T) {
 			now = now.Add(100 * time.Millisecond)
 			q.Received(c.bytesPerSecond/10, now)
 		}
-		if got := q.Depth(Side{Seeder: true, Wanted: 1 << 30}); got != c.want {
-			t.Errorf("at %d bytes/s: %d blocks, want %d", c.bytesPerSecond, got, c.want)
+		if got := q.Depth(c.side); got != c.want {
+			t.Errorf("%+v at %d bytes/s: %d blocks, want %d", c.side, c.bytesPerSecond, got, c.want)
 		}
 	}
 }
@@ -81,6 +84,22 @@ func TestHoldTimeout(t *testing.T) {
 	} {
 		if got := HoldTimeout(c.held, c.average); got != c.want {
 			t.Errorf("%d held, %s each: %s, want %s", c.held, c.average, got, c.want)
+		}
+	}
+}
+
+func TestRequestSize(t *testing.T) {
+	for piece, want := range map[int64]int64{1 << 10: 16 << 10, 16 << 10: 16 << 10, 64 << 10: 32 << 10, 80 << 10: 32 << 10, 128 << 10: 64 << 10, 4 << 20: 64 << 10} {
+		if got := RequestSize(piece); got != want {
+			t.Errorf("pieces of %d bytes: requests of %d, want %d", piece, got, want)
+		}
+	}
+	for _, c := range []struct {
+		blocks     int
+		size, want int64
+	}{{4, 16 << 10, 4}, {4, 32 << 10, 2}, {2, 32 << 10, 1}, {1, 64 << 10, 1}, {128, 64 << 10, 32}} {
+		if got := Requests(c.blocks, c.size); got != int(c.want) {
+			t.Errorf("%d blocks in requests of %d bytes: %d, want %d", c.blocks, c.size, got, c.want)
 		}
 	}
 }
