@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,6 +63,9 @@ type mirrored struct {
 // openMirrored opens what a mirror keeps. Boot loaders that are installed here are nobody's who signed them: only those that the site's key has
 // signed are served.
 func (d *daemon) openMirrored() (feed, error) {
+	if err := os.MkdirAll(d.state, 0o755); err != nil { // nodes' history, logs and leases are kept in it
+		d.Log.Error("the mirror's state can't be kept", "err", err)
+	}
 	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
 	f := &mirrored{daemon: d, dir: filepath.Join(d.state, MirrorDir), changed: make(chan struct{}, 1)}
 	d.boot.Signed = func(sum string) bool { m := f.mirror.Load(); return m != nil && m.Signed(sum) }
