@@ -257,7 +257,7 @@ func (m *Mirror) heard(base string) {
 func (m *Mirror) trouble(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.state.Trouble == "" {
+	if m.state.Trouble == "" || m.state.Since.IsZero() {
 		m.state.Since = m.cfg.Now()
 	}
 	if m.state.Trouble != err.Error() {
