@@ -91,9 +91,13 @@ func (s *Seeders) Insist(ctx context.Context, ask func(context.Context, *client.
 // mayMove reports whether there is somebody to go on with, and who looks for one.
 func (s *Seeders) mayMove() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.watched && len(s.candidates()) > 0
+	watched := s.watched
+	s.mu.Unlock()
+	return watched && s.knowsOthers()
 }
+
+// knowsOthers reports whether there is somebody to go on with.
+func (s *Seeders) knowsOthers() bool { return len(s.Swarm()) > 1 }
 
 // current is the own seeder, and what is closed when Watch has found out how it stands with it.
 func (s *Seeders) current() (*own, <-chan struct{}) {

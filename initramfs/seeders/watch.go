@@ -124,6 +124,9 @@ func (s *Seeders) doubt() (now *own, since time.Time, left time.Duration) {
 // replace goes on with another seeder, as one has sent what this node must not take.
 func (s *Seeders) replace(ctx context.Context, from *own, why error) bool {
 	s.refuse(from.Base, why)
+	if !s.knowsOthers() { // it may be too early
+		s.readList(ctx)
+	}
 	alone := true // the error says it
 	return s.moveOn(ctx, from, "is refused", nil, &alone)
 }
@@ -155,7 +158,8 @@ func (s *Seeders) moveOn(ctx context.Context, from *own, why string, still func(
 		return false
 	}
 	s.Use(base)
-	line := fmt.Sprintf("the seeder %s %s; going on with %s", from.Base, why, base)
+	left, next := short(from.Base, base)
+	line := fmt.Sprintf("the seeder %s %s; going on with %s", left, why, next)
 	s.Log("%s", line)
 	s.mu.Lock()
 	s.note, s.noteUntil = strings.ToUpper(line[:1])+line[1:]+".", time.Now().Add(noteTime)
@@ -164,6 +168,16 @@ func (s *Seeders) moveOn(ctx context.Context, from *own, why string, still func(
 		s.Moved()
 	}
 	return true
+}
+
+// short are two base URLs as a line of a screen has room for them: the hosts alone, if they differ.
+func short(a, b string) (string, string) {
+	u, errU := url.Parse(a)
+	v, errV := url.Parse(b)
+	if errU != nil || errV != nil || u.Hostname() == v.Hostname() {
+		return a, b
+	}
+	return u.Hostname(), v.Hostname()
 }
 
 // Note says in a line that the node has gone on with another seeder, for a while after that.

@@ -18,7 +18,7 @@ func (s *Site) CmdlineFor(a arch.Arch) image.Cmdline {
 
 // showsGuests reports whether nodes of the site show guests on their screens.
 func (s *Site) showsGuests() bool {
-	return slices.ContainsFunc(s.Systems, func(sys System) bool {
+	return slices.ContainsFunc(slices.Concat(s.Systems, s.Absent), func(sys System) bool {
 		q := sys.Launch.QEMU
 		return q != nil && (q.Display == "" || q.Display == catalog.DisplayScreen)
 	})

@@ -24,6 +24,9 @@ func (bin) read(m *mapping, f *folder, arch text) (catalog.Launch, []string) {
 
 // checkProgram reports a file that a node can't run.
 func (f *folder) checkProgram(c *checker, file systemFile, t text, arch string) {
+	if file.absent {
+		return
+	}
 	err := program.Check(f.root.FS(), file.path, arch)
 	var reason *program.Error
 	switch {

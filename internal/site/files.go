@@ -55,6 +55,7 @@ func (f *folder) all(c *checker) []string {
 		c.problem(at, fmt.Sprintf("the folder has more than %d files", catalog.MaxFiles), "put them into an archive or a disk image")
 		return nil
 	}
+	files = append(files, f.root.Names()...)
 	slices.Sort(files)
 	return files
 }

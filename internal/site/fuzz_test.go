@@ -12,7 +12,7 @@ import (
 // FuzzYAML reads any bytes as boottorrent.yaml and as config.yaml. Whatever they are, each problem has its place in the
 // file, and says what is wrong and what to do.
 func FuzzYAML(f *testing.F) {
-	for _, name := range []string{"good", "original", "original-other", "original-wrong", "methods", "methods-wrong", "config-types", "config-values", "dhcp-values", "system-keys", "system-files", "yaml-syntax", "groups", "groups-wrong", "groups-names"} {
+	for _, name := range []string{"good", "original", "original-other", "original-wrong", "methods", "methods-wrong", "config-types", "config-values", "dhcp-values", "system-keys", "system-files", "yaml-syntax", "groups", "groups-wrong", "groups-names", "from", "from-wrong"} {
 		a, err := txtar.ParseFile("testdata/" + name + ".txtar")
 		if err != nil {
 			f.Fatal(err)
@@ -38,7 +38,10 @@ func FuzzYAML(f *testing.F) {
 			readOriginal(m, &Site{Name: "site"}) // see FuzzOriginal for more
 		}
 		if m := parseDocument(c, "config.yaml", body); m != nil {
-			readSystemConfig(m, &folder{root, "fuzz", "oss/fuzz", map[string]bool{}})
+			system := &folder{&Files{folder: root, from: map[string]string{}}, "fuzz", "oss/fuzz", map[string]bool{}}
+			if from := readFrom(m, system); !from.unknown {
+				readSystemConfig(m, system)
+			}
 		}
 		for _, p := range append(c.problems, c.warnings...) {
 			if p.File == "" || p.Line < 1 || p.Col < 1 || p.What == "" || p.Do == "" {

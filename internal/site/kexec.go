@@ -56,6 +56,9 @@ func (kexec) read(m *mapping, f *folder, arch text) (catalog.Launch, []string) {
 // checkKernel reports a file that kexec_file_load(2) will not take, and returns how long its command line may be, and which
 // release it is if it says so.
 func (f *folder) checkKernel(c *checker, file systemFile, t, arch text) (limit int, release string) {
+	if file.absent {
+		return catalog.MaxCmdline, ""
+	}
 	header, err := bzimage.Parse(file.head)
 	if err != nil {
 		seems := program.Identify(file.head)
@@ -83,6 +86,9 @@ func (f *folder) checkKernel(c *checker, file systemFile, t, arch text) (limit i
 
 // signed says who signed a kernel; nil where it can't be read, or is no file that can be signed.
 func (f *folder) signed(file systemFile) (signed *secureboot.File) {
+	if file.absent {
+		return nil
+	}
 	err := f.inspect(file, func(r io.ReaderAt, size int64) (err error) { signed, err = authenticode.Read(r, size); return err })
 	if errors.Is(err, authenticode.ErrNotPE) {
 		return &secureboot.File{} // kexec finds no signature in it either
@@ -100,6 +106,9 @@ func kexecCmdline(header bzimage.Header) int {
 
 // checkInitrd reports a file that no kernel takes for an initrd.
 func (f *folder) checkInitrd(c *checker, file systemFile, t text) initrd.Ends {
+	if file.absent {
+		return initrd.Ends{}
+	}
 	bad := func(what, do string) { c.problem(t.place, fmt.Sprintf("initrd %s %s", file.path, what), do) }
 	if _, err := bzimage.Parse(file.head); err == nil {
 		bad("is a Linux kernel", "perhaps kernel and initrd are exchanged; name the initramfs here")

@@ -51,6 +51,7 @@ func read(c *checker) (*Site, *v0.Document) {
 		c.problem(startOf(c.dir), err.Error(), "name the site's directory")
 		return nil, nil
 	}
+	c.fetched = filepath.Join(s.Dir, FetchedDir)
 	s.Original = name == OriginalFile
 	c.original = s.Original
 	var doc *v0.Document

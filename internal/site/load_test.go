@@ -94,12 +94,18 @@ var goldenSections = []string{"problems", "warnings", "systems"}
 
 // folders says what became of each folder of oss/; nothing of a site where all is well.
 func folders(s *Site) string {
-	if s == nil || len(s.AllProblems())+len(s.Unfinished) == 0 {
+	if s == nil || len(s.AllProblems())+len(s.Unfinished)+len(s.Absent) == 0 {
 		return ""
 	}
 	var list []string
 	for _, sys := range s.Systems {
 		list = append(list, sys.Name+": "+sys.Title+": "+strings.Join(sys.Files, ", ")+"\n")
+	}
+	for _, sys := range s.Absent {
+		list = append(list, sys.Name+": "+sys.Title+": "+strings.Join(sys.Files, ", ")+"\n")
+		for _, o := range sys.Missing {
+			list = append(list, sys.Name+" needs "+o.Name()+" from "+o.URL.Whole()+"\n")
+		}
 	}
 	for _, b := range s.Broken {
 		list = append(list, b.Name+" is broken\n")

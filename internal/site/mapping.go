@@ -26,6 +26,8 @@ type mapping struct {
 	values map[string]ast.Node
 	keys   map[string]place
 	asked  []string
+	// files has the files of keys that come from another document; see inherit.
+	files map[string]string
 	// document is shared by all mappings of a document.
 	document *documentKeys
 }
@@ -44,6 +46,27 @@ func newMapping(c *checker, path string, at place, node *ast.MappingNode) *mappi
 		m.keys[key], m.values[key] = at, v.Value
 	}
 	return m
+}
+
+// inherit takes the keys of another document that m doesn't have, except some. What is wrong with them is reported there.
+func (m *mapping) inherit(base *mapping, except ...string) {
+	if m.files == nil {
+		m.files = map[string]string{}
+	}
+	for key, value := range base.values {
+		if !m.has(key) && !slices.Contains(except, key) {
+			m.keys[key], m.values[key], m.files[key] = base.keys[key], value, base.at.file
+		}
+	}
+}
+
+// file is the one that a key is in. The key may have the index of a list's entry behind it.
+func (m *mapping) file(key string) string {
+	key, _, _ = strings.Cut(key, "[")
+	if file, ok := m.files[key]; ok {
+		return file
+	}
+	return m.at.file
 }
 
 func keyName(n ast.MapKeyNode) string {
@@ -82,7 +105,7 @@ func (m *mapping) isEmptyList(key string) bool {
 // place is where the key's value begins; where the mapping begins if the key is absent.
 func (m *mapping) place(key string) place {
 	if m.has(key) {
-		return nodePlace(m.at.file, m.values[key])
+		return nodePlace(m.file(key), m.values[key])
 	}
 	if at, ok := m.keys[key]; ok {
 		return at
@@ -94,7 +117,7 @@ func (m *mapping) wrongType(n ast.Node, key, want, do string) {
 	if kind(n) == "a YAML tag" || kind(n) == "a YAML anchor or alias" {
 		do = "write the plain value"
 	}
-	m.check.problem(nodePlace(m.at.file, n), fmt.Sprintf("%s%s must be %s, and this is %s", m.path, key, want, kind(n)), do)
+	m.check.problem(nodePlace(m.file(key), n), fmt.Sprintf("%s%s must be %s, and this is %s", m.path, key, want, kind(n)), do)
 }
 
 // text reads a string. One of another type is reported and counts as absent.
@@ -109,7 +132,7 @@ func (m *mapping) text(key, absent string) text {
 
 // textOf is the string of a node; key is for the message if it isn't one.
 func (m *mapping) textOf(key string, n ast.Node) (text, bool) {
-	at := nodePlace(m.at.file, n)
+	at := nodePlace(m.file(key), n)
 	switch n := n.(type) {
 	case *ast.StringNode:
 		return text{at, n.Value}, true
@@ -165,7 +188,7 @@ func (m *mapping) integer(key string, absent, low, high int) int {
 			return int(v)
 		}
 	}
-	m.check.problem(nodePlace(m.at.file, n), fmt.Sprintf("%s%s is out of its range", m.path, key), do)
+	m.check.problem(nodePlace(m.file(key), n), fmt.Sprintf("%s%s is out of its range", m.path, key), do)
 	return absent
 }
 
@@ -272,7 +295,7 @@ func (m *mapping) mappings(key string) []*mapping {
 			m.wrongType(item, name, "a group of keys", "write it as {key: value, key: value}")
 			continue
 		}
-		out = append(out, m.below(m.path+name+".", nodePlace(m.at.file, item), node))
+		out = append(out, m.below(m.path+name+".", nodePlace(m.file(key), item), node))
 	}
 	return out
 }

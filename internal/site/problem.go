@@ -55,7 +55,9 @@ func startOf(file string) place { return place{file, 1, 1} }
 // checker collects what is found wrong while a site is read.
 type checker struct {
 	// dir is the site's directory in messages.
-	dir                string
+	dir string
+	// fetched is the absolute path of the site's FetchedDir; empty: files from elsewhere are looked for nowhere.
+	fetched            string
 	problems, warnings Problems
 	// original is a site of the original BootTorrent, which ignored keys that it didn't know.
 	original bool
@@ -71,7 +73,7 @@ type checker struct {
 
 // part is a checker for a part of the same site, with problems and warnings of its own.
 func (c *checker) part() *checker {
-	return &checker{dir: c.dir, original: c.original, manual: c.manual}
+	return &checker{dir: c.dir, fetched: c.fetched, original: c.original, manual: c.manual}
 }
 
 // shownSystem is a system's config.yaml in messages.

@@ -121,7 +121,7 @@ func checkQEMUFile(c *checker, f *folder, at place, file qemuargs.File) {
 			f.folderNamed(c, at, file.Option, name)
 			continue
 		}
-		if found, ok := f.file(c, "args: "+file.Option, text{at, name}); ok && file.Image {
+		if found, ok := f.file(c, "args: "+file.Option, text{at, name}); ok && file.Image && !found.absent {
 			f.checkImage(c, at, found.path)
 		}
 	}

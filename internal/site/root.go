@@ -73,6 +73,9 @@ func (f *folder) readImages(m *mapping) (images []catalog.RootImage, files []str
 
 // checkRootImage reports a file that no node can mount; phase1 says that it will be mounted under phase 1's own kernel.
 func (f *folder) checkRootImage(c *checker, file systemFile, t text, phase1 bool) rootimage.Image {
+	if file.absent {
+		return rootimage.Image{}
+	}
 	bad := func(what, do string) { c.problem(t.place, fmt.Sprintf("root %s: %s", file.path, what), do) }
 	var i rootimage.Image
 	err := f.inspect(file, func(r io.ReaderAt, size int64) (err error) { i, err = rootimage.Read(r, size); return err })
@@ -160,6 +163,9 @@ func (f *folder) given(m *mapping, key string, t text) (systemFile, bool) {
 // checkModules reports an archive that can't be read, that belongs to another kernel than the one of that release (empty: it
 // doesn't say), or that lacks what the images need. It returns the release of the archive's kernel.
 func (f *folder) checkModules(c *checker, file systemFile, t text, release string, r catalog.Root) string {
+	if file.absent {
+		return ""
+	}
 	var index *modarchive.Index
 	if err := f.inspect(file, func(r io.ReaderAt, size int64) (err error) { index, err = modarchive.Read(r, size); return err }); err != nil {
 		what, do, ok := strings.Cut(cause(err).Error(), "; ")
@@ -217,6 +223,6 @@ func (s *System) BootPart() (part System, ok bool) {
 	}
 	return System{
 		Name: r.Boot.Part, Dir: s.Dir, Title: title, Description: "Linux " + r.Boot.Release, Arch: s.Arch,
-		Files: []string{r.Boot.Kernel, r.Boot.Modules},
+		Files: []string{r.Boot.Kernel, r.Boot.Modules}, From: s.From, Fetched: s.Fetched,
 	}, true
 }

@@ -30,6 +30,9 @@ const (
 	KeysDir = "keys"
 	// StateDir holds what the seeder may make again but would rather keep: hashes, stored versions, leases.
 	StateDir = ".boottorrent"
+	// FetchedDir has the files that come from elsewhere (from: of a system), each under its SHA-256. It is in the folder of the store, so
+	// that a version can have the same file as a link.
+	FetchedDir = StateDir + "/store/fetched"
 )
 
 // Names in KeysDir of what signs what machines start under Secure Boot: the certificate, as PEM and as DER, that belongs into the
@@ -79,6 +82,8 @@ type Site struct {
 	// Broken are the other folders of oss/, by name, but for those in Unfinished, which have no config.yaml yet: that is no mistake.
 	Broken     []Broken
 	Unfinished []string
+	// Absent are systems with files that are still to be fetched, by name. What is known of them without those is checked.
+	Absent []System
 	// SystemsUnknown says that oss/ itself can't be read, so that nothing is known of any system.
 	SystemsUnknown bool
 	// Files are for machines, by name, and BrokenFiles the other folders of files/. FilesUnknown says that files/ itself can't be read.
@@ -205,8 +210,12 @@ type System struct {
 	Launch      catalog.Launch
 	// Manual says that changes are published only by `seeder publish`.
 	Manual bool
-	// Files are the files the system consists of, relative to Dir, slash-separated, in the order of the torrent.
+	// Files are the files the system consists of, relative to Dir, slash-separated, in the order of the torrent. [System.Open] reads them.
 	Files []string
+	// From says where files come from that are not in Dir but in Fetched, the absolute path of the site's FetchedDir. Missing are those
+	// of them that are to be fetched next.
+	From, Missing []Origin
+	Fetched       string
 }
 
 // Rules are what the catalog says of groups and machines.

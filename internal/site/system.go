@@ -28,7 +28,7 @@ var arches = []string{"amd64", "arm64"}
 
 // folder is a system's folder, which nothing read through it leaves.
 type folder struct {
-	root *os.Root
+	root *Files
 	// name is the system's.
 	name string
 	// shown is the folder's name in messages.
@@ -37,10 +37,12 @@ type folder struct {
 	named map[string]bool
 }
 
-// systemFile is a regular file in a folder. path is clean, relative and slash-separated; head is its beginning.
+// systemFile is a regular file in a folder. path is clean, relative and slash-separated; head is its beginning. One that is absent is
+// still to be fetched, and nothing is known of what is in it.
 type systemFile struct {
-	path string
-	head []byte
+	path   string
+	head   []byte
+	absent bool
 }
 
 // systemIs says what a folder of oss/ is.
@@ -53,6 +55,8 @@ const (
 	// systemUnfinished has no config.yaml yet.
 	systemUnfinished
 	systemWhole
+	// systemAbsent has files that are still to be fetched.
+	systemAbsent
 )
 
 // readSystem reads the system in the folder dir, and reports to c what is wrong. shown is the folder's name in messages. The
@@ -66,7 +70,7 @@ func readSystem(c *checker, dir, shown string) (s System, title text, is systemI
 		}
 		return s, title, systemHidden
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := openFiles(dir, c.fetched)
 	if err != nil {
 		c.problem(config, fmt.Sprintf("the folder can't be opened (%v)", cause(err)), "make it readable for this user")
 		return s, title, systemWhole
@@ -87,8 +91,18 @@ func readSystem(c *checker, dir, shown string) (s System, title text, is systemI
 		v0.System(group{m})
 	}
 	f := &folder{root, name, shown, map[string]bool{}}
+	from := readFrom(m, f)
+	if from.unknown {
+		return System{Name: name, Dir: dir, Title: name, Fetched: c.fetched, From: from.files, Missing: from.missing}, title, systemAbsent
+	}
 	s, title = readSystemConfig(m, f)
 	s.Name, s.Dir = name, dir
+	if len(from.files) > 0 {
+		s.Fetched, s.From, s.Missing = c.fetched, from.files, from.missing
+	}
+	if len(s.Missing) > 0 {
+		return s, title, systemAbsent
+	}
 	f.checkLimits(c, s)
 	return s, title, systemWhole
 }
@@ -152,6 +166,10 @@ func (f *folder) file(c *checker, key string, t text) (file systemFile, ok bool)
 	case catalog.CheckPath(file.path) != nil:
 		return bad("is not a file's name", "name a file in "+f.shown)
 	}
+	if f.root.Absent(file.path) {
+		f.named[file.path], file.absent = true, true
+		return file, true
+	}
 	info, err := f.root.Stat(file.path)
 	switch {
 	case err != nil && f.leadsNowhere(file.path):
@@ -185,7 +203,7 @@ func (f *folder) leadsNowhere(name string) bool {
 // exists reports whether a path that os.Root refused names something outside of the folder.
 func (f *folder) exists(name string) bool {
 	_, err := os.Stat(filepath.Join(f.root.Name(), filepath.FromSlash(name)))
-	return err == nil
+	return err == nil || f.root.From(path.Clean(name))
 }
 
 // inspect reads a file with read, which is given its size in bytes too.

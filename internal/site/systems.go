@@ -54,7 +54,7 @@ func readSystems(c *checker, s *Site, defaultSystem, vnc text) {
 	for _, e := range entries {
 		r.read(e, filepath.Join(shown, e.Name()))
 	}
-	if err == nil && len(s.Systems)+len(s.Broken)+len(s.Unfinished) == 0 {
+	if err == nil && len(s.Systems)+len(s.Broken)+len(s.Unfinished)+len(s.Absent) == 0 {
 		r.shared.warning(startOf(shown), "the site has no systems yet", "make a folder here with a kernel, an initrd and a config.yaml; README shows how")
 	}
 	r.checkTitles()
@@ -99,7 +99,7 @@ func (r *systemReader) read(e fs.DirEntry, shown string) {
 		return
 	}
 	system, title, is := readSystem(c, path, shown)
-	if is == systemWhole && len(c.vnc) > 0 {
+	if (is == systemWhole || is == systemAbsent) && len(c.vnc) > 0 {
 		r.giveVNC(c, &system)
 	}
 	r.shared.warnings = append(r.shared.warnings, c.warnings...)
@@ -115,6 +115,8 @@ func (r *systemReader) read(e fs.DirEntry, shown string) {
 	switch is {
 	case systemUnfinished:
 		r.site.Unfinished = append(r.site.Unfinished, e.Name())
+	case systemAbsent:
+		r.site.Absent = append(r.site.Absent, system)
 	case systemWhole:
 		r.site.Systems = append(r.site.Systems, system)
 	}
@@ -149,8 +151,8 @@ const (
 // named says what is known of a system's name. The folder of an unfinished or broken one has that name.
 func (r *systemReader) named(name string) nameState {
 	switch {
-	case slices.ContainsFunc(r.site.Systems, func(s System) bool { return s.Name == name }):
-		return nameWhole
+	case slices.ContainsFunc(r.site.Systems, isNamed(name)), slices.ContainsFunc(r.site.Absent, isNamed(name)):
+		return nameWhole // once its files are here
 	case slices.ContainsFunc(r.site.Broken, func(b Broken) bool { return b.Name == name }):
 		return nameBroken
 	case slices.Contains(r.site.Unfinished, name):
@@ -159,10 +161,12 @@ func (r *systemReader) named(name string) nameState {
 	return nameUnknown
 }
 
+func isNamed(name string) func(System) bool { return func(s System) bool { return s.Name == name } }
+
 // names are those of all folders that are systems, or are to become some.
 func (r *systemReader) names() []string {
 	names := slices.Clone(r.site.Unfinished)
-	for _, s := range r.site.Systems {
+	for _, s := range slices.Concat(r.site.Systems, r.site.Absent) {
 		names = append(names, s.Name)
 	}
 	for _, b := range r.site.Broken {

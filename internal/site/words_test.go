@@ -69,7 +69,7 @@ func TestCheckProgram(t *testing.T) {
 		}
 		defer root.Close()
 		c := &checker{}
-		f := &folder{root, "x", "oss/x", map[string]bool{}}
+		f := &folder{&Files{folder: root, from: map[string]string{}}, "x", "oss/x", map[string]bool{}}
 		at := text{startOf("config.yaml"), "program"}
 		file, ok := f.file(c, "bin", at)
 		if !ok {

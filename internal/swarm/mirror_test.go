@@ -13,8 +13,9 @@ type mirrored struct {
 	seeder, mirror *Engine
 	first, second  Seeder
 	nodes          sync.WaitGroup
-	mu             sync.Mutex
-	last           time.Time
+	// ended is when the last fetch did.
+	mu    sync.Mutex
+	ended time.Time
 }
 
 func newMirrored(t *testing.T, s *sampleSystem, link int64) *mirrored {
@@ -32,40 +33,48 @@ func newMirrored(t *testing.T, s *sampleSystem, link int64) *mirrored {
 	return m
 }
 
-// fetch has an engine fetch the sample.
-func (m *mirrored) fetch(t *testing.T, e *Engine) {
+// fetch has an engine fetch the sample, and tells progress of it.
+func (m *mirrored) fetch(t *testing.T, e *Engine, progress func(Stats)) {
 	dir := t.TempDir()
 	m.nodes.Go(func() {
-		if err := e.Fetch(t.Context(), m.sample.source(dir), nil); err != nil {
+		if err := e.Fetch(t.Context(), m.sample.source(dir), progress); err != nil {
 			t.Errorf("%s: %v", e.addrPort(), err)
 			return
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.last = time.Now()
+		m.ended = time.Now()
 	})
 }
 
-// TestFetchBehindMirror has nodes fetch from a mirror that fetches at the same time: the slow link carries everything once, and the last
-// node is done soon after the mirror.
+// TestFetchBehindMirror has nodes fetch from a mirror that fetches at the same time: the slow link carries everything once, and nodes get
+// pieces as they come to the mirror.
 func TestFetchBehindMirror(t *testing.T) {
 	t.Parallel()
 	const size, link = 10 << 20, 2_500_000
 	m := newMirrored(t, newSample(t, 128<<10, size), link)
 	began := time.Now()
-	m.fetch(t, m.mirror)
+	var nodes []*Engine
 	for n := range 4 {
-		m.fetch(t, newEngine(t, fmt.Sprintf("127.0.2.%d", 1+n), Config{Seeders: []Seeder{m.second, m.first}}))
+		nodes = append(nodes, newEngine(t, fmt.Sprintf("127.0.2.%d", 1+n), Config{Seeders: []Seeder{m.second, m.first}}))
+		m.fetch(t, nodes[n], nil)
 	}
+	m.fetch(t, m.mirror, func(s Stats) {
+		if s.Done < s.Size*3/4 {
+			return
+		}
+		for _, node := range nodes {
+			if n, _ := node.Stats(m.sample.system.InfoHash); n.Done < s.Size/4 {
+				t.Errorf("the mirror has %d of %d bytes, and a node only %d", s.Done, s.Size, n.Done)
+			}
+		}
+	})
 	m.nodes.Wait()
-	took, least := m.last.Sub(began), time.Duration(float64(size)/link*float64(time.Second))
+	took, least := m.ended.Sub(began), time.Duration(float64(size)/link*float64(time.Second))
 	copies := float64(m.seeder.Torrents()[0].Uploaded) / size
 	t.Logf("the slow link carried %.3f copies, the last node took %.2f times as long as that needs for one", copies, took.Seconds()/least.Seconds())
 	if copies > 1.1 {
 		t.Errorf("the slow link carried %.3f copies, want 1.1 at most", copies)
-	}
-	if took > least*3/2 {
-		t.Errorf("the last node took %s, and one copy takes %s", took, least)
 	}
 }
 
@@ -76,11 +85,11 @@ func TestMirrorAmongNodes(t *testing.T) {
 	const size, link = 10 << 20, 2_500_000
 	m := newMirrored(t, newSample(t, 128<<10, size), link)
 	for n := range 3 {
-		m.fetch(t, newEngine(t, fmt.Sprintf("127.0.3.%d", 1+n), Config{Seeders: []Seeder{m.first, m.second}}))
+		m.fetch(t, newEngine(t, fmt.Sprintf("127.0.3.%d", 1+n), Config{Seeders: []Seeder{m.first, m.second}}), nil)
 	}
-	m.fetch(t, m.mirror)
+	m.fetch(t, m.mirror, nil)
 	for n := range 3 {
-		m.fetch(t, newEngine(t, fmt.Sprintf("127.0.4.%d", 1+n), Config{Seeders: []Seeder{m.second, m.first}}))
+		m.fetch(t, newEngine(t, fmt.Sprintf("127.0.4.%d", 1+n), Config{Seeders: []Seeder{m.second, m.first}}), nil)
 	}
 	m.nodes.Wait()
 	got, _ := m.mirror.Stats(m.sample.system.InfoHash)

@@ -32,37 +32,29 @@ type failing struct {
 	until time.Time
 }
 
-// bases are the web seeds to use now, the first to be asked in front: those given, that of the own seeder, and while far peers are
+// bases are the web seeds to use now, the first to be asked in front: that of the own seeder, those given, and while far peers are
 // turned to those of the other seeders. These go first if the own seeder is silent.
 func (w *webSeeds) bases() (all []webSeed) {
-	for _, url := range w.given {
-		all = append(all, webSeed{url: url})
-	}
-	out := w.entry.reach.out()
+	var far []webSeed
 	for i, s := range w.engine.seeders.get() {
-		url := s.HTTP + catalog.WebSeedPath(w.entry.layout.hash)
-		known := slices.IndexFunc(all, func(b webSeed) bool { return b.url == url })
-		seed := webSeed{url, side{addr: s.addr(), seeder: true, far: i > 0}}
+		seed := webSeed{s.HTTP + catalog.WebSeedPath(w.entry.layout.hash), side{addr: s.addr(), seeder: true, far: i > 0}}
 		switch {
-		case s.HTTP == "" || seed.far && !out:
-		case known >= 0:
-			all[known] = seed
-		default:
+		case s.HTTP == "":
+		case i == 0:
 			all = append(all, seed)
+		case w.entry.reach.out():
+			far = append(far, seed)
+		}
+	}
+	for _, url := range w.given {
+		if len(all) == 0 || all[0].url != url {
+			all = append(all, webSeed{url: url})
 		}
 	}
 	if w.entry.reach.silent.Load() {
-		slices.SortStableFunc(all, func(a, b webSeed) int { return last(a) - last(b) })
+		return append(far, all...)
 	}
-	return all
-}
-
-// last puts near web seeds behind far ones.
-func last(s webSeed) int {
-	if s.far {
-		return 0
-	}
-	return 1
+	return append(all, far...)
 }
 
 // next is the web seed to ask: the first that does not fail, or the first of all.

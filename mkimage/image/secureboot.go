@@ -123,6 +123,9 @@ func (b *build) systemsKernel(name string) (string, error) {
 	case l.Root != nil && l.Root.Boot != nil:
 		kernel = l.Root.Boot.Kernel
 	}
+	if kernel != "" && slices.ContainsFunc(sys.From, func(o site.Origin) bool { return o.Path == kernel }) {
+		return "", &OptionError{fmt.Sprintf("--sign-kernels %s: its kernel %s comes from elsewhere (from: in its %s); sign it there, and write its new digest", name, kernel, site.SystemFile)}
+	}
 	if kernel != "" {
 		return filepath.EvalSymlinks(filepath.Join(sys.Dir, filepath.FromSlash(kernel))) // which leads to a file of the system, or it had a mistake
 	}

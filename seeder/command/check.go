@@ -21,6 +21,7 @@ import (
 type checkCmd struct {
 	Dir      string   `arg:"" help:"The site directory, or a mirror's."`
 	SiteOnly bool     `help:"Read the site's files alone, and test neither its image nor this machine and its network."`
+	Origins  bool     `help:"Ask the servers that files come from (from: in a config.yaml) whether they have them. Nothing is fetched."`
 	Machine  string   `placeholder:"MAC" help:"Print what a machine would do, and which rule says so: a MAC address, the machine's name in the site, or the host name or IP address that it has reported. What it reported to the running seeder is what is known of it."`
 	Fact     []string `sep:"none" placeholder:"KEY=VALUE" help:"With --machine: something more that is known of it, such as memory='8 GiB' or firmware=uefi. Can be given several times."`
 }
@@ -46,7 +47,11 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 	for _, p := range room {
 		fmt.Fprintln(term.Err, p)
 	}
+	showAbsent(s, term)
 	n := len(s.AllProblems()) + len(room)
+	if c.Origins {
+		n += showOrigins(ctx, s, term)
+	}
 	if !c.SiteOnly {
 		found := daemon.SelfTest(ctx, s)
 		for _, f := range found {
@@ -62,7 +67,11 @@ func (c checkCmd) Run(ctx context.Context, term terminal) error {
 		fmt.Fprintf(term.Err, "%s: %s; without what they concern, the site %q can be served: %s\n", c.Dir, text.Count(n, "problem"), s.Name, text.Count(len(s.Systems)-len(room), "system"))
 		return cli.ErrReported
 	}
-	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s\n", c.Dir, s.Name, text.Count(len(s.Systems), "system"))
+	also := ""
+	if n := len(s.Absent); n > 0 {
+		also = ", and " + text.Count(n, "system") + " whose files are still to be fetched"
+	}
+	_, err = fmt.Fprintf(term.Out, "%s: the site %q is in order: %s%s\n", c.Dir, s.Name, text.Count(len(s.Systems), "system"), also)
 	return err
 }
 
@@ -75,7 +84,7 @@ func showMemory(s *site.Site, term terminal) {
 		}
 		var images int64
 		for _, name := range sys.Files {
-			if info, err := os.Stat(filepath.Join(sys.Dir, filepath.FromSlash(name))); err == nil {
+			if info, err := os.Stat(sys.Path(name)); err == nil {
 				images += info.Size()
 			}
 		}

@@ -16,6 +16,7 @@ type Commands struct {
 	Mirror     mirrorCmd                 `cmd:"" help:"Serve what another seeder of the site has signed, until interrupted."`
 	Promote    promoteCmd                `cmd:"" help:"Make a mirror the site's first seeder, with the site's secret key."`
 	Publish    publishCmd                `cmd:"" help:"Publish systems as they are now, for those that say publish: manual."`
+	Push       pushCmd                   `cmd:"" help:"Put a system into a bucket or a registry, from which any site can have it back."`
 	Logs       logsCmd                   `cmd:"" help:"Show what the nodes log, and follow it."`
 	Nodes      nodesCmd                  `cmd:"" help:"Show the machines, and what they do."`
 	Wake       wakeCmd                   `cmd:"" help:"Switch machines on, by Wake-on-LAN."`

@@ -43,6 +43,6 @@ func (c publishCmd) Run(ctx context.Context, term terminal) error {
 
 // describe is what a seeder says of a system, with its problems below.
 func describe(s status.System) string {
-	lines := append([]string{fmt.Sprintf("%s: %s", s.Name, s.State.Words())}, s.Problems...)
+	lines := append([]string{fmt.Sprintf("%s: %s", s.Name, s.Says())}, s.Problems...)
 	return strings.Join(lines, "\n  ")
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -43,8 +44,11 @@ type Options struct {
 	Progress store.Progress
 	// Quiet is how long nothing must happen in a system's folder before it is published; zero: watch.Quiet.
 	Quiet time.Duration
-	// Retry is when to try again to store what could not be stored; zero: after a minute.
+	// Retry is when to try again to store what could not be stored; zero: after a minute. Of what could not be fetched it is the first
+	// pause; zero: 15 s.
 	Retry time.Duration
+	// Origins is what requests for files from elsewhere go through; nil: as package origin does it.
+	Origins http.RoundTripper
 	// Listening is called once, when everything listens; may be nil.
 	Listening func()
 	// Count is how often the trackers of the site's other seeders are asked how many peers they know; zero: once a minute.

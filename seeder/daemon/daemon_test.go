@@ -91,12 +91,18 @@ func start(t *testing.T, s *site.Site) *running {
 // startUntil is start that ends with ctx as well.
 func startUntil(t *testing.T, ctx context.Context, s *site.Site) *running {
 	t.Helper()
+	return startWith(t, ctx, s, nil)
+}
+
+// startWith is startUntil with files from elsewhere coming through a transport.
+func startWith(t *testing.T, ctx context.Context, s *site.Site, origins http.RoundTripper) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	ready, ended := make(chan Summary, 1), make(chan error, 1)
 	r := &running{t: t, dir: s.Dir, log: &logged{more: make(chan struct{})}, ended: make(chan struct{})}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), r.log), nil))
 	go func() {
-		ended <- Run(ctx, Options{Site: s, Log: log, Quiet: 100 * time.Millisecond, Retry: 200 * time.Millisecond, Count: 300 * time.Millisecond, Ready: func(sum Summary) { ready <- sum }})
+		ended <- Run(ctx, Options{Site: s, Log: log, Quiet: 100 * time.Millisecond, Retry: 200 * time.Millisecond, Count: 300 * time.Millisecond, Origins: origins, Ready: func(sum Summary) { ready <- sum }})
 		close(r.ended)
 	}()
 	t.Cleanup(func() {

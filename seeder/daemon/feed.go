@@ -11,6 +11,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/seeder/counter"
+	"github.com/boottorrent/boottorrent/seeder/origin"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/watch"
@@ -59,7 +60,8 @@ func (d *daemon) openFeed() (feed, error) {
 	}
 	f := &follower{
 		dir: d.Site.Dir, watcher: watcher, progress: d.Progress, orders: make(chan *order), done: make(chan outcome, 1), moves: make(chan move), renewed: make(chan struct{}),
-		take: d.take, ready: d.ready, retryAfter: cmp.Or(d.Retry, retryAfter),
+		fetch: newFetcher(d.Site.Dir, st.Link, origin.New(d.Origins), d.Retry, d.Log),
+		take:  d.take, ready: d.ready, retryAfter: cmp.Or(d.Retry, retryAfter),
 		publisher: &publisher{
 			log: d.Log, store: st, now: time.Now, listings: newListings(d.Log, time.Now), files: newMachineFiles(d.state, d.Log), seeding: map[catalog.InfoHash]*version{},
 		},

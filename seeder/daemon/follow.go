@@ -27,6 +27,7 @@ type follower struct {
 	*publisher
 	dir      string
 	watcher  *watch.Watcher
+	fetch    *fetcher
 	progress store.Progress
 	// retryAfter is when to try again; see the constant.
 	retryAfter time.Duration
@@ -83,6 +84,7 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 	defer tick.Stop()
 	for {
 		f.next(ctx)
+		f.fetch.begin(ctx)
 		if err := f.release(); err != nil {
 			return err
 		}
@@ -94,6 +96,8 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 			f.reload()
 		case o := <-f.done:
 			f.finish(o)
+		case j := <-f.fetch.ended:
+			f.fetched(j)
 		case o := <-f.orders:
 			f.obey(o)
 		case <-f.renewed:
@@ -102,14 +106,16 @@ func (f *follower) run(ctx context.Context, s *site.Site) error {
 			f.moveTo(m)
 		case <-tick.C:
 			f.dropIdle()
+			f.fetch.drop(f.site)
 			f.retry()
 			f.counter.Retry()
 		}
 	}
 }
 
-// stop waits for what is being stored, which ends soon, so that the store can be closed.
+// stop waits for what is being stored and fetched, which ends soon, so that the store can be closed.
 func (f *follower) stop() error {
+	f.fetch.wait()
 	if f.running != nil {
 		<-f.done
 	}
@@ -196,6 +202,13 @@ func (f *follower) consider(s *site.Site) {
 		present[sys.Name] = true
 		if _, writing := restless[sys.Name]; !writing {
 			f.considerSystem(sys)
+		}
+	}
+	f.fetch.only(s.Absent)
+	for _, sys := range s.Absent {
+		present[sys.Name] = true
+		if _, writing := restless[sys.Name]; !writing {
+			f.considerAbsent(sys)
 		}
 	}
 	for _, name := range f.listings.names() {

@@ -51,7 +51,7 @@ func TestMirrorIsShown(t *testing.T) {
 		{second.base, "/", []string{"this is a mirror of " + first.base + ", in step since", "its catalog was made", "is fetched when a machine wants it"}},
 		{first.base, "/", []string{"Mirrors " + second.base + " in step, 1 machines behind it", "behind the mirror " + strings.TrimPrefix(second.base, "http://")}},
 		{second.base, web.PathReady, []string{"ready"}},
-		{second.base, metrics.Path, []string{"boottorrent_mirror_in_step 1", `boottorrent_forwarded_total{result="sent",what="reports"} 1`, `boottorrent_systems{state="elsewhere"} 1`}},
+		{second.base, metrics.Path, []string{"boottorrent_mirror_in_step 1", `boottorrent_forwarded_total{result="sent",what="reports"} 1`, `boottorrent_systems{state="not_carried"} 1`}},
 		{first.base, metrics.Path, []string{`boottorrent_mirrors{state="in_step"} 1`, "boottorrent_nodes_behind_mirrors 1"}},
 	} {
 		await(t, want.base+want.path+" says it", func() bool { _, ok := shows(want.base, want.path, want.texts...); return ok })

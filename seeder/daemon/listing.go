@@ -135,6 +135,8 @@ func (l *listings) tell(name string, state status.State, problems []string) {
 		l.log.Info("a system has changed, and waits for '"+self.Seeder()+" publish'", "system", name)
 	case status.Unfinished:
 		l.log.Info("a folder has no "+site.SystemFile+" yet", "system", name)
+	case status.Fetching:
+		l.log.Info("files of a system are being fetched", "system", name)
 	case status.Writing:
 		l.log.Info("a system is being written; it is published when that has ended", "system", name)
 	}

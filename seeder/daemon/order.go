@@ -34,6 +34,7 @@ func (f *follower) obey(o *order) {
 	}
 	f.watcher.Settle(o.name)
 	f.waiting = append(f.waiting, o)
+	f.fetch.hurry(o.name)
 	f.reload()
 	if !f.listings.has(o.name) || isRuntime(o.name) {
 		f.waiting = slices.DeleteFunc(f.waiting, func(w *order) bool { return w == o })
@@ -48,7 +49,7 @@ func (f *follower) answer() {
 	}
 	now := f.status()
 	f.waiting = slices.DeleteFunc(f.waiting, func(o *order) bool {
-		if f.running != nil && f.running.name == o.name || slices.ContainsFunc(f.queue, func(t *task) bool { return t.name == o.name }) {
+		if f.fetch.busy(o.name) || f.running != nil && f.running.name == o.name || slices.ContainsFunc(f.queue, func(t *task) bool { return t.name == o.name }) {
 			return false
 		}
 		i := slices.IndexFunc(now.Systems, func(s status.System) bool { return s.Name == o.name })
@@ -64,6 +65,9 @@ func (f *follower) answer() {
 // status is what became of every folder, as of now.
 func (f *follower) status() status.Site {
 	s := f.listings.status(f.dir, f.watcher.Restless())
+	for i := range s.Systems {
+		s.Systems[i].Fetch = f.fetch.progress(s.Systems[i].Name)
+	}
 	if cat := f.shown.Load(); cat != nil {
 		s.Counter = cat.Counter
 	}

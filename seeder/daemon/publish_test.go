@@ -21,6 +21,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/counter"
 	"github.com/boottorrent/boottorrent/seeder/next"
+	"github.com/boottorrent/boottorrent/seeder/origin"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/tracker"
@@ -50,7 +51,7 @@ func newClocked(t *testing.T) *clocked {
 	watcher, err := watch.New(s.Dir, time.Nanosecond, log)
 	must(t, err)
 	c.follower = &follower{
-		dir: s.Dir, watcher: watcher, retryAfter: retryAfter, take: func(*site.Site) {}, done: make(chan outcome, 1),
+		dir: s.Dir, watcher: watcher, fetch: newFetcher(s.Dir, st.Link, origin.New(nil), 0, log), retryAfter: retryAfter, take: func(*site.Site) {}, done: make(chan outcome, 1),
 		publisher: &publisher{
 			log: log, store: st, engine: engine, tracker: tracker.New(tracker.Config{Now: now}), web: web.New(web.Config{}),
 			now: now, counter: counter.Open(filepath.Join(s.Dir, site.StateDir), log, now), next: next.Open(filepath.Join(s.Dir, site.StateDir), log, now), listings: newListings(log, now), files: newMachineFiles(filepath.Join(s.Dir, site.StateDir), log), seeding: map[catalog.InfoHash]*version{},

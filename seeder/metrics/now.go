@@ -49,7 +49,7 @@ var states = []string{string(report.Running), string(report.Done), string(report
 // folderStates are status's states as labels.
 var folderStates = map[status.State]string{
 	status.Published: "published", status.Kept: "kept", status.LeftOut: "left_out", status.Writing: "writing", status.Storing: "storing",
-	status.Manual: "manual", status.Unfinished: "unfinished", status.Fetching: "fetching", status.Elsewhere: "elsewhere",
+	status.Manual: "manual", status.Unfinished: "unfinished", status.Fetching: "fetching", status.Elsewhere: "not_carried",
 }
 
 // now collects what is true at this moment.

@@ -117,12 +117,22 @@ func (p *Page) factRows(m machine) (rows []page.Fact) {
 		add("Writes", text.Size(n.Writing)+"/s")
 	}
 	add("Peers", positive(int64(n.Peers), "%d"))
+	add("Its seeders gave", sources(n.Seeders))
 	add("SSH host key", n.HostKey)
 	if o := n.Order; o != nil {
 		add("Last order", string(o.State)+": "+o.Text)
 	}
 	add("Last report", n.Seen.Local().Format("2006-01-02 15:04:05"))
 	return rows
+}
+
+// sources says who gave how much.
+func sources(given []report.Source) string {
+	var parts []string
+	for _, s := range given {
+		parts = append(parts, fmt.Sprintf("%s %s", s.Addr, text.Size(s.Bytes)))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // steps are those that a node has ended, with how long they took.

@@ -236,7 +236,7 @@ func folderRows(s status.Site) (rows []page.Folder) {
 	for _, sys := range s.Systems {
 		here := sys.State == status.Published || s.Mirror != nil // a mirror's are said beside the system
 		if !here || len(sys.Problems) > 0 {
-			rows = append(rows, page.Folder{Name: sys.Name, State: sys.State.Words(), Since: sys.Since, Problems: sys.Problems})
+			rows = append(rows, page.Folder{Name: sys.Name, State: sys.Says(), Since: sys.Since, Problems: sys.Problems})
 		}
 	}
 	return rows

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -37,14 +39,19 @@ func (i *Installation) Try(ctx context.Context, sys site.System) error {
 	if !ok {
 		return nil
 	}
+	dir, remove, err := folderOf(sys)
+	if err != nil {
+		return nil // it has no answer
+	}
+	defer remove()
 	ctx, cancel := context.WithTimeout(ctx, tryTime)
 	defer cancel()
 	script := fmt.Sprintf(`ulimit -v %d; exec "$0" "$@"`, tryMemory)
 	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", script, i.Binary}, words...)...)
-	cmd.Dir, cmd.Stdin, cmd.WaitDelay = sys.Dir, strings.NewReader("quit\n"), time.Second
+	cmd.Dir, cmd.Stdin, cmd.WaitDelay = dir, strings.NewReader("quit\n"), time.Second
 	var said strings.Builder
 	cmd.Stderr = &said
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	if ctx.Err() != nil || !errors.As(err, &exit) || exit.ExitCode() < 0 {
 		return nil // it has no answer
@@ -55,6 +62,26 @@ func (i *Installation) Try(ctx context.Context, sys site.System) error {
 		return nil
 	}
 	return errors.New(strings.TrimPrefix(lines[0], qemuruntime.Program(i.Guest)+": "))
+}
+
+// folderOf is a folder in which a system's files have their names, and what to call when it is no longer needed: its own, or one with links
+// where files come from elsewhere.
+func folderOf(sys site.System) (dir string, remove func(), err error) {
+	if len(sys.From) == 0 {
+		return sys.Dir, func() {}, nil
+	}
+	if dir, err = os.MkdirTemp("", "boottorrent-qemu-"); err != nil {
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	for _, name := range sys.Files {
+		link := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o755), os.Symlink(sys.Path(name), link)); err != nil {
+			remove()
+			return "", nil, err
+		}
+	}
+	return dir, remove, nil
 }
 
 // hereOnly reports whether an error is about this machine rather than the arguments.

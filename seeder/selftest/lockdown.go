@@ -149,7 +149,7 @@ func (in Input) runsAlready(sys site.System) bool {
 	if err != nil || made.SitePart == nil {
 		return false
 	}
-	kernel, err := os.Open(filepath.Join(sys.Dir, filepath.FromSlash(sys.Launch.Root.Boot.Kernel)))
+	kernel, err := os.Open(sys.Path(sys.Launch.Root.Boot.Kernel))
 	if err != nil {
 		return false
 	}

@@ -123,7 +123,7 @@ func (in Input) systems() (sum int64) {
 			files = append(files, boot.Files...)
 		}
 		for _, name := range files {
-			if info, err := os.Stat(filepath.Join(s.Dir, filepath.FromSlash(name))); err == nil {
+			if info, err := os.Stat(s.Path(name)); err == nil {
 				sum += blocks(info)
 			}
 		}
@@ -131,11 +131,18 @@ func (in Input) systems() (sum int64) {
 	return sum
 }
 
-// used is how many bytes a folder has on the disk.
+// used is how many bytes a folder has on the disk. A file with several names counts once.
 func used(dir string) (sum int64) {
+	linked := map[uint64]bool{}
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			if info, err := d.Info(); err == nil {
+				if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
+					if linked[stat.Ino] {
+						return nil
+					}
+					linked[stat.Ino] = true
+				}
 				sum += blocks(info)
 			}
 		}

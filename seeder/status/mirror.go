@@ -40,7 +40,7 @@ func (m *Mirror) Words(now time.Time) string {
 	case m.InStep:
 		return fmt.Sprintf("%s, in step since %s; its catalog was made %s", of, said(m.Since, now), age(m.Created, now))
 	}
-	since := ""
+	since := ", which it has not heard since it was started"
 	if !m.Since.IsZero() {
 		since = ", away since " + said(m.Since, now)
 	}

@@ -3,10 +3,12 @@
 package status
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/self"
+	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/helpers"
 	"github.com/boottorrent/boottorrent/seeder/siblings"
 )
@@ -31,7 +33,9 @@ const (
 	Storing State = "being stored"
 	// Manual: the folder has changed, and waits for `seeder publish`. Until then nodes get the version before, if there is one.
 	Manual State = "manual"
-	// Fetching: a mirror is fetching the system's files. Nodes that want them get what is there, and wait for the rest.
+	// Fetching: files of the system are on their way. Those that its config.yaml has from elsewhere (from:) are fetched whole before
+	// nodes get any of them; until then they get the version before, if there is one. A mirror fetches a version that is listed already:
+	// nodes that want its files get what is there, and wait for the rest.
 	Fetching State = "being fetched"
 	// Elsewhere: a mirror has not got the system's files. It fetches them when a node wants them.
 	Elsewhere State = "not carried"
@@ -72,9 +76,48 @@ type System struct {
 	InfoHash *catalog.InfoHash `json:"infohash,omitempty"`
 	// Boot is that of its boot part; nil: it has none.
 	Boot *catalog.InfoHash `json:"boot_infohash,omitempty"`
+	// Fetch says how far the files are that come from elsewhere; nil: all are here, or there are none.
+	Fetch *Fetch `json:"fetch,omitempty"`
 	// Size is what a mirror has to fetch of the system's files, Done what it has, in bytes; both 0 elsewhere.
 	Size int64 `json:"size,omitempty"`
 	Done int64 `json:"done,omitempty"`
 	// Problems say what is wrong and what to do, each as file:line:col: what; do, or as the words of a failed import.
 	Problems []string `json:"problems,omitempty"`
+}
+
+// Fetch is how far the files of a system are that come from elsewhere.
+type Fetch struct {
+	// File is the one that is fetched now, the Number-th of Files, and From where it comes from, without what may be secret in a URL.
+	File   string `json:"file,omitempty"`
+	From   string `json:"from,omitempty"`
+	Number int    `json:"number"`
+	Files  int    `json:"files"`
+	// Done is how much of all of them is here, and Total how much there is, in bytes; 0: that is not known yet.
+	Done  int64 `json:"done"`
+	Total int64 `json:"total,omitempty"`
+	// Next is when what failed is tried again; nil: it is on its way.
+	Next *time.Time `json:"next,omitempty"`
+}
+
+// Words says it to a person: 1.5 GiB of 4 GiB (37 %), root.squashfs from https://….
+func (f Fetch) Words() string {
+	s := text.Size(f.Done)
+	if f.Total > 0 {
+		s = fmt.Sprintf("%s of %s (%d %%)", s, text.Size(f.Total), 100*f.Done/f.Total)
+	}
+	if f.File != "" {
+		s += fmt.Sprintf(", %s from %s", f.File, f.From)
+	}
+	if f.Next != nil {
+		s += ", tried again at " + f.Next.Local().Format("15:04:05")
+	}
+	return s
+}
+
+// Says is what became of a system, in words.
+func (s System) Says() string {
+	if s.Fetch != nil {
+		return s.State.Words() + ": " + s.Fetch.Words()
+	}
+	return s.State.Words()
 }

@@ -189,6 +189,9 @@ func (s *Store) fill(ctx context.Context, src *source, temp string, progress Pro
 	if err != nil {
 		return r, err
 	}
+	if err := src.compare(sums.files); err != nil {
+		return r, err
+	}
 	if err := c.sync(); err != nil {
 		return r, err
 	}

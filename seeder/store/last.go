@@ -28,6 +28,7 @@ type Last struct {
 // Remember notes that a system was published.
 func (s *Store) Remember(l Last) error {
 	l.System.Dir, l.System.Files = "", nil
+	l.System.Fetched, l.System.From, l.System.Missing = "", nil, nil
 	return s.index.update("write index", func(tx *bbolt.Tx) error { return putJSON(tx.Bucket(lastBucket), []byte(l.System.Name), l) })
 }
 

@@ -30,8 +30,9 @@ func (s *Store) Size() (size Size, err error) {
 	return size, err
 }
 
-// SizeOf looks at every file below a folder; it knows of no versions.
+// SizeOf looks at every file below a folder; it knows of no versions. A file with several names counts once.
 func SizeOf(dir string) (size Size, err error) {
+	linked := map[uint64]bool{}
 	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // a version is being removed
@@ -40,7 +41,8 @@ func SizeOf(dir string) (size Size, err error) {
 			return err
 		}
 		if info, err := e.Info(); err == nil {
-			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok && !(info.Mode().IsRegular() && st.Nlink > 1 && linked[st.Ino]) {
+				linked[st.Ino] = true
 				size.Bytes += st.Blocks * 512 // stat(2)
 			}
 		}

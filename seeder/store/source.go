@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -21,6 +22,16 @@ type stamp struct {
 	inode                   uint64
 	// allocated is what it takes on the disk, in bytes: of a sparse file less than its size.
 	allocated int64
+	// digest is the SHA-256 of a file that came from elsewhere, in hex. It is never written again, and of the rest only the sizes count.
+	digest string
+}
+
+// of is the stamp of a file that came from elsewhere if digest is not empty.
+func (s stamp) of(digest string) stamp {
+	if digest == "" {
+		return s
+	}
+	return stamp{size: s.size, allocated: s.allocated, digest: digest}
 }
 
 func stampOf(info os.FileInfo) stamp {
@@ -40,11 +51,12 @@ func (s stamp) same(as stamp) bool {
 // fingerprint is the SHA-256 over everything that decides whether a system must be stored anew.
 type fingerprint [sha256.Size]byte
 
-// source is a system's files as the operator keeps them. It never leaves the system's folder, whatever symbolic
+// source is a system's files as the operator keeps them, and as they came from elsewhere. It never leaves the system's folder, whatever symbolic
 // links there are by now.
 type source struct {
 	system      string
-	root        *os.Root
+	root        *site.Files
+	path        func(name string) string
 	files       []string
 	stamps      []stamp
 	size        int64
@@ -53,11 +65,11 @@ type source struct {
 
 // openSource finds the files of a system and takes their stamps. The caller closes the source.
 func openSource(sys site.System) (*source, error) {
-	root, err := os.OpenRoot(sys.Dir)
+	root, err := sys.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open system %s: %w", sys.Name, err)
 	}
-	s := &source{system: sys.Name, root: root, files: sys.Files}
+	s := &source{system: sys.Name, root: root, path: sys.Path, files: sys.Files}
 	if err := s.takeStamps(); err != nil {
 		root.Close()
 		return nil, err
@@ -92,7 +104,7 @@ func (s *source) stamp(name string) (stamp, error) {
 	if !info.Mode().IsRegular() {
 		return stamp{}, fmt.Errorf("system %s: %s is not a regular file", s.system, name)
 	}
-	return stampOf(info), nil
+	return stampOf(info).of(s.root.Digest(name)), nil
 }
 
 // tick is longer than the clocks of file systems take from one value to the next (4 to 10 ms). A second change within
@@ -115,6 +127,10 @@ func (s *source) fingerprint() (f fingerprint) {
 	fmt.Fprintf(h, "%q %d\n", s.system, s.pieceLength)
 	for i, name := range s.files {
 		st := s.stamps[i]
+		if st.digest != "" {
+			fmt.Fprintf(h, "%q %d %s\n", name, st.size, st.digest)
+			continue
+		}
 		fmt.Fprintf(h, "%q %d %d %d %d\n", name, st.size, st.modified, st.changed, st.inode)
 	}
 	h.Sum(f[:0])
@@ -131,6 +147,18 @@ func (s *source) unchanged() error {
 		if !now.same(s.stamps[i]) {
 			return &changedError{s.system, name}
 		}
+	}
+	return nil
+}
+
+// compare returns an error if a file that came from elsewhere is not what it was when it came, and removes it: it is to be fetched again.
+func (s *source) compare(sums [][sha256.Size]byte) error {
+	for i, st := range s.stamps {
+		if st.digest == "" || st.digest == hex.EncodeToString(sums[i][:]) {
+			continue
+		}
+		damaged := fmt.Errorf("system %s: %s was damaged on the disk since it was fetched; it is fetched again. If that happens more than once, look at the disk", s.system, s.files[i])
+		return errors.Join(damaged, os.Remove(s.path(s.files[i])))
 	}
 	return nil
 }
@@ -161,7 +189,7 @@ func (f *steadyFile) check() error {
 	if err != nil {
 		return err
 	}
-	if !stampOf(info).same(f.want) {
+	if !stampOf(info).of(f.want.digest).same(f.want) {
 		return f.changed
 	}
 	return nil

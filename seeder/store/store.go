@@ -11,6 +11,7 @@
 //
 //	index.db                        bbolt; its lock keeps a second seeder out
 //	INFOHASH/SYSTEM/PATH            a stored version; complete if, and only if, it is in the index
+//	fetched/SHA256                  a file that came from elsewhere (package origin); versions have links to it
 //	tmp-*                           a version in the making, or one being deleted
 package store
 
