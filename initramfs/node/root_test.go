@@ -214,6 +214,7 @@ func TestKernelWithoutDriver(t *testing.T) {
 // Under the other kernel the seeder is gone: what was handed on is enough for the way to the fetch, and the same boot goes on.
 func TestGoesOnWithoutSeeder(t *testing.T) {
 	r := newRootRoom(t)
+	r.node.session.Learn([]catalog.SeederAddress{{HTTP: r.url}, {HTTP: "http://127.0.0.1:2", Torrent: netip.MustParseAddrPort("127.0.0.1:6881")}})
 	received := r.handOver(t)
 	r.server.Close()
 	cmdline, _ := config.ParseCmdline("quiet ip=10.9.9.9::::: vlan=7 console=hvc0 bt.system=debian bt.timeout=0 bt.seeder=" + r.url)
@@ -236,6 +237,9 @@ func TestGoesOnWithoutSeeder(t *testing.T) {
 	}
 	if err := n.session.seen.Check(received.Catalog.Counter-1, r.url); err == nil || n.session.seen.Check(received.Catalog.Counter, r.url) != nil {
 		t.Errorf("under this kernel the node knows of the counter %d", n.seen())
+	}
+	if known := n.session.Known(); len(known) != 2 || known[0].HTTP != r.url || known[1].HTTP != "http://127.0.0.1:2" {
+		t.Errorf("under this kernel the node knows the seeders %v", known)
 	}
 	n.ByHand = true // nothing is reported
 	if err := n.Discover(t.Context()); err != nil || n.session.Client().Base != r.url || !n.session.Silent() {

@@ -349,3 +349,15 @@ func TestForgedSeederIsLeft(t *testing.T) {
 		})
 	}
 }
+
+// The seeder that the kernel command line names is dead when it is looked for again: one that was learned of is taken.
+func TestLearnedSeederIsFound(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 1<<20, "127.0.0.7", "127.0.0.8")
+	n, _, _ := l.node()
+	ctx, _ := l.begin(n)
+	l.seeders[0].die()
+	if err := n.Discover(ctx); err != nil || n.session.Base() != l.seeders[1].url {
+		t.Errorf("using %s, %v", n.session.Base(), err)
+	}
+}

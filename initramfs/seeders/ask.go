@@ -37,10 +37,16 @@ var defaultTimes = times{silent: 10 * time.Second, refused: 4 * time.Second, pau
 // tries is how often Insist asks the same seeder.
 const tries = 3
 
+// errNone is what is asked for before there is a seeder.
+var errNone = errors.New("no seeder was found yet")
+
 // Ask asks the own seeder, and where the node goes on with another meanwhile, that one.
 func (s *Seeders) Ask(ctx context.Context, ask func(context.Context, *client.Client) error) error {
 	for {
 		now, _ := s.current()
+		if now == nil {
+			return errNone
+		}
 		began := time.Now()
 		asking, stop := context.WithCancel(ctx)
 		unhook := context.AfterFunc(now.used, stop)
@@ -64,7 +70,7 @@ func (s *Seeders) Insist(ctx context.Context, ask func(context.Context, *client.
 	for try := 1; ; try++ {
 		now, judged := s.current()
 		err := s.Ask(ctx, ask)
-		if err == nil || ctx.Err() != nil || try >= tries {
+		if err == nil || now == nil || ctx.Err() != nil || try >= tries {
 			return err
 		}
 		switch {

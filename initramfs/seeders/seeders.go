@@ -6,7 +6,7 @@
 // afterwards is verified by that catalog, and one that sends anything else is left for the next.
 //
 // A node that has left its seeder stays with the other one until that dies too, or until it looks for a seeder again: after a guest system has ended,
-// after a failed step, and with its next boot.
+// after a catalog that could not be read, and with its next boot.
 package seeders
 
 import (

@@ -354,6 +354,18 @@ func TestOwnSeederIsRefused(t *testing.T) {
 	}
 }
 
+// Before a seeder was found there is nobody to ask.
+func TestNoSeeder(t *testing.T) {
+	n := New(Config{Log: t.Logf, Refresh: time.Minute})
+	ask := func(context.Context, *client.Client) error { return errors.New("somebody was asked") }
+	if err := n.Ask(t.Context(), ask); !errors.Is(err, errNone) || n.Client() != nil || n.Silent() || len(n.Swarm()) != 0 {
+		t.Errorf("%v", err)
+	}
+	if err := n.Insist(t.Context(), ask); !errors.Is(err, errNone) {
+		t.Errorf("%v", err)
+	}
+}
+
 // A list is a hint: what it says too much is left out, and what the signed catalog says stays behind it.
 func TestLearn(t *testing.T) {
 	n := New(Config{Log: t.Logf})

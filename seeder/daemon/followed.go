@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/siblings"
 	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/store"
@@ -49,7 +52,37 @@ func (f *mirrored) readSeeders(ctx context.Context) (catalog.SeederList, error) 
 	if from == nil {
 		return catalog.SeederList{}, errUnheard
 	}
-	return from.Seeders(ctx)
+	list, err := from.Seeders(ctx)
+	if err == nil {
+		f.tellEngine(list.Seeders)
+	}
+	return list, err
+}
+
+// tellEngine tells the engine from whom to fetch: the seeder that answered last, the others that are followed, and those that it lists.
+func (f *mirrored) tellEngine(listed []catalog.SeederAddress) {
+	var all []swarm.Seeder
+	add := func(s swarm.Seeder) {
+		at, err := netip.ParseAddrPort(strings.TrimPrefix(s.HTTP, "http://"))
+		own := err == nil && f.daemon.isOwn(at)
+		if i := slices.IndexFunc(all, func(o swarm.Seeder) bool { return o.HTTP == s.HTTP }); i >= 0 {
+			if s.Torrent.IsValid() {
+				all[i].Torrent = s.Torrent
+			}
+		} else if !own {
+			all = append(all, s)
+		}
+	}
+	if from := f.following(); from != nil {
+		add(swarm.Seeder{HTTP: from.Base})
+	}
+	for _, u := range f.upstream {
+		add(swarm.Seeder{HTTP: u.Base})
+	}
+	for _, s := range listed {
+		add(swarm.Seeder{HTTP: s.HTTP, Torrent: s.Torrent})
+	}
+	f.daemon.sockets.engine.SetSeeders(all)
 }
 
 // elsewhere says where to say what can't be said to a mirror.

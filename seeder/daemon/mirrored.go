@@ -33,8 +33,11 @@ type Mirror struct {
 	// Carry says whether a system's files are fetched before a machine wants them; Disk is what they may take, in bytes; 0: no bound.
 	Carry func(system string) bool
 	Disk  int64
-	// Look is how often files are looked at for damages; zero: as often as is usual.
+	// Look is how often files are looked at for damages; zero: as often as is usual. Now is the clock; nil: time.Now.
 	Look time.Duration
+	Now  func() time.Time
+	// Poll is how often a seeder is asked that can't wait, or does not answer; zero: as often as is usual.
+	Poll time.Duration
 }
 
 // MirrorDir is the folder, below site.StateDir, of what a mirror keeps.
@@ -67,6 +70,9 @@ func (d *daemon) openMirrored() (feed, error) {
 		d.Log.Error("the mirror's state can't be kept", "err", err)
 	}
 	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
+	if err := os.MkdirAll(d.state, 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder of the mirror's state: %w", err)
+	}
 	f := &mirrored{daemon: d, dir: filepath.Join(d.state, MirrorDir), changed: make(chan struct{}, 1)}
 	d.boot.Signed = func(sum string) bool { m := f.mirror.Load(); return m != nil && m.Signed(sum) }
 	for _, base := range d.Mirror.Upstream {
@@ -98,7 +104,7 @@ func (f *mirrored) open(ctx context.Context) *mirror.Mirror {
 	d := f.daemon
 	cfg := mirror.Config{
 		Dir: f.dir, Images: filepath.Join(d.Site.Dir, site.ImageDir), Key: d.Mirror.Key, Engine: d.sockets.engine,
-		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Gone: f.gone, Log: d.Log, Look: d.Mirror.Look,
+		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Gone: f.gone, Log: d.Log, Look: d.Mirror.Look, Now: d.Mirror.Now, Poll: d.Mirror.Poll,
 		Busy: func(h catalog.InfoHash) bool { _, incomplete := d.tracker.Swarm(h); return incomplete > 0 },
 	}
 	for {
@@ -125,6 +131,7 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	if m == nil {
 		return nil
 	}
+	f.tellEngine(nil)
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { f.daemon.siblings.Follow(ctx, f.changed, f.readSeeders) })

@@ -39,6 +39,12 @@ func newMirror(t *testing.T, of *site.Site, base, addr, more string) string {
 // startMirror runs a mirror until the function that it returns is called, or the test ends.
 func startMirror(t *testing.T, dir string) (r *running, stop func()) {
 	t.Helper()
+	return startMirrorWith(t, dir, func(*Mirror) {})
+}
+
+// startMirrorWith is startMirror with other options.
+func startMirrorWith(t *testing.T, dir string, change func(*Mirror)) (r *running, stop func()) {
+	t.Helper()
 	m, problems := site.LoadMirror(dir)
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -49,8 +55,10 @@ func startMirror(t *testing.T, dir string) (r *running, stop func()) {
 	ended := make(chan error, 1)
 	r = &running{t: t, dir: dir, log: &logged{more: make(chan struct{})}, base: fmt.Sprintf("http://%s:%d", m.Serve.Address, m.Ports.HTTP)}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), r.log), nil))
+	options := &Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk}
+	change(options)
 	go func() {
-		err := Run(ctx, Options{Site: m.Site, Log: log, Count: 300 * time.Millisecond, Mirror: &Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk}})
+		err := Run(ctx, Options{Site: m.Site, Log: log, Count: 300 * time.Millisecond, Mirror: options})
 		if ctx.Err() == nil {
 			t.Errorf("the mirror ended by itself: %v", err)
 		}

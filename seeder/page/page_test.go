@@ -274,9 +274,10 @@ func TestNodePages(t *testing.T) {
 	n := desk(1, 41)
 	n.Vendor, n.Model, n.MemoryMiB, n.SecureBoot, n.HostKey, n.Durations = "ACME", "<i>X</i>", 8192, true, "SHA256:abc", map[report.Step]float64{report.Network: 2.5}
 	n.Exit = &report.Exit{System: "probe", Code: 3, Lines: []string{"last <words>"}}
+	n.Seeders = []report.Source{{Addr: netip.MustParseAddr("10.0.0.253"), Bytes: 70 << 20}, {Addr: netip.MustParseAddr("10.1.0.253"), Bytes: 30 << 20}}
 	f.set(n)
 	body := f.get("/node/52:54:00:00:00:01").Body.String()
-	for _, want := range []string{"desk-1", "ACME &lt;i&gt;X", "8192 MiB", "1000 Mbit/s", "by the &lt;door&gt;", "SHA256:abc", "all — all others", "debian — the site", "2.5 s",
+	for _, want := range []string{"desk-1", "ACME &lt;i&gt;X", "8192 MiB", "1000 Mbit/s", "10.0.0.253 70 MiB, 10.1.0.253 30 MiB", "by the &lt;door&gt;", "SHA256:abc", "all — all others", "debian — the site", "2.5 s",
 		"last &lt;words&gt;", "probe ended with exit code 3", "It has sent no log yet"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page of desk-1 lacks %q:\n%s", want, body)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,8 +39,12 @@ func Command(ctx context.Context, args []string, out io.Writer) error {
 	rule := flags.String("rule", string(s.Rule), "what nodes make of what an incomplete mirror has: peer, seeder or offered")
 	runs := flags.Int("runs", 1, "runs, each with another seed")
 	results := flags.String("results", "", "folder for the results, as NAME.json; none: they are only printed")
+	docs := flags.String("docs", "", "simulate nothing, but write the table of the sites in the results into this document")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *docs != "" {
+		return write(cmp.Or(*results, "integration/bench/results/sim"), *docs)
 	}
 	s.Seeder, s.Link, s.Uplink = int64(*seeder*1e6), int64(*link*1e6), int64(*uplink*1e6)
 	if s.Rule = Rule(*rule); s.Mirrors {

@@ -10,7 +10,9 @@
 //     its request queue, as TCP's windows would; so a link that is full slows all that go through it.
 //   - The library: its order of pieces (priority, partial, availability, index), requests that move to a connection with
 //     less to do, the number of connections, who is turned away, connections between complete peers that end.
-//   - The tracker: whom it tells of whom, how often, and how many at a time.
+//   - The trackers: whom they tell of whom, how often, and how many at a time. Where racks have mirrors, each node announces itself to its
+//     mirror's, which tells it of its rack, and mirrors to the seeder's, which tells them of each other. That nodes also ask another seeder's
+//     tracker once a minute is left out: they dial whom they learn of only when the near ones bring nothing.
 //
 // Not modelled: loss, CPU and disks, hashing, peer exchange (BEP 11), choking (nobody is choked here), foreign clients.
 // How near this comes to real rooms is measured, not claimed: see the results' "check" scenarios.

@@ -60,7 +60,7 @@ const (
 	AsPeer Rule = "peer"
 	// AsSeeder takes it for the seeder: what it has is not out, and any piece may be chosen.
 	AsSeeder Rule = "seeder"
-	// AsOffered is AsSeeder, but only a piece that the mirror has is chosen.
+	// AsOffered is AsSeeder, but only a piece that the mirror has is chosen. This is what internal/swarm does.
 	AsOffered Rule = "offered"
 )
 
@@ -70,7 +70,7 @@ func Default() Scenario {
 		Nodes: 16, Racks: 1, Size: 64 << 20, PieceLength: 64 << 10,
 		Seeder: 100e6, Link: 100e6,
 		Delay: 2 * time.Millisecond, Spread: 100 * time.Millisecond,
-		Interval: 5 * time.Second, Numwant: 200, Conns: 80, SeederConns: 500, Seed: 1, Rule: AsPeer,
+		Interval: 5 * time.Second, Numwant: 200, Conns: 80, SeederConns: 500, Seed: 1, Rule: AsOffered,
 	}
 }
 

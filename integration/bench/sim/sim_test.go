@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -141,5 +144,74 @@ func TestCommand(t *testing.T) {
 	}
 	if lines := strings.Count(out.String(), "\n"); lines != 3 {
 		t.Errorf("%d lines, want a head and two runs:\n%s", lines, out.String())
+	}
+}
+
+// mirrored is a small site: two networks with a mirror in each.
+func mirrored() Scenario {
+	s := small(40)
+	s.Size, s.Racks, s.Uplink, s.Mirrors, s.Mirror = 8<<20, 2, 30e6, true, 30e6
+	return s
+}
+
+// An uplink carries the image once, however many nodes are behind it, and the mirror gives before it has all.
+func TestMirrorsTakeTheImageOnce(t *testing.T) {
+	s := mirrored()
+	r := run(t, s)
+	if r.UplinkIn < 1 || r.UplinkIn > 1.01 || r.Ratio > 6 {
+		t.Errorf("%.2f copies through an uplink, %.1f times the least time, want 1 and at most 6", r.UplinkIn, r.Ratio)
+	}
+	if r.TFirst < r.TMirror*0.5 || r.TLast > 2*r.TMirror {
+		t.Errorf("nodes have it from %.1f to %.1f s, the mirrors after %.1f s", r.TFirst, r.TLast, r.TMirror)
+	}
+	if r.AnnouncesPeak != 2 || r.MirrorAnnounces != 20 {
+		t.Errorf("%d announces a second at the seeder and %d at a mirror, want those of the mirrors and of 20 nodes", r.AnnouncesPeak, r.MirrorAnnounces)
+	}
+	s.Mirrors, s.Near, s.Far = false, 60, 5
+	if without := run(t, s); without.UplinkIn < 2*r.UplinkIn || without.TLast < r.TLast {
+		t.Errorf("without mirrors %.1f copies and %.1f s, with them %.1f and %.1f", without.UplinkIn, without.TLast, r.UplinkIn, r.TLast)
+	}
+}
+
+// Nothing passes the uplinks when the mirrors have the image.
+func TestMirrorsThatHaveIt(t *testing.T) {
+	s := mirrored()
+	s.Kept = true
+	if r := run(t, s); r.UplinkIn != 0 || r.SeederCopies != 0 || r.MirrorCopies < 1 || r.TLast > 3*r.TMin {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestMirrorIsNoRival keeps the rule: nodes and a mirror that divided the pieces among them would wait for each other.
+func TestMirrorIsNoRival(t *testing.T) {
+	s := mirrored()
+	apart := run(t, s)
+	s.Rule = AsSeeder
+	if any := run(t, s); any.UplinkIn > 1.01 || apart.TLast > 1.5*any.TLast {
+		t.Errorf("choosing only what the mirror has takes %.1f s, any piece %.1f s", apart.TLast, any.TLast)
+	}
+	s.Rule = AsPeer
+	if as, err := Run(t.Context(), s); err == nil && as.TLast < 2*apart.TLast {
+		t.Errorf("taken for a peer like others: %.1f s, apart %.1f s: then the rule is not needed", as.TLast, apart.TLast)
+	}
+}
+
+func TestTableOfSites(t *testing.T) {
+	dir := t.TempDir()
+	s := mirrored()
+	s.Nodes, s.Name = 4, "site-x"
+	if err := save(dir, s.Name, []Result{run(t, s)}); err != nil {
+		t.Fatal(err)
+	}
+	doc := filepath.Join(dir, "doc.md")
+	if err := os.WriteFile(doc, []byte("before\n"+mark+"old\n"+end+"after\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Command(t.Context(), []string{"--docs", doc, "--results", dir}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(doc)
+	if err != nil || !strings.Contains(string(text), "| 4, 2 | 30, 30, 30 | 8 | fetch while they give (offered) |") || !strings.HasSuffix(string(text), end+"after\n") || strings.Contains(string(text), "old") {
+		t.Errorf("%v:\n%s", err, text)
 	}
 }

@@ -74,8 +74,17 @@ func (n *node) ask(ctx context.Context, method, path string, body []byte, out io
 	return resp.StatusCode, time.Since(began), nil
 }
 
+// dialling bounds the dials at a time, as each takes a thread of its own to be in the host's namespace.
+var dialling = make(chan struct{}, 16)
+
 // dial connects from the node's own address.
 func (n *node) dial(ctx context.Context, address string) error {
+	select {
+	case dialling <- struct{}{}:
+		defer func() { <-dialling }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	d := net.Dialer{Timeout: requestTime, LocalAddr: &net.TCPAddr{IP: nodeAddr(n.number).AsSlice()}}
 	return n.host.Do(func() error {
 		c, err := d.DialContext(ctx, "tcp4", address)

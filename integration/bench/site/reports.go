@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,8 +29,10 @@ type Reports struct {
 	PerSecond     float64 `json:"reports_per_second"`
 	LogsPerSecond float64 `json:"logs_per_second"`
 	Refused       int64   `json:"refused"`
-	Listed        int     `json:"nodes_listed"`
-	ListedFirst   int     `json:"nodes_listed_at_the_seeder"`
+	// Statuses are those of what was refused: how many of each; 0 is no answer.
+	Statuses    map[int]int `json:"refused_by_status,omitempty"`
+	Listed      int         `json:"nodes_listed"`
+	ListedFirst int         `json:"nodes_listed_at_the_seeder"`
 	// Report is how long the answer to a report took, Page to GET / and List to GET /api/nodes, in milliseconds: the median and the most.
 	Report Took `json:"report_ms"`
 	Page   Took `json:"page_ms"`
@@ -61,7 +63,7 @@ func (g *rig) reports(ctx context.Context, to string, nodes int, every, each tim
 	if to == "mirror" {
 		at = g.mirror
 	}
-	l := &load{every: every, nodes: nodes, torrent: g.torrent.String()}
+	l := &load{every: every, nodes: nodes, torrent: g.torrent.String(), statuses: map[int]int{}}
 	r := Reports{To: to, Every: every.Seconds(), Idle: Used{Resident: resident(at.Pid())}}
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -96,7 +98,7 @@ func (g *rig) reports(ctx context.Context, to string, nodes int, every, each tim
 	for _, n := range crowd {
 		l.all = append(l.all, n.times...)
 	}
-	r.Report = l.all.took()
+	r.Report, r.Statuses = l.all.took(), l.statuses
 	if r.Listed, err = listed(ctx, at); err == nil {
 		r.ListedFirst, err = listed(ctx, g.seeder)
 	}
@@ -158,6 +160,9 @@ type load struct {
 	measuring            atomic.Bool
 	taken, logs, refused atomic.Int64
 	all                  latencies
+
+	mu       sync.Mutex
+	statuses map[int]int
 }
 
 // logEvery is with which of its reports a node sends lines of its log, and logLines are those.
@@ -174,7 +179,7 @@ func (l *load) report(ctx context.Context, n *node) error {
 		Transfer: report.Transfer{Size: 1 << 30, Peers: 40, Writing: 900 << 20},
 	}
 	for i := range report.MaxSources {
-		rep.Sources = append(rep.Sources, report.Source{Addr: netip.Addr(nodeAddr((n.number + 31*i + 1) % l.nodes)), Bytes: int64(i) << 20})
+		rep.Sources = append(rep.Sources, report.Source{Addr: nodeAddr((n.number + 31*i + 1) % l.nodes), Bytes: int64(i) << 20})
 	}
 	// Spread evenly, as nodes are.
 	for tick := time.NewTimer(time.Duration(n.number) * l.every / time.Duration(l.nodes)); ; tick.Reset(l.every) {
@@ -211,6 +216,9 @@ func (l *load) send(ctx context.Context, n *node, path string, document any, tak
 		n.times = append(n.times, took)
 	default:
 		l.refused.Add(1)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.statuses[status]++
 	}
 	return nil
 }

@@ -132,6 +132,7 @@ func withRig(ctx context.Context, dir string, mirror bool, measure func(*rig) er
 			return err
 		}
 		defer g.mirror.Stop()
+		g.mirror.Base = kit.Served(at).Base
 	}
 	c, err := g.seeder.Catalog(ctx)
 	if err != nil {
@@ -148,7 +149,7 @@ const publicKey = "boottorrent.pub"
 func makeSite(ctx context.Context, dir string) (*kit.Site, error) {
 	bin := filepath.Join(dir, "bin")
 	s := &kit.Site{Dir: filepath.Join(dir, "site"), Kit: &kit.Kit{Seeder: filepath.Join(bin, "seeder"), Mkimage: filepath.Join(bin, "mkimage"), Output: os.Stderr}}
-	if _, err := os.Stat(s.Path(publicKey)); err == nil {
+	if _, err := os.Stat(s.Path("oss", "tiny")); err == nil {
 		return s, nil
 	}
 	k, err := kit.Build(ctx, bin, os.Stderr)
