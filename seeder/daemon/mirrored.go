@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,8 +33,11 @@ type Mirror struct {
 	// Carry says whether a system's files are fetched before a machine wants them; Disk is what they may take, in bytes; 0: no bound.
 	Carry func(system string) bool
 	Disk  int64
-	// Look is how often files are looked at for damages; zero: as often as is usual.
+	// Look is how often files are looked at for damages; zero: as often as is usual. Now is the clock; nil: time.Now.
 	Look time.Duration
+	Now  func() time.Time
+	// Poll is how often a seeder is asked that can't wait, or does not answer; zero: as often as is usual.
+	Poll time.Duration
 }
 
 // MirrorDir is the folder, below site.StateDir, of what a mirror keeps.
@@ -54,12 +58,21 @@ type mirrored struct {
 	// release is what is served; nil: nothing is yet.
 	release atomic.Pointer[mirror.Release]
 	ready   bool
+	// offered are the images of phase 1 that nodes can be asked to give away.
+	helping sync.Mutex
+	offered []store.Version
 }
 
 // openMirrored opens what a mirror keeps. Boot loaders that are installed here are nobody's who signed them: only those that the site's key has
 // signed are served.
 func (d *daemon) openMirrored() (feed, error) {
+	if err := os.MkdirAll(d.state, 0o755); err != nil { // nodes' history, logs and leases are kept in it
+		d.Log.Error("the mirror's state can't be kept", "err", err)
+	}
 	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
+	if err := os.MkdirAll(d.state, 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder of the mirror's state: %w", err)
+	}
 	f := &mirrored{daemon: d, dir: filepath.Join(d.state, MirrorDir), changed: make(chan struct{}, 1)}
 	d.boot.Signed = func(sum string) bool { m := f.mirror.Load(); return m != nil && m.Signed(sum) }
 	for _, base := range d.Mirror.Upstream {
@@ -91,7 +104,7 @@ func (f *mirrored) open(ctx context.Context) *mirror.Mirror {
 	d := f.daemon
 	cfg := mirror.Config{
 		Dir: f.dir, Images: filepath.Join(d.Site.Dir, site.ImageDir), Key: d.Mirror.Key, Engine: d.sockets.engine,
-		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Gone: f.gone, Log: d.Log, Look: d.Mirror.Look,
+		Upstream: f.upstream, Carry: d.Mirror.Carry, Disk: d.Mirror.Disk, Publish: f.take, Gone: f.gone, Log: d.Log, Look: d.Mirror.Look, Now: d.Mirror.Now, Poll: d.Mirror.Poll,
 		Busy: func(h catalog.InfoHash) bool { _, incomplete := d.tracker.Swarm(h); return incomplete > 0 },
 	}
 	for {
@@ -118,10 +131,12 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	if m == nil {
 		return nil
 	}
+	f.tellEngine(nil)
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { f.daemon.siblings.Follow(ctx, f.changed, f.readSeeders) })
 	group.Go(func() { f.daemon.handOn.to.Run(ctx) })
+	group.Go(func() { f.offer(ctx) })
 	m.Run(ctx)
 	return m.Close()
 }
@@ -175,6 +190,7 @@ func (f *mirrored) take(r *mirror.Release) {
 	d.tracker.SetTorrents(f.mirror.Load().Torrents())
 	d.web.Publish(published)
 	f.release.Store(r)
+	f.offerHelp()
 	select {
 	case f.changed <- struct{}{}:
 	default: // it is told already
@@ -210,38 +226,7 @@ func (f *mirrored) move(context.Context, move) {}
 func (f *mirrored) renew(context.Context) {}
 
 func (f *mirrored) publish(context.Context, string) (status.System, error) {
-	return status.System{}, errors.New("this is a mirror: say it at the site's own seeder")
-}
-
-// status implements feed.
-func (f *mirrored) status() status.Site {
-	s := status.Site{Systems: []status.System{}}
-	r := f.release.Load()
-	if r == nil {
-		s.Problems = []string{f.waiting()}
-		return s
-	}
-	s.Counter = r.Catalog.Value.Counter
-	state := f.state()
-	if state.Trouble != "" {
-		s.Problems = append(s.Problems, fmt.Sprintf("nothing new comes from the seeder that is mirrored (%s); the catalog is of %s", state.Trouble,
-			state.Created.Local().Format(time.DateTime)))
-	}
-	for _, v := range state.Versions {
-		one := status.System{Name: v.Name, State: status.Published, Since: v.Since, InfoHash: &v.InfoHash}
-		switch {
-		case v.Whole:
-		case v.Fetching:
-			one.State = status.Fetching
-		default:
-			one.State = status.Elsewhere
-		}
-		if v.Trouble != "" {
-			one.Problems = []string{v.Trouble}
-		}
-		s.Systems = append(s.Systems, one)
-	}
-	return s
+	return status.System{}, errors.New(f.elsewhere())
 }
 
 // size implements feed.

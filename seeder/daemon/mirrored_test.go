@@ -39,6 +39,12 @@ func newMirror(t *testing.T, of *site.Site, base, addr, more string) string {
 // startMirror runs a mirror until the function that it returns is called, or the test ends.
 func startMirror(t *testing.T, dir string) (r *running, stop func()) {
 	t.Helper()
+	return startMirrorWith(t, dir, func(*Mirror) {})
+}
+
+// startMirrorWith is startMirror with other options.
+func startMirrorWith(t *testing.T, dir string, change func(*Mirror)) (r *running, stop func()) {
+	t.Helper()
 	m, problems := site.LoadMirror(dir)
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -49,8 +55,10 @@ func startMirror(t *testing.T, dir string) (r *running, stop func()) {
 	ended := make(chan error, 1)
 	r = &running{t: t, dir: dir, log: &logged{more: make(chan struct{})}, base: fmt.Sprintf("http://%s:%d", m.Serve.Address, m.Ports.HTTP)}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), r.log), nil))
+	options := &Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk}
+	change(options)
 	go func() {
-		err := Run(ctx, Options{Site: m.Site, Log: log, Mirror: &Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk}})
+		err := Run(ctx, Options{Site: m.Site, Log: log, Count: 300 * time.Millisecond, Mirror: options})
 		if ctx.Err() == nil {
 			t.Errorf("the mirror ended by itself: %v", err)
 		}
@@ -147,7 +155,7 @@ func TestMirrorFollows(t *testing.T) {
 	if got := read(again.base, path); !bytes.Equal(got, kernel(300<<10, 'b')) {
 		t.Errorf("alone it serves %d other bytes as %s", len(got), path)
 	}
-	if problems := statusOf(again.base).Problems; len(problems) != 1 || !strings.Contains(problems[0], "the catalog is of") {
+	if problems := statusOf(again.base).Problems; len(problems) != 1 || !strings.Contains(problems[0], "the catalog that is served on was made") {
 		t.Errorf("it says %q of its catalog's age", problems)
 	}
 }

@@ -40,8 +40,6 @@ type carrier struct {
 	// carry says whether a system's files are fetched before anybody wants them; disk is what all files may take, in bytes, 0: no bound.
 	carry func(name string) bool
 	disk  int64
-	// source completes what a version is fetched by.
-	source func(*Version) swarm.Source
 	// busy reports whether machines are fetching a version from here; gone is told of each that has left. free is how many bytes the file system
 	// has left for files in a folder.
 	busy func(catalog.InfoHash) bool
@@ -90,8 +88,11 @@ func (c *carrier) set(versions []*Version) {
 			c.byHash[h] = known
 			c.resume(known)
 		}
-		v.whole = known.whole
-		known.Version, known.unlisted = v, time.Time{}
+		if known.Version != v { // the catalog describes it in another way
+			v.whole = known.whole
+			known.Version = v
+		}
+		known.unlisted = time.Time{}
 		c.list = append(c.list, known)
 	}
 	for h, known := range c.byHash {
@@ -210,44 +211,6 @@ func rank(v *carried) int {
 // isRuntime reports whether a version is what systems need beside their files. Its names begin with a dot, which no system's does.
 func isRuntime(name string) bool { return name != "" && name[0] == '.' }
 
-// obtain fetches a version that the catalog is about to list, and returns when it is here.
-func (c *carrier) obtain(ctx context.Context, v *Version) error {
-	h := v.System.InfoHash
-	c.mu.Lock()
-	one := c.byHash[h]
-	if one == nil {
-		one = &carried{Version: v, since: c.now(), unlisted: c.now()}
-		c.byHash[h] = one
-		c.resume(one)
-	}
-	for !one.Whole() {
-		if one.cancel != nil { // it is being fetched already
-			c.mu.Unlock()
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(100 * time.Millisecond):
-			}
-			c.mu.Lock()
-			continue
-		}
-		one.wanted = true
-		if err := c.makeRoom(one); err != nil {
-			c.mu.Unlock()
-			return err
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		one.cancel, one.since = cancel, c.now()
-		c.mu.Unlock()
-		err := c.fetch(ctx, one)
-		cancel()
-		c.end(one, err)
-		return err
-	}
-	c.mu.Unlock()
-	return nil
-}
-
 func (c *carrier) begin(v *carried, cancel context.CancelFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -264,7 +227,7 @@ func (c *carrier) fetch(ctx context.Context, v *carried) error {
 	}
 	c.log.Info("fetching a version", "system", sys.Name, "infohash", sys.InfoHash, "bytes", version.size())
 	began := c.now()
-	err := c.engine.Fetch(ctx, c.source(version), func(s swarm.Stats) {
+	err := c.engine.Fetch(ctx, version.source(), func(s swarm.Stats) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		v.done = s.Done

@@ -4,6 +4,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,8 @@ type Config struct {
 	Now  func() time.Time
 	Free func(dir string) (int64, error)
 	Look time.Duration
+	// Poll is how often a seeder is asked that can't wait, or does not answer.
+	Poll time.Duration
 }
 
 // Release is what is served at one time.
@@ -94,8 +97,9 @@ type State struct {
 	// Following is the URL of the seeder that answered last; empty: none has since the start. Heard is when.
 	Following string    `json:"following,omitempty"`
 	Heard     time.Time `json:"heard,omitzero"`
-	// Trouble is why nothing new comes; empty: it does.
-	Trouble string `json:"trouble,omitempty"`
+	// Trouble is why nothing new comes; empty: it does. Since is when that came to be so.
+	Trouble string    `json:"trouble,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
 	// Created is when the catalog that is served was made, by the clock of who made it.
 	Created time.Time `json:"created,omitzero"`
 	// Versions are those of the catalog.
@@ -138,7 +142,7 @@ func New(cfg Config) (*Mirror, error) {
 		archives: map[string][]byte{}, wake: make(chan struct{}, 1),
 	}
 	m.carrier = &carrier{
-		dir: cfg.Dir, engine: cfg.Engine, log: cfg.Log, now: cfg.Now, carry: cfg.Carry, disk: cfg.Disk, busy: cfg.Busy, free: cfg.Free, source: m.source,
+		dir: cfg.Dir, engine: cfg.Engine, log: cfg.Log, now: cfg.Now, carry: cfg.Carry, disk: cfg.Disk, busy: cfg.Busy, free: cfg.Free,
 		gone: cfg.Gone, uses: openUses(filepath.Join(cfg.Dir, usesFile), cfg.Log), byHash: map[catalog.InfoHash]*carried{}, wake: make(chan struct{}, 1),
 	}
 	m.state.Trouble = "it has not heard the other seeder yet"
@@ -227,10 +231,10 @@ func (m *Mirror) follow(ctx context.Context) time.Duration {
 		}
 		m.heard(from.Base)
 		if !changed && m.cfg.Now().Sub(began) < holdTime/2 && !m.incomplete {
-			return pollTime
+			return cmp.Or(m.cfg.Poll, pollTime)
 		}
 		return 0
 	}
 	m.trouble(explain(errors.Join(failed...), m.cfg.Dir))
-	return askTime
+	return cmp.Or(m.cfg.Poll, askTime)
 }

@@ -224,27 +224,17 @@ func (m *Mirror) publish() {
 	m.cfg.Log.Info("catalog taken over", "systems", len(r.Catalog.Value.Systems), "counter", r.Catalog.Value.Counter)
 }
 
-// source is what a version is fetched by: the seeder that was heard last, and those that the catalog names.
-func (m *Mirror) source(v *Version) swarm.Source {
-	src := swarm.Source{Torrent: v.Torrent, System: v.System, Files: v.Files, Dir: v.Dir}
-	m.mu.Lock()
-	bases := []string{m.state.Following}
-	m.mu.Unlock()
-	for _, u := range m.cfg.Upstream {
-		bases = append(bases, u.Base)
-	}
-	for i, base := range bases {
-		if base != "" && !slices.Contains(bases[:i], base) {
-			src.Trackers = append(src.Trackers, base+catalog.PathAnnounce)
-			src.WebSeeds = append(src.WebSeeds, base+catalog.WebSeedPath(v.System.InfoHash))
-		}
-	}
-	return src
+// source is what the engine is told of a version. From whom to fetch it knows.
+func (v *Version) source() swarm.Source {
+	return swarm.Source{Torrent: v.Torrent, System: v.System, Files: v.Files, Dir: v.Dir}
 }
 
 func (m *Mirror) heard(base string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.state.Trouble != "" || m.state.Since.IsZero() {
+		m.state.Since = m.cfg.Now()
+	}
 	if m.state.Trouble != "" && !m.state.Heard.IsZero() {
 		m.cfg.Log.Info("the other seeder answers again", "seeder", base)
 	}
@@ -254,6 +244,9 @@ func (m *Mirror) heard(base string) {
 func (m *Mirror) trouble(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.state.Trouble == "" || m.state.Since.IsZero() {
+		m.state.Since = m.cfg.Now()
+	}
 	if m.state.Trouble != err.Error() {
 		m.state.Trouble = err.Error()
 		m.cfg.Log.Warn("nothing new comes from the other seeder; what is here is served on", "err", err, "catalog_made", m.state.Created)

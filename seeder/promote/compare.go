@@ -185,7 +185,7 @@ func (p *promotion) tell() {
 			break
 		}
 	}
-	p.note("in no catalog either: publish: manual, sign_image, who may log in to nodes by ssh (node.ssh_keys, which is in the image), and %s", path.Join(site.KeysDir, site.DBKey))
+	p.note("in no catalog either: publish: manual, from:, sign_image, who may log in to nodes by ssh (node.ssh_keys, which is in the image), and %s", path.Join(site.KeysDir, site.DBKey))
 	if len(p.Without) > 0 {
 		p.note("left out: %s", strings.Join(p.Without, ", "))
 	}
