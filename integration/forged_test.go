@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -166,7 +167,7 @@ func TestMachineAmongForgedMirrors(t *testing.T) {
 		host, err := r.Host(f.name, lab.Addr(fmt.Sprintf("10.77.0.%d/16", 60+i)))
 		r.must(err)
 		hosts = append(hosts, host)
-		known = append(known, catalog.SeederAddress{HTTP: "http://" + host.IP().String() + ":8080"})
+		known = append(known, catalog.SeederAddress{HTTP: "http://" + host.IP().String() + ":8080", Torrent: netip.AddrPortFrom(host.IP(), 6881)})
 	}
 	for i, f := range forgeries {
 		_, err := f.served.Serve(ctx, hosts[i], known)
