@@ -149,6 +149,11 @@ func TestMachineAmongForgedMirrors(t *testing.T) {
 	r.serve()
 	old, now := r.oldAndNew()
 	tiny := now.Catalog().Systems[0]
+	files, err := r.seeder.Files(ctx, tiny)
+	r.must(err)
+	// All of them forge a file too: what one of them serves as it was signed, a machine may take.
+	changed := tiny.FilePath(files[0].Path)
+	old, now = old.Flipped(changed), now.Flipped(changed)
 
 	forgeries := []struct {
 		name   string
@@ -183,7 +188,4 @@ func TestMachineAmongForgedMirrors(t *testing.T) {
 	}
 	r.must(r.host.SetLink(ctx, true))
 	r.awaitTiny(n, toSystem)
-	if said := r.reports()[n.Config.NICs[0].MAC]; said.System != "tiny" || said.InfoHash != tiny.InfoHash.String() {
-		t.Errorf("the site's own seeder was told %+v", said)
-	}
 }
