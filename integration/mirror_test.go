@@ -95,8 +95,11 @@ func (s *subnets) behind() string {
 		return fmt.Sprintf("its catalog has the counter %d, the first seeder's %d", second.Counter, first.Counter)
 	}
 	whole := map[catalog.InfoHash]bool{}
-	for _, v := range second.Systems {
-		whole[*v.InfoHash] = v.State == status.Published
+	for _, v := range second.Systems { // runtimes too
+		if v.State != status.Published {
+			return fmt.Sprintf("%s is %s at the mirror", v.Name, v.State)
+		}
+		whole[*v.InfoHash] = true
 	}
 	for _, v := range first.Systems {
 		if v.State != status.Published || !whole[*v.InfoHash] {
