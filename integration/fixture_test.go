@@ -10,6 +10,9 @@
 //	groups, machines, locked menus         TestMachinesOfThreeGroups
 //	firmware, DHCP of the seeder           TestUEFIServerMode, TestUEFIHTTPBoot, TestUndionlyByTFTP
 //	other DHCP servers, two seeders        TestKeaBesideTwoProxies: Kea in hot standby, a seeder that dies, mode off
+//	two networks, a mirror, a router that  TestTwoSubnets
+//	  counts, a relay of DHCP
+//	what seeders and mirrors may forge     TestMachineAmongForgedMirrors; TestMirrorOfForgedMirror, in which no machine boots
 //	arm64, two architectures           TestTwoArchitectures
 //	Secure Boot: shim, GRUB, what is       TestSecureBoot (nothing enrolled), TestSecureBootWithOwnKeys; underSecureBoot is what
 //	  refused, own keys                      such a node's shell shows

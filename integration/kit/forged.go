@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -80,14 +81,22 @@ func (r Recording) With(path string, content []byte) Recording {
 	return changed
 }
 
-// Flipped returns a copy in which one bit in the middle of a path's content is another one.
+// Flipped returns a copy in which one bit in the middle of a path's content is another one, wherever that content stands: kernel and initramfs are in
+// a torrent too.
 func (r Recording) Flipped(path string) Recording {
-	content := append([]byte(nil), r[path]...)
-	if len(content) == 0 {
+	original := r[path]
+	if len(original) == 0 {
 		panic("nothing was recorded at " + path)
 	}
+	content := bytes.Clone(original)
 	content[len(content)/2] ^= 1
-	return r.With(path, content)
+	changed := maps.Clone(r)
+	for at, body := range r {
+		if bytes.Equal(body, original) {
+			changed[at] = content
+		}
+	}
+	return changed
 }
 
 // Forged is a server that claims to be a mirror.
@@ -131,7 +140,7 @@ func (r Recording) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case !ok:
 		http.NotFound(w, req)
 	default:
-		_, _ = w.Write(body)
+		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(body))
 	}
 }
 

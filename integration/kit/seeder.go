@@ -44,7 +44,7 @@ func (k *Kit) serving(ctx context.Context, host *lab.Host, args ...string) (*See
 	if err != nil {
 		return nil, err
 	}
-	match, err := p.Expect(ctx, `(http://\S+) .*\n(.*\n)*?and offers (\d+) system`)
+	match, err := p.Expect(ctx, `(http://\S+) +DHCP: .*\n(.*\n)*?and offers (\d+) system`)
 	if err != nil {
 		p.Stop()
 		return nil, err

@@ -249,4 +249,9 @@ func TestReadmeExample(t *testing.T) {
 	if want := []System{bench, debian, rescue}; !reflect.DeepEqual(s.Systems, want) || len(s.Warnings) > 0 {
 		t.Errorf("got %+v, warnings %v\nwant %+v", s.Systems, s.Warnings, want)
 	}
+	// Two come from elsewhere; of the one that is a whole system nothing more is known yet.
+	if len(s.Absent) != 2 || s.Absent[0].Name != "archived" || s.Absent[0].Missing[0].URL.Scheme != "oci" ||
+		s.Absent[1].Title != "The vendor's disc" || !slices.Equal(s.Absent[1].Files, []string{"disc.iso"}) || s.Absent[1].Missing[0].URL.Host != "vendor.example" {
+		t.Errorf("from elsewhere: %+v", s.Absent)
+	}
 }

@@ -118,6 +118,34 @@ func TestSeederDies(t *testing.T) {
 		x.trackers[0].Close()
 	})
 	x.checkChange(gap)
+	waitFor(t, "the second tracker hears that all are complete", func() bool { return x.trackers[1].heard("completed") == len(x.nodes) })
+	for _, node := range x.nodes {
+		_ = node.Close()
+	}
+	if started, stopped := x.trackers[1].heard("started"), x.trackers[1].heard("stopped"); started != len(x.nodes) || stopped != started {
+		t.Errorf("the second tracker heard of %d nodes that began and %d that left", started, stopped)
+	}
+}
+
+// TestOtherWebSeed has seeders of which HTTP alone can be had: the own one refuses, so the other one's web seed is used.
+func TestOtherWebSeed(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, 64<<10, 2<<20)
+	dead, alive := newWebServer(t, s), newWebServer(t, s)
+	dead.Close()
+	// The second one's address is not that of the first, by which they are counted.
+	seeders := []Seeder{{HTTP: dead.URL}, {HTTP: alive.URL, Torrent: netip.MustParseAddrPort("127.0.0.13:0")}}
+	node := newEngine(t, "127.0.1.21", Config{Seeders: seeders})
+	src := s.source(t.TempDir())
+	src.StallAfter = 100 * time.Millisecond
+	if err := node.Fetch(t.Context(), src, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.checkFiles(t, src.Dir)
+	st, _ := node.Stats(s.system.InfoHash)
+	if got := bytesFrom(st.Seeders, seeders[1].addr()); got != st.FromHTTP || got != 2<<20 || alive.total() < got {
+		t.Errorf("%d bytes are counted as the second seeder's, which sent %d; by HTTP %d", got, alive.total(), st.FromHTTP)
+	}
 }
 
 // checkChange checks that the second seeder sent what the first had not, about once, and that this began before HTTP is tried.

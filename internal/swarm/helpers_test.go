@@ -244,6 +244,18 @@ func (tr *testTracker) add(p netip.AddrPort) {
 	tr.peers = append(tr.peers, p)
 }
 
+// heard is how often it heard of an event.
+func (tr *testTracker) heard(event string) (n int) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for _, e := range tr.events {
+		if e == event {
+			n++
+		}
+	}
+	return n
+}
+
 func (tr *testTracker) url() string { return tr.URL + "/announce" }
 
 // webServer serves the sample's folder as the seeder does, and counts the bytes. With a link it is no faster than that.

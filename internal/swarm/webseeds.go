@@ -30,6 +30,8 @@ type webSeed struct {
 type failing struct {
 	pause time.Duration
 	until time.Time
+	// trying says that it is asked once more.
+	trying bool
 }
 
 // bases are the web seeds to use now, the first to be asked in front: that of the own seeder, those given, and while far peers are
@@ -67,7 +69,7 @@ func (w *webSeeds) next(now time.Time) (webSeed, bool) {
 		case f == nil:
 			return s, true
 		case !now.Before(f.until):
-			f.until = now.Add(f.pause) // one request at a time finds out whether it is back
+			f.until, f.trying = now.Add(f.pause), true // one request at a time finds out whether it is back
 			return s, true
 		}
 	}
@@ -89,12 +91,12 @@ func (w *webSeeds) failed(s webSeed, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := w.failing[s.url]
-	if f == nil {
-		f = &failing{pause: minRetry / 2}
+	switch {
+	case f == nil:
+		f = &failing{pause: minRetry}
 		w.failing[s.url] = f
-	}
-	if f.until.Before(now) || f.pause < minRetry { // not for each of the requests that were under way
-		f.pause = min(2*f.pause, maxRetry)
+	case f.trying: // not for each of the requests that were under way
+		f.pause, f.trying = min(2*f.pause, maxRetry), false
 	}
 	f.until = now.Add(f.pause)
 	return slices.ContainsFunc(bases, func(b webSeed) bool { return w.failing[b.url] == nil })

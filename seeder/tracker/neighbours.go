@@ -101,7 +101,7 @@ func choose(n int, lists [][]*peer, skip func(*peer) bool) []peer {
 	for _, l := range lists {
 		left += len(l)
 	}
-	var chosen []peer
+	chosen := make([]peer, 0, max(0, min(n, left)))
 	drawn := make([]int, len(lists))
 	for ; len(chosen) < n && left > 0; left-- {
 		// One of those not drawn yet, each as likely; which list it is in follows from its number.

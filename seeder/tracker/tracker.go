@@ -180,11 +180,14 @@ func (t *Tracker) announce(a announce) (ans answer, ok bool) {
 		isAsker := p.addr == a.addr || p.id == a.peerID
 		// A client on the seeder's own machine can't be reached from elsewhere by the address it came from.
 		unreachable := p.addr.Addr().IsLoopback() && !a.addr.Addr().IsLoopback()
-		if isAsker || unreachable || p.addr == seed || told[p.addr.Addr()] == maxTold {
+		if isAsker || unreachable || p.addr == seed {
 			return true
 		}
+		if t.known.Held(p.addr.Addr()) <= maxTold { // as nearly all: no need to count
+			return false
+		}
 		told[p.addr.Addr()]++
-		return false
+		return told[p.addr.Addr()] > maxTold
 	})
 	return ans, true
 }
