@@ -25,6 +25,7 @@ import (
 	"github.com/boottorrent/boottorrent/initramfs/decision"
 	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 	"github.com/boottorrent/boottorrent/initramfs/node"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/internal/version"
 )
 
@@ -44,6 +45,7 @@ func run(ctx context.Context) int {
 	for _, w := range n.Warnings {
 		n.Log("kernel command line: %s", w)
 	}
+	swarm.FitProcessors(ctx)
 	go n.SecondConsole(ctx)
 	go n.ServeSSH(ctx)
 	if n.Cmdline.Shell {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/boottorrent/boottorrent/initramfs/kmsg"
 	"github.com/boottorrent/boottorrent/initramfs/stay"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
 func main() {
@@ -38,6 +39,7 @@ func main() {
 	if inherited.Group, err = stay.JoinGroup(); err != nil {
 		log("the process that stays: %v", err)
 	}
+	swarm.FitProcessors(context.Background())
 	if err := stay.Run(context.Background(), inherited, ".", "/", log); err != nil {
 		kernel.Print(kmsg.Error, "nothing is given away: "+err.Error())
 		os.Exit(1)

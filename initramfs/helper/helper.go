@@ -42,7 +42,7 @@ type Config struct {
 	Room func(bytes int64) error
 	// Address is the node's, at which machines reach it.
 	Address func() netip.Addr
-	// Engine returns what fetches, and what ends the use of it.
+	// Engine returns what fetches, and knows the seeder, and what ends the use of it.
 	Engine func() (*swarm.Engine, func(), error)
 	// Dir is a folder in memory for what is being fetched. The helper makes and removes it.
 	Dir    string

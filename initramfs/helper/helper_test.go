@@ -155,7 +155,7 @@ func newNode(t *testing.T, s *seeder) *node {
 		Room:    func(int64) error { n.mu.Lock(); defer n.mu.Unlock(); return n.memory },
 		Address: func() netip.Addr { return netip.MustParseAddr("127.0.0.1") },
 		Engine: func() (*swarm.Engine, func(), error) {
-			engine, err := swarm.New(swarm.Config{Listen: netip.MustParseAddrPort("127.0.0.2:0"), Seeders: []swarm.Seeder{{Torrent: netip.MustParseAddrPort("127.0.0.1:0")}}})
+			engine, err := swarm.New(swarm.Config{Listen: netip.MustParseAddrPort("127.0.0.2:0"), Seeders: []swarm.Seeder{{HTTP: s.server.URL, Torrent: netip.MustParseAddrPort("127.0.0.1:0")}}})
 			return engine, func() { engine.Close() }, err
 		},
 		Dir: filepath.Join(t.TempDir(), "phase1"), Report: report.New(time.Now),

@@ -42,7 +42,7 @@ func (h *Helper) help(ctx context.Context, image catalog.InfoHash) error {
 	}
 	defer engine.Remove(image)
 	// Other helpers get the image from this one.
-	if _, err := engine.Give(source.Torrent, files, source.Trackers); err != nil {
+	if _, err := engine.Give(source.Torrent, files, nil); err != nil {
 		return err
 	}
 	return h.give(ctx, engine, source, files, time.Since(began))
@@ -63,12 +63,7 @@ func (h *Helper) find(ctx context.Context, image catalog.InfoHash) (s swarm.Sour
 		return s, r, fmt.Errorf("the seeder asks for the image %s, which its catalog does not name", image)
 	}
 	r = cat.Runtimes[i]
-	s = swarm.Source{
-		System: r.System, Dir: h.Dir, Trackers: cat.Trackers, WebSeeds: []string{seeder.Base + catalog.WebSeedPath(image)},
-	}
-	if own := seeder.Base + catalog.PathAnnounce; !slices.Contains(s.Trackers, own) {
-		s.Trackers = append([]string{own}, s.Trackers...)
-	}
+	s = swarm.Source{System: r.System, Dir: h.Dir}
 	if s.Files, err = seeder.Files(ctx, r.System); err != nil {
 		return s, r, err
 	}

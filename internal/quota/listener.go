@@ -44,6 +44,9 @@ type conn struct {
 	item *Item[*conn]
 }
 
+// NetConn returns the connection below it, as that of a tls.Conn does.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
 // Write implements io.Writer.
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)

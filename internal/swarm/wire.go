@@ -103,16 +103,19 @@ type wireDialer struct {
 }
 
 func (d wireDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	var low lowWater
 	c, err := dialBlocks(ctx, func(ctx context.Context) (net.Conn, error) {
 		c, err := d.Dialer.DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
+		low = newLowWater(c)
 		return newHaveBatcher(d.wire(c)), nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	c.low = low
 	return d.paced(c), nil
 }
 
@@ -128,5 +131,7 @@ func (l wireListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.paced(newBlocks(newHaveBatcher(l.wire(c)), l.secrets)), nil
+	b := newBlocks(newHaveBatcher(l.wire(c)), l.secrets)
+	b.low = newLowWater(c)
+	return l.paced(b), nil
 }

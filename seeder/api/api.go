@@ -43,6 +43,9 @@ type Config struct {
 	// Targets is what Prometheus can scrape, for who reached this machine at the local address; nil: nothing.
 	Targets func(local netip.Addr) []Target
 
+	// Elsewhere says where to say what can't be said here, as this is a mirror; nil: everything can.
+	Elsewhere func() string
+
 	Next   *next.Store
 	Orders *orders.Orders
 	// Wake sends magic packets on every interface that is served.
@@ -67,26 +70,26 @@ func (a *API) Room() *room.Room {
 // route is one way to ask something.
 type route struct {
 	method, path string
-	// changes says that it changes something.
-	changes bool
-	handle  func(http.ResponseWriter, *http.Request) (any, error)
+	// changes says that it changes something, and signs that it does so by what the site's key signs, which a mirror hasn't got.
+	changes, signs bool
+	handle         func(http.ResponseWriter, *http.Request) (any, error)
 }
 
 // routes are all of them, below Path.
 func (a *API) routes() []route {
 	return []route{
-		{"GET", "nodes", false, a.nodes},
-		{"GET", "systems", false, a.systems},
-		{"GET", "findings", false, a.findings},
-		{"GET", "history", false, a.history},
-		{"GET", "targets", false, a.scraped},
-		{"GET", "next", false, a.listNext},
-		{"POST", "next", true, a.setNext},
-		{"POST", "next/clear", true, a.clearNext},
-		{"POST", "wake", true, a.wake},
-		{"GET", "orders", false, a.listOrders},
-		{"POST", "orders", true, a.giveOrder},
-		{"GET", "orders/{id}", false, a.getOrder},
+		{"GET", "nodes", false, false, a.nodes},
+		{"GET", "systems", false, false, a.systems},
+		{"GET", "findings", false, false, a.findings},
+		{"GET", "history", false, false, a.history},
+		{"GET", "targets", false, false, a.scraped},
+		{"GET", "next", false, false, a.listNext},
+		{"POST", "next", true, true, a.setNext},
+		{"POST", "next/clear", true, true, a.clearNext},
+		{"POST", "wake", true, false, a.wake},
+		{"GET", "orders", false, false, a.listOrders},
+		{"POST", "orders", true, true, a.giveOrder},
+		{"GET", "orders/{id}", false, false, a.getOrder},
 	}
 }
 
@@ -99,6 +102,9 @@ func (a *API) Handler(guard *auth.Auth) http.Handler {
 		read, change = guard.Read, guard.Change
 	}
 	for _, r := range a.routes() {
+		if r.signs && a.cfg.Elsewhere != nil {
+			r.handle = a.notHere
+		}
 		h := a.answer(r)
 		if r.changes {
 			h = change(h)
@@ -110,6 +116,11 @@ func (a *API) Handler(guard *auth.Auth) http.Handler {
 	mux.HandleFunc("GET "+Path+"openapi.json", serveDescription)
 	mux.Handle(Path, a.answer(route{handle: notThere}))
 	return mux
+}
+
+// notHere answers what a mirror can't do.
+func (a *API) notHere(http.ResponseWriter, *http.Request) (any, error) {
+	return nil, failed(http.StatusConflict, "%s", a.cfg.Elsewhere())
 }
 
 // notThere answers what is no route: with 405 and what is allowed, or 404.

@@ -122,6 +122,9 @@ func showStatus(ctx context.Context, s *site.Site, term terminal) (problems int)
 		fmt.Fprintln(term.Err, "warning:", err)
 		return 0
 	}
+	for _, m := range now.Mirrors {
+		fmt.Fprintf(term.Out, "the mirror %s: %s\n", m.HTTP, status.MirrorWords(m, now.Counter, 0))
+	}
 	for _, sys := range now.Systems {
 		if sys.State == status.Published && len(sys.Problems) == 0 {
 			continue

@@ -67,7 +67,17 @@ func showMirror(ctx context.Context, m *site.Mirror, term terminal) (problems in
 			problems += len(sys.Problems)
 			continue
 		}
-		fmt.Fprintf(term.Out, "%s: %s\n", sys.Name, mirrorState[sys.State])
+		here := ""
+		if sys.State == status.Fetching {
+			here = fmt.Sprintf(": %d %%", sys.Done*100/max(sys.Size, 1))
+		}
+		fmt.Fprintf(term.Out, "%s: %s%s\n", sys.Name, mirrorState[sys.State], here)
+	}
+	if now.Mirror != nil && now.Mirror.InStep {
+		fmt.Fprintln(term.Out, now.Mirror.Words(time.Now()))
+	}
+	for _, m := range now.Mirrors {
+		fmt.Fprintf(term.Out, "the mirror %s: %s\n", m.HTTP, status.MirrorWords(m, now.Counter, 0))
 	}
 	if now.Counter > 0 {
 		fmt.Fprintf(term.Out, "the catalog that it serves has the counter %d\n", now.Counter)

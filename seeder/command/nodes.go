@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -68,7 +69,12 @@ func nodesTable(nodes api.Nodes, now time.Time) string {
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tMAC\tADDRESS\tGROUP\tSTATE\tSYSTEM\tDONE\tDOWN\tUP\tSEEN\tNEXT\tNOTES")
+	mirrored := slices.ContainsFunc(nodes.Machines, func(m room.Machine) bool { return m.Node != nil && m.Node.Via != "" })
+	heads := "NAME\tMAC\tADDRESS\tGROUP\tSTATE\tSYSTEM\tDONE\tDOWN\tUP\tSEEN\tNEXT\tNOTES"
+	if mirrored {
+		heads += "\tMIRROR"
+	}
+	fmt.Fprintln(w, heads)
 	for i := range nodes.Machines {
 		m := &nodes.Machines[i]
 		cells := []string{m.Name, m.MAC, m.Address, m.Group, "not seen", "", "", "", "", "", m.Next, firstLine(m.Notes)}
@@ -77,6 +83,12 @@ func nodesTable(nodes api.Nodes, now time.Time) string {
 		}
 		if m.Node != nil {
 			copy(cells[4:], nodeCells(m, now))
+		}
+		if mirrored {
+			cells = append(cells, "")
+			if m.Node != nil {
+				cells[len(cells)-1] = strings.TrimPrefix(m.Node.Via, "http://")
+			}
 		}
 		for i, c := range cells {
 			if c == "" {

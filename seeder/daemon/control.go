@@ -68,7 +68,7 @@ func (d *daemon) serveControl(ctx context.Context) {
 	}
 	defer os.Remove(filepath.Join(d.state, controlFile))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+status.Path, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.feed.status()) })
+	mux.HandleFunc("GET "+status.Path, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.status()) })
 	mux.Handle("GET "+catalog.PathNodes, d.fleet.ListHandler())
 	mux.HandleFunc("POST "+publishPath+"{name}", func(w http.ResponseWriter, r *http.Request) {
 		s, err := d.feed.publish(r.Context(), r.PathValue("name"))

@@ -51,6 +51,8 @@ type Options struct {
 	Origins http.RoundTripper
 	// Listening is called once, when everything listens; may be nil.
 	Listening func()
+	// Count is how often the trackers of the site's other seeders are asked how many peers they know; zero: once a minute.
+	Count time.Duration
 	// Ready is called once, when everything listens and the catalog is published; may be nil.
 	Ready func(Summary)
 	// Mirror says which other seeder is mirrored. Then Site has what is local, and no systems; nil: Site is served.
@@ -93,6 +95,8 @@ type daemon struct {
 	helpers *helpers.Book
 	// siblings knows the site's other seeders.
 	siblings *siblings.Book
+	// elsewhere is how many peers the tracker of the seeder that is mirrored knows; nil: that is not known.
+	elsewhere atomic.Pointer[peerCount]
 	// handOn hands on what nodes tell to the seeder that is mirrored; nil: none is.
 	handOn  *handOn
 	history *history.History
@@ -151,6 +155,7 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { d.metrics.Run(ctx); return nil })
 	g.Go(func() error { d.tests.watch(ctx, d.retest); return nil })
 	g.Go(func() error { d.serveControl(ctx); return nil })
+	g.Go(func() error { d.countElsewhere(ctx); return nil })
 	g.Go(func() error { d.followAddresses(ctx); return nil })
 	g.Go(func() error { d.operator.run(ctx, d.feed.renew); return nil })
 	g.Go(func() error { return d.feed.run(ctx) })
@@ -187,7 +192,7 @@ func (d *daemon) assemble() {
 		NodeLog: d.handedOn(d.fleet.LogHandler()), Local: d.handedOn(d.local.Handler()), Limit: d.sockets.engine.UploadLimiter(),
 		Metrics: d.metrics.Handler(), Unready: d.unready, Observe: d.metrics.HTTP, Sent: d.metrics.File,
 		Sending: d.helpers.Sending, Loaded: d.helpers.Loaded, Seeders: d.seeders, Mirrored: d.mirrors,
-		Systems:  func() status.Site { return d.feed.status() },
+		Systems:  func() status.Site { return d.status() },
 		SelfTest: d.tests.handler(), Manifest: manifest, Wanted: d.feed.want, NotYet: d.feed.waiting,
 		Page: shown.Documents(), PagePaths: page.Paths, OpenPaths: page.OpenPaths, Events: shown.Events(),
 		API: d.operator.api.Handler(d.operator.auth), Login: d.operator.auth.Login(), Logout: d.operator.auth.Logout(), Guard: d.operator.auth.Read,

@@ -102,7 +102,7 @@ func startWith(t *testing.T, ctx context.Context, s *site.Site, origins http.Rou
 	r := &running{t: t, dir: s.Dir, log: &logged{more: make(chan struct{})}, ended: make(chan struct{})}
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), r.log), nil))
 	go func() {
-		ended <- Run(ctx, Options{Site: s, Log: log, Quiet: 100 * time.Millisecond, Retry: 200 * time.Millisecond, Origins: origins, Ready: func(sum Summary) { ready <- sum }})
+		ended <- Run(ctx, Options{Site: s, Log: log, Quiet: 100 * time.Millisecond, Retry: 200 * time.Millisecond, Count: 300 * time.Millisecond, Origins: origins, Ready: func(sum Summary) { ready <- sum }})
 		close(r.ended)
 	}()
 	t.Cleanup(func() {

@@ -7,10 +7,13 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/swarm"
 	"github.com/boottorrent/boottorrent/seeder/siblings"
+	"github.com/boottorrent/boottorrent/seeder/status"
+	"github.com/boottorrent/boottorrent/seeder/store"
 	"github.com/boottorrent/boottorrent/seeder/upstream"
 )
 
@@ -80,4 +83,107 @@ func (f *mirrored) tellEngine(listed []catalog.SeederAddress) {
 		add(swarm.Seeder{HTTP: s.HTTP, Torrent: s.Torrent})
 	}
 	f.daemon.sockets.engine.SetSeeders(all)
+}
+
+// elsewhere says where to say what can't be said to a mirror.
+func (f *mirrored) elsewhere() string {
+	return "this is a mirror, which can't change what the site has signed: say it at the seeder that it follows, " + f.followed()
+}
+
+// followed is the base URL of the seeder that answered last, or of the first of the configuration where none has.
+func (f *mirrored) followed() string {
+	if base := f.state().Following; base != "" {
+		return base
+	}
+	return f.upstream[0].Base
+}
+
+// status implements feed.
+func (f *mirrored) status() status.Site {
+	s := status.Site{Systems: []status.System{}, Mirror: f.mirrorStatus()}
+	now := time.Now()
+	if !s.Mirror.InStep {
+		s.Problems = append(s.Problems, s.Mirror.Words(now))
+	}
+	if kept := s.Mirror.Kept(); kept != "" {
+		s.Problems = append(s.Problems, kept)
+	}
+	r := f.release.Load()
+	if r == nil {
+		return s
+	}
+	s.Counter = r.Catalog.Value.Counter
+	for _, v := range f.state().Versions {
+		one := status.System{Name: v.Name, State: status.Published, Since: v.Since, InfoHash: &v.InfoHash, Size: v.Size, Done: v.Done}
+		switch {
+		case v.Whole:
+			one.Done = v.Size
+		case v.Fetching:
+			one.State = status.Fetching
+		default:
+			one.State = status.Elsewhere
+		}
+		if v.Trouble != "" {
+			one.Problems = []string{v.Trouble}
+		}
+		s.Systems = append(s.Systems, one)
+	}
+	return s
+}
+
+// mirrorStatus is how it stands with the seeder that is followed.
+func (f *mirrored) mirrorStatus() *status.Mirror {
+	state := f.state()
+	m := &status.Mirror{
+		Following: f.followed(), InStep: state.Trouble == "" && !state.Heard.IsZero(), Since: state.Since, Trouble: state.Trouble, Created: state.Created,
+		Forward: f.daemon.handOn.to.State(),
+	}
+	if c := f.daemon.elsewhere.Load(); c != nil {
+		m.Complete, m.Incomplete = c.complete, c.incomplete
+	}
+	if m.Trouble == "" && !m.InStep {
+		m.Trouble = "it has not been heard yet"
+	}
+	for _, s := range f.daemon.siblings.Above() {
+		if f.daemon.siblings.Is(s.HTTP) {
+			m.Listed = s.HTTP
+		}
+	}
+	return m
+}
+
+// helpTime is how often it is looked whether what nodes can give away of phase 1 has arrived.
+const helpTime = time.Second
+
+// offer has nodes asked to give phase 1 away once it is here, until ctx ends.
+func (f *mirrored) offer(ctx context.Context) {
+	tick := time.NewTicker(helpTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f.offerHelp()
+		}
+	}
+}
+
+// offerHelp says which images of phase 1 nodes can be asked to give away: those whose files are here, as what nodes give is compared with them.
+func (f *mirrored) offerHelp() {
+	var here []store.Version
+	if r := f.release.Load(); r != nil {
+		for _, v := range r.Versions {
+			if catalog.IsPhase1(v.System.Name) && v.Whole() {
+				here = append(here, store.Version{System: v.System, Files: v.Files, Dir: v.Dir})
+			}
+		}
+	}
+	same := func(a, b store.Version) bool { return a.System.InfoHash == b.System.InfoHash && a.Dir == b.Dir }
+	f.helping.Lock()
+	defer f.helping.Unlock()
+	if !slices.EqualFunc(here, f.offered, same) {
+		f.offered = here
+		f.daemon.helpers.Offer(images(here))
+	}
 }

@@ -22,7 +22,7 @@ func (d *daemon) newMetrics() *metrics.Metrics {
 		Torrents: func() []swarm.Torrent { return d.sockets.engine.Torrents() },
 		Peers:    func(h catalog.InfoHash) (complete, incomplete int) { return d.tracker.Swarm(h) },
 		Store:    func() (store.Size, error) { return d.feed.size() },
-		Systems:  func() status.Site { return d.feed.status() }, Findings: d.tests.list, Services: d.services,
+		Systems:  func() status.Site { return d.status() }, Findings: d.tests.list, Services: d.services,
 	})
 }
 
@@ -53,11 +53,18 @@ func (d *daemon) unready() (missing []string) {
 // elsewhere, as over the control socket.
 func (d *daemon) targets(local netip.Addr) []api.Target {
 	cat := d.feed.catalog()
-	if cat == nil || len(cat.HTTP) == 0 {
+	if cat == nil {
 		return nil
 	}
-	at := cat.HTTP[0]
-	for _, b := range cat.HTTP {
+	bases := cat.HTTP
+	if d.Mirror != nil {
+		bases = d.base // what is signed names the site's own seeder
+	}
+	if len(bases) == 0 {
+		return nil
+	}
+	at := bases[0]
+	for _, b := range bases {
 		if host, err := netip.ParseAddrPort(strings.TrimPrefix(b, "http://")); err == nil && host.Addr() == local {
 			at = b
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,11 +59,17 @@ type mirrored struct {
 	// release is what is served; nil: nothing is yet.
 	release atomic.Pointer[mirror.Release]
 	ready   bool
+	// offered are the images of phase 1 that nodes can be asked to give away.
+	helping sync.Mutex
+	offered []store.Version
 }
 
 // openMirrored opens what a mirror keeps. Boot loaders that are installed here are nobody's who signed them: only those that the site's key has
 // signed are served.
 func (d *daemon) openMirrored() (feed, error) {
+	if err := os.MkdirAll(d.state, 0o755); err != nil { // nodes' history, logs and leases are kept in it
+		d.Log.Error("the mirror's state can't be kept", "err", err)
+	}
 	d.loaders = loaders.At(d.Site.Dir, filepath.Join(d.state, "no-loaders-of-this-machine"))
 	if err := os.MkdirAll(d.state, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of the mirror's state: %w", err)
@@ -130,6 +137,7 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	defer group.Wait()
 	group.Go(func() { f.daemon.siblings.Follow(ctx, f.changed, f.readSeeders) })
 	group.Go(func() { f.daemon.handOn.to.Run(ctx) })
+	group.Go(func() { f.offer(ctx) })
 	m.Run(ctx)
 	return m.Close()
 }
@@ -147,6 +155,12 @@ func (f *mirrored) state() mirror.State {
 
 // waiting implements feed.
 func (f *mirrored) waiting() string {
+	for _, u := range f.upstream {
+		at, err := netip.ParseAddrPort(strings.TrimPrefix(u.Base, "http://"))
+		if err == nil && f.daemon.isOwn(at) {
+			return u.Base + " is this mirror itself; name another seeder with upstream: in " + site.MirrorFile
+		}
+	}
 	return "this mirror has nothing to serve yet (" + f.state().Trouble + ")"
 }
 
@@ -183,6 +197,7 @@ func (f *mirrored) take(r *mirror.Release) {
 	d.tracker.SetTorrents(f.mirror.Load().Torrents())
 	d.web.Publish(published)
 	f.release.Store(r)
+	f.offerHelp()
 	select {
 	case f.changed <- struct{}{}:
 	default: // it is told already
@@ -218,38 +233,7 @@ func (f *mirrored) move(context.Context, move) {}
 func (f *mirrored) renew(context.Context) {}
 
 func (f *mirrored) publish(context.Context, string) (status.System, error) {
-	return status.System{}, errors.New("this is a mirror: say it at the site's own seeder")
-}
-
-// status implements feed.
-func (f *mirrored) status() status.Site {
-	s := status.Site{Systems: []status.System{}}
-	r := f.release.Load()
-	if r == nil {
-		s.Problems = []string{f.waiting()}
-		return s
-	}
-	s.Counter = r.Catalog.Value.Counter
-	state := f.state()
-	if state.Trouble != "" {
-		s.Problems = append(s.Problems, fmt.Sprintf("nothing new comes from the seeder that is mirrored (%s); the catalog is of %s", state.Trouble,
-			state.Created.Local().Format(time.DateTime)))
-	}
-	for _, v := range state.Versions {
-		one := status.System{Name: v.Name, State: status.Published, Since: v.Since, InfoHash: &v.InfoHash}
-		switch {
-		case v.Whole:
-		case v.Fetching:
-			one.State = status.Fetching
-		default:
-			one.State = status.Elsewhere
-		}
-		if v.Trouble != "" {
-			one.Problems = []string{v.Trouble}
-		}
-		s.Systems = append(s.Systems, one)
-	}
-	return s
+	return status.System{}, errors.New(f.elsewhere())
 }
 
 // size implements feed.

@@ -58,7 +58,7 @@ func startMirrorWith(t *testing.T, dir string, change func(*Mirror)) (r *running
 	options := &Mirror{Upstream: m.Upstream, Key: key, Carry: m.Carries, Disk: m.Disk}
 	change(options)
 	go func() {
-		err := Run(ctx, Options{Site: m.Site, Log: log, Mirror: options})
+		err := Run(ctx, Options{Site: m.Site, Log: log, Count: 300 * time.Millisecond, Mirror: options})
 		if ctx.Err() == nil {
 			t.Errorf("the mirror ended by itself: %v", err)
 		}
@@ -155,7 +155,7 @@ func TestMirrorFollows(t *testing.T) {
 	if got := read(again.base, path); !bytes.Equal(got, kernel(300<<10, 'b')) {
 		t.Errorf("alone it serves %d other bytes as %s", len(got), path)
 	}
-	if problems := statusOf(again.base).Problems; len(problems) != 1 || !strings.Contains(problems[0], "the catalog is of") {
+	if problems := statusOf(again.base).Problems; len(problems) != 1 || !strings.Contains(problems[0], "the catalog that is served on was made") {
 		t.Errorf("it says %q of its catalog's age", problems)
 	}
 }

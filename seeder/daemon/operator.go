@@ -59,12 +59,16 @@ func (d *daemon) newOperator(count *counter.Counter) *operator {
 			Key: func() (minisign.PrivateKey, error) { return d.current.Load().SecretKey() }, Counter: count.Next, Catalog: served, Log: d.Log, Now: time.Now,
 		}),
 	}
-	o.api = api.New(api.Config{
+	cfg := api.Config{
 		History: func(mac string) []history.Boot { return d.history.Boots(mac) },
 		Log:     d.Log, Catalog: served, Listed: o.listed, Nodes: func() []report.Node { return d.fleet.List() },
 		Known:   func() []string { return d.history.MACs() },
-		Systems: func() status.Site { return d.feed.status() }, Findings: d.tests.list, Targets: d.targets, Next: o.next, Orders: o.orders, Wake: d.wake,
-	})
+		Systems: func() status.Site { return d.status() }, Findings: d.tests.list, Targets: d.targets, Next: o.next, Orders: o.orders, Wake: d.wake,
+	}
+	if f, ok := d.feed.(*mirrored); ok {
+		cfg.Elsewhere = f.elsewhere
+	}
+	o.api = api.New(cfg)
 	return o
 }
 

@@ -17,13 +17,17 @@ func (d *daemon) page() *page.Page {
 		Log: d.Log, Site: d.Site.Name, Nodes: d.fleet.List, LogDir: filepath.Join(d.state, LogDir), History: d.history.Boots, Known: d.history.Last,
 		Catalog:  func() *catalog.Catalog { return d.feed.catalog() },
 		Release:  func() *web.Release { return d.web.Release() },
-		Systems:  func() status.Site { return d.feed.status() },
+		Systems:  func() status.Site { return d.status() },
 		Findings: d.tests.list,
 		Links:    func() []web.Link { return d.web.Links() },
 		Notes:    d.notes,
 		Session: func(r *http.Request) text.Person {
 			s := d.operator.auth.Session(r)
-			return text.Person{Password: s.On, LoggedIn: s.LoggedIn, CSRF: s.CSRF}
+			p := text.Person{Password: s.On, LoggedIn: s.LoggedIn, CSRF: s.CSRF}
+			if f, ok := d.feed.(*mirrored); ok {
+				p.Elsewhere = f.followed()
+			}
+			return p
 		},
 	})
 }

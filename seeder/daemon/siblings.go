@@ -14,6 +14,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/seeder/forward"
 	"github.com/boottorrent/boottorrent/seeder/siblings"
+	"github.com/boottorrent/boottorrent/seeder/status"
 	"github.com/boottorrent/boottorrent/seeder/upstream"
 )
 
@@ -44,6 +45,17 @@ func (d *daemon) servesSite(ctx context.Context, base string) error {
 		_, err = (&upstream.Seeder{Base: base, Key: key}).Catalog(ctx, "", 0)
 	}
 	return err
+}
+
+// status is what became of each system's folder, and how it stands with the site's other seeders.
+func (d *daemon) status() status.Site {
+	s := d.feed.status()
+	s.Mirrors = d.siblings.Mirrors()
+	if s.Phase1 == nil {
+		counts := d.helpers.Counts()
+		s.Phase1 = &counts
+	}
+	return s
 }
 
 // isOwn reports whether it is this seeder that is reached at an address and port by HTTP.

@@ -45,7 +45,7 @@ func newSeeder() (*seeder, *Metrics) {
 		Peers:    func(h catalog.InfoHash) (int, int) { return int(h[0]), 2 * int(h[0]) },
 		Store:    func() (store.Size, error) { return store.Size{Versions: 2, Bytes: 4096, Free: 1 << 30}, s.stored },
 		Systems: func() status.Site {
-			return status.Site{Problems: []string{"one"}, Systems: []status.System{{Name: "debian", State: status.Published}, {Name: "x", State: status.LeftOut, Problems: []string{"two"}}}}
+			return status.Site{Mirror: &status.Mirror{InStep: true, Since: time.Unix(1000, 0)}, Problems: []string{"one"}, Systems: []status.System{{Name: "debian", State: status.Published}, {Name: "x", State: status.LeftOut, Problems: []string{"two"}}}}
 		},
 		Findings: func() []selftest.Finding { return []selftest.Finding{{Severity: selftest.Warning}} },
 		Services: func() map[string]bool { return map[string]bool{"http": true, "dhcp": false} },

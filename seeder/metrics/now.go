@@ -57,7 +57,7 @@ type now struct{ *Metrics }
 
 // Describe implements prometheus.Collector.
 func (n now) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range all {
+	for _, d := range append(all, mirrorMetrics...) {
 		out <- d
 	}
 }
@@ -72,6 +72,9 @@ func (n now) Collect(out chan<- prometheus.Metric) {
 	n.torrents(set)
 	n.store(set)
 	n.site(set)
+	n.mirrors(set, func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	})
 }
 
 type setter func(d *prometheus.Desc, v float64, labels ...string)

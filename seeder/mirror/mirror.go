@@ -97,8 +97,9 @@ type State struct {
 	// Following is the URL of the seeder that answered last; empty: none has since the start. Heard is when.
 	Following string    `json:"following,omitempty"`
 	Heard     time.Time `json:"heard,omitzero"`
-	// Trouble is why nothing new comes; empty: it does.
-	Trouble string `json:"trouble,omitempty"`
+	// Trouble is why nothing new comes; empty: it does. Since is when that came to be so.
+	Trouble string    `json:"trouble,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
 	// Created is when the catalog that is served was made, by the clock of who made it.
 	Created time.Time `json:"created,omitzero"`
 	// Versions are those of the catalog.

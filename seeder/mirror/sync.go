@@ -232,6 +232,9 @@ func (v *Version) source() swarm.Source {
 func (m *Mirror) heard(base string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.state.Trouble != "" || m.state.Since.IsZero() {
+		m.state.Since = m.cfg.Now()
+	}
 	if m.state.Trouble != "" && !m.state.Heard.IsZero() {
 		m.cfg.Log.Info("the other seeder answers again", "seeder", base)
 	}
@@ -241,6 +244,9 @@ func (m *Mirror) heard(base string) {
 func (m *Mirror) trouble(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.state.Trouble == "" || m.state.Since.IsZero() {
+		m.state.Since = m.cfg.Now()
+	}
 	if m.state.Trouble != err.Error() {
 		m.state.Trouble = err.Error()
 		m.cfg.Log.Warn("nothing new comes from the other seeder; what is here is served on", "err", err, "catalog_made", m.state.Created)

@@ -86,6 +86,9 @@ func (p *Page) factRows(m machine) (rows []page.Fact) {
 		}
 	}
 	add("MAC address", m.ID)
+	if m.node != nil {
+		add("Mirror", m.node.Via)
+	}
 	if p.cfg.Notes != nil {
 		add("Notes", p.cfg.Notes(m.ID))
 	}

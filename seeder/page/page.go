@@ -212,7 +212,9 @@ func (p *Page) serveRoom(w http.ResponseWriter, r *http.Request) {
 	d.Sums, d.Rows, d.More = v.sums, v.rows, v.more
 	d.Title = v.title()
 	if p.cfg.Systems != nil {
-		d.Folders = folderRows(p.cfg.Systems())
+		now := p.cfg.Systems()
+		d.Folders = folderRows(now)
+		sayMirrors(d, now, room)
 	}
 	d.Gave, d.GaveText = "/gave.svg", room.flows().words()
 	p.write(w, http.StatusOK, d)
@@ -232,7 +234,8 @@ func folderRows(s status.Site) (rows []page.Folder) {
 		rows = append(rows, page.Folder{Problems: s.Problems})
 	}
 	for _, sys := range s.Systems {
-		if sys.State != status.Published || len(sys.Problems) > 0 {
+		here := sys.State == status.Published || s.Mirror != nil // a mirror's are said beside the system
+		if !here || len(sys.Problems) > 0 {
 			rows = append(rows, page.Folder{Name: sys.Name, State: sys.Says(), Since: sys.Since, Problems: sys.Problems})
 		}
 	}

@@ -86,6 +86,9 @@ func notes(n *report.Node, now time.Time, next string) (notes []string) {
 	if next != "" {
 		say("%s", next)
 	}
+	if n.Via != "" {
+		say("behind the mirror %s", strings.TrimPrefix(n.Via, "http://"))
+	}
 	return notes
 }
 

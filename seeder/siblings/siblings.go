@@ -77,6 +77,9 @@ type Mirror struct {
 	Counter uint64 `json:"counter"`
 	Size    int64  `json:"size"`
 	Done    int64  `json:"done"`
+	// Complete and Incomplete are how many peers its tracker says that it knows, of those that have all of a system and of those that don't.
+	Complete   int `json:"complete"`
+	Incomplete int `json:"incomplete"`
 }
 
 // New returns a book that knows nobody but whom the list names that was kept.
@@ -178,6 +181,17 @@ func (b *Book) look(e *entry, base string) {
 	e.failures++
 }
 
+// Count notes how many peers the tracker of a mirror knows.
+func (b *Book) Count(base string, complete, incomplete int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.mirrors {
+		if e.HTTP == base {
+			e.Complete, e.Incomplete = complete, incomplete
+		}
+	}
+}
+
 // Mirrors are those that follow this seeder, sorted by where they are reached.
 func (b *Book) Mirrors() []Mirror {
 	b.mu.Lock()
@@ -224,15 +238,15 @@ func (b *Book) List(self catalog.SeederAddress) catalog.SeederList {
 	}
 	for _, s := range others {
 		same := func(o catalog.SeederAddress) bool { return o.HTTP == s.HTTP }
-		if len(list.Seeders) < catalog.MaxSeeders && !slices.ContainsFunc(list.Seeders, same) && !b.own(s.HTTP) {
+		if len(list.Seeders) < catalog.MaxSeeders && !slices.ContainsFunc(list.Seeders, same) && !b.Is(s.HTTP) {
 			list.Seeders = append(list.Seeders, s)
 		}
 	}
 	return list
 }
 
-// own reports whether a base URL is this seeder's.
-func (b *Book) own(base string) bool {
+// Is reports whether a base URL is this seeder's own.
+func (b *Book) Is(base string) bool {
 	host := strings.TrimPrefix(base, "http://")
 	at, err := netip.ParseAddrPort(host)
 	if err != nil { // it may be without a port

@@ -10,6 +10,7 @@ import (
 	"github.com/boottorrent/boottorrent/internal/self"
 	"github.com/boottorrent/boottorrent/internal/text"
 	"github.com/boottorrent/boottorrent/seeder/helpers"
+	"github.com/boottorrent/boottorrent/seeder/siblings"
 )
 
 // Path is where the seeder serves a [Site] as JSON.
@@ -58,6 +59,9 @@ type Site struct {
 	Problems []string `json:"problems,omitempty"`
 	// Systems are those of all folders of oss/, by name; and by the runtime's name, QEMU's, if a system needs it.
 	Systems []System `json:"systems"`
+	// Mirror is how it stands with the seeder that this one follows; nil: it is the site's own. Mirrors are those that follow this one.
+	Mirror  *Mirror           `json:"mirror,omitempty"`
+	Mirrors []siblings.Mirror `json:"mirrors,omitempty"`
 	// Phase1 is what was sent of phase 1 since the seeder was started, by whom, and who loads it now; nil: that is not known.
 	Phase1 *helpers.Counts `json:"phase1,omitempty"`
 }
@@ -74,6 +78,9 @@ type System struct {
 	Boot *catalog.InfoHash `json:"boot_infohash,omitempty"`
 	// Fetch says how far the files are that come from elsewhere; nil: all are here, or there are none.
 	Fetch *Fetch `json:"fetch,omitempty"`
+	// Size is what a mirror has to fetch of the system's files, Done what it has, in bytes; both 0 elsewhere.
+	Size int64 `json:"size,omitempty"`
+	Done int64 `json:"done,omitempty"`
 	// Problems say what is wrong and what to do, each as file:line:col: what; do, or as the words of a failed import.
 	Problems []string `json:"problems,omitempty"`
 }

@@ -57,6 +57,8 @@ type Person struct {
 	CSRF     string
 	// Here is the document's path, to which a change leads back.
 	Here string
+	// Elsewhere is the base URL of the seeder where to say what machines are to do; empty: this is no mirror, and it is said here.
+	Elsewhere string
 }
 
 // Room is the front page.
@@ -71,8 +73,12 @@ type Room struct {
 	// they are published.
 	Findings []Finding
 	Folders  []Folder
-	Sums     Sums
-	Rows     []Row
+	// Mirror says how a mirror stands with the seeder that it follows; empty: this is the site's own. Mirrors are those that follow this one,
+	// by where they are reached, with how they stand.
+	Mirror  string
+	Mirrors []Fact
+	Sums    Sums
+	Rows    []Row
 	// More is how many machines there are besides.
 	More int
 	// Systems are what can be started.
@@ -147,6 +153,8 @@ type System struct {
 	Size int64
 	// Start says that a person may choose it.
 	Start bool
+	// Here says at a mirror whether its files are there; empty: they are.
+	Here string
 }
 
 // Fact is a line of a list of facts.

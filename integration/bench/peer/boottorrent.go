@@ -25,6 +25,7 @@ func seed(ctx context.Context, j Job) error {
 // fetch uses this project's engine as nodes do: it knows the tracker, which tells it of the seeder. It is done when also the SHA-256 of
 // the files is verified, which no other engine does.
 func fetch(ctx context.Context, j Job, begin func() error, done func()) error {
+	swarm.FitProcessors(ctx)
 	e, torrent, err := j.open()
 	if err != nil {
 		return err

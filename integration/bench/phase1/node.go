@@ -82,7 +82,7 @@ func (j job) node(ctx context.Context) error {
 		return err
 	}
 	seeder := &client.Client{Base: j.Base, Key: key}
-	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(j.Addr, 6881), Seeders: []swarm.Seeder{{Torrent: netip.AddrPortFrom(j.Seeder, 0)}}})
+	engine, err := swarm.New(swarm.Config{Listen: netip.AddrPortFrom(j.Addr, 6881), Seeders: []swarm.Seeder{{HTTP: j.Base, Torrent: netip.AddrPortFrom(j.Seeder, 0)}}})
 	if err != nil {
 		return err
 	}
