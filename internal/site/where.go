@@ -9,6 +9,9 @@ import (
 // Where names a key of boottorrent.yaml and the file it is in, for messages: "ports.http in boottorrent.yaml", or of an original
 // site what it has instead: "opentracker.port in Boottorrent.yaml".
 func (s *Site) Where(key string) string {
+	if s.Mirrored {
+		return key + " in " + MirrorFile
+	}
 	if !s.Original {
 		return key + " in " + ConfigFile
 	}

@@ -11,6 +11,7 @@
 // seed URLs), BEP 23 (compact peers). Connections are plain TCP over IPv4; encrypted ones are accepted.
 //
 // What is not the library's default, and why, stands where it is: the choice of pieces and the length of the
-// request queues in the package pick, finding each other in announce.go and local.go, which peers are snubbed in snubbed.go, what goes
+// request queues in the package pick, finding each other in announce.go (whom to ask in tiers.go) and local.go, what is
+// left to need where a site has several seeders in reach.go, which peers are snubbed in snubbed.go, what goes
 // together in wire.go, the fallback to HTTP in fallback.go.
 package swarm

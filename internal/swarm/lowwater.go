@@ -7,7 +7,7 @@ import (
 )
 
 // Over a slow link a packet comes every few milliseconds, and each would wake the program for one read: of eight nodes
-// on links of 14 Mbit/s that was a fifth of what they cost. So while a large message is coming, the kernel is told to wake the program when all of it is
+// on links of 14 Mbit/s that was a quarter of what they cost. So while a large message is coming, the kernel is told to wake the program when all of it is
 // there (SO_RCVLOWAT, socket(7)). What a peer has sent of a block is of no use before.
 
 const (

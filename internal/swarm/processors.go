@@ -8,7 +8,7 @@ import (
 )
 
 // Where a program runs on several processors, Go wakes another one's thread for nearly each packet that comes, and lets it sleep again.
-// Of eight nodes on links of 14 Mbit/s that was a fifth of what they cost. One processor of a PC suffices for some 400 MB/s.
+// Of eight nodes on links of 14 Mbit/s that was a tenth of what they cost. One processor of a PC suffices for some 400 MB/s.
 
 const (
 	// enough is the share of one processor's time from which on a program runs on all, little that below which one suffices again, if it

@@ -94,7 +94,9 @@ func TestHandedOn(t *testing.T) {
 
 	var given orders.Batch
 	must(t, Control{Dir: first.dir}.Post(t.Context(), "orders", api.Request{Targets: []string{behind}, Action: string(nodeorder.Reboot)}, &given))
+	began = time.Now()
 	code, answer := say(t, second.base, catalog.PathReport, waits("one"))
+	t.Logf("the node had the order %s after it began to report", time.Since(began))
 	key, err := s.PublicKey()
 	must(t, err)
 	got, err := nodeorder.Open(key, answer)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -154,6 +155,12 @@ func (f *mirrored) state() mirror.State {
 
 // waiting implements feed.
 func (f *mirrored) waiting() string {
+	for _, u := range f.upstream {
+		at, err := netip.ParseAddrPort(strings.TrimPrefix(u.Base, "http://"))
+		if err == nil && f.daemon.isOwn(at) {
+			return u.Base + " is this mirror itself; name another seeder with upstream: in " + site.MirrorFile
+		}
+	}
 	return "this mirror has nothing to serve yet (" + f.state().Trouble + ")"
 }
 

@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -29,12 +28,12 @@ type Kept struct {
 }
 
 // ErrNothingKept says that a mirror has no catalog yet.
-var ErrNothingKept = errors.New("this mirror has no catalog yet")
+var ErrNothingKept = errors.New("this mirror has no catalog yet; let it run until it has what it follows")
 
 // OpenKept reads what a mirror keeps in the folder of its state, as far as the key has signed it.
 func OpenKept(dir string, key minisign.PublicKey, log *slog.Logger) (*Kept, error) {
 	if _, err := os.Stat(filepath.Join(dir, documentsFile)); err != nil {
-		return nil, fmt.Errorf("%w (%w)", ErrNothingKept, err)
+		return nil, ErrNothingKept
 	}
 	lock, err := lockDir(dir)
 	if err != nil {

@@ -220,6 +220,10 @@ func TestFetchRefuses(t *testing.T) {
 		"another size": {handle: func(w http.ResponseWriter, r *http.Request, _ int) { serve(w, r, body) },
 			change: func(o *site.Origin) { o.Size = 5 }, says: "should have 5", wrong: true},
 		"cut for ever": {handle: func(w http.ResponseWriter, r *http.Request, _ int) { cut(w, body, 0, 10) }, says: "goes on from there", temporary: true},
+		"a full disk": {handle: func(w http.ResponseWriter, r *http.Request, _ int) {
+			w.Header().Set("Content-Length", fmt.Sprint(int64(1)<<49))
+			w.(http.Flusher).Flush()
+		}, says: "no space left on device: 512 TiB more are needed, and "},
 		"out of TLS": {handle: func(w http.ResponseWriter, r *http.Request, _ int) {
 			http.Redirect(w, r, plain.URL, http.StatusFound)
 		}, says: "without TLS; write the http:// URL"},
