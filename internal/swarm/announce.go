@@ -234,6 +234,9 @@ func (e *Engine) announceQuery(f *entry, a ask) url.Values {
 	if a.visit {
 		q.Set("far", "1") // a tracker of ours answers and names us to nobody
 	}
+	if e.serves {
+		q.Set("mirror", "1") // what we get is for a whole network
+	}
 	if a.event != "" {
 		q.Set("event", a.event)
 	}

@@ -209,8 +209,8 @@ func TestFetchRefuses(t *testing.T) {
 		temporary, wrong bool
 	}{
 		"404":   {handle: func(w http.ResponseWriter, r *http.Request, _ int) { http.NotFound(w, r) }, says: "404 Not Found; correct the URL"},
-		"login": {handle: func(w http.ResponseWriter, r *http.Request, _ int) { http.Error(w, "", 401) }, says: "readable without a login"},
-		"busy":  {handle: func(w http.ResponseWriter, r *http.Request, _ int) { http.Error(w, "", 500) }, says: "500", temporary: true},
+		"login": {handle: func(w http.ResponseWriter, r *http.Request, _ int) { http.Error(w, "", http.StatusUnauthorized) }, says: "readable without a login"},
+		"busy":  {handle: func(w http.ResponseWriter, r *http.Request, _ int) { http.Error(w, "", http.StatusInternalServerError) }, says: "500", temporary: true},
 		"another file": {handle: func(w http.ResponseWriter, r *http.Request, _ int) { serve(w, r, body[1:]) },
 			says: "what came has the SHA-256 " + digest(body[1:]), wrong: true},
 		"too long": {handle: func(w http.ResponseWriter, r *http.Request, _ int) { serve(w, r, body) },

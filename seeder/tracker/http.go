@@ -48,6 +48,8 @@ type announce struct {
 	numwant  int
 	// visits says that the client has another seeder, which answers: far=1, a parameter of this project.
 	visits bool
+	// mirror says that the client gives what it gets to a network of its own: mirror=1, likewise.
+	mirror bool
 	// compact and noPeerID are how the peers are to be written (BEP 23, BEP 3).
 	compact, noPeerID bool
 }
@@ -187,6 +189,7 @@ func parseAnnounce(r *http.Request) (announce, error) {
 		compact:  q.Get("compact") != "0",
 		noPeerID: q.Get("no_peer_id") == "1",
 		visits:   q.Get("far") == "1",
+		mirror:   q.Get("mirror") == "1",
 		local:    localAddr(r),
 	}
 	var err error

@@ -107,7 +107,8 @@ func TestVisitors(t *testing.T) {
 	}
 }
 
-// The nodes of a seeder that is away ask for all: they find their neighbours, and a few of this seeder's nodes, which are not told of them.
+// The nodes of a seeder that is away ask for all: they find their neighbours, and a few of this seeder's nodes that have everything. Those
+// are not told of them.
 func TestNodesOfAnotherSeeder(t *testing.T) {
 	r := newRoom()
 	r.cfg.Network = networks(1)
@@ -115,15 +116,40 @@ func TestNodesOfAnotherSeeder(t *testing.T) {
 		r.node(t, n, "&numwant=200")
 		r.node(t, 250+n, "&numwant=200")
 	}
-	d := r.node(t, 250, "&numwant=200")
-	peers := compact(t, d)
-	near, _ := split(peers, "10.0.2.")
-	own, _ := split(peers, "10.0.1.")
-	if near != 60 || own != 5 || len(peers) != 66 || d["incomplete"] != 100 {
-		t.Errorf("told of %d neighbours and %d of the seeder's nodes of %d, %v incomplete, want 60, 5, 66 and 100", near, own, len(peers), d["incomplete"])
+	told := func(more string) (near, own int) {
+		t.Helper()
+		d := r.node(t, 250, "&numwant=200"+more)
+		peers := compact(t, d)
+		near, _ = split(peers, "10.0.2.")
+		own, _ = split(peers, "10.0.1.")
+		if near+own+1 != len(peers) || d["incomplete"] != 100 {
+			t.Errorf("told of %v, and that %v are incomplete", peers, d["incomplete"])
+		}
+		return near, own
 	}
-	if near, far := split(compact(t, r.node(t, 7, "&numwant=200")), "10.0.1."); near != 99 || far != 0 {
+	if near, own := told(""); near != 60 || own != 0 {
+		t.Errorf("told of %d neighbours and %d of the seeder's nodes, want 60 and none: all lack something", near, own)
+	}
+	for n := range 10 {
+		r.node(t, n, "&event=completed")
+	}
+	if near, own := told(""); near != 60 || own != 5 {
+		t.Errorf("told of %d neighbours and %d of the seeder's nodes, want 60 and 5", near, own)
+	}
+	if near, far := split(compact(t, r.node(t, 50, "&numwant=200")), "10.0.1."); near != 99 || far != 0 {
 		t.Errorf("an own node is told of %d own ones and %d others, want 99 and none", near, far)
+	}
+}
+
+// A mirror is told of this seeder's nodes even if they lack something.
+func TestMirrorAmongNodes(t *testing.T) {
+	r := newRoom()
+	r.cfg.Network = networks(1)
+	for n := range 100 {
+		r.node(t, n, "&numwant=200")
+	}
+	if own, others := split(compact(t, r.node(t, 250, "&numwant=200&mirror=1")), "10.0.1."); own != 20 || others != 0 {
+		t.Errorf("a mirror is told of %d of the seeder's nodes and %d others, want 20", own, others)
 	}
 }
 
@@ -132,10 +158,10 @@ func TestMirrorsFindEachOther(t *testing.T) {
 	r := newRoom()
 	r.cfg.Network = networks(1)
 	for n := range 30 {
-		r.node(t, 250*(2+n), "&numwant=200")
+		r.node(t, 250*(2+n), "&numwant=200&mirror=1")
 	}
 	r.node(t, 1, "&numwant=200")
-	if peers := compact(t, r.node(t, 500, "&numwant=200")); len(peers) != 21 {
+	if peers := compact(t, r.node(t, 500, "&numwant=200&mirror=1")); len(peers) != 21 {
 		t.Errorf("a mirror is told of %d, want the seed and 20 others: %v", len(peers), peers)
 	}
 	if peers := compact(t, r.node(t, 1, "&numwant=200")); len(peers) != 1 {
