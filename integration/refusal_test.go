@@ -31,7 +31,7 @@ func TestWrongKeyIsRefused(t *testing.T) {
 	r.dhcp()
 	r.serve()
 	n := r.node(r.direct("n1", r.seederArg()))
-	lab.AwaitScreen(t, n.Console(), toMessage, wrapped("is refused:.* signed by key [0-9A-F]{16}, this image trusts key [0-9A-F]{16};.* mkimage"))
+	lab.AwaitScreen(t, n.Console(), toMessage, wrapped("is refused:.* signed by key [0-9A-F]{16}, and only key [0-9A-F]{16} is trusted here;.* mkimage"))
 }
 
 // A torrent that is not the one in the catalog is refused: a machine between node and seeder hands it out.

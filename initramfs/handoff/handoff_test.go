@@ -132,7 +132,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"a catalog by nobody":    {func(h *Handoff) { h.Catalog = bytes.Replace(h.Catalog, []byte("test"), []byte("tost"), 1) }, "changed after it was signed"},
 		"no signature":           {func(h *Handoff) { h.Signature = nil }, "not a minisign signature"},
-		"a signature by another": {func(h *Handoff) { h.Signature = other(h.Catalog) }, "this image trusts key"},
+		"a signature by another": {func(h *Handoff) { h.Signature = other(h.Catalog) }, "only key"},
 		"another list":           {func(h *Handoff) { h.List = append(h.List, ' ') }, "its SHA-256 is"},
 		"another torrent":        {func(h *Handoff) { h.Torrent = bytes.Replace(h.Torrent, []byte("debian"), []byte("debiam"), 1) }, "not the catalog's"},
 		"no torrent":             {func(h *Handoff) { h.Torrent = nil }, "the torrent of"},

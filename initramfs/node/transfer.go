@@ -124,7 +124,7 @@ func (n *Node) receive(ctx context.Context, sys catalog.System, files catalog.Fi
 	}
 	began := time.Now()
 	var last swarm.Stats
-	err := n.withScreen(ctx, sys, func(ctx context.Context, show func(menu.TransferMsg)) error {
+	fetch := func(ctx context.Context, show func(menu.TransferMsg)) error {
 		show(menu.TransferMsg{Phase: menu.Fetch, System: sys.Title, Transfer: wire.Transfer{Size: sys.ToFetch()}})
 		return n.download.engine.Fetch(ctx, src, func(s swarm.Stats) {
 			last = s
@@ -133,7 +133,14 @@ func (n *Node) receive(ctx context.Context, sys catalog.System, files catalog.Fi
 			m.Note = cmp.Or(n.link.lost(), m.Note)
 			show(m)
 		})
-	})
+	}
+	err := n.withScreen(ctx, sys, fetch)
+	for range catalog.MaxSeeders { // what has come and is right stays
+		if spoiled := (*swarm.SpoiledError)(nil); !errors.As(err, &spoiled) || !n.session.Refuse(ctx, spoiled) {
+			break
+		}
+		err = n.withScreen(ctx, sys, fetch)
+	}
 	n.download.took = time.Since(began)
 	if err == nil {
 		n.Log("fetched %s: %s", sys.Title, summary(last, n.download.took))

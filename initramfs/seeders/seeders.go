@@ -71,6 +71,8 @@ type Seeders struct {
 	// engines are told of every change.
 	engines map[Engine]bool
 	silence silence
+	// refused are the base URLs of those that sent what this node must not take, in this boot.
+	refused map[string]bool
 	// watched is that Watch runs; judged is closed, and replaced, when it has found out how it stands with the own one.
 	watched bool
 	judged  chan struct{}
@@ -90,7 +92,7 @@ type own struct {
 // New returns what knows no seeder yet.
 func New(cfg Config) *Seeders {
 	return &Seeders{
-		Config: cfg, times: defaultTimes, wake: make(chan struct{}, 1), judged: make(chan struct{}), engines: map[Engine]bool{},
+		Config: cfg, times: defaultTimes, wake: make(chan struct{}, 1), judged: make(chan struct{}), engines: map[Engine]bool{}, refused: map[string]bool{},
 	}
 }
 

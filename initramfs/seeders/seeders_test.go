@@ -322,6 +322,28 @@ func TestForgedAndOldAreRefused(t *testing.T) {
 	}
 }
 
+// What a seeder sent is found to be wrong later: another is taken, and one that was refused before comes last, wherever lists have it.
+func TestRefusedComesLast(t *testing.T) {
+	s := newSite(t)
+	a, b, c := s.seeder(7), s.seeder(7), s.seeder(7)
+	a.lists(b)
+	b.lists(a, c)
+	n := s.node(a)
+	n.watch()
+	n.knows(2)
+	damaged := errors.New("its copy is damaged")
+	if !n.Refuse(t.Context(), damaged) || n.Base() != b.URL {
+		t.Fatalf("using %s", n.Base())
+	}
+	n.knows(3)
+	if !n.Refuse(t.Context(), damaged) || n.Base() != c.URL {
+		t.Errorf("using %s", n.Base())
+	}
+	if !n.Refuse(t.Context(), damaged) {
+		t.Error("nothing is left where all were refused, and it may be better now")
+	}
+}
+
 // The own seeder sends what doesn't verify: it is refused at once, and the next one asked the same. One that was never in doubt is not asked.
 func TestOwnSeederIsRefused(t *testing.T) {
 	s := newSite(t)

@@ -121,6 +121,13 @@ func (s *Seeders) doubt() (now *own, since time.Time, left time.Duration) {
 	return s.own.Load(), since, time.Until(since.Add(patience))
 }
 
+// Refuse goes on with another seeder than the own one, as that has sent what this node must not take, and reports whether there is one. Of those
+// that serve, one that was refused before is taken last.
+func (s *Seeders) Refuse(ctx context.Context, why error) bool {
+	now, _ := s.current()
+	return s.replace(ctx, now, why)
+}
+
 // replace goes on with another seeder, as one has sent what this node must not take.
 func (s *Seeders) replace(ctx context.Context, from *own, why error) bool {
 	s.refuse(from.Base, why)
@@ -131,8 +138,11 @@ func (s *Seeders) replace(ctx context.Context, from *own, why error) bool {
 	return s.moveOn(ctx, from, "is refused", nil, &alone)
 }
 
-// refuse says once that a seeder is refused.
+// refuse notes that a seeder is refused, and says so once.
 func (s *Seeders) refuse(base string, why error) {
+	s.mu.Lock()
+	s.refused[base] = true
+	s.mu.Unlock()
 	if s.said.Allow(base+why.Error(), time.Now(), 24*time.Hour) {
 		s.Log("the seeder %s is refused: %v", base, why)
 	}
@@ -241,8 +251,16 @@ func (s *Seeders) candidates() (bases []string) {
 			bases = append(bases, known.HTTP)
 		}
 	}
-	slices.SortStableFunc(bases, func(a, b string) int { return s.distance(a) - s.distance(b) })
+	slices.SortStableFunc(bases, func(a, b string) int { return s.rank(a) - s.rank(b) })
 	return bases
+}
+
+// rank puts those that were refused behind the others, and among each of the two kinds those in the node's own subnet first. s.mu is held.
+func (s *Seeders) rank(base string) int {
+	if s.refused[base] {
+		return 2 + s.distance(base)
+	}
+	return s.distance(base)
 }
 
 // distance is 0 for a seeder in the node's own subnet, and 1 for others.

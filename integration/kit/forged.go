@@ -12,7 +12,6 @@ import (
 
 	"github.com/boottorrent/boottorrent/integration/lab"
 	"github.com/boottorrent/boottorrent/internal/catalog"
-	"github.com/boottorrent/boottorrent/seeder/siblings"
 )
 
 // Recording is all that a mirror reads of a seeder at one time, by its path: catalog, boot manifest, signatures, boot files, torrents, lists of
@@ -142,18 +141,4 @@ func (r Recording) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	default:
 		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(body))
 	}
-}
-
-// Claim asks a seeder for its catalog as mirrors do, which makes the asking host known as a mirror.
-func Claim(ctx context.Context, host *lab.Host, seeder *Seeder, counter uint64) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, seeder.Base+catalog.PathCatalog, nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set(siblings.Header, siblings.Hello{HTTP: forgedPort, Torrent: 6881, Counter: counter}.String())
-	resp, err := host.HTTP().Do(req)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
 }

@@ -83,7 +83,7 @@ func TestOpenRefuses(t *testing.T) {
 		want                string
 		isSignature         bool
 	}{
-		{"another key", document, Sign(other, document), "this image trusts key", true},
+		{"another key", document, Sign(other, document), "only key", true},
 		{"a changed document", flipped, Sign(private, document), "changed after it was signed", true},
 		{"no signature at all", document, []byte("<html>404</html>"), "not a minisign signature", true},
 		{"an empty signature", document, nil, "not a minisign signature", true},

@@ -48,8 +48,8 @@ func verify(key minisign.PublicKey, document, signature []byte) error {
 		return fmt.Errorf("%w: not a minisign signature (%w)", ErrSignature, err)
 	}
 	if sig.KeyID != key.ID() {
-		return fmt.Errorf("%w: signed by key %016X, this image trusts key %016X; "+
-			"build the image again with mkimage from this seeder's site", ErrSignature, sig.KeyID, key.ID())
+		return fmt.Errorf("%w: signed by key %016X, and only key %016X is trusted here; if both are right, that is the seeder of another site: "+
+			"ask this site's, or build the image with mkimage from that seeder's site", ErrSignature, sig.KeyID, key.ID())
 	}
 	if !minisign.Verify(key, document, signature) {
 		return fmt.Errorf("%w: the document was changed after it was signed with key %016X", ErrSignature, key.ID())

@@ -56,7 +56,7 @@ func interfaces(serve site.Serve) (on []Interface, missing, err error) {
 		return all, nil, nil
 	}
 	return nil, nil, fmt.Errorf("there is no default route to tell which interface to serve on; "+
-		"name one under serve.interfaces in %s: this machine has %s", site.ConfigFile, list(all))
+		"name one under serve.interfaces in the configuration: this machine has %s", list(all))
 }
 
 // addressed lists the interfaces that are up, once for each IPv4 address; those of an interface stand together.

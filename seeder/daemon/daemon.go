@@ -76,8 +76,8 @@ const LogDir = "logs"
 // daemon is the running services.
 type daemon struct {
 	Options
-	on      []Interface
-	base    []string
+	// on are the interfaces that are served, as they are now.
+	on      atomic.Pointer[[]Interface]
 	loaders *loaders.Loaders
 	boot    *bootfiles.Files
 	// state is the folder of what is kept over a restart.
@@ -122,7 +122,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{Options: o, on: on, loaders: loaders.New(o.Site.Dir), boot: bootfiles.New(filepath.Join(o.Site.Dir, site.ImageDir)), state: filepath.Join(o.Site.Dir, site.StateDir), retest: make(chan struct{}, 1)}
+	d := &daemon{Options: o, loaders: loaders.New(o.Site.Dir), boot: bootfiles.New(filepath.Join(o.Site.Dir, site.ImageDir)), state: filepath.Join(o.Site.Dir, site.StateDir), retest: make(chan struct{}, 1)}
+	d.on.Store(&on)
 	d.current.Store(o.Site)
 	d.tests = &tester{log: o.Log, run: func(ctx context.Context, wait time.Duration) []selftest.Finding {
 		in := testOf(d.current.Load(), on, missing)
@@ -164,8 +165,6 @@ func Run(ctx context.Context, o Options) error {
 
 // assemble makes the parts that share state: tracker, web and what publishes.
 func (d *daemon) assemble() {
-	var announce []string
-	d.base, announce = d.urls(d.on)
 	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Network: d.network, Observe: d.metrics.Announce, Log: d.Log})
 	count := counter.Open(d.state, d.Log, time.Now)
 	d.operator = d.newOperator(count)
@@ -184,7 +183,7 @@ func (d *daemon) assemble() {
 	d.fleet, d.local = fleet.New(kept), local.New(wishes)
 	d.helpers = helpers.New(helpers.Config{Log: d.Log, On: func() bool { return helped(d.current.Load()) }, Group: d.group})
 	d.siblings = d.newSiblings()
-	manifest := d.feed.attach(count, announce)
+	manifest := d.feed.attach(count)
 	shown := d.page()
 	d.web = web.New(web.Config{
 		Log: d.Log, Boot: d.boot, Loaders: d.loaders.Files, Script: d.script,
@@ -203,7 +202,7 @@ func (d *daemon) assemble() {
 func (d *daemon) ready(cat *catalog.Catalog) {
 	if d.Ready != nil {
 		d.Ready(Summary{
-			Interfaces: d.on, Base: d.base, Catalog: cat, UEFI: d.loaders.Describe(d.current.Load().UEFI),
+			Interfaces: d.interfaces(), Base: d.bases(), Catalog: cat, UEFI: d.loaders.Describe(d.current.Load().UEFI),
 			NoTFTP: d.sockets.noTFTP, NoDHCP: d.sockets.dhcp == nil && d.Site.DHCP.Mode != site.DHCPOff,
 		})
 	}

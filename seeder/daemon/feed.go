@@ -22,7 +22,7 @@ import (
 // close may be called from any goroutine.
 type feed interface {
 	// attach gives it the parts of the daemon that it publishes to, which are there when run is called, and returns the boot manifest.
-	attach(count *counter.Counter, announce []string) web.Manifest
+	attach(count *counter.Counter) web.Manifest
 	// run publishes until ctx ends.
 	run(ctx context.Context) error
 	// close ends the use of what is kept; run has returned.
@@ -75,10 +75,11 @@ type siteFeed struct {
 	daemon *daemon
 }
 
-func (f *siteFeed) attach(count *counter.Counter, announce []string) web.Manifest {
+func (f *siteFeed) attach(count *counter.Counter) web.Manifest {
 	d := f.daemon
 	p := f.site.publisher
-	p.engine, p.tracker, p.announce, p.base, p.counter, p.next, p.helpers = d.sockets.engine, d.tracker, announce, d.base, count, d.operator.next, d.helpers
+	p.engine, p.tracker, p.counter, p.next, p.helpers = d.sockets.engine, d.tracker, count, d.operator.next, d.helpers
+	p.base, p.announce = d.urls(d.interfaces())
 	return d.siteManifest(count)
 }
 

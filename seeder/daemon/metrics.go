@@ -58,7 +58,7 @@ func (d *daemon) targets(local netip.Addr) []api.Target {
 	}
 	bases := cat.HTTP
 	if d.Mirror != nil {
-		bases = d.base // what is signed names the site's own seeder
+		bases = d.bases() // what is signed names the site's own seeder
 	}
 	if len(bases) == 0 {
 		return nil

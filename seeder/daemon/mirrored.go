@@ -82,7 +82,7 @@ func (d *daemon) openMirrored() (feed, error) {
 	return f, nil
 }
 
-func (f *mirrored) attach(*counter.Counter, []string) web.Manifest {
+func (f *mirrored) attach(*counter.Counter) web.Manifest {
 	return f
 }
 

@@ -129,12 +129,13 @@ const addressTime = 2 * time.Second
 func (d *daemon) followAddresses(ctx context.Context) {
 	tick := time.NewTicker(addressTime)
 	defer tick.Stop()
-	for on := d.on; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		on := d.interfaces()
 		now := moved(on)
 		other := !slices.Equal(addresses(now), addresses(on))
 		if slices.Equal(now, on) || other && d.Site.Serve.Address.IsValid() {
@@ -144,7 +145,7 @@ func (d *daemon) followAddresses(ctx context.Context) {
 			d.Log.Warn("an interface has another address, which can't be served yet", "err", err)
 			continue
 		}
-		on = now
+		d.on.Store(&now)
 		if !other {
 			d.Log.Info("an interface came back, and is served again", "addresses", list(now))
 			continue
@@ -184,6 +185,15 @@ func moved(on []Interface) []Interface {
 		}
 	}
 	return on
+}
+
+// interfaces are those that are served, as they are now.
+func (d *daemon) interfaces() []Interface { return *d.on.Load() }
+
+// bases are the seeder's base URLs now.
+func (d *daemon) bases() []string {
+	base, _ := d.urls(d.interfaces())
+	return base
 }
 
 // urls are the base URLs of the seeder on interfaces, and those of its tracker.

@@ -106,7 +106,7 @@ func (d *daemon) network(addr netip.Addr) (network netip.Prefix, own bool) {
 			network = rack
 		}
 	}
-	for _, i := range d.on {
+	for _, i := range d.interfaces() {
 		if !network.IsValid() && i.Addr.Contains(addr) {
 			network = i.Addr.Masked()
 		}

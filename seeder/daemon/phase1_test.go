@@ -143,7 +143,8 @@ func TestUnaskedHelp(t *testing.T) {
 // Tracker and helpers go by the same networks: the smallest rack, then the interface's; behind a router one of /24, which is not the seeder's.
 func TestNetworkOfAMachine(t *testing.T) {
 	prefix := netip.MustParsePrefix
-	d := &daemon{Options: Options{Site: &site.Site{Racks: []netip.Prefix{prefix("10.0.0.0/16"), prefix("10.0.7.0/24"), prefix("10.8.0.0/20")}}}, on: []Interface{{Addr: prefix("10.0.0.1/14")}}}
+	d := &daemon{Options: Options{Site: &site.Site{Racks: []netip.Prefix{prefix("10.0.0.0/16"), prefix("10.0.7.0/24"), prefix("10.8.0.0/20")}}}}
+	d.on.Store(&[]Interface{{Addr: prefix("10.0.0.1/14")}})
 	for addr, want := range map[string]struct {
 		network string
 		own     bool

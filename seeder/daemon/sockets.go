@@ -64,7 +64,7 @@ func (s *sockets) close() {
 
 func (d *daemon) listenHTTP(s *sockets) error {
 	s.http = newMovingListener(d.Site.Ports.HTTP)
-	if at, err := s.http.move(addresses(d.on)); err != nil {
+	if at, err := s.http.move(addresses(d.interfaces())); err != nil {
 		return listenError("HTTP", d.Site.Where("ports.http"), at, err)
 	}
 	return nil
@@ -77,7 +77,7 @@ func torrentConnections() int { return min(2048, admit.MaxConnections()/6) }
 
 func (d *daemon) listenTorrent(s *sockets) error {
 	s.torrent = newMovingListener(d.Site.Ports.Torrent)
-	at, err := s.torrent.move(addresses(d.on))
+	at, err := s.torrent.move(addresses(d.interfaces()))
 	if err == nil {
 		s.engine, err = swarm.New(swarm.Config{Listener: s.torrent, MaxInbound: torrentConnections(), UploadLimit: d.Site.Limits.Seeder, Log: d.Log})
 	}
@@ -88,7 +88,7 @@ func (d *daemon) listenTorrent(s *sockets) error {
 }
 
 func (d *daemon) listenTFTP(s *sockets) error {
-	cfg := tftp.Config{Listen: d.tftpAddresses(d.on), Files: d.tftpFiles, Open: d.tftpOpen, Document: d.tftpDocument, Probed: d.pis().Probed, Observe: func(o tftp.Outcome, bytes int64) { d.metrics.TFTP(string(o), bytes) }, Log: d.Log}
+	cfg := tftp.Config{Listen: d.tftpAddresses(d.interfaces()), Files: d.tftpFiles, Open: d.tftpOpen, Document: d.tftpDocument, Probed: d.pis().Probed, Observe: func(o tftp.Outcome, bytes int64) { d.metrics.TFTP(string(o), bytes) }, Log: d.Log}
 	s.tftp = tftp.New(cfg)
 	if err := s.tftp.Listen(); err != nil {
 		cfg.Listen, s.noTFTP = nil, true
@@ -120,7 +120,7 @@ func (d *daemon) listenDHCP(ctx context.Context, s *sockets) (err error) {
 		Site: d.Site.DHCP, Leases: filepath.Join(d.state, "leases.db"), Log: d.Log,
 		Observe:    func(message string, o dhcp.Outcome) { d.metrics.DHCP(message, string(o)) },
 		Boot:       dhcp.Boot{HTTPPort: d.Site.Ports.HTTP, NoTFTP: d.Site.Ports.TFTP == 0, Choose: d.choose, Pi: d.pis().There},
-		Interfaces: dhcpInterfaces(d.on),
+		Interfaces: dhcpInterfaces(d.interfaces()),
 	}
 	server, err := dhcp.New(cfg)
 	if err != nil {

@@ -247,8 +247,13 @@ func (m *Mirror) trouble(err error) {
 	if m.state.Trouble == "" || m.state.Since.IsZero() {
 		m.state.Since = m.cfg.Now()
 	}
-	if m.state.Trouble != err.Error() {
-		m.state.Trouble = err.Error()
+	switch {
+	case m.state.Trouble == err.Error():
+		return
+	case m.state.Created.IsZero():
+		m.cfg.Log.Warn("nothing comes from the other seeder, and there is nothing to serve yet", "err", err)
+	default:
 		m.cfg.Log.Warn("nothing new comes from the other seeder; what is here is served on", "err", err, "catalog_made", m.state.Created)
 	}
+	m.state.Trouble = err.Error()
 }

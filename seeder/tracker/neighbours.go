@@ -11,9 +11,10 @@ import (
 // (integration/bench/sim). A client in a small network gets more far ones, up to fewPeers in all.
 //
 // A client from elsewhere has another seeder, which is away, or is a mirror that fetches what it hands on. It is told of those of its own
-// network that announce here, and of a few others. The seeder's own nodes are not told of it: it finds them, and they need it only if it does.
-// Of those others a node is told of complete ones alone: with incomplete ones it would trade, and what those get from it over the uplink
-// their own seeder has for them. A mirror (mirror=1) is told of both kinds: what it gets comes once for its whole network.
+// network that announce here, and of this seeder's seed. A mirror (mirror=1) is told of a few of the seeder's own nodes as well, and of other
+// mirrors: what it gets comes once for its whole network. A node is not: with nodes that lack something it would trade over the uplink, and
+// what far nodes have it would not divide with its neighbours, as what other nodes have may be had often. The seeder's own nodes are not
+// told of clients from elsewhere.
 //
 // A visitor is a client whose own seeder answers, and that wants to know a few peers here in case that it needs them later. It says so by
 // far=1, a parameter of this project. It knows its neighbours already, and nobody is told of it.
@@ -70,27 +71,20 @@ func (s *swarm) chooseFor(at place, a announce, n int, skip func(*peer) bool) []
 
 // lists are those to choose from for a client: of its neighbours, and of others.
 func (s *swarm) lists(at place, a announce) (near, far [][]*peer) {
-	trades := at.own || a.mirror || a.visits
 	for _, g := range s.groups {
+		to := &far
 		switch {
 		case g.place == at:
-			near = g.append(near, true, !a.complete)
-		case !at.own || g.own:
-			far = g.append(far, trades, !a.complete)
+			to = &near
+		case at.own && !g.own, !at.own && !a.mirror && !a.visits:
+			continue
+		}
+		*to = append(*to, g.incomplete)
+		if !a.complete {
+			*to = append(*to, g.complete)
 		}
 	}
 	return near, far
-}
-
-// append appends the lists of the group's peers of those kinds.
-func (g *group) append(to [][]*peer, incomplete, complete bool) [][]*peer {
-	if incomplete {
-		to = append(to, g.incomplete)
-	}
-	if complete {
-		to = append(to, g.complete)
-	}
-	return to
 }
 
 // countsFor is how many a client of a place is told that there are: in the seeder's networks, or in its own if that is another. Nodes give

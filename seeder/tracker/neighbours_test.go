@@ -107,8 +107,7 @@ func TestVisitors(t *testing.T) {
 	}
 }
 
-// The nodes of a seeder that is away ask for all: they find their neighbours, and a few of this seeder's nodes that have everything. Those
-// are not told of them.
+// The nodes of a seeder that is away ask for all: they find their neighbours and the seed. This seeder's nodes are not told of them.
 func TestNodesOfAnotherSeeder(t *testing.T) {
 	r := newRoom()
 	r.cfg.Network = networks(1)
@@ -116,25 +115,13 @@ func TestNodesOfAnotherSeeder(t *testing.T) {
 		r.node(t, n, "&numwant=200")
 		r.node(t, 250+n, "&numwant=200")
 	}
-	told := func(more string) (near, own int) {
-		t.Helper()
-		d := r.node(t, 250, "&numwant=200"+more)
-		peers := compact(t, d)
-		near, _ = split(peers, "10.0.2.")
-		own, _ = split(peers, "10.0.1.")
-		if near+own+1 != len(peers) || d["incomplete"] != 100 {
-			t.Errorf("told of %v, and that %v are incomplete", peers, d["incomplete"])
-		}
-		return near, own
-	}
-	if near, own := told(""); near != 60 || own != 0 {
-		t.Errorf("told of %d neighbours and %d of the seeder's nodes, want 60 and none: all lack something", near, own)
-	}
 	for n := range 10 {
 		r.node(t, n, "&event=completed")
 	}
-	if near, own := told(""); near != 60 || own != 5 {
-		t.Errorf("told of %d neighbours and %d of the seeder's nodes, want 60 and 5", near, own)
+	d := r.node(t, 250, "&numwant=200")
+	peers := compact(t, d)
+	if near, far := split(peers, "10.0.2."); near != 99 || far != 0 || len(peers) != 100 || d["incomplete"] != 100 {
+		t.Errorf("told of %d neighbours and %d others of %d, and that %v are incomplete, want 99, none, 100 and 100", near, far, len(peers), d["incomplete"])
 	}
 	if near, far := split(compact(t, r.node(t, 50, "&numwant=200")), "10.0.1."); near != 99 || far != 0 {
 		t.Errorf("an own node is told of %d own ones and %d others, want 99 and none", near, far)
