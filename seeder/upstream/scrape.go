@@ -6,9 +6,8 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/anacrolix/torrent/bencode"
-
 	"github.com/boottorrent/boottorrent/internal/catalog"
+	"github.com/boottorrent/boottorrent/internal/swarm"
 )
 
 // The most torrents that a scrape asks for, and the most bytes of its answer: BEP 48 has some 90 bytes a torrent.
@@ -16,18 +15,6 @@ const (
 	MaxScrape   = 50
 	maxScraping = 64 << 10
 )
-
-// scraped is the answer to a scrape (BEP 48).
-type scraped struct {
-	Failure string `bencode:"failure reason"`
-	Files   map[string]struct {
-		Complete   int `bencode:"complete"`
-		Incomplete int `bencode:"incomplete"`
-	} `bencode:"files"`
-}
-
-// maxPeers is how many peers of a torrent are believed.
-const maxPeers = 1_000_000
 
 // Scrape asks the seeder's tracker how many peers it knows of torrents, all together: those that have all of theirs and those that don't. No
 // more than MaxScrape are asked for.
@@ -40,17 +27,8 @@ func (s *Seeder) Scrape(ctx context.Context, torrents []catalog.InfoHash) (compl
 	if err != nil {
 		return 0, 0, err
 	}
-	var answer scraped
-	if err := bencode.Unmarshal(b, &answer); err != nil {
-		return 0, 0, fmt.Errorf("%s%s: the answer is no scrape (BEP 48): %w", s.Base, catalog.PathScrape, err)
-	}
-	if answer.Failure != "" {
-		return 0, 0, fmt.Errorf("%s%s: %.200q", s.Base, catalog.PathScrape, answer.Failure)
-	}
-	for _, h := range torrents {
-		f := answer.Files[string(h[:])]
-		complete += min(max(f.Complete, 0), maxPeers)
-		incomplete += min(max(f.Incomplete, 0), maxPeers)
+	if complete, incomplete, err = swarm.ParseScrape(b, torrents); err != nil {
+		return 0, 0, fmt.Errorf("%s%s: %w", s.Base, catalog.PathScrape, err)
 	}
 	return complete, incomplete, nil
 }
