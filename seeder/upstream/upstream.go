@@ -213,7 +213,7 @@ func (s *Seeder) get(ctx context.Context, at string, header http.Header) (*http.
 		err = ErrUnchanged
 	case resp.StatusCode == http.StatusNotFound:
 		err = fmt.Errorf("%w: %s", ErrGone, resp.Status)
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case resp.StatusCode/100 == 3 && resp.Header.Get("Location") != "":
 		err = fmt.Errorf("%s, to %.100q: redirects of seeders are not followed", resp.Status, resp.Header.Get("Location"))
 	default:
 		first, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
