@@ -213,6 +213,8 @@ func (s *Seeder) get(ctx context.Context, at string, header http.Header) (*http.
 		err = ErrUnchanged
 	case resp.StatusCode == http.StatusNotFound:
 		err = fmt.Errorf("%w: %s", ErrGone, resp.Status)
+	case resp.StatusCode/100 == 3 && resp.Header.Get("Location") != "":
+		err = fmt.Errorf("%s, to %.100q: redirects of seeders are not followed", resp.Status, resp.Header.Get("Location"))
 	default:
 		first, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 		err = fmt.Errorf("%s: %s", resp.Status, first)
@@ -221,11 +223,12 @@ func (s *Seeder) get(ctx context.Context, at string, header http.Header) (*http.
 	return nil, fmt.Errorf("GET %s: %w", at, err)
 }
 
-// direct ignores proxy variables: seeders are in the site's own networks.
+// direct ignores proxy variables: seeders are in the site's own networks. It follows no redirect: a stranger that is looked at must not have
+// requests sent elsewhere.
 var direct = &http.Client{Transport: &http.Transport{
 	DialContext:           (&net.Dialer{Timeout: dialTime, KeepAlive: silence}).DialContext,
 	ResponseHeaderTimeout: silence + 10*time.Second, IdleConnTimeout: time.Minute,
-}}
+}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 func (s *Seeder) client() *http.Client {
 	if s.Client != nil {
