@@ -43,7 +43,7 @@ var errNone = errors.New("no seeder was found yet")
 // Ask asks the own seeder, and where the node goes on with another meanwhile, that one.
 func (s *Seeders) Ask(ctx context.Context, ask func(context.Context, *client.Client) error) error {
 	for {
-		now := s.own.Load()
+		now, _ := s.current()
 		if now == nil {
 			return errNone
 		}
@@ -68,7 +68,7 @@ func (s *Seeders) Ask(ctx context.Context, ask func(context.Context, *client.Cli
 // waits until the node has gone on with one of them, and asks that. Without others it fails as Ask does.
 func (s *Seeders) Insist(ctx context.Context, ask func(context.Context, *client.Client) error) error {
 	for try := 1; ; try++ {
-		now := s.own.Load()
+		now, judged := s.current()
 		err := s.Ask(ctx, ask)
 		if err == nil || now == nil || ctx.Err() != nil || try >= tries {
 			return err
@@ -80,28 +80,18 @@ func (s *Seeders) Insist(ctx context.Context, ask func(context.Context, *client.
 			}
 		case !Unanswered(err), !s.mayMove():
 			return err
-		case !s.awaitVerdict(ctx, now):
-			return err
+		default:
+			select {
+			case <-now.used.Done():
+			case <-judged:
+			case <-ctx.Done():
+				return err
+			}
+			if s.Silent() {
+				return err
+			}
 		}
 	}
-}
-
-// awaitVerdict waits, where a seeder is silent, until it has sent something, or the node has gone on with another one, or nobody could be found. It
-// reports whether it is of use to ask again.
-func (s *Seeders) awaitVerdict(ctx context.Context, from *own) bool {
-	s.mu.Lock()
-	judged, silent := s.judged, !s.silence.since.IsZero()
-	s.mu.Unlock()
-	if !silent {
-		return true
-	}
-	select {
-	case <-from.used.Done():
-	case <-judged:
-	case <-ctx.Done():
-		return false
-	}
-	return !s.Silent()
 }
 
 // mayMove reports whether there is somebody to go on with, and who looks for one.
@@ -115,6 +105,13 @@ func (s *Seeders) mayMove() bool {
 // knowsOthers reports whether there is somebody to go on with.
 func (s *Seeders) knowsOthers() bool { return len(s.Swarm()) > 1 }
 
+// current is the own seeder, and what is closed when Watch has found out how it stands with it.
+func (s *Seeders) current() (*own, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.own.Load(), s.judged
+}
+
 // heard notes what the outcome of a request says of a seeder.
 func (s *Seeders) heard(from *own, began time.Time, err error) {
 	s.mu.Lock()
@@ -122,7 +119,7 @@ func (s *Seeders) heard(from *own, began time.Time, err error) {
 	switch {
 	case s.own.Load() != from:
 	case !Unanswered(err):
-		s.lives()
+		s.silence = silence{heard: time.Now()}
 	default:
 		if s.silence.since.IsZero() {
 			s.silence.since = began
@@ -135,14 +132,6 @@ func (s *Seeders) heard(from *own, began time.Time, err error) {
 	}
 }
 
-// lives takes up that the own seeder sent something just now. s.mu is held.
-func (s *Seeders) lives() {
-	if !s.silence.since.IsZero() {
-		s.verdict()
-	}
-	s.silence = silence{heard: time.Now()}
-}
-
 // Received notes how much a transfer has brought: a seeder that sends is not dead, however slowly it answers.
 func (s *Seeders) Received(now, before report.Transfer) {
 	own, err := s.Addr()
@@ -153,7 +142,7 @@ func (s *Seeders) Received(now, before report.Transfer) {
 	defer s.mu.Unlock()
 	alone := len(s.swarm()) == 1
 	if from(own, now, alone) > from(own, before, alone) {
-		s.lives()
+		s.silence = silence{heard: time.Now()}
 	}
 }
 

@@ -322,29 +322,6 @@ func TestForgedAndOldAreRefused(t *testing.T) {
 	}
 }
 
-// A request fails, and before anybody has looked whether the seeder is dead something else comes from it: the request is made again.
-func TestInsistOnASeederThatLives(t *testing.T) {
-	s := newSite(t)
-	a, b := s.seeder(7), s.seeder(7)
-	a.lists(b)
-	n := s.node(a)
-	n.watch()
-	n.knows(2)
-	for range 50 {
-		calls := 0
-		err := n.Insist(t.Context(), func(ctx context.Context, c *client.Client) error {
-			if calls++; calls > 1 {
-				return nil
-			}
-			time.AfterFunc(time.Millisecond, func() { _ = n.post() })
-			return errors.New("the connection was cut")
-		})
-		if err != nil || calls != 2 || n.Base() != a.URL {
-			t.Fatalf("%v after %d requests, using %s", err, calls, n.Base())
-		}
-	}
-}
-
 // What a seeder sent is found to be wrong later: another is taken, and one that was refused before comes last, wherever lists have it.
 func TestRefusedComesLast(t *testing.T) {
 	s := newSite(t)

@@ -124,7 +124,8 @@ func (s *Seeders) doubt() (now *own, since time.Time, left time.Duration) {
 // Refuse goes on with another seeder than the own one, as that has sent what this node must not take, and reports whether there is one. Of those
 // that serve, one that was refused before is taken last.
 func (s *Seeders) Refuse(ctx context.Context, why error) bool {
-	return s.replace(ctx, s.own.Load(), why)
+	now, _ := s.current()
+	return s.replace(ctx, now, why)
 }
 
 // replace goes on with another seeder, as one has sent what this node must not take.

@@ -47,7 +47,7 @@ type fallback struct {
 	spoiled map[int]int
 }
 
-// maxSpoiled is how often a piece may come with another hash from the own seeder before the download fails.
+// maxSpoiled is how often a piece may come with another hash before the download fails.
 const maxSpoiled = 3
 
 // SpoiledError says that the seeder's copy of a system is not the one it made the torrent of.
@@ -98,8 +98,7 @@ func (b *fallback) work(ctx context.Context) {
 			b.seeds.worked(seed)
 			continue
 		}
-		// Of another seeder than the own one it says nothing: that is not asked again for a while.
-		if spoiled := (*SpoiledError)(nil); errors.As(err, &spoiled) && !seed.far && b.spoil(i) >= maxSpoiled {
+		if spoiled := (*SpoiledError)(nil); errors.As(err, &spoiled) && b.spoil(i) == maxSpoiled {
 			b.fail(spoiled)
 			return
 		}

@@ -165,7 +165,7 @@ func Run(ctx context.Context, o Options) error {
 
 // assemble makes the parts that share state: tracker, web and what publishes.
 func (d *daemon) assemble() {
-	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Network: d.place, Observe: d.metrics.Announce, Log: d.Log})
+	d.tracker = tracker.New(tracker.Config{Seeds: d.seedAt, Network: d.network, Observe: d.metrics.Announce, Log: d.Log})
 	count := counter.Open(d.state, d.Log, time.Now)
 	d.operator = d.newOperator(count)
 	d.history = history.Open(d.state, d.Log, time.Now)

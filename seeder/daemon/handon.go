@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"path/filepath"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/catalog"
@@ -21,15 +19,13 @@ const handOnDir = "forward"
 type handOn struct {
 	feed *mirrored
 	to   *forward.Forwarder
-
-	mu sync.Mutex
-	// done are, by the IDs of what was said for once, the machines that have followed it here, as long as the catalog may not say so.
-	done map[string][]string
+	once *once
 }
 
 func (f *mirrored) newHandOn() *handOn {
-	return &handOn{feed: f, done: map[string][]string{}, to: forward.Open(forward.Config{
-		Dir: filepath.Join(f.daemon.state, handOnDir), To: func() string { return f.state().Following }, Hello: f.hello, Log: f.daemon.Log, Now: time.Now,
+	dir := filepath.Join(f.daemon.state, handOnDir)
+	return &handOn{feed: f, once: openOnce(filepath.Join(dir, onceFile), f.daemon.Log), to: forward.Open(forward.Config{
+		Dir: dir, To: func() string { return f.state().Following }, Hello: f.hello, Log: f.daemon.Log, Now: time.Now,
 	})}
 }
 
@@ -69,41 +65,8 @@ func (h *handOn) local(r catalog.LocalRequest, from netip.Addr) {
 }
 
 // follows notes that a machine follows what was said to be started next.
-func (h *handOn) follows(id, mac string) {
-	cat := h.feed.catalog()
-	if cat == nil || !slices.ContainsFunc(cat.Rules.Next, func(n catalog.Next) bool { return n.ID == id && n.Once }) {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if at, there := slices.BinarySearch(h.done[id], mac); !there {
-		h.done[id] = slices.Insert(h.done[id], at, mac)
-	}
-}
+func (h *handOn) follows(id, mac string) { h.once.note(h.feed.catalog(), id, mac) }
 
-// catalog is the one that is served, with who has followed here what was said for once: the seeder that is followed may be away, and a machine
-// must not be sent to its disk again and again meanwhile. Nodes read the signed one, which says so when that seeder is back.
-func (h *handOn) catalog() *catalog.Catalog {
-	cat := h.feed.catalog()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if cat == nil || len(h.done) == 0 {
-		return cat
-	}
-	with := *cat
-	with.Rules.Next = slices.Clone(cat.Rules.Next)
-	listed := map[string]bool{}
-	for i := range with.Rules.Next {
-		n := &with.Rules.Next[i]
-		if listed[n.ID] = true; len(h.done[n.ID]) > 0 {
-			n.Done = append(slices.Clone(n.Done), h.done[n.ID]...)
-			slices.Sort(n.Done)
-		}
-	}
-	for id := range h.done {
-		if !listed[id] {
-			delete(h.done, id)
-		}
-	}
-	return &with
-}
+// catalog is the one that is served, with who has followed here what was said for once: a machine must not be sent to its disk again and again
+// while the seeder that is followed is away. Nodes read the signed one, which says so when that seeder is back.
+func (h *handOn) catalog() *catalog.Catalog { return h.once.catalog(h.feed.catalog()) }

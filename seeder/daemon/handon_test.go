@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,6 +64,27 @@ func awaitListed(t *testing.T, base, other string) {
 	await(t, base+" lists "+other, func() bool { return strings.Contains(listedBy(t, base), other) })
 }
 
+// asMirror makes itself a mirror of a seeder, as anybody can: by serving what that one serves. It returns the headers of what it hands on for a node
+// at an address.
+func asMirror(t *testing.T, base, node string) []string {
+	t.Helper()
+	to, err := url.Parse(base)
+	must(t, err)
+	fake := httptest.NewServer(httputil.NewSingleHostReverseProxy(to))
+	t.Cleanup(fake.Close)
+	at, err := netip.ParseAddrPort(strings.TrimPrefix(fake.URL, "http://"))
+	must(t, err)
+	hello := siblings.Hello{HTTP: at.Port(), Torrent: 1, Counter: 1}.String()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+catalog.PathCatalog, nil)
+	must(t, err)
+	req.Header.Set(siblings.Header, hello)
+	resp, err := http.DefaultClient.Do(req)
+	must(t, err)
+	resp.Body.Close()
+	awaitListed(t, base, fake.URL)
+	return []string{siblings.Header, hello, forward.Header, node}
+}
+
 const behind = "52:54:00:00:00:0b"
 
 func waits(boot string) report.Report {
@@ -94,8 +118,13 @@ func TestHandedOn(t *testing.T) {
 
 	var given orders.Batch
 	must(t, Control{Dir: first.dir}.Post(t.Context(), "orders", api.Request{Targets: []string{behind}, Action: string(nodeorder.Reboot)}, &given))
+	// The mirror's machine has an address of the first seeder's own network here, so it may be one that never spoke to the mirror.
+	if code, answer := say(t, second.base, catalog.PathReport, waits("one")); code != http.StatusNoContent {
+		t.Errorf("a machine of the first seeder's network that speaks to a mirror is answered with %d %s", code, answer)
+	}
+	elsewhere := asMirror(t, second.base, "10.7.0.9")
 	began = time.Now()
-	code, answer := say(t, second.base, catalog.PathReport, waits("one"))
+	code, answer := say(t, second.base, catalog.PathReport, waits("one"), elsewhere...)
 	t.Logf("the node had the order %s after it began to report", time.Since(began))
 	key, err := s.PublicKey()
 	must(t, err)
@@ -105,7 +134,7 @@ func TestHandedOn(t *testing.T) {
 	}
 	took := waits("one")
 	took.Order = &report.Order{Counter: got.Counter, State: report.OrderTaken, Text: "restarts"}
-	if code, answer := say(t, second.base, catalog.PathReport, took); code != http.StatusNoContent {
+	if code, answer := say(t, second.base, catalog.PathReport, took, elsewhere...); code != http.StatusNoContent {
 		t.Errorf("once it is taken, reports are answered with %d %s", code, answer)
 	}
 	must(t, Control{Dir: first.dir}.Get(t.Context(), fmt.Sprintf("orders/%d?waiting=0", given.ID), &given))
@@ -185,11 +214,10 @@ func TestLocalHandedOn(t *testing.T) {
 	second, _ := startMirror(t, newMirror(t, s, first.base, "127.0.0.1", ""))
 	awaitSystem(t, second.base, "one", status.Published)
 	awaitListed(t, first.base, second.base)
-	here := waits("one")
-	here.IP = "127.0.0.1" // from where the wish comes
-	say(t, second.base, catalog.PathReport, here)
+	elsewhere := asMirror(t, second.base, "10.7.0.9") // from where the wish comes
+	say(t, second.base, catalog.PathReport, waits("one"), elsewhere...)
 	await(t, "the first seeder has the node", func() bool { return nodeOf(first.base, behind).Boot == "one" })
-	if code, body := say(t, second.base, catalog.PathLocal, catalog.LocalRequest{MAC: behind}); code != http.StatusNoContent {
+	if code, body := say(t, second.base, catalog.PathLocal, catalog.LocalRequest{MAC: behind}, elsewhere...); code != http.StatusNoContent {
 		t.Fatalf("%d %s", code, body)
 	}
 	first.awaitLog("a machine restarts and starts its own disk then")
@@ -200,5 +228,41 @@ func TestLocalHandedOn(t *testing.T) {
 	first.awaitLog("a machine behind a mirror starts its own disk")
 	if got := string(read(first.base, script)); strings.Contains(got, "sanboot") {
 		t.Errorf("the wish counts twice: %s", got)
+	}
+}
+
+// Whoever makes himself a mirror does nothing to the machines of the seeder's own network: he neither sends them to their disks, nor uses up what
+// they are to start once, nor gets their orders. What he says of them is shown.
+func TestFalseMirror(t *testing.T) {
+	s := newSite(t)
+	first := start(t, s)
+	victim := waits("one")
+	victim.IP = "127.0.0.1"
+	say(t, first.base, catalog.PathReport, victim)
+	control := Control{Dir: first.dir}
+	must(t, control.Post(t.Context(), "orders", api.Request{Targets: []string{behind}, Action: string(nodeorder.Reboot)}, &orders.Batch{}))
+	var said, left api.Next
+	must(t, control.Post(t.Context(), "next", api.Request{Targets: []string{behind}, What: "local", Once: true}, &said))
+
+	liar := asMirror(t, first.base, "127.0.0.1")
+	lie := victim
+	lie.Next, lie.Name = said.Next[0].ID, "a lie"
+	if code, answer := say(t, first.base, catalog.PathReport, lie, liar...); code != http.StatusNoContent {
+		t.Errorf("a report is answered with %d %s", code, answer)
+	}
+	if n := nodeOf(first.base, behind); n.Via == "" {
+		t.Errorf("it is not shown: %+v", n)
+	}
+	for _, wish := range []catalog.LocalRequest{{MAC: behind}, {MAC: behind, Sent: true, Next: said.Next[0].ID}} {
+		if code, answer := say(t, first.base, catalog.PathLocal, wish, liar...); code != http.StatusForbidden {
+			t.Errorf("%+v is answered with %d %s", wish, code, answer)
+		}
+	}
+	must(t, control.Get(t.Context(), "next", &left))
+	if len(left.Next) != 1 || left.Next[0].ID != said.Next[0].ID {
+		t.Errorf("left is %+v", left)
+	}
+	if code, _ := say(t, first.base, catalog.PathReport, victim); code != http.StatusOK {
+		t.Errorf("the machine itself is answered with %d, and has an order", code)
 	}
 }

@@ -397,3 +397,26 @@ func TestMirrorRemembersHowNew(t *testing.T) {
 		t.Errorf("%d %s", code, text)
 	}
 }
+
+// Where a version's documents alone are damaged, its files stay: they are verified and served once the documents are here again.
+func TestMirrorWithDamagedDocuments(t *testing.T) {
+	s := siteWithImage(t)
+	first := start(t, s)
+	dir := newMirror(t, s, first.base, "127.0.0.1", "")
+	mirror, stop := startMirror(t, dir)
+	awaitSame(t, first.base, mirror.base)
+	one := awaitSystem(t, mirror.base, "one", status.Published)
+	stop()
+	folder := filepath.Join(dir, site.StateDir, MirrorDir, one.InfoHash.String())
+	before, err := os.Stat(filepath.Join(folder, "one", "vmlinuz"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(folder, "version.json"), []byte("{"), 0o644))
+
+	mirror, _ = startMirror(t, dir)
+	mirror.awaitLog("a version's documents can't be used")
+	awaitSystem(t, mirror.base, "one", status.Published)
+	awaitSame(t, first.base, mirror.base)
+	if now, err := os.Stat(filepath.Join(folder, "one", "vmlinuz")); err != nil || !os.SameFile(before, now) {
+		t.Errorf("the files did not stay (%v)", err)
+	}
+}

@@ -137,6 +137,7 @@ func (f *mirrored) run(ctx context.Context) (err error) {
 	defer group.Wait()
 	group.Go(func() { f.daemon.siblings.Follow(ctx, f.changed, f.readSeeders) })
 	group.Go(func() { f.daemon.handOn.to.Run(ctx) })
+	group.Go(func() { f.daemon.handOn.once.run(ctx) })
 	group.Go(func() { f.offer(ctx) })
 	m.Run(ctx)
 	return m.Close()

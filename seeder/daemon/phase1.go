@@ -98,16 +98,6 @@ func (d *daemon) group(addr netip.Addr) netip.Prefix {
 	return network
 }
 
-// place is where the tracker puts a machine: in its network. As long as the site has no other seeder, machines behind routers are this one's own
-// as well, and they all count as one network: no rack says which of them are near each other.
-func (d *daemon) place(addr netip.Addr) (network netip.Prefix, own bool) {
-	network, own = d.network(addr)
-	if !own && d.Mirror == nil && d.siblings.Alone() {
-		return netip.Prefix{}, true
-	}
-	return network, own
-}
-
 // network is the one that a machine shares with its neighbours: the smallest of the racks that it is in, or else the network of the
 // interface that it is behind. Those are the seeder's own. Of machines behind a router those of one /24 count as neighbours.
 func (d *daemon) network(addr netip.Addr) (network netip.Prefix, own bool) {

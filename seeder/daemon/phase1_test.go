@@ -11,14 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/image"
 	"github.com/boottorrent/boottorrent/internal/report"
 	"github.com/boottorrent/boottorrent/internal/site"
-	"github.com/boottorrent/boottorrent/seeder/siblings"
 )
 
 // writeImage writes an image, as mkimage does, by renaming it into place.
@@ -158,15 +156,5 @@ func TestNetworkOfAMachine(t *testing.T) {
 		if network.String() != want.network || own != want.own || d.group(netip.MustParseAddr(addr)) != network {
 			t.Errorf("%s is in %s (the seeder's own: %v), want %s (%v)", addr, network, own, want.network, want.own)
 		}
-		d.siblings = siblings.New(siblings.Config{Now: time.Now})
-		network, own = d.place(netip.MustParseAddr(addr))
-		if !own || network.IsValid() != want.own {
-			t.Errorf("the only seeder puts %s into %s, its own: %v", addr, network, own)
-		}
-		d.Mirror = &Mirror{}
-		if network, own = d.place(netip.MustParseAddr(addr)); network.String() != want.network || own != want.own {
-			t.Errorf("a mirror puts %s into %s, its own: %v", addr, network, own)
-		}
-		d.Mirror = nil
 	}
 }

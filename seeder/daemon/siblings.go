@@ -81,6 +81,9 @@ func (d *daemon) handedOn(next http.Handler) http.Handler {
 	return forward.Handler(func(r *http.Request) (base string, undecided bool) {
 		at, _ := netip.ParseAddrPort(r.RemoteAddr)
 		return d.siblings.Known(at.Addr(), r.Header.Get(siblings.Header))
+	}, func(addr netip.Addr) bool {
+		_, own := d.network(addr)
+		return own
 	}, next)
 }
 

@@ -62,7 +62,7 @@ type Sender struct {
 	Node, By netip.Addr
 	// Via is the base URL of the mirror that the node spoke to; empty: it spoke to this seeder.
 	Via string
-	// Doubt says that the mirror knows it to be from the address of another machine that the site lists.
+	// Doubt says that it may be another's: [forward.Origin].
 	Doubt bool
 	// At is when the node said it, by this seeder's clock.
 	At time.Time

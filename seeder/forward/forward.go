@@ -121,7 +121,8 @@ type Item struct {
 // Open returns a forwarder with what was kept before the last restart.
 func Open(cfg Config) *Forwarder {
 	if cfg.Client == nil {
-		cfg.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders + logSenders, IdleConnTimeout: time.Minute}}
+		cfg.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: senders + logSenders, IdleConnTimeout: time.Minute},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	f := &Forwarder{cfg: cfg, logs: openSpool(filepath.Join(cfg.Dir, "logs"), maxSpooled, cfg.Log), orders: map[string]given{}}
 	f.more = sync.NewCond(&f.mu)
@@ -158,13 +159,13 @@ func (f *Forwarder) Run(ctx context.Context) {
 	f.save()
 }
 
-// Report hands on a node's report, and returns the order that the node gets; nil: none is known of. It waits a moment for the other
+// Report hands on a node's report, and returns the order that the node gets; nil: none is known of, or it is in doubt who reports. It waits a moment for the other
 // seeder's answer, if that answers at all.
 func (f *Forwarder) Report(i Item) []byte {
 	i.Key, i.Path = "report "+i.MAC, catalog.PathReport
 	f.mu.Lock()
 	done := f.add(&i)
-	wait := f.away.IsZero() && f.waiting < maxWaiting && f.cfg.To() != ""
+	wait := !i.Doubt && f.away.IsZero() && f.waiting < maxWaiting && f.cfg.To() != ""
 	if wait {
 		f.waiting++
 	}
@@ -179,6 +180,9 @@ func (f *Forwarder) Report(i Item) []byte {
 		f.mu.Lock()
 		f.waiting--
 		f.mu.Unlock()
+	}
+	if i.Doubt {
+		return nil // it may be another's
 	}
 	return f.order(i.MAC, i.Boot)
 }
@@ -258,7 +262,7 @@ func (f *Forwarder) sent(ctx context.Context, i *Item, answer []byte, err error)
 	case err == nil:
 		f.taken()
 		f.reports.Sent++
-		if i.MAC == "" {
+		if i.MAC == "" || i.Doubt {
 			break
 		}
 		delete(f.orders, i.MAC)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -243,6 +244,86 @@ func TestBounds(t *testing.T) {
 			t.Error("it is not the oldest that went")
 		}
 	})
+}
+
+// What can't be written down is written as soon as that is possible, whether or not something came meanwhile.
+func TestWrittenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, keptFile)
+		f, stop := run(t, dir, &seeder{away: true})
+		defer stop()
+		if err := os.Mkdir(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		f.Report(reportOf(1, "one", "a report"))
+		time.Sleep(saveTime + time.Second)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(saveTime)
+		if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), macOf(1)) {
+			t.Errorf("%s, %v", text, err)
+		}
+	})
+}
+
+// A report that may be another's is handed on, and gets no order: not the one that is its answer, nor that of the machine itself.
+func TestDoubtGetsNoOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &seeder{code: http.StatusOK, answer: "an order"}
+		f, stop := run(t, t.TempDir(), to)
+		defer stop()
+		doubtful := reportOf(1, "one", "a report")
+		doubtful.Doubt = true
+		for range 2 {
+			if got := f.Report(doubtful); got != nil {
+				t.Errorf("it gets %q", got)
+			}
+			synctest.Wait()
+			if got := to.take(); len(got) != 1 || !strings.HasSuffix(got[0], "; doubt") {
+				t.Errorf("sent is %q", got)
+			}
+			if got := f.Report(reportOf(1, "one", "a report")); string(got) != "an order" {
+				t.Errorf("the machine gets %q", got)
+			}
+			to.take()
+		}
+	})
+}
+
+// A mirror may say much of machines elsewhere. What it hands on for an address in the seeder's own networks is in doubt, whatever it says.
+func TestOwnNetworkIsInDoubt(t *testing.T) {
+	own := netip.MustParsePrefix("10.1.0.0/16")
+	var got Origin
+	h := Handler(func(*http.Request) (string, bool) { return "http://10.1.0.66:8080", false }, own.Contains,
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = From(r) }))
+	for text, doubt := range map[string]bool{"10.1.0.7": true, "::ffff:10.1.0.7": true, "10.2.0.7": false, "10.2.0.7; doubt": true} {
+		r := httptest.NewRequest(http.MethodPost, "/api/report", nil)
+		r.Header.Set(Header, text)
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		if got.Doubt != doubt || !got.Node.IsValid() {
+			t.Errorf("%q is taken as %+v, want doubt: %v", text, got, doubt)
+		}
+	}
+}
+
+// The seeder that is followed sends nobody elsewhere.
+func TestNoRedirect(t *testing.T) {
+	asked := false
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer elsewhere.Close()
+	first := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer first.Close()
+	f := Open(Config{
+		Dir: t.TempDir(), To: func() string { return first.URL }, Hello: func() http.Header { return http.Header{} },
+		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	i := reportOf(1, "one", "a report")
+	i.Path = "/api/report"
+	if _, err := f.post(t.Context(), &i); err == nil || !strings.Contains(err.Error(), "307 Temporary Redirect") || asked {
+		t.Errorf("%v; asked elsewhere: %v", err, asked)
+	}
 }
 
 // A file that was not written whole, as when the machine lost power, is left out.

@@ -29,7 +29,9 @@ type Origin struct {
 	Via string
 	// Age is how long ago the node said it.
 	Age time.Duration
-	// Doubt says that it came to the mirror from the address of another machine that the site lists.
+	// Doubt says that it came to the mirror from the address of another machine that the site lists, or that Node is an address in a network of
+	// whom it was handed on to: anybody can make himself a mirror, and name a machine there that never spoke to him. It is shown, and nothing
+	// is done for it.
 	Doubt bool
 	// By is the address of the mirror that handed it on. It is not sent: it is where the request comes from.
 	By netip.Addr
@@ -89,8 +91,8 @@ type originKey struct{}
 
 // Handler is next for requests that nodes make and mirrors hand on. mirror returns the base URL of the mirror that has made a request; empty: no
 // mirror that is known has, unless that is undecided yet: then it has to come again (503). What a mirror hands on counts as a request of the
-// node's own address; of anybody else [Header] counts for nothing.
-func Handler(mirror func(*http.Request) (base string, undecided bool), next http.Handler) http.Handler {
+// node's own address; of anybody else [Header] counts for nothing. own reports whether an address is in one of this seeder's own networks.
+func Handler(mirror func(*http.Request) (base string, undecided bool), own func(netip.Addr) bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text := r.Header.Get(Header)
 		if text == "" {
@@ -111,6 +113,7 @@ func Handler(mirror func(*http.Request) (base string, undecided bool), next http
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		o.Doubt = o.Doubt || own(o.Node)
 		if o.Via == "" {
 			o.Via = base
 		}

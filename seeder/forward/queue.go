@@ -99,6 +99,9 @@ func (f *Forwarder) save() {
 		}
 	}
 	if err != nil {
+		f.mu.Lock()
+		f.changed, f.written = true, true // so that it is tried again
+		f.mu.Unlock()
 		f.cfg.Log.Warn("nodes' reports that are kept can't be written down; a restart would lose them", "err", err)
 	}
 }

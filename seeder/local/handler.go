@@ -18,7 +18,7 @@ import (
 const maxBody = 1 << 10
 
 // Handler takes a catalog.LocalRequest as JSON by POST: 204 if it was taken, 400 if it can't be read, 403 with the reason if it isn't the
-// machine's own.
+// machine's own, or the machine is one of which a mirror can't say it.
 func (b *Book) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
@@ -37,9 +37,14 @@ func (b *Book) Handler() http.Handler {
 			return
 		}
 		from, _ := netip.ParseAddrPort(r.RemoteAddr)
-		if o, mirrored := forward.From(r); wish.Sent || mirrored && o.Age > wishTime {
+		o, mirrored := forward.From(r)
+		if o.Doubt {
+			http.Error(w, fmt.Sprintf("a mirror can't say that of the machine at %s: it is in this seeder's own network, or somebody else spoke for it", o.Node), http.StatusForbidden)
+			return
+		}
+		if wish.Sent || mirrored && o.Age > wishTime {
 			switch {
-			case !mirrored || o.Doubt:
+			case !mirrored:
 				http.Error(w, "only a mirror says that a machine was sent to its disk", http.StatusForbidden)
 				return
 			case wish.Sent:

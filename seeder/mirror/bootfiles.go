@@ -31,10 +31,18 @@ type bootFiles struct {
 	mu sync.Mutex
 	// right are the pool's files that were found to have the content that they are called by, as they were then.
 	right map[string]fs.FileInfo
+	// copies are the files in the folder of images that are no links, and were found to be right, by their paths in it.
+	copies map[string]rightCopy
+}
+
+// rightCopy is a file as it was when it had a SHA-256.
+type rightCopy struct {
+	sum  string
+	info fs.FileInfo
 }
 
 func newBootFiles(pool, images string, log *slog.Logger) *bootFiles {
-	return &bootFiles{pool: pool, images: images, log: log, right: map[string]fs.FileInfo{}}
+	return &bootFiles{pool: pool, images: images, log: log, right: map[string]fs.FileInfo{}, copies: map[string]rightCopy{}}
 }
 
 func (b *bootFiles) path(sum string) string { return filepath.Join(b.pool, sum) }
@@ -229,15 +237,19 @@ func (b *bootFiles) link(sum, to string) error {
 }
 
 // replace puts the folder next in the place of another one, in one step where the file system can (renameat2(2)). Where it can't, whoever
-// opens a file in between finds none.
+// opens a file in between finds none. A folder that can't be replaced at all stays as it is.
 func replace(dir, next string) error {
 	if err := syncTree(next); err != nil {
 		return err
 	}
 	err := unix.Renameat2(unix.AT_FDCWD, dir, unix.AT_FDCWD, next, unix.RENAME_EXCHANGE)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist):
 		err = os.Rename(next, dir)
-	} else if err != nil {
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EXDEV):
+		err = fmt.Errorf("%s can't be replaced as a whole, as where it is a mount point: unmount it, or mount the folder above it: %w", dir, err)
+	default:
 		if err = os.RemoveAll(dir); err == nil {
 			err = os.Rename(next, dir)
 		}
@@ -278,13 +290,41 @@ func (b *bootFiles) isPlaced(m *catalog.BootManifest) bool {
 			return err
 		}
 		inPool, err := os.Lstat(b.path(wanted[name]))
-		if err != nil || wanted[name] == "" || !os.SameFile(there, inPool) {
+		if err != nil || wanted[name] == "" || !os.SameFile(there, inPool) && !b.isCopy(name, wanted[name], there, inPool) {
 			return errors.New("another file")
 		}
 		found++
 		return nil
 	})
 	return err == nil && found == len(m.Files)
+}
+
+// isCopy reports whether a file in the folder of images has the content of one of the pool, of the SHA-256 sum. It is read if it was not before, or
+// has changed since.
+func (b *bootFiles) isCopy(name, sum string, there, inPool fs.FileInfo) bool {
+	b.mu.Lock()
+	known, ok := b.copies[name]
+	b.mu.Unlock()
+	if ok && known.sum == sum && unchanged(known.info, there) {
+		return true
+	}
+	if there.Size() != inPool.Size() {
+		return false
+	}
+	if has, err := hashFile(filepath.Join(b.images, name)); err != nil || has != sum {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.copies[name] = rightCopy{sum, there}
+	return true
+}
+
+// forgetCopies has all copies in the folder of images read once more.
+func (b *bootFiles) forgetCopies() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.copies)
 }
 
 // sweep deletes what is in the pool and in no manifest any more.

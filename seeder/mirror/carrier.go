@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,10 @@ type carried struct {
 	wanted bool
 	// cancel ends its fetch; nil: it is not being fetched.
 	cancel context.CancelFunc
+	// closing says that its files are being closed, and perhaps deleted, without the lock: nobody else touches them meanwhile.
+	closing bool
+	// awaited says that obtain waits for it: it stays, though the catalog doesn't list it yet.
+	awaited bool
 	// done is how many bytes have arrived.
 	done int64
 	// since is when it came to be whole, fetched, or neither; asked is when a machine last wanted it, zero: none has since the start.
@@ -150,13 +155,8 @@ func (c *carrier) run(ctx context.Context) {
 	tick := time.NewTicker(retryTime / 4)
 	defer tick.Stop()
 	for {
-		for v := c.next(); v != nil; v = c.next() {
-			fetchCtx, cancel := context.WithCancel(ctx)
-			c.begin(v, cancel)
-			group.Go(func() {
-				defer cancel()
-				c.end(v, c.fetch(fetchCtx, v))
-			})
+		for v, fetchCtx := c.next(ctx); v != nil; v, fetchCtx = c.next(ctx) {
+			group.Go(func() { c.end(v, c.fetch(fetchCtx, v)) })
 		}
 		select {
 		case <-ctx.Done():
@@ -168,10 +168,37 @@ func (c *carrier) run(ctx context.Context) {
 	}
 }
 
-// next is the version to fetch now, for which there is room; nil: none.
-func (c *carrier) next() *carried {
+// next begins to fetch a version for which there is room, and returns it with the context of its fetch, which end follows; nil: there is none.
+func (c *carrier) next(ctx context.Context) (*carried, context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	v := c.due()
+	if v == nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	if err := c.begin(v, cancel); err != nil {
+		c.fail(v, err)
+		return nil, nil
+	}
+	return v, ctx
+}
+
+// begin notes that a version is being fetched, and makes room for it. From then on, end alone says that it is not fetched any more. The lock is
+// held.
+func (c *carrier) begin(v *carried, cancel context.CancelFunc) error {
+	v.cancel = cancel // before makeRoom, which lets go of the lock: nobody begins it twice
+	if err := c.makeRoom(v); err != nil {
+		cancel()
+		v.cancel = nil
+		return err
+	}
+	v.since = c.now()
+	return nil
+}
+
+// due is the version to fetch now; nil: none. The lock is held.
+func (c *carrier) due() *carried {
 	var due []*carried
 	running, waiting := 0, false
 	for _, v := range c.list {
@@ -181,7 +208,7 @@ func (c *carrier) next() *carried {
 		}
 	}
 	for _, v := range c.list {
-		if v.Whole() || v.cancel != nil || c.now().Before(v.again) {
+		if v.Whole() || v.inHand() || c.now().Before(v.again) {
 			continue
 		}
 		if v.wanted || !waiting && (isRuntime(v.System.Name) || c.carry(v.System.Name)) {
@@ -192,13 +219,11 @@ func (c *carrier) next() *carried {
 		return nil
 	}
 	slices.SortStableFunc(due, func(a, b *carried) int { return cmp.Compare(rank(a), rank(b)) })
-	v := due[0]
-	if err := c.makeRoom(v); err != nil {
-		c.fail(v, err)
-		return nil
-	}
-	return v
+	return due[0]
 }
+
+// inHand reports whether somebody works on the files: nobody else may.
+func (v *carried) inHand() bool { return v.cancel != nil || v.closing }
 
 // rank puts what machines wait for before what none has asked for.
 func rank(v *carried) int {
@@ -211,10 +236,26 @@ func rank(v *carried) int {
 // isRuntime reports whether a version is what systems need beside their files. Its names begin with a dot, which no system's does.
 func isRuntime(name string) bool { return name != "" && name[0] == '.' }
 
-func (c *carrier) begin(v *carried, cancel context.CancelFunc) {
+// closed calls do when the engine has let go of a version's files. The lock is held, and let go meanwhile: the engine waits for peers, and a disk
+// may be slow.
+func (c *carrier) closed(v *carried, do func(*Version) error) error {
+	version := v.Version
+	v.closing = true
+	c.mu.Unlock()
+	c.engine.Remove(version.System.InfoHash)
+	err := do(version)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	v.cancel, v.since = cancel, c.now()
+	v.closing = false
+	c.stir()
+	return err
+}
+
+// withdraw is closed for a version that is not whole from now on.
+func (c *carrier) withdraw(v *carried, do func(*Version) error) error {
+	v.whole.Store(false)
+	err := c.closed(v, do)
+	v.since, v.done = c.now(), 0
+	return err
 }
 
 func (c *carrier) fetch(ctx context.Context, v *carried) error {
@@ -222,7 +263,7 @@ func (c *carrier) fetch(ctx context.Context, v *carried) error {
 	version := v.Version
 	c.mu.Unlock()
 	sys := version.System
-	if err := os.MkdirAll(version.Dir, 0o755); err != nil {
+	if err := version.keepDocuments(); err != nil {
 		return err
 	}
 	c.log.Info("fetching a version", "system", sys.Name, "infohash", sys.InfoHash, "bytes", version.size())
@@ -245,6 +286,7 @@ func (c *carrier) fetch(ctx context.Context, v *carried) error {
 func (c *carrier) end(v *carried, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	v.cancel()
 	v.cancel, v.since = nil, c.now()
 	switch {
 	case err == nil:
@@ -285,17 +327,20 @@ func (c *carrier) drop() (left []catalog.InfoHash) {
 			c.stir()
 		}
 	}
-	for h, v := range c.byHash {
-		if v.unlisted.IsZero() || c.now().Sub(v.unlisted) < leaveTime || c.inUse(v) {
+	for h, v := range maps.Clone(c.byHash) {
+		if v.closing || v.awaited || v.unlisted.IsZero() || c.now().Sub(v.unlisted) < leaveTime || c.inUse(v) {
 			continue
 		}
 		if v.cancel != nil {
 			v.cancel() // it leaves the next time
 			continue
 		}
-		c.engine.Remove(h)
-		if err := os.RemoveAll(v.Dir); err != nil {
+		if err := c.withdraw(v, func(v *Version) error { return os.RemoveAll(v.Dir) }); err != nil {
 			c.log.Warn("an old version can't be deleted", "dir", v.Dir, "err", err)
+			continue
+		}
+		if v.awaited || v.unlisted.IsZero() {
+			_ = v.keepDocuments() // it came to be needed meanwhile; it is tried again
 			continue
 		}
 		delete(c.byHash, h)
@@ -306,8 +351,9 @@ func (c *carrier) drop() (left []catalog.InfoHash) {
 	return left
 }
 
-// sweep deletes the folders of versions that are not known, as one that was dropped while the mirror was off.
-func (c *carrier) sweep() error {
+// sweep deletes the folders of versions that are not known, as one that was dropped while the mirror was off. What the catalog lists stays: its
+// documents alone may be damaged.
+func (c *carrier) sweep(listed []catalog.System) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entries, err := os.ReadDir(c.dir)
@@ -316,7 +362,7 @@ func (c *carrier) sweep() error {
 	}
 	for _, e := range entries {
 		var h catalog.InfoHash
-		if h.UnmarshalText([]byte(e.Name())) == nil && c.byHash[h] == nil {
+		if h.UnmarshalText([]byte(e.Name())) == nil && c.byHash[h] == nil && !slices.ContainsFunc(listed, func(s catalog.System) bool { return s.InfoHash == h }) {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(c.dir, e.Name())))
 		}
 	}

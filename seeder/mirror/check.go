@@ -44,6 +44,9 @@ func (c *Config) lookTime() time.Duration {
 
 // checkBootFiles reports whether one of the boot files is damaged: those that have changed are read, or all of them.
 func (m *Mirror) checkBootFiles(all bool) (damaged bool) {
+	if all {
+		m.boot.forgetCopies()
+	}
 	for _, f := range m.release().Manifest.Value.Files {
 		right := m.boot.has(f)
 		if right && all {
@@ -62,7 +65,7 @@ func (c *carrier) check(ctx context.Context, all bool) {
 		}
 		err := v.verify(ctx)
 		if err == nil && !v.sealed() {
-			err = c.reseal(v)
+			err = c.reseal(v.System.InfoHash)
 		}
 		if ctx.Err() != nil {
 			return
@@ -74,13 +77,20 @@ func (c *carrier) check(ctx context.Context, all bool) {
 }
 
 // reseal notes the files of a version as they are now, which were found to be right and have other times. The engine gives away what it knows only.
-func (c *carrier) reseal(v *Version) error {
-	c.engine.Remove(v.System.InfoHash)
-	if err := v.seal(); err != nil {
-		return err
+func (c *carrier) reseal(h catalog.InfoHash) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.byHash[h]
+	if v == nil || !v.Whole() || v.inHand() {
+		return nil // it has left meanwhile
 	}
-	_, err := c.engine.Seed(v.Torrent, v.Dir)
-	return err
+	return c.closed(v, func(v *Version) error {
+		if err := v.seal(); err != nil {
+			return err
+		}
+		_, err := c.engine.Seed(v.Torrent, v.Dir)
+		return err
+	})
 }
 
 // whole are the versions that are here.
@@ -88,7 +98,7 @@ func (c *carrier) whole() (all []*Version) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, v := range c.byHash {
-		if v.Whole() && v.cancel == nil {
+		if v.Whole() && !v.inHand() {
 			all = append(all, v.Version)
 		}
 	}
@@ -100,14 +110,13 @@ func (c *carrier) damaged(h catalog.InfoHash, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.byHash[h]
-	if v == nil || !v.Whole() || v.cancel != nil {
+	if v == nil || !v.Whole() || v.inHand() {
 		return // it has left meanwhile
 	}
 	c.log.Warn("a file on this disk is damaged; it is not served any more, and fetched again", "system", v.System.Name, "err", why)
-	c.engine.Remove(v.System.InfoHash)
-	if err := v.unseal(); err != nil {
+	if err := c.withdraw(v, (*Version).unseal); err != nil {
 		c.log.Warn("that a version is damaged can't be noted", "system", v.System.Name, "err", err)
 	}
-	v.wanted, v.again, v.since = true, time.Time{}, c.now()
+	v.wanted, v.again = true, time.Time{}
 	c.stir()
 }

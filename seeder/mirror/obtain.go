@@ -17,8 +17,16 @@ func (c *carrier) obtain(ctx context.Context, v *Version) error {
 		c.byHash[h] = one
 		c.resume(one)
 	}
+	one.awaited = true
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if one.awaited = false; !one.unlisted.IsZero() {
+			one.unlisted = c.now() // from now on the catalog may list it
+		}
+	}()
 	for !one.Whole() {
-		if one.cancel != nil { // it is being fetched already
+		if one.inHand() { // it is being fetched already, or leaves just now
 			c.mu.Unlock()
 			select {
 			case <-ctx.Done():
@@ -29,19 +37,17 @@ func (c *carrier) obtain(ctx context.Context, v *Version) error {
 			continue
 		}
 		one.wanted = true
-		if err := c.makeRoom(one); err != nil {
+		fetchCtx, cancel := context.WithCancelCause(ctx)
+		if err := c.begin(one, func() { cancel(context.Canceled) }); err != nil {
 			c.mu.Unlock()
 			return err
 		}
-		fetchCtx, cancel := context.WithCancelCause(ctx)
-		one.cancel, one.since = func() { cancel(context.Canceled) }, c.now()
 		c.mu.Unlock()
 		go c.endStalled(fetchCtx, cancel, one)
 		err := c.fetch(fetchCtx, one)
 		if err != nil {
 			err = cmp.Or(context.Cause(fetchCtx), err)
 		}
-		cancel(context.Canceled)
 		c.end(one, err)
 		return err
 	}

@@ -68,7 +68,7 @@ func (m *Mirror) load() {
 
 // sweep deletes what no release needs any more.
 func (m *Mirror) sweep() {
-	if err := errors.Join(m.carrier.sweep(), m.sweepArchives()); err != nil {
+	if err := errors.Join(m.carrier.sweep(listed(m.current.catalog.Value)), m.sweepArchives()); err != nil {
 		m.cfg.Log.Warn("what is old can't be deleted", "err", err)
 	}
 }

@@ -1,8 +1,10 @@
 package mirror
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,69 +41,97 @@ func (c *carrier) inUse(v *carried) bool {
 }
 
 // makeRoom deletes files that were not used for longest until there is room for a version's: within what the configuration allows, and on the
-// disk. The lock is held.
+// disk. Where all that may leave would not be enough, none does. The lock is held, and let go while files are deleted.
 func (c *carrier) makeRoom(v *carried) error {
-	for {
+	for first := true; ; first = false {
 		lack, err := c.lack(v)
 		if lack == nil || err != nil {
 			return err
 		}
-		victim := c.victim(v)
-		if victim == nil {
+		victims := c.victims(v)
+		if len(victims) == 0 || first && !lack.ends(victims) {
 			return lack
 		}
+		victim := victims[0]
 		c.log.Info("files leave, for there is room for no more", "system", victim.System.Name, "infohash", victim.System.InfoHash, "for", v.System.Name)
-		c.engine.Remove(victim.System.InfoHash)
-		if err := victim.drop(); err != nil {
+		if err := c.withdraw(victim, (*Version).drop); err != nil {
 			return err
 		}
-		victim.since, victim.done = c.now(), 0
 	}
 }
 
-// lack says in words why there is no room for a version's files; nil: there is.
-func (c *carrier) lack(v *carried) (lack, err error) {
+// lackError says that there is no room for a version's files.
+type lackError struct {
+	words string
+	// allowed is how many bytes of what the configuration allows are lacking, and free how many of the disk.
+	allowed, free int64
+}
+
+// Error implements error.
+func (e *lackError) Error() string { return e.words }
+
+// ends reports whether there is room when all of these have left.
+func (e *lackError) ends(victims []*carried) bool {
+	allowed, free := e.allowed, e.free
+	for _, v := range victims {
+		allowed -= v.size()
+		free -= v.taken()
+	}
+	return allowed <= 0 && free <= 0
+}
+
+// lack says what room there is not for a version's files; nil: there is.
+func (c *carrier) lack(v *carried) (*lackError, error) {
+	used := int64(0)
 	if c.disk > 0 {
-		used := int64(0)
 		for _, other := range c.byHash {
 			if other != v && other.arrived() {
 				used += other.size()
 			}
-		}
-		if used+v.size() > c.disk {
-			return fmt.Errorf("there is no room for its %s: disk: allows %s for systems, and %s of that are in use; allow more in mirror.yaml", text.Size(v.size()),
-				text.Size(c.disk), text.Size(used)), nil
 		}
 	}
 	free, err := c.free(c.dir)
 	if err != nil {
 		return nil, err
 	}
-	if need := v.size() - v.taken(); need > max(free, 0) {
-		return fmt.Errorf("there is no room for the %s of its %s that are not here: the disk that %s is on has %s left for systems; make room there, and it goes on by itself",
-			text.Size(need), text.Size(v.size()), c.dir, text.Size(max(free, 0))), nil
+	need := v.size() - v.taken()
+	lack := &lackError{free: need - max(free, 0)}
+	if c.disk > 0 {
+		lack.allowed = used + v.size() - c.disk
 	}
-	return nil, nil
+	switch {
+	case lack.allowed > 0:
+		lack.words = fmt.Sprintf("there is no room for its %s: disk: allows %s for systems, and %s of that are in use; allow more in mirror.yaml", text.Size(v.size()),
+			text.Size(c.disk), text.Size(used))
+	case lack.free > 0:
+		lack.words = fmt.Sprintf("there is no room for the %s of its %s that are not here: the disk that %s is on has %s left for systems; make room there, and it goes on by itself",
+			text.Size(need), text.Size(v.size()), c.dir, text.Size(max(free, 0)))
+	default:
+		return nil, nil
+	}
+	return lack, nil
 }
 
-// victim is the version whose files leave for those of another one; nil: none may. What nobody has asked for takes the place of nothing but what
-// the catalog no longer lists.
-func (c *carrier) victim(v *carried) (victim *carried) {
+// victims are the versions whose files may leave for those of another one, the next one to leave in front. What nobody has asked for takes the
+// place of nothing but what the catalog no longer lists.
+func (c *carrier) victims(v *carried) (victims []*carried) {
 	for _, other := range c.byHash {
-		if other == v || !other.arrived() || other.cancel != nil || c.inUse(other) || other.unlisted.IsZero() && (isRuntime(other.System.Name) || !v.wanted) {
+		if other == v || !other.arrived() || other.inHand() || other.awaited || c.inUse(other) || other.unlisted.IsZero() && (isRuntime(other.System.Name) || !v.wanted) {
 			continue
 		}
-		if victim == nil || c.leavesBefore(other, victim) {
-			victim = other
-		}
+		victims = append(victims, other)
 	}
-	return victim
+	slices.SortFunc(victims, c.leavesFirst)
+	return victims
 }
 
-// leavesBefore puts what the catalog doesn't list first, then what was not used for longest.
-func (c *carrier) leavesBefore(a, b *carried) bool {
-	if a.unlisted.IsZero() != b.unlisted.IsZero() {
-		return !a.unlisted.IsZero()
+// leavesFirst puts what the catalog doesn't list first, then what was not used for longest.
+func (c *carrier) leavesFirst(a, b *carried) int {
+	switch {
+	case a.unlisted.IsZero() == b.unlisted.IsZero():
+		return cmp.Compare(c.uses.last(a.System.InfoHash), c.uses.last(b.System.InfoHash))
+	case b.unlisted.IsZero():
+		return -1
 	}
-	return c.uses.last(a.System.InfoHash) < c.uses.last(b.System.InfoHash)
+	return 1
 }

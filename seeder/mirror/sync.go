@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -63,7 +64,7 @@ func (m *Mirror) ask(ctx context.Context, from *upstream.Seeder) (*documents, er
 	}
 	offered := &documents{}
 	var err error
-	if offered.catalog, err = m.waitForCatalog(ctx, from, tag); errors.Is(err, upstream.ErrUnchanged) {
+	if offered.catalog, err = m.waitForCatalog(ctx, from, tag); tag != "" && errors.Is(err, upstream.ErrUnchanged) {
 		offered.catalog, err = m.current.catalog, nil
 	}
 	if err != nil {
@@ -138,9 +139,15 @@ func (m *Mirror) readVersions(ctx context.Context, from *upstream.Seeder, cat *c
 	for _, sys := range listed(cat) {
 		v := m.versions[sys.InfoHash]
 		if v == nil || !reflect.DeepEqual(v.System, sys) {
+			dir := m.versionDir(sys.InfoHash)
 			var err error
-			if v, err = loadVersion(m.versionDir(sys.InfoHash), sys); v == nil {
-				v, err = m.readVersion(ctx, from, sys)
+			if v, err = loadVersion(dir, sys); v == nil {
+				if err != nil { // the files beside damaged documents are verified before they are given away
+					err = os.RemoveAll(filepath.Join(dir, wholeFile))
+				}
+				if err == nil {
+					v, err = m.readVersion(ctx, from, sys)
+				}
 			}
 			if err != nil {
 				return nil, fmt.Errorf("the documents of %s (%s): %w", sys.Name, sys.InfoHash, err)
@@ -251,7 +258,7 @@ func (m *Mirror) trouble(err error) {
 	case m.state.Trouble == err.Error():
 		return
 	case m.state.Created.IsZero():
-		m.cfg.Log.Warn("nothing new comes from the other seeder, and there is nothing to serve yet", "err", err)
+		m.cfg.Log.Warn("nothing comes from the other seeder, and there is nothing to serve yet", "err", err)
 	default:
 		m.cfg.Log.Warn("nothing new comes from the other seeder; what is here is served on", "err", err, "catalog_made", m.state.Created)
 	}

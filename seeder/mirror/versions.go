@@ -59,6 +59,15 @@ func saveVersion(dir string, v upstream.Version) (*Version, error) {
 	return &Version{Version: v, Dir: dir, whole: new(atomic.Bool)}, nil
 }
 
+// keepDocuments writes a version's documents where they are not here, as after it left.
+func (v *Version) keepDocuments() error {
+	_, err := os.Lstat(filepath.Join(v.Dir, metaFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = saveVersion(v.Dir, v.Version)
+	}
+	return err
+}
+
 // loadVersion reads the documents of a version as the catalog has it; nil: they are not here. That they are the catalog's is checked.
 func loadVersion(dir string, sys catalog.System) (*Version, error) {
 	b, err := os.ReadFile(filepath.Join(dir, metaFile))

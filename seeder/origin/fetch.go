@@ -33,6 +33,14 @@ func (c *Client) Fetch(ctx context.Context, dir string, o site.Origin, progress 
 	if Here(dir, o) {
 		return nil
 	}
+	done, err := c.alone(ctx, filepath.Join(dir, o.SHA256))
+	if err != nil {
+		return explain(o, err)
+	}
+	defer done()
+	if Here(dir, o) {
+		return nil // another system has it as well, and was first
+	}
 	p, err := openPart(ctx, dir, o)
 	if err != nil {
 		return explain(o, err)
@@ -58,6 +66,31 @@ func (c *Client) Fetch(ctx context.Context, dir string, o site.Origin, progress 
 			return said
 		}
 		pause *= 2
+	}
+}
+
+// alone waits until nobody else fetches a file: what is on its way is one file, whoever wants it. The function that it returns ends that.
+func (c *Client) alone(ctx context.Context, path string) (done func(), err error) {
+	for {
+		c.mu.Lock()
+		other := c.busy[path]
+		if other == nil {
+			own := make(chan struct{})
+			c.busy[path] = own
+			c.mu.Unlock()
+			return func() {
+				c.mu.Lock()
+				delete(c.busy, path)
+				c.mu.Unlock()
+				close(own)
+			}, nil
+		}
+		c.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 

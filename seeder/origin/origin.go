@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/boottorrent/boottorrent/internal/originurl"
@@ -64,6 +65,9 @@ type Client struct {
 	// stall is how long nothing may come; pause is between attempts, doubled after each, and attempts how many may bring nothing.
 	stall, pause time.Duration
 	attempts     int
+	// busy has the files that are being fetched, by their path; a channel is closed when its fetch has ended.
+	mu   sync.Mutex
+	busy map[string]chan struct{}
 }
 
 // New is a client. transport is what HTTP requests go through; nil: http.DefaultTransport.
@@ -73,7 +77,7 @@ func New(transport http.RoundTripper) *Client {
 		t.ResponseHeaderTimeout = time.Minute
 		transport = t
 	}
-	return &Client{transport: transport, stall: time.Minute, pause: time.Second, attempts: 4}
+	return &Client{transport: transport, stall: time.Minute, pause: time.Second, attempts: 4, busy: map[string]chan struct{}{}}
 }
 
 func (c *Client) driver(u originurl.URL) driver {

@@ -307,6 +307,52 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// Several systems may name the same file: it is fetched once, and nobody writes to it when it is here.
+func TestSameFileAtOnce(t *testing.T) {
+	body := content(1 << 20)
+	for _, sized := range []bool{true, false} {
+		t.Run(fmt.Sprintf("size known: %v", sized), func(t *testing.T) {
+			first, let := make(chan struct{}), make(chan struct{})
+			v := newVendor(t, func(w http.ResponseWriter, r *http.Request, n int) {
+				if sized {
+					w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+				}
+				_, _ = w.Write(body[:500000])
+				w.(http.Flusher).Flush()
+				if n == 1 {
+					close(first)
+					<-let
+				}
+				_, _ = w.Write(body[500000:])
+			})
+			dir, o := t.TempDir(), originOf(t, v.URL+"/x", body)
+			client := quick(v.Client().Transport)
+			ctx, cancel := context.WithCancel(t.Context())
+			ended, gaveUp := make(chan error, 2), make(chan error, 1)
+			go func() { ended <- client.Fetch(t.Context(), dir, o, ignore) }()
+			<-first
+			go func() { gaveUp <- client.Fetch(ctx, dir, o, ignore) }()
+			go func() { ended <- client.Fetch(t.Context(), dir, o, ignore) }()
+			cancel()
+			if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+				t.Errorf("one that is given up while it waits: %v", err)
+			}
+			close(let)
+			for range 2 {
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}
+			if !bytes.Equal(fetched(t, dir, o), body) {
+				t.Error("it is another file")
+			}
+			if asked := v.asked(); len(asked) != 1 {
+				t.Errorf("asked for %q", asked)
+			}
+		})
+	}
+}
+
 func TestProbe(t *testing.T) {
 	body := content(1000)
 	v := newVendor(t, func(w http.ResponseWriter, r *http.Request, _ int) { serve(w, r, body) })

@@ -181,19 +181,6 @@ func (b *Book) look(e *entry, base string) {
 	e.failures++
 }
 
-// Alone reports whether nobody else serves the site, as far as is known.
-func (b *Book) Alone() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.cfg.Now()
-	for _, e := range b.mirrors {
-		if e.Listed && now.Sub(e.Seen) < forgetTime {
-			return false
-		}
-	}
-	return len(b.above) == 0
-}
-
 // Count notes how many peers the tracker of a mirror knows.
 func (b *Book) Count(base string, complete, incomplete int) {
 	b.mu.Lock()

@@ -168,3 +168,24 @@ func (r *awakeReader) Read(p []byte) (int, error) {
 	r.timer.Reset(silence)
 	return n, nil
 }
+
+// answer is the body of an answer that is awake. Its errors say why the request was ended, where it was. Close ends it.
+type answer struct {
+	ctx context.Context
+	io.Reader
+	body   io.Closer
+	cancel context.CancelCauseFunc
+}
+
+func (a *answer) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p)
+	if cause := context.Cause(a.ctx); err != nil && err != io.EOF && cause != nil {
+		err = cause
+	}
+	return n, err
+}
+
+func (a *answer) Close() error {
+	defer a.cancel(nil)
+	return a.body.Close()
+}

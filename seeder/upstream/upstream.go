@@ -46,6 +46,10 @@ const (
 	silence = 30 * time.Second
 	// dialTime is how long a connection may take: one that is switched off must not keep others waiting.
 	dialTime = 5 * time.Second
+	// documentTime is how long a document may take, besides the time in which the longest one comes at slowest, in bytes/s: a server that goes
+	// on sending a byte now and then must not keep a mirror from asking another.
+	documentTime = 2 * time.Minute
+	slowest      = 32 << 10
 )
 
 // ErrUnchanged is what Catalog returns where the seeder has no other catalog than the one that was named.
@@ -168,6 +172,9 @@ func (s *Seeder) BootFile(ctx context.Context, f catalog.BootFile, w io.Writer) 
 
 // document reads an answer of up to limit bytes, and its entity tag.
 func (s *Seeder) document(ctx context.Context, header http.Header, path string, limit int64) (b []byte, tag string, err error) {
+	most := documentTime + time.Duration(limit/slowest)*time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("it had not come to its end after %s", most))
+	defer cancel()
 	resp, err := s.get(ctx, s.Base+path, header)
 	if err != nil {
 		return nil, "", err
@@ -182,10 +189,12 @@ func (s *Seeder) document(ctx context.Context, header http.Header, path string, 
 	return b, resp.Header.Get("ETag"), err
 }
 
-// get asks for something; the answer is 200.
+// get asks for something; the answer is 200. Reading its body ends when nothing comes for the time of silence, and says why it ended.
 func (s *Seeder) get(ctx context.Context, at string, header http.Header) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
+		cancel(nil)
 		return nil, err
 	}
 	for key, values := range header {
@@ -193,15 +202,19 @@ func (s *Seeder) get(ctx context.Context, at string, header http.Header) (*http.
 	}
 	resp, err := s.client().Do(req)
 	if err != nil {
+		cancel(nil)
 		return nil, err
 	}
-	switch resp.StatusCode {
-	case http.StatusOK:
+	resp.Body = &answer{ctx, awake(resp.Body, cancel), resp.Body, cancel}
+	switch {
+	case resp.StatusCode == http.StatusOK:
 		return resp, nil
-	case http.StatusNotModified:
+	case resp.StatusCode == http.StatusNotModified && req.Header.Get("If-None-Match") != "":
 		err = ErrUnchanged
-	case http.StatusNotFound:
+	case resp.StatusCode == http.StatusNotFound:
 		err = fmt.Errorf("%w: %s", ErrGone, resp.Status)
+	case resp.StatusCode/100 == 3 && resp.Header.Get("Location") != "":
+		err = fmt.Errorf("%s, to %.100q: redirects of seeders are not followed", resp.Status, resp.Header.Get("Location"))
 	default:
 		first, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 		err = fmt.Errorf("%s: %s", resp.Status, first)
@@ -210,11 +223,12 @@ func (s *Seeder) get(ctx context.Context, at string, header http.Header) (*http.
 	return nil, fmt.Errorf("GET %s: %w", at, err)
 }
 
-// direct ignores proxy variables: seeders are in the site's own networks.
+// direct ignores proxy variables: seeders are in the site's own networks. It follows no redirect: a stranger that is looked at must not have
+// requests sent elsewhere.
 var direct = &http.Client{Transport: &http.Transport{
 	DialContext:           (&net.Dialer{Timeout: dialTime, KeepAlive: silence}).DialContext,
 	ResponseHeaderTimeout: silence + 10*time.Second, IdleConnTimeout: time.Minute,
-}}
+}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 func (s *Seeder) client() *http.Client {
 	if s.Client != nil {
