@@ -83,8 +83,7 @@ func (o *once) note(cat *catalog.Catalog, id, mac string) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	at, there := slices.BinarySearch(o.done[id], mac)
-	if there {
+	if _, there := slices.BinarySearch(o.done[id], mac); there {
 		return
 	}
 	if o.count >= next.MaxDone {
@@ -97,7 +96,7 @@ func (o *once) note(cat *catalog.Catalog, id, mac string) {
 		o.full = true
 		return
 	}
-	at, _ = slices.BinarySearch(o.done[id], mac)
+	at, _ := slices.BinarySearch(o.done[id], mac)
 	o.done[id] = slices.Insert(o.done[id], at, mac)
 	o.count++
 	o.of = nil
