@@ -246,6 +246,8 @@ func TestMirrorWithTruncatedState(t *testing.T) {
 // forger hands on what a seeder serves, but for what is forged.
 type forger struct {
 	*httptest.Server
+	// gate is held by requests; who holds it for itself changes several things at once.
+	gate   sync.RWMutex
 	mu     sync.Mutex
 	forged map[string][]byte // by path; nil: what is served is changed
 }
@@ -256,6 +258,8 @@ func newForger(t *testing.T, base string) *forger {
 	f := &forger{forged: map[string][]byte{}}
 	proxy := httputil.NewSingleHostReverseProxy(to)
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.gate.RLock()
+		defer f.gate.RUnlock()
 		f.mu.Lock()
 		body, ok := f.forged[r.URL.Path]
 		f.mu.Unlock()
@@ -361,10 +365,10 @@ func TestMirrorRefusesWhatIsForged(t *testing.T) {
 			return ok && now.InfoHash != was.InfoHash && sum() != oldSum && bytes.Equal(read(first.base, "/boot/vmlinuz"), kernel(300<<10, fill))
 		})
 		now, _ := first.catalog().System("one")
-		forger.mu.Lock()
-		clear(forger.forged)
-		forger.mu.Unlock()
+		forger.gate.Lock()
+		forger.honest()
 		c.forge(now.InfoHash)
+		forger.gate.Unlock()
 		mirror.awaitLog(append([]string{"nothing new comes"}, c.logged...)...)
 		if !bytes.Equal(read(mirror.base, catalog.PathCatalog), before) || differs(mirror.base, mirror.base) != "" {
 			t.Errorf("%s: it does not serve on what it had: %s", c.what, differs(mirror.base, mirror.base))

@@ -258,7 +258,7 @@ func (m *Mirror) trouble(err error) {
 	case m.state.Trouble == err.Error():
 		return
 	case m.state.Created.IsZero():
-		m.cfg.Log.Warn("nothing comes from the other seeder, and there is nothing to serve yet", "err", err)
+		m.cfg.Log.Warn("nothing new comes from the other seeder, and there is nothing to serve yet", "err", err)
 	default:
 		m.cfg.Log.Warn("nothing new comes from the other seeder; what is here is served on", "err", err, "catalog_made", m.state.Created)
 	}
