@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/boottorrent/boottorrent/internal/need"
 )
 
@@ -43,6 +45,9 @@ func TestSend(t *testing.T) {
 		run("link", "set", name+"-far", "up")
 		on = append(on, Interface{name, address})
 	}
+	for _, i := range on {
+		awaitUp(t, i.Name)
+	}
 	run("route", "add", "default", "via", "10.88.0.254")
 	first, _ := net.ParseMAC("52:54:00:00:00:01")
 	second, _ := net.ParseMAC("52:54:00:00:00:02")
@@ -62,6 +67,20 @@ func TestSend(t *testing.T) {
 			if n != rounds {
 				t.Errorf("at %s %d packets for %s came, want %d", name, n, mac, rounds)
 			}
+		}
+	}
+}
+
+// awaitUp waits until an interface sends: the kernel drops what is sent between 'ip link set up' and the carrier's event.
+func awaitUp(t *testing.T, name string) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		link, err := netlink.LinkByName(name)
+		if err == nil && link.Attrs().OperState == netlink.OperUp {
+			return
+		}
+		if time.Since(began) > need.Patience {
+			t.Fatalf("%s is not up: %v", name, err)
 		}
 	}
 }
