@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -40,4 +41,18 @@ func Read[R any](dir, kind string) (all []R, err error) {
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// Into puts a table into a document, in place of what is between two lines of it.
+func Into(document, mark, table, end string) error {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return err
+	}
+	before, rest, found := strings.Cut(string(text), mark)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		return fmt.Errorf("%s has no place for the table: write the lines %q and %q", document, mark, end)
+	}
+	return os.WriteFile(document, []byte(before+mark+table+end+after), 0o644)
 }

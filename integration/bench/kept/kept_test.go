@@ -34,3 +34,19 @@ func TestKept(t *testing.T) {
 		t.Errorf("of a broken file: %v", err)
 	}
 }
+
+func TestInto(t *testing.T) {
+	document := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(document, []byte("before\n<!-- begin -->\nold\n<!-- end -->\nafter\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Into(document, "<!-- begin -->\n", "| new |\n", "<!-- end -->\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(document); err != nil || string(got) != "before\n<!-- begin -->\n| new |\n<!-- end -->\nafter\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := Into(document, "<!-- other -->\n", "", "<!-- end -->\n"); err == nil || !strings.Contains(err.Error(), "has no place for the table") {
+		t.Errorf("without a place: %v", err)
+	}
+}

@@ -3,7 +3,6 @@ package site
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/boottorrent/boottorrent/integration/bench/kept"
@@ -68,16 +67,7 @@ func write(dir, document string) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(document)
-	if err != nil {
-		return err
-	}
-	before, rest, found := strings.Cut(string(text), mark)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		return fmt.Errorf("%s has no place for the table: write the lines %q and %q", document, mark, end)
-	}
-	return os.WriteFile(document, []byte(before+mark+table+end+after), 0o644)
+	return kept.Into(document, mark, table, end)
 }
 
 // printResult says what was measured.
