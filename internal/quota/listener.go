@@ -50,12 +50,24 @@ func (c *conn) NetConn() net.Conn { return c.Conn }
 // Write implements io.Writer.
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
+	c.wrote(err)
+	return n, err
+}
+
+// WriteBuffers writes several buffers at once, where the connection below it can.
+func (c *conn) WriteBuffers(b *net.Buffers) (int64, error) {
+	n, err := b.WriteTo(c.Conn)
+	c.wrote(err)
+	return n, err
+}
+
+// wrote makes it the connection to which something was sent last, if it was.
+func (c *conn) wrote(err error) {
 	if err == nil {
 		c.of.mu.Lock()
 		c.of.conns.Touch(c.item)
 		c.of.mu.Unlock()
 	}
-	return n, err
 }
 
 // Close implements io.Closer.

@@ -167,8 +167,9 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("start BitTorrent: %w", err), listener.Close())
 	}
 	e.listener = listener
-	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), cfg.wire, e.secrets, e.paced})
-	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer, cfg.wire, e.paced}})
+	w := wire{pulse: newPulse(), look: cfg.wire, paced: e.paced, secrets: e.secrets}
+	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), w})
+	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer, w}})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.listenLocal()
 	e.group.Go(e.sample)

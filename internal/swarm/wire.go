@@ -19,11 +19,14 @@ const (
 	// slow link, and on a fast one it is the number that counts.
 	haveTime = 100 * time.Millisecond
 	haveMost = 8
+	// smallMessages, in bytes, are copied to go with them.
+	smallMessages = 1 << 10
 )
 
 // haveBatcher is a connection on which have messages wait for more of them, or for anything else to send.
 type haveBatcher struct {
 	net.Conn
+	pulse *pulse
 	timer *time.Timer
 
 	mu   sync.Mutex
@@ -31,8 +34,8 @@ type haveBatcher struct {
 	err  error
 }
 
-func newHaveBatcher(c net.Conn) *haveBatcher {
-	b := &haveBatcher{Conn: c}
+func newHaveBatcher(c net.Conn, p *pulse) *haveBatcher {
+	b := &haveBatcher{Conn: c, pulse: p}
 	b.timer = time.AfterFunc(haveTime, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -47,7 +50,7 @@ func (b *haveBatcher) Write(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	if b.err == nil && onlyHaves(p) && len(b.held)+len(p) < haveMost*haveLen {
 		if len(b.held) == 0 {
-			b.timer.Reset(haveTime)
+			b.timer.Reset(b.pulse.until(haveTime))
 		}
 		b.held = append(b.held, p...)
 		return len(p), nil
@@ -64,12 +67,16 @@ func (b *haveBatcher) flush(p []byte) {
 	if b.err != nil || len(b.held)+len(p) == 0 {
 		return
 	}
-	if len(b.held) == 0 {
+	switch {
+	case len(b.held) == 0:
 		_, b.err = b.Conn.Write(p)
 		return
+	case len(p) <= smallMessages:
+		_, b.err = b.Conn.Write(append(b.held, p...))
+	default:
+		all := net.Buffers{b.held, p}
+		_, b.err = writeBuffers(b.Conn, &all)
 	}
-	all := net.Buffers{b.held, p}
-	_, b.err = all.WriteTo(b.Conn)
 	b.held = b.held[:0]
 }
 
@@ -94,36 +101,42 @@ func onlyHaves(p []byte) bool {
 	return len(p) == 0
 }
 
-// wireDialer and wireListener make connections that batch, on which foreign clients are asked for blocks, and that paced has wrapped: it
-// sees the messages as the library writes them.
+// wire makes the engine's connections: they are read at pulses, batch, have foreign clients asked for blocks, and wait before requests to a
+// seeder, which sees the messages as the library writes them.
+type wire struct {
+	pulse *pulse
+	// look, for tests, sees what goes over a connection. paced has requests wait.
+	look, paced func(net.Conn) net.Conn
+	secrets     mse.SecretKeyIter
+}
+
+// below is a TCP connection with what is below foreign.go.
+func (w wire) below(c net.Conn) net.Conn {
+	return newHaveBatcher(w.look(newPulsed(c, w.pulse)), w.pulse)
+}
+
 type wireDialer struct {
 	*net.Dialer
-	wire  func(net.Conn) net.Conn
-	paced func(net.Conn) net.Conn
+	wire wire
 }
 
 func (d wireDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	var low lowWater
 	c, err := dialBlocks(ctx, func(ctx context.Context) (net.Conn, error) {
 		c, err := d.Dialer.DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		low = newLowWater(c)
-		return newHaveBatcher(d.wire(c)), nil
+		return d.wire.below(c), nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.low = low
-	return d.paced(c), nil
+	return d.wire.paced(c), nil
 }
 
 type wireListener struct {
 	net.Listener
-	wire    func(net.Conn) net.Conn
-	secrets mse.SecretKeyIter
-	paced   func(net.Conn) net.Conn
+	wire wire
 }
 
 func (l wireListener) Accept() (net.Conn, error) {
@@ -131,7 +144,5 @@ func (l wireListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := newBlocks(newHaveBatcher(l.wire(c)), l.secrets)
-	b.low = newLowWater(c)
-	return l.paced(b), nil
+	return l.wire.paced(newBlocks(l.wire.below(c), l.wire.secrets)), nil
 }

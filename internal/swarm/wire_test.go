@@ -49,7 +49,7 @@ func write(t *testing.T, c net.Conn, messages ...[]byte) {
 func TestHavesGoWithTheNextMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w writes
-		b := newHaveBatcher(&w)
+		b := newHaveBatcher(&w, nil)
 		write(t, b, have(1), slices.Concat(have(2), have(3)))
 		if synctest.Wait(); len(w.all) > 0 {
 			t.Fatalf("%q was sent at once", w.all)
@@ -64,7 +64,7 @@ func TestHavesGoWithTheNextMessage(t *testing.T) {
 func TestHavesDontWaitLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w writes
-		b := newHaveBatcher(&w)
+		b := newHaveBatcher(&w, nil)
 		for i := range 3 {
 			w.all = nil
 			write(t, b, have(i))
@@ -80,7 +80,7 @@ func TestHavesDontWaitLong(t *testing.T) {
 func TestManyHavesGoAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w writes
-		b := newHaveBatcher(&w)
+		b := newHaveBatcher(&w, nil)
 		var want []byte
 		for i := range haveMost {
 			want = append(want, have(i)...)
@@ -96,7 +96,7 @@ func TestManyHavesGoAtOnce(t *testing.T) {
 func TestHaveThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := writes{err: errors.New("broken")}
-		b := newHaveBatcher(&w)
+		b := newHaveBatcher(&w, nil)
 		write(t, b, have(1))
 		time.Sleep(2 * haveTime)
 		synctest.Wait()
