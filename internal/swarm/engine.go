@@ -167,7 +167,10 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("start BitTorrent: %w", err), listener.Close())
 	}
 	e.listener = listener
-	w := wire{pulse: newPulse(), look: cfg.wire, paced: e.paced, secrets: e.secrets}
+	w := wire{look: cfg.wire, paced: e.paced, secrets: e.secrets}
+	if !e.serves {
+		w.pulse = newPulse()
+	}
 	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), w})
 	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer, w}})
 	e.ctx, e.cancel = context.WithCancel(context.Background())

@@ -15,15 +15,17 @@ func TestPulsePeriod(t *testing.T) {
 	for _, c := range []struct {
 		bytes   int64
 		elapsed time.Duration
+		peers   int
 		want    time.Duration
 	}{
-		{0, time.Second, 0}, {leastRate - 1, time.Second, 0}, // nothing to speak of
-		{leastRate, time.Second, longestPulse}, {1 << 20, time.Second, longestPulse},
-		{3 << 20, time.Second, 31250 * time.Microsecond}, {3 << 19, 500 * time.Millisecond, 31250 * time.Microsecond},
-		{75 << 18, time.Second, 5 * time.Millisecond}, {19 << 20, time.Second, 0}, {1 << 30, time.Second, 0}, // fast
+		{0, time.Second, pulsePeers, 0}, {leastRate - 1, time.Second, pulsePeers, 0}, // nothing to speak of
+		{4 << 20, time.Second, pulsePeers - 1, 0}, // each has too little to send
+		{leastRate, time.Second, pulsePeers, longestPulse}, {1 << 20, time.Second, pulsePeers, longestPulse},
+		{6 << 20, time.Second, pulsePeers, 15625 * time.Microsecond}, {3 << 20, 500 * time.Millisecond, pulsePeers, 15625 * time.Microsecond},
+		{75 << 18, time.Second, pulsePeers, 5 * time.Millisecond}, {19 << 20, time.Second, pulsePeers, 0}, {1 << 30, time.Second, pulsePeers, 0}, // fast
 	} {
-		if got := pulsePeriod(c.bytes, c.elapsed); got != c.want {
-			t.Errorf("%d bytes in %s: pulses %s apart, want %s", c.bytes, c.elapsed, got, c.want)
+		if got := pulsePeriod(c.bytes, c.elapsed, c.peers); got != c.want {
+			t.Errorf("%d bytes in %s of %d peers: pulses %s apart, want %s", c.bytes, c.elapsed, c.peers, got, c.want)
 		}
 	}
 }
@@ -35,6 +37,7 @@ func TestPulses(t *testing.T) {
 		second := func(bytes int) time.Duration {
 			for range 100 {
 				time.Sleep(10 * time.Millisecond)
+				p.peers.Store(pulsePeers)
 				p.moved(bytes / 100)
 			}
 			return time.Duration(p.period.Load())
@@ -45,8 +48,8 @@ func TestPulses(t *testing.T) {
 		if got := second(40 << 20); got != 0 {
 			t.Errorf("pulses %s apart on a fast link", got)
 		}
-		// They are 31.25 ms apart now, counted from p.zero.
-		if got := second(3 << 20); got.Round(time.Millisecond) != 31*time.Millisecond {
+		// They are 15.6 ms apart now, counted from p.zero.
+		if got := second(6 << 20); got.Round(time.Millisecond) != 16*time.Millisecond {
 			t.Errorf("pulses %s apart on a slow link", got)
 		}
 		period := time.Duration(p.period.Load())
@@ -132,6 +135,23 @@ func TestReadAtPulses(t *testing.T) {
 	}
 	if rest, err := io.ReadAll(c); len(rest) != haveLen || err != nil {
 		t.Errorf("%d bytes, %v; want the last message and the end", len(rest), err)
+	}
+}
+
+// TestPeersThatBringSomething counts a connection once between two looks, and one that brings little not at all.
+func TestPeersThatBringSomething(t *testing.T) {
+	c := &pulsed{pulse: newPulse()}
+	c.pulse.looked.Store(int64(time.Hour))
+	for i, step := range []struct {
+		n, want int
+	}{{pulseShare - 1, 0}, {1, 1}, {pulseShare, 1}, {10 * pulseShare, 1}} {
+		if c.received(step.n); int(c.pulse.peers.Load()) != step.want {
+			t.Errorf("step %d: %d peers, want %d", i, c.pulse.peers.Load(), step.want)
+		}
+	}
+	c.pulse.look.Add(1)
+	if c.received(pulseShare); c.pulse.peers.Load() != 2 {
+		t.Errorf("after another look %d peers, want one more", c.pulse.peers.Load())
 	}
 }
 
