@@ -2,6 +2,7 @@ package quota
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"testing"
@@ -41,6 +42,13 @@ func TestListener(t *testing.T) {
 	for range 6 {
 		c, _ := dial(3)
 		silent = append(silent, c)
+	}
+	several := net.Buffers{[]byte("x"), []byte("y")}
+	if n, err := server.(*conn).WriteBuffers(&several); n != 2 || err != nil {
+		t.Fatalf("wrote %d bytes: %v", n, err)
+	}
+	if _, err := io.ReadFull(good, make([]byte, 2)); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := server.Write([]byte("x")); err != nil {
 		t.Fatal(err)

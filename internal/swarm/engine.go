@@ -167,10 +167,8 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("start BitTorrent: %w", err), listener.Close())
 	}
 	e.listener = listener
-	w := wire{look: cfg.wire, paced: e.paced, secrets: e.secrets}
-	if !e.serves {
-		w.pulse = newPulse()
-	}
+	w := wire{pulse: newPulse(), look: cfg.wire, paced: e.paced, secrets: e.secrets}
+	w.pulse.never = e.serves
 	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), w})
 	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer, w}})
 	e.ctx, e.cancel = context.WithCancel(context.Background())

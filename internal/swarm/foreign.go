@@ -49,6 +49,8 @@ type blocks struct {
 	in    *bufio.Reader
 	ready []byte
 	pass  int64
+	// low is used where our own kind is at the other end.
+	low lowWater
 
 	mu sync.Mutex
 	// closed says that the library closed the connection.
@@ -192,7 +194,9 @@ func (b *blocks) Read(p []byte) (int, error) {
 		return b.readHello(p)
 	}
 	if !b.foreign.Load() {
-		return b.stream.Read(p)
+		n, err := b.stream.Read(p)
+		b.low.read(p[:n])
+		return n, err
 	}
 	for len(b.ready) == 0 {
 		if b.pass > 0 {
@@ -223,6 +227,7 @@ func (b *blocks) decrypt() error {
 	if string(begin) == protocol {
 		return nil
 	}
+	b.low = lowWater{}
 	plain, _, err := mse.ReceiveHandshake(context.Background(), stream, b.secrets, mse.DefaultCryptoSelector)
 	if err != nil {
 		return fmt.Errorf("encrypted handshake with %s: %w", b.RemoteAddr(), err)
@@ -253,6 +258,7 @@ func (b *blocks) encrypt() error {
 	if err := c.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
 		return err
 	}
+	b.low = lowWater{}
 	b.stream, _, err = mse.InitiateHandshake(c, infohashOf(b.ours), b.ours, mse.AllSupportedCrypto)
 	if err != nil {
 		return fmt.Errorf("encrypted handshake with %s: %w", b.RemoteAddr(), err)

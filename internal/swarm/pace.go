@@ -27,8 +27,8 @@ const (
 	mostPaused = 64 << 10
 	// busyIdle is the part of the processors' time below which they are the limit.
 	busyIdle = 0.1
-	// idles is the part of one processor's time below which it does not matter to this program whether they are.
-	idles = 0.02
+	// noticeable is the part of one processor's time below which it does not matter to this program whether they are.
+	noticeable = 0.02
 )
 
 // pacedConn is a connection on which requests wait if it leads to a seeder.
@@ -97,10 +97,11 @@ type processors struct {
 // interest where this one does next to nothing.
 func (p *processors) look() {
 	used, now := processorTime(), time.Now()
-	idles := float64(used-p.used) < idles*float64(now.Sub(p.looked))
+	idle := float64(used-p.used) < noticeable*float64(now.Sub(p.looked))
 	p.used, p.looked = used, now
-	if idles {
+	if idle {
 		p.busy.Store(false)
+		p.all, p.idle = 0, 0 // begin anew then
 		return
 	}
 	stat, err := os.ReadFile("/proc/stat")

@@ -51,6 +51,18 @@ func TestProcessorsAreBusy(t *testing.T) {
 	}
 }
 
+// TestIdleProgramIsNotHeldUp has a program do next to nothing, whatever others do, and then begin anew.
+func TestIdleProgramIsNotHeldUp(t *testing.T) {
+	p := processors{all: 300, idle: 100} // and it has used nothing since long ago
+	p.busy.Store(true)
+	if p.look(); p.busy.Load() {
+		t.Error("an idle program takes the processors for busy")
+	}
+	if p.count("cpu  900 0 900 100 0 0 0 0 0 0\n"); p.busy.Load() {
+		t.Error("the time when it was idle counts")
+	}
+}
+
 // TestSeederPause has a torrent with two connections: the node waits only if others have what it lacks.
 func TestSeederPause(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 // Over slow links a packet comes every few milliseconds, on one connection or another. Each would wake the program for one read, and what
 // it does then it does with cold caches: of eight nodes on links of 14 Mbit/s that was two fifths of what they cost. So a node reads
 // all its connections at the same moments, pulses, and what it sends for it goes out then too. How far they are apart follows from what
-// is transferred. Over fast links, and where nothing is, each connection is read as something comes.
+// is transferred. Over fast links, from few peers, and where nothing is, each connection is read as something comes (lowwater.go).
 
 const (
 	// pulseBytes are received and sent in a pulse. With a third more, those eight nodes needed 2 % longer, as a link falls idle now and then
@@ -21,9 +21,9 @@ const (
 	pulseBytes = 96 << 10
 	// Where pulses would be less than shortestPulse apart there are none.
 	shortestPulse, longestPulse = 5 * time.Millisecond, 25 * time.Millisecond
-	// pulsePeers have to bring something, pulseShare bytes each, between two looks. Of few peers too little is asked for at a time: what a pulse
-	// makes them wait the link is idle. With pulses one node on a link of 100 Mbit/s took 30 s instead of 5.
-	pulsePeers, pulseShare = 4, 16 << 10
+	// pulsePeers have to bring something, pulseShare bytes each and thus more than have messages, between two looks. Of few peers too little is
+	// asked for at a time: what a pulse makes them wait the link is idle. With pulses one node on a link of 100 Mbit/s took 30 s instead of 5.
+	pulsePeers, pulseShare = 4, 2 << 10
 	// pulseLook is how often it is looked at what was transferred. It is nothing below leastRate, in bytes per second.
 	pulseLook = 500 * time.Millisecond
 	leastRate = 64 << 10
@@ -34,6 +34,8 @@ const (
 // pulse is when an engine's connections are read: at multiples of a period, or as something comes. A nil one has none, and so has a new one.
 type pulse struct {
 	zero time.Time
+	// never says that there are to be none.
+	never bool
 	// bytes are those transferred since looked; that and period are in nanoseconds. period is 0 where there are no pulses.
 	bytes, looked, period atomic.Int64
 	// look counts the looks, and peers the connections that have brought something since the last.
@@ -45,6 +47,9 @@ func newPulse() *pulse { return &pulse{zero: time.Now().Add(-rand.N(longestPulse
 
 // moved takes up that so many bytes were received or sent.
 func (p *pulse) moved(bytes int) {
+	if p.never {
+		return
+	}
 	p.bytes.Add(int64(bytes))
 	now, looked := int64(time.Since(p.zero)), p.looked.Load()
 	if elapsed := now - looked; elapsed >= int64(pulseLook) && p.looked.CompareAndSwap(looked, now) {
@@ -85,13 +90,15 @@ type pulsed struct {
 	pulse *pulse
 	raw   syscall.RawConn
 
-	// What follows is the reader's: that pulseLow was set, what came since which look, and what poll reads into, and with what result.
-	low  bool
-	came int
-	look int32
-	p    []byte
-	n    int
-	err  error
+	// What follows is the reader's: whether it reads at pulses, and how many bytes have to come to wake it; what came since which look; what
+	// poll reads into, and with what result.
+	atPulses bool
+	low      int
+	came     int
+	look     int32
+	p        []byte
+	n        int
+	err      error
 	// try reads once; it is made once, as a poll must not cost memory.
 	try func(fd uintptr) bool
 }
@@ -110,7 +117,7 @@ func newPulsed(c net.Conn, p *pulse) net.Conn {
 	if err != nil {
 		return c // it is closed
 	}
-	reader := &pulsed{Conn: c, pulse: p, raw: raw}
+	reader := &pulsed{Conn: c, pulse: p, raw: raw, low: 1}
 	reader.try = func(fd uintptr) bool {
 		for {
 			if reader.n, reader.err = syscall.Read(int(fd), reader.p); reader.err != syscall.EINTR {
@@ -125,7 +132,13 @@ func newPulsed(c net.Conn, p *pulse) net.Conn {
 func (c *pulsed) Read(p []byte) (int, error) {
 	for {
 		period := c.pulse.period.Load()
-		c.setLow(period > 0)
+		switch at := period > 0; {
+		case at && !c.atPulses:
+			c.setLow(pulseLow)
+		case c.atPulses && !at:
+			c.setLow(1)
+		}
+		c.atPulses = period > 0
 		if period == 0 || len(p) == 0 {
 			n, err := c.Conn.Read(p)
 			c.received(n)
@@ -170,16 +183,12 @@ func (c *pulsed) poll(p []byte) (int, error) {
 	return c.n, nil
 }
 
-// setLow has the kernel wake the program only when much has come, or whenever something has. Where the kernel can't, it wakes too often.
-func (c *pulsed) setLow(low bool) {
-	if c.low == low {
+// setLow has the kernel wake the program when so many bytes have come. Where it can't, it wakes it too often.
+func (c *pulsed) setLow(bytes int) {
+	if c.low == bytes {
 		return
 	}
-	c.low = low
-	bytes := 1
-	if low {
-		bytes = pulseLow
-	}
+	c.low = bytes
 	_ = c.raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, bytes) })
 }
 

@@ -110,9 +110,11 @@ type wire struct {
 	secrets     mse.SecretKeyIter
 }
 
-// below is a TCP connection with what is below foreign.go.
-func (w wire) below(c net.Conn) net.Conn {
-	return newHaveBatcher(w.look(newPulsed(c, w.pulse)), w.pulse)
+// below is a TCP connection with what is below foreign.go, and what follows its messages.
+func (w wire) below(c net.Conn) (net.Conn, lowWater) {
+	c = newPulsed(c, w.pulse)
+	tcp, _ := c.(*pulsed)
+	return newHaveBatcher(w.look(c), w.pulse), lowWater{conn: tcp}
 }
 
 type wireDialer struct {
@@ -121,16 +123,19 @@ type wireDialer struct {
 }
 
 func (d wireDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	var low lowWater
 	c, err := dialBlocks(ctx, func(ctx context.Context) (net.Conn, error) {
 		c, err := d.Dialer.DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return d.wire.below(c), nil
+		c, low = d.wire.below(c)
+		return c, nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	c.low = low
 	return d.wire.paced(c), nil
 }
 
@@ -144,5 +149,8 @@ func (l wireListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.wire.paced(newBlocks(l.wire.below(c), l.wire.secrets)), nil
+	c, low := l.wire.below(c)
+	b := newBlocks(c, l.wire.secrets)
+	b.low = low
+	return l.wire.paced(b), nil
 }
