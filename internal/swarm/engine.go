@@ -167,7 +167,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("start BitTorrent: %w", err), listener.Close())
 	}
 	e.listener = listener
-	w := wire{pulse: newPulse(), look: cfg.wire, paced: e.paced, secrets: e.secrets}
+	w := wire{pulse: newPulse(), news: e.news, look: cfg.wire, paced: e.paced, secrets: e.secrets}
 	w.pulse.never = e.serves
 	e.client.AddListener(wireListener{quota.Listener(listener, cmp.Or(cfg.MaxInbound, maxInbound)), w})
 	e.client.AddDialer(torrent.NetworkDialer{Network: "tcp4", Dialer: wireDialer{dialer, w}})
@@ -427,6 +427,12 @@ func (e *Engine) entry(h catalog.InfoHash) *entry {
 		}
 	}
 	return nil
+}
+
+// news reports whether nobody but seeders is known to have piece i of a torrent.
+func (e *Engine) news(h catalog.InfoHash, i int) bool {
+	f := e.entryOf(h)
+	return f == nil || f.crowd == nil || i >= len(f.store.pieces) || !f.crowd.has(i) && !f.crowd.elsewhere()
 }
 
 // entryOf returns a torrent, or nil.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
@@ -20,7 +21,7 @@ func slowLink(t *testing.T) (b *blocks, peer net.Conn) {
 	}
 	defer listener.Close()
 	same := func(c net.Conn) net.Conn { return c }
-	dialer := wireDialer{new(net.Dialer), wire{look: same, paced: same, pulse: newPulse()}}
+	dialer := wireDialer{new(net.Dialer), wire{look: same, paced: same, pulse: newPulse(), news: func(catalog.InfoHash, int) bool { return true }}}
 	ours, err := dialer.DialContext(t.Context(), "tcp4", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -3,22 +3,28 @@ package swarm
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/anacrolix/torrent/mse"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
-// A node tells every peer of every piece it gets (have, BEP 3). In a packet of its own each, some 75 bytes with all headers, that
-// is a twentieth of all bytes in a room of 48 with an image of 1024 pieces of 64 KiB, acknowledgements aside. So these messages
-// wait a little for others to go with.
+// A node tells every peer of every piece it gets (have, BEP 3). In a packet of its own each, some 75 bytes with all headers and as many
+// for its acknowledgement, that is a tenth of all bytes in a room of 48 with an image of 1024 pieces of 64 KiB. So these messages wait a
+// little for others to go with. Those of pieces that others have as well wait longer: nobody needs them soon.
 
 const (
 	// haveTime is how long a have message may wait; haveMost is how many may. The time is short beside the queues of a
 	// slow link, and on a fast one it is the number that counts.
 	haveTime = 100 * time.Millisecond
 	haveMost = 8
+	// laterTime and laterMost are the same for pieces that others have.
+	laterTime = time.Second
+	laterMost = 64
 	// smallMessages, in bytes, are copied to go with them.
 	smallMessages = 1 << 10
 )
@@ -27,16 +33,23 @@ const (
 type haveBatcher struct {
 	net.Conn
 	pulse *pulse
+	// news reports whether nobody else is known to have a piece.
+	news  func(h catalog.InfoHash, piece int) bool
 	timer *time.Timer
 
-	mu   sync.Mutex
-	held []byte
-	err  error
+	mu sync.Mutex
+	// torrent is what the connection is for; it is in our handshake.
+	torrent catalog.InfoHash
+	held    []byte
+	// fresh is how many of those held are news; due is when they go at the latest.
+	fresh int
+	due   time.Time
+	err   error
 }
 
-func newHaveBatcher(c net.Conn, p *pulse) *haveBatcher {
-	b := &haveBatcher{Conn: c, pulse: p}
-	b.timer = time.AfterFunc(haveTime, func() {
+func newHaveBatcher(c net.Conn, p *pulse, news func(catalog.InfoHash, int) bool) *haveBatcher {
+	b := &haveBatcher{Conn: c, pulse: p, news: news}
+	b.timer = time.AfterFunc(laterTime, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.flush(nil)
@@ -48,18 +61,36 @@ func newHaveBatcher(c net.Conn, p *pulse) *haveBatcher {
 func (b *haveBatcher) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.err == nil && onlyHaves(p) && len(b.held)+len(p) < haveMost*haveLen {
-		if len(b.held) == 0 {
-			b.timer.Reset(b.pulse.until(haveTime))
-		}
-		b.held = append(b.held, p...)
+	if b.err == nil && onlyHaves(p) && b.hold(p) {
 		return len(p), nil
+	}
+	if len(p) == helloLen && bytes.HasPrefix(p, []byte(protocol)) {
+		b.torrent = catalog.InfoHash(infohashOf(p))
 	}
 	b.flush(p)
 	if b.err != nil {
 		return 0, b.err
 	}
 	return len(p), nil
+}
+
+// hold keeps have messages, unless with them it is time to send them.
+func (b *haveBatcher) hold(p []byte) bool {
+	wait := laterTime
+	for m := p; len(m) > 0; m = m[haveLen:] {
+		if b.news(b.torrent, int(binary.BigEndian.Uint32(m[len(havePrefix):]))) {
+			b.fresh, wait = b.fresh+1, haveTime
+		}
+	}
+	if b.fresh >= haveMost || len(b.held)+len(p) >= laterMost*haveLen {
+		return false
+	}
+	if due := time.Now().Add(wait); len(b.held) == 0 || due.Before(b.due) {
+		b.due = due
+		b.timer.Reset(b.pulse.until(wait))
+	}
+	b.held = append(b.held, p...)
+	return true
 }
 
 // flush sends what is held, and p.
@@ -70,6 +101,7 @@ func (b *haveBatcher) flush(p []byte) {
 	switch {
 	case len(b.held) == 0:
 		_, b.err = b.Conn.Write(p)
+		b.fresh = 0
 		return
 	case len(p) <= smallMessages:
 		_, b.err = b.Conn.Write(append(b.held, p...))
@@ -77,7 +109,7 @@ func (b *haveBatcher) flush(p []byte) {
 		all := net.Buffers{b.held, p}
 		_, b.err = writeBuffers(b.Conn, &all)
 	}
-	b.held = b.held[:0]
+	b.held, b.fresh = b.held[:0], 0
 }
 
 // Close implements net.Conn.
@@ -105,6 +137,8 @@ func onlyHaves(p []byte) bool {
 // seeder, which sees the messages as the library writes them.
 type wire struct {
 	pulse *pulse
+	// news reports whether nobody else has a torrent's piece, as far as is known.
+	news func(h catalog.InfoHash, piece int) bool
 	// look, for tests, sees what goes over a connection. paced has requests wait.
 	look, paced func(net.Conn) net.Conn
 	secrets     mse.SecretKeyIter
@@ -114,7 +148,7 @@ type wire struct {
 func (w wire) below(c net.Conn) (net.Conn, lowWater) {
 	c = newPulsed(c, w.pulse)
 	tcp, _ := c.(*pulsed)
-	return newHaveBatcher(w.look(c), w.pulse), lowWater{conn: tcp}
+	return newHaveBatcher(w.look(c), w.pulse, w.news), lowWater{conn: tcp}
 }
 
 type wireDialer struct {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	pp "github.com/anacrolix/torrent/peer_protocol"
+
+	"github.com/boottorrent/boottorrent/internal/catalog"
 )
 
 // writes records what was written at a time.
@@ -46,57 +48,107 @@ func write(t *testing.T, c net.Conn, messages ...[]byte) {
 	}
 }
 
+// batcher batches for a torrent of which nobody else has the pieces below 100.
+func batcher(t *testing.T, w *writes) *haveBatcher {
+	t.Helper()
+	hello := slices.Concat([]byte(protocol), make([]byte, 8), []byte("the torrent's infohash"[:20]), make([]byte, 20))
+	b := newHaveBatcher(w, nil, func(h catalog.InfoHash, piece int) bool {
+		if h != catalog.InfoHash([]byte("the torrent's infohash")[:20]) {
+			t.Errorf("was asked for torrent %s", h)
+		}
+		return piece < 100
+	})
+	write(t, b, hello)
+	if !slices.Equal(w.bytes(), hello) {
+		t.Fatalf("sent %q, want the handshake", w.all)
+	}
+	w.all = nil
+	return b
+}
+
 func TestHavesGoWithTheNextMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w writes
-		b := newHaveBatcher(&w, nil)
-		write(t, b, have(1), slices.Concat(have(2), have(3)))
+		b := batcher(t, &w)
+		write(t, b, have(1), slices.Concat(have(2), have(103)))
 		if synctest.Wait(); len(w.all) > 0 {
 			t.Fatalf("%q was sent at once", w.all)
 		}
 		write(t, b, request(7), request(8))
-		if want := slices.Concat(have(1), have(2), have(3), request(7), request(8)); !slices.Equal(w.bytes(), want) {
+		if want := slices.Concat(have(1), have(2), have(103), request(7), request(8)); !slices.Equal(w.bytes(), want) {
 			t.Errorf("sent %q, want %q", w.bytes(), want)
 		}
 	})
 }
 
+// TestHavesDontWaitLong has a message wait by itself: shortly if it is news, and longer if others have the piece as well.
 func TestHavesDontWaitLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w writes
-		b := newHaveBatcher(&w, nil)
-		for i := range 3 {
+		b := batcher(t, &w)
+		for i, c := range []struct {
+			piece int
+			wait  time.Duration
+		}{{1, haveTime}, {2, haveTime}, {100, laterTime}, {3, haveTime}, {101, laterTime}} {
 			w.all = nil
-			write(t, b, have(i))
-			time.Sleep(haveTime)
-			if synctest.Wait(); !slices.Equal(w.bytes(), have(i)) {
-				t.Errorf("after %s %q was sent, want %q", haveTime, w.bytes(), have(i))
+			write(t, b, have(c.piece))
+			time.Sleep(c.wait - time.Millisecond)
+			if synctest.Wait(); len(w.all) > 0 {
+				t.Errorf("message %d was sent within %s", i, c.wait)
 			}
-			time.Sleep(10 * haveTime)
+			time.Sleep(time.Millisecond)
+			if synctest.Wait(); !slices.Equal(w.bytes(), have(c.piece)) {
+				t.Errorf("message %d: after %s %q was sent, want %q", i, c.wait, w.bytes(), have(c.piece))
+			}
+			time.Sleep(10 * laterTime)
+		}
+	})
+}
+
+// TestNewsTakeOthersAlong has what could wait longer go with news, and news not wait for what came before.
+func TestNewsTakeOthersAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w writes
+		b := batcher(t, &w)
+		write(t, b, have(100))
+		time.Sleep(laterTime / 2)
+		write(t, b, have(1), have(101))
+		time.Sleep(haveTime)
+		synctest.Wait()
+		if want := slices.Concat(have(100), have(1), have(101)); !slices.Equal(w.bytes(), want) {
+			t.Errorf("%s after news %q was sent, want %q", haveTime, w.bytes(), want)
 		}
 	})
 }
 
 func TestManyHavesGoAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var w writes
-		b := newHaveBatcher(&w, nil)
-		var want []byte
-		for i := range haveMost {
-			want = append(want, have(i)...)
-			write(t, b, have(i))
-		}
-		if !slices.Equal(w.bytes(), want) {
-			t.Errorf("sent %q, want %q", w.bytes(), want)
-		}
-	})
+	for _, c := range []struct{ first, most int }{{0, haveMost}, {100, laterMost}} {
+		synctest.Test(t, func(t *testing.T) {
+			var w writes
+			b := batcher(t, &w)
+			var want []byte
+			for range 3 { // the count begins anew
+				for i := range c.most {
+					if len(w.bytes()) != len(want)/(c.most*haveLen)*c.most*haveLen {
+						t.Fatalf("sent %d messages before there were %d", len(w.bytes())/haveLen, c.most)
+					}
+					want = append(want, have(c.first+i)...)
+					write(t, b, have(c.first+i))
+				}
+				if !slices.Equal(w.bytes(), want) {
+					t.Errorf("sent %q, want %q", w.bytes(), want)
+				}
+			}
+		})
+	}
 }
 
 // TestHaveThatFails has a connection break while messages wait: the next write says so.
 func TestHaveThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := writes{err: errors.New("broken")}
-		b := newHaveBatcher(&w, nil)
+		var w writes
+		b := batcher(t, &w)
+		w.err = errors.New("broken")
 		write(t, b, have(1))
 		time.Sleep(2 * haveTime)
 		synctest.Wait()
