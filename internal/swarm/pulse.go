@@ -19,8 +19,9 @@ const (
 	// pulseBytes are received and sent in a pulse. With a third more, those eight nodes needed 2 % longer, as a link falls idle now and then
 	// while requests wait to be read.
 	pulseBytes = 96 << 10
-	// Where pulses would be less than shortestPulse apart there are none.
-	shortestPulse, longestPulse = 5 * time.Millisecond, 25 * time.Millisecond
+	// Where pulses would be less than shortestPulse apart there are none. They are longestPulse apart at most, or crowdPulse for each of those
+	// who bring something: of many there is only now and then something to read.
+	shortestPulse, longestPulse, crowdPulse = 5 * time.Millisecond, 25 * time.Millisecond, 3 * time.Millisecond
 	// pulsePeers have to bring something, pulseShare bytes each and thus more than have messages, between two looks. Of few peers too little is
 	// asked for at a time: what a pulse makes them wait the link is idle. With pulses one node on a link of 100 Mbit/s took 30 s instead of 5.
 	pulsePeers, pulseShare = 4, 2 << 10
@@ -29,6 +30,15 @@ const (
 	leastRate = 64 << 10
 	// pulseLow is how much has to come to wake the program nevertheless (SO_RCVLOWAT, socket(7)). It is what a socket's buffer holds at first.
 	pulseLow = 64 << 10
+	// crowdBytes, or what comes in crowdTime if that is more, are what peers may have on the way to a node together. A small switch keeps so
+	// much for a cable, and what is more is lost: in a room of 48 on links of 4 Mbit/s every twentieth packet was, and was sent again. So each may
+	// have its part of that on the way (TCP_WINDOW_CLAMP, tcp(7)), leastWindow bytes at least; from mostWindow on it is left to the kernel.
+	crowdBytes, crowdTime   = 256 << 10, 50 * time.Millisecond
+	leastWindow, mostWindow = 4 << 10, 32 << 10
+	// windowBytes may come until a connection's window is set again: the kernel raises it by itself.
+	windowBytes = 4 << 10
+	// noClamp is the largest window that there is (RFC 7323).
+	noClamp = 1 << 30
 )
 
 // pulse is when an engine's connections are read: at multiples of a period, or as something comes. A nil one has none, and so has a new one.
@@ -36,8 +46,9 @@ type pulse struct {
 	zero time.Time
 	// never says that there are to be none.
 	never bool
-	// bytes are those transferred since looked; that and period are in nanoseconds. period is 0 where there are no pulses.
-	bytes, looked, period atomic.Int64
+	// bytes are those transferred since looked; that and period are in nanoseconds. period is 0 where there are no pulses. window is what a peer
+	// may have on the way, in bytes, 0 if the kernel decides.
+	bytes, looked, period, window atomic.Int64
 	// look counts the looks, and peers the connections that have brought something since the last.
 	look, peers atomic.Int32
 }
@@ -54,14 +65,20 @@ func (p *pulse) moved(bytes int) {
 	now, looked := int64(time.Since(p.zero)), p.looked.Load()
 	if elapsed := now - looked; elapsed >= int64(pulseLook) && p.looked.CompareAndSwap(looked, now) {
 		p.look.Add(1)
-		p.period.Store(int64(pulsePeriod(p.bytes.Swap(0), time.Duration(elapsed), int(p.peers.Swap(0)))))
+		rate, peers := float64(p.bytes.Swap(0))/time.Duration(elapsed).Seconds(), int(p.peers.Swap(0))
+		period := pulsePeriod(rate, peers)
+		p.period.Store(int64(period))
+		if period == 0 {
+			p.window.Store(0)
+		} else {
+			p.window.Store(pulseWindow(rate, peers))
+		}
 	}
 }
 
-// pulsePeriod is the time between pulses where so many bytes were transferred in that time, and so many peers have brought something; 0
-// where there are to be none.
-func pulsePeriod(bytes int64, elapsed time.Duration, peers int) time.Duration {
-	rate := float64(bytes) / elapsed.Seconds()
+// pulsePeriod is the time between pulses where so many bytes a second are transferred, and so many peers have brought something; 0 where
+// there are to be none.
+func pulsePeriod(rate float64, peers int) time.Duration {
 	if rate < leastRate || peers < pulsePeers {
 		return 0
 	}
@@ -69,7 +86,16 @@ func pulsePeriod(bytes int64, elapsed time.Duration, peers int) time.Duration {
 	if period < shortestPulse {
 		return 0
 	}
-	return min(period, longestPulse)
+	return min(period, max(longestPulse, time.Duration(peers)*crowdPulse))
+}
+
+// pulseWindow is how many bytes each of so many peers may have on the way; 0 if the kernel decides. As much is taken to be received as sent.
+func pulseWindow(rate float64, peers int) int64 {
+	window := max(crowdBytes, int64(rate/2*crowdTime.Seconds())) / int64(peers)
+	if window >= mostWindow {
+		return 0
+	}
+	return max(window, leastWindow)
 }
 
 // until is how long it is from now to the first pulse after the given time; the time itself where there are none.
@@ -90,10 +116,12 @@ type pulsed struct {
 	pulse *pulse
 	raw   syscall.RawConn
 
-	// What follows is the reader's: whether it reads at pulses, and how many bytes have to come to wake it; what came since which look; what
-	// poll reads into, and with what result.
+	// What follows is the reader's: whether it reads at pulses, and how many bytes have to come to wake it; the window as it was set last, and
+	// what came since; what came since which look; what poll reads into, and with what result.
 	atPulses bool
 	low      int
+	window   int64
+	set      int
 	came     int
 	look     int32
 	p        []byte
@@ -162,7 +190,23 @@ func (c *pulsed) received(n int) {
 		c.pulse.peers.Add(1)
 	}
 	c.came += n
+	c.set += n
+	if window := c.pulse.window.Load(); window != c.window || window > 0 && c.set >= windowBytes {
+		c.setWindow(window)
+	}
 	c.pulse.moved(n)
+}
+
+// setWindow sets how many bytes may be on the way; with 0 the kernel decides. Where it can't, more is lost.
+func (c *pulsed) setWindow(window int64) {
+	c.window, c.set = window, 0
+	clamp := int(window)
+	if clamp == 0 {
+		clamp = noClamp
+	}
+	_ = c.raw.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_WINDOW_CLAMP, clamp)
+	})
 }
 
 // poll reads what is there. The error is EAGAIN if that is nothing.
@@ -188,7 +232,7 @@ func (c *pulsed) setLow(bytes int) {
 	if c.low == bytes {
 		return
 	}
-	c.low = bytes
+	c.low, c.set = bytes, windowBytes // the kernel may raise the window for it
 	_ = c.raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, bytes) })
 }
 

@@ -13,19 +13,33 @@ import (
 
 func TestPulsePeriod(t *testing.T) {
 	for _, c := range []struct {
-		bytes   int64
-		elapsed time.Duration
-		peers   int
-		want    time.Duration
+		rate  float64
+		peers int
+		want  time.Duration
 	}{
-		{0, time.Second, pulsePeers, 0}, {leastRate - 1, time.Second, pulsePeers, 0}, // nothing to speak of
-		{4 << 20, time.Second, pulsePeers - 1, 0}, // each has too little to send
-		{leastRate, time.Second, pulsePeers, longestPulse}, {1 << 20, time.Second, pulsePeers, longestPulse},
-		{6 << 20, time.Second, pulsePeers, 15625 * time.Microsecond}, {3 << 20, 500 * time.Millisecond, pulsePeers, 15625 * time.Microsecond},
-		{75 << 18, time.Second, pulsePeers, 5 * time.Millisecond}, {19 << 20, time.Second, pulsePeers, 0}, {1 << 30, time.Second, pulsePeers, 0}, // fast
+		{0, pulsePeers, 0}, {leastRate - 1, pulsePeers, 0}, // nothing to speak of
+		{4 << 20, pulsePeers - 1, 0}, // each has too little to send
+		{leastRate, pulsePeers, longestPulse}, {1 << 20, pulsePeers, longestPulse}, {leastRate, 48, 144 * time.Millisecond}, {1 << 20, 48, 93750 * time.Microsecond},
+		{6 << 20, pulsePeers, 15625 * time.Microsecond}, {6 << 20, 48, 15625 * time.Microsecond},
+		{75 << 18, pulsePeers, 5 * time.Millisecond}, {19 << 20, pulsePeers, 0}, {1 << 30, pulsePeers, 0}, // fast
 	} {
-		if got := pulsePeriod(c.bytes, c.elapsed, c.peers); got != c.want {
-			t.Errorf("%d bytes in %s of %d peers: pulses %s apart, want %s", c.bytes, c.elapsed, c.peers, got, c.want)
+		if got := pulsePeriod(c.rate, c.peers); got != c.want {
+			t.Errorf("%g bytes a second of %d peers: pulses %s apart, want %s", c.rate, c.peers, got, c.want)
+		}
+	}
+}
+
+func TestPulseWindow(t *testing.T) {
+	for _, c := range []struct {
+		rate  float64
+		peers int
+		want  int64
+	}{
+		{1 << 20, 4, 0}, {1 << 20, 8, 0}, {1 << 20, 9, crowdBytes / 9}, {1 << 20, 16, 16 << 10}, {1 << 20, 48, crowdBytes / 48}, {1 << 20, 80, leastWindow},
+		{20e6, 16, 31250}, {20e6, 50, 10_000}, {25e6, 16, 0}, // 80 and 100 Mbit/s each way
+	} {
+		if got := pulseWindow(c.rate, c.peers); got != c.want {
+			t.Errorf("%g bytes a second of %d peers: a window of %d bytes, want %d", c.rate, c.peers, got, c.want)
 		}
 	}
 }
@@ -135,6 +149,46 @@ func TestReadAtPulses(t *testing.T) {
 	}
 	if rest, err := io.ReadAll(c); len(rest) != haveLen || err != nil {
 		t.Errorf("%d bytes, %v; want the last message and the end", len(rest), err)
+	}
+}
+
+// TestWindow has each peer of a crowd send no more than its part, also when the kernel has raised the window meanwhile.
+func TestWindow(t *testing.T) {
+	c, peer := pulseLink(t, time.Millisecond)
+	window := func() (bytes int) {
+		t.Helper()
+		if _, err := peer.Write(have(1)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, haveLen)); err != nil {
+			t.Fatal(err)
+		}
+		err := c.raw.Control(func(fd uintptr) {
+			var err error
+			if bytes, err = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_WINDOW_CLAMP); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	free := window()
+	if free < mostWindow {
+		t.Fatalf("the kernel's own window is %d bytes", free)
+	}
+	c.pulse.window.Store(8 << 10)
+	if got := window(); got != 8<<10 {
+		t.Errorf("a window of %d bytes, want %d", got, 8<<10)
+	}
+	c.setLow(1 << 20) // raises it
+	if got := window(); got != 8<<10 {
+		t.Errorf("after the kernel raised it a window of %d bytes, want %d", got, 8<<10)
+	}
+	c.pulse.window.Store(0)
+	if got := window(); got < free {
+		t.Errorf("without pulses a window of %d bytes, want %d or more", got, free)
 	}
 }
 
