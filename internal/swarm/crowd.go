@@ -56,6 +56,9 @@ func newCrowd(pieces int, changed func(), rival func(netip.Addr) bool) *crowd {
 // has reports whether any incomplete node has piece i.
 func (c *crowd) has(i int) bool { return c.out[i].Load() > 0 }
 
+// holders is how many nodes have piece i.
+func (c *crowd) holders(i int) int { return int(c.out[i].Load() + c.everywhere.Load()) }
+
 // awaited reports whether only seeders are connected that lack piece i as well.
 func (c *crowd) awaited(i int) bool {
 	return c.mirrors.Load() > 0 && c.whole.Load() == 0 && c.offered[i].Load() == 0

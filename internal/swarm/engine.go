@@ -429,10 +429,10 @@ func (e *Engine) entry(h catalog.InfoHash) *entry {
 	return nil
 }
 
-// news reports whether nobody but seeders is known to have piece i of a torrent.
+// news reports whether few nodes are known to have piece i of a torrent.
 func (e *Engine) news(h catalog.InfoHash, i int) bool {
 	f := e.entryOf(h)
-	return f == nil || f.crowd == nil || i >= len(f.store.pieces) || !f.crowd.has(i) && !f.crowd.elsewhere()
+	return f == nil || f.crowd == nil || i >= len(f.store.pieces) || f.crowd.holders(i) < fewHolders
 }
 
 // entryOf returns a torrent, or nil.

@@ -15,16 +15,17 @@ import (
 
 // A node tells every peer of every piece it gets (have, BEP 3). In a packet of its own each, some 75 bytes with all headers and as many
 // for its acknowledgement, that is a tenth of all bytes in a room of 48 with an image of 1024 pieces of 64 KiB. So these messages wait a
-// little for others to go with. Those of pieces that others have as well wait longer: nobody needs them soon.
+// little for others to go with. Those of pieces that several others have as well wait longer: nobody needs them soon.
 
 const (
 	// haveTime is how long a have message may wait; haveMost is how many may. The time is short beside the queues of a
 	// slow link, and on a fast one it is the number that counts.
 	haveTime = 100 * time.Millisecond
 	haveMost = 8
-	// laterTime and laterMost are the same for pieces that others have.
-	laterTime = time.Second
-	laterMost = 64
+	// laterTime and laterMost are the same for pieces that fewHolders or more have besides.
+	laterTime  = time.Second
+	laterMost  = 64
+	fewHolders = 3
 	// smallMessages, in bytes, are copied to go with them.
 	smallMessages = 1 << 10
 )
@@ -33,7 +34,7 @@ const (
 type haveBatcher struct {
 	net.Conn
 	pulse *pulse
-	// news reports whether nobody else is known to have a piece.
+	// news reports whether few others are known to have a piece.
 	news  func(h catalog.InfoHash, piece int) bool
 	timer *time.Timer
 
@@ -137,7 +138,7 @@ func onlyHaves(p []byte) bool {
 // seeder, which sees the messages as the library writes them.
 type wire struct {
 	pulse *pulse
-	// news reports whether nobody else has a torrent's piece, as far as is known.
+	// news reports whether few others have a torrent's piece, as far as is known.
 	news func(h catalog.InfoHash, piece int) bool
 	// look, for tests, sees what goes over a connection. paced has requests wait.
 	look, paced func(net.Conn) net.Conn

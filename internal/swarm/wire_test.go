@@ -48,7 +48,7 @@ func write(t *testing.T, c net.Conn, messages ...[]byte) {
 	}
 }
 
-// batcher batches for a torrent of which nobody else has the pieces below 100.
+// batcher batches for a torrent of which few others have the pieces below 100.
 func batcher(t *testing.T, w *writes) *haveBatcher {
 	t.Helper()
 	hello := slices.Concat([]byte(protocol), make([]byte, 8), []byte("the torrent's infohash"[:20]), make([]byte, 20))
@@ -81,7 +81,7 @@ func TestHavesGoWithTheNextMessage(t *testing.T) {
 	})
 }
 
-// TestHavesDontWaitLong has a message wait by itself: shortly if it is news, and longer if others have the piece as well.
+// TestHavesDontWaitLong has a message wait by itself: shortly if it is news, and longer if several others have the piece.
 func TestHavesDontWaitLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w writes
