@@ -94,6 +94,13 @@ func (d *demo) furnish(ctx context.Context, site *kit.Site) error {
 	if _, err := lab.DnsmasqDHCP(ctx, router, "10.77.1.10,10.77.1.200"); err != nil {
 		return err
 	}
+	accelerator := d.room.Accelerator()
+	if d.link == 0 {
+		d.link = seederLink
+		if accelerator.Why != "" {
+			d.link = emulatedLink
+		}
+	}
 	host, err := d.room.Host("seeder", lab.Addr("10.77.0.1/16"), lab.Rates(0, d.link*1e6))
 	if err != nil {
 		return err
@@ -101,8 +108,8 @@ func (d *demo) furnish(ctx context.Context, site *kit.Site) error {
 	if d.seeder, err = site.Serve(ctx, host); err != nil {
 		return err
 	}
-	if a := d.room.Accelerator(); a.Why != "" {
-		fmt.Printf("The machines are emulated (%s), so they are slow: %s\n", a.Name, a.Why)
+	if accelerator.Why != "" {
+		fmt.Printf("The machines are emulated (%s), so they are slow: %s\n", accelerator.Name, accelerator.Why)
 	}
 	fmt.Printf("The seeder sends %g Mbit/s at most; among the machines the network is as fast as it can.\n", d.link)
 	fmt.Printf("Switching on %d machines …\n", d.options.nodes)
