@@ -8,6 +8,7 @@ import (
 	"github.com/anacrolix/torrent"
 	pp "github.com/anacrolix/torrent/peer_protocol"
 
+	"github.com/boottorrent/boottorrent/internal/catalog"
 	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
@@ -161,4 +162,27 @@ func TestCrowdOfMirror(t *testing.T) {
 	if c.has(1) || c.elsewhere() || !c.hasComplete() || !c.nearLack(func(i int) bool { return i == 0 }) {
 		t.Error("a complete seeder counts as one of the nodes")
 	}
+}
+
+// TestNews has a piece be news until three nodes have it, complete ones among them.
+func TestNews(t *testing.T) {
+	h := catalog.InfoHash{1}
+	f := &entry{crowd: newCrowd(3, func() {}, nil), store: &store{pieces: make([]piece, 3)}}
+	e := &Engine{torrents: map[catalog.InfoHash]*entry{h: f}}
+	f.crowd.out[1].Store(fewHolders - 1)
+	f.crowd.out[2].Store(fewHolders)
+	check := func(h catalog.InfoHash, piece int, want bool) {
+		t.Helper()
+		if got := e.news(h, piece); got != want {
+			t.Errorf("piece %d of %s is news: %t, want %t", piece, h, got, want)
+		}
+	}
+	check(h, 0, true)
+	check(h, 1, true)
+	check(h, 2, false)
+	check(h, 3, true) // there is none
+	check(catalog.InfoHash{2}, 2, true)
+	f.crowd.everywhere.Store(1)
+	check(h, 0, true)
+	check(h, 1, false)
 }

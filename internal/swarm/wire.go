@@ -99,10 +99,10 @@ func (b *haveBatcher) flush(p []byte) {
 	if b.err != nil || len(b.held)+len(p) == 0 {
 		return
 	}
+	b.fresh = 0
 	switch {
 	case len(b.held) == 0:
 		_, b.err = b.Conn.Write(p)
-		b.fresh = 0
 		return
 	case len(p) <= smallMessages:
 		_, b.err = b.Conn.Write(append(b.held, p...))
@@ -110,7 +110,7 @@ func (b *haveBatcher) flush(p []byte) {
 		all := net.Buffers{b.held, p}
 		_, b.err = writeBuffers(b.Conn, &all)
 	}
-	b.held, b.fresh = b.held[:0], 0
+	b.held = b.held[:0]
 }
 
 // Close implements net.Conn.
