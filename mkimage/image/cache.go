@@ -36,6 +36,18 @@ func (c cache) part(name, key string, make func() (*Part, error)) (*Part, error)
 	return p, nil
 }
 
+// stream is part for what is no part of the initramfs: one stream of bytes.
+func (c cache) stream(name, key string, make func() ([]byte, error)) ([]byte, error) {
+	p, err := c.part(name, key, func() (*Part, error) {
+		b, err := make()
+		return &Part{Name: name, Size: int64(len(b)), SHA256: hash(string(b)), stream: b}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.stream, nil
+}
+
 func (c cache) get(key string) (*Part, error) {
 	file := filepath.Join(c.dir, key+".json")
 	b, err := os.ReadFile(file)

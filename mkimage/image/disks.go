@@ -14,6 +14,9 @@ import (
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 )
 
+// disksPart is the name under which the archive is in the cache.
+const disksPart = "disks"
+
 // diskModules makes the archive of the modules that nodes read their own disks with, see package diskmodules, and returns their names.
 // A node unpacks it with the code that it has for QEMU's runtime, so it is zstd whatever phase 1 is compressed with.
 func (b *build) diskModules(ctx context.Context) (packed []byte, names []string, err error) {
@@ -47,6 +50,12 @@ func (b *build) diskModules(ctx context.Context) (packed []byte, names []string,
 	if err != nil {
 		return nil, nil, err
 	}
-	packed, err = zstd.Compress(ctx, out.Bytes())
+	packed, err = b.cache.stream(disksPart, hash(disksPart, zstd.String(), out.String()), func() (packed []byte, err error) {
+		err = b.step("compress the drivers of disks", func() error {
+			packed, err = zstd.Compress(ctx, out.Bytes())
+			return err
+		})
+		return packed, err
+	})
 	return packed, names, err
 }

@@ -100,7 +100,7 @@ func (b *build) bootKernel(ctx context.Context) ([]byte, error) {
 	}
 	level := max(gzip.BestSpeed, min(b.Level, gzip.BestCompression))
 	key := hash(kernelPart, "gzip", fmt.Sprint(level), string(b.vmlinuz))
-	p, err := b.cache.part(kernelPart, key, func() (*Part, error) {
+	return b.cache.stream(kernelPart, key, func() ([]byte, error) {
 		r, err := b.header.Unpack(bytes.NewReader(b.vmlinuz), int64(len(b.vmlinuz)))
 		if err != nil {
 			return nil, fmt.Errorf("the kernel %s: %w", b.kernel.Vmlinuz, err)
@@ -120,13 +120,8 @@ func (b *build) bootKernel(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("compress the kernel %s: %w", b.kernel.Vmlinuz, err)
 		}
-		stream := packed.Bytes()
-		return &Part{Name: kernelPart, Size: int64(len(stream)), SHA256: hash(string(stream)), stream: stream}, ctx.Err()
+		return packed.Bytes(), ctx.Err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	return p.stream, nil
 }
 
 // programKernel is the kernel as it is in a UEFI program: systemd's stub starts it as such a one, so that it is not compressed but in

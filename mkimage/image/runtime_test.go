@@ -13,6 +13,7 @@ import (
 
 	"github.com/ulikunitz/xz"
 
+	"github.com/boottorrent/boottorrent/internal/arch"
 	"github.com/boottorrent/boottorrent/internal/qemuruntime"
 	"github.com/boottorrent/boottorrent/mkimage/drivers"
 	"github.com/boottorrent/boottorrent/mkimage/kernel"
@@ -118,5 +119,30 @@ func TestRuntimeModulesOfNone(t *testing.T) {
 	h, err := tar.NewReader(bytes.NewReader(archive)).Next()
 	if err != nil || h.Name != "1/"+qemuruntime.Order || h.Size != 0 {
 		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+// Other kernels' drivers of disks are compressed, those of one kernel only once: it takes longer than all else that an image is written with.
+func TestDiskModulesAreCompressedOnce(t *testing.T) {
+	folder, compressed := t.TempDir(), 0
+	cached := cache{dir: t.TempDir()}
+	archive := func(content string) []byte {
+		t.Helper()
+		dir := filepath.Join(folder, "lib/modules/1")
+		writeTestFile(t, filepath.Join(dir, "kernel/fs/ext4.ko"), string(object(t, content)))
+		b := &build{kernel: kernel.Files{Modules: dir, Version: "1", Arch: arch.AMD64}, cache: cached}
+		b.Arch, b.Level, b.Watch.Began = arch.AMD64, 1, func(string) { compressed++ }
+		packed, names, err := b.diskModules(t.Context())
+		if err != nil || !slices.Equal(names, []string{"ext4"}) {
+			t.Fatalf("%q, %v", names, err)
+		}
+		return packed
+	}
+	first := archive("license=GPL")
+	if again := archive("license=GPL"); !bytes.Equal(again, first) || compressed != 1 {
+		t.Errorf("the same archive again: %v; compressed %d times, want once", bytes.Equal(again, first), compressed)
+	}
+	if other := archive("license=MIT"); bytes.Equal(other, first) || compressed != 2 {
+		t.Errorf("another module, and the archive is the same: %v; compressed %d times, want twice", bytes.Equal(other, first), compressed)
 	}
 }
