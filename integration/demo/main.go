@@ -44,7 +44,7 @@ type options struct {
 const (
 	seederLink   = 8
 	emulatedLink = 3
-	tinySize     = 48
+	tinySize     = 24
 )
 
 func main() {

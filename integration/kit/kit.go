@@ -23,6 +23,8 @@ const DebianInstallerPackage = "debian-installer-12-netboot-amd64"
 // Kit is the compiled host commands.
 type Kit struct {
 	Seeder, Mkimage string
+	// ImageOptions are options of mkimage for all images and media.
+	ImageOptions []string
 	// Output takes what the commands print.
 	Output io.Writer
 }

@@ -22,7 +22,7 @@ import (
 
 // Roots are root file systems made of Debian's packages, as files in the user's cache: read only. Package mmdebstrap makes them.
 type Roots struct {
-	// Debian is an image (squashfs) of some 190 MiB: systemd, two kernels, DHCP, a login on ttyS0 (root, password root). LiveInitrd is
+	// Debian is an image (squashfs) of some 115 MiB: systemd, two kernels, DHCP, a login on ttyS0 (root, password root). LiveInitrd is
 	// the initrd of its first kernel, with live-boot in it.
 	Debian, LiveInitrd string
 	// Busybox and OpenRC are archives (tar) of 2 and 18 MiB, without a kernel; roots.sh says what their init says. Busybox says as its

@@ -10,8 +10,21 @@ out=$1 suite=$2
 shift 2
 cd "$out"
 
+# Drivers that no emulated machine has: without them the image, which emulated machines fetch at some 2 MB/s, is half as large.
+foreign=(
+	drivers/{gpu,media,iio,infiniband,hwmon,staging,comedi,mtd,isdn,platform,bluetooth,target,edac,leds,crypto,thunderbolt,nfc}
+	drivers/net/{wireless,can,dsa,ieee802154,wwan,fddi} drivers/scsi/{lpfc,qla2xxx,bfa,bnx2fc,bnx2i,cxgbi,csiostor,qedf,qedi,be2iscsi,qla4xxx,aic7xxx,aic94xx}
+	sound lib/test_* net/{bluetooth,mac80211,wireless,sctp,tipc,rds,openvswitch,batman-adv,nfc,can,ceph}
+	fs/{ocfs2,ceph,gfs2,jfs,nilfs2,f2fs,reiserfs,afs,orangefs,ubifs,ntfs3,nfsd,smb}
+)
+
 debian() {
-	mmdebstrap --variant=minbase --format=directory \
+	local without=(--dpkgopt='path-exclude=/usr/share/'{doc,man,locale,info}'/*')
+	local path
+	for path in "${foreign[@]}"; do
+		without+=(--dpkgopt="path-exclude=/lib/modules/*/kernel/$path/*" --dpkgopt="path-exclude=/lib/modules/*/kernel/$path.ko")
+	done
+	mmdebstrap --variant=minbase --format=directory "${without[@]}" \
 		--include=systemd-sysv,udev,dbus,procps,live-boot,linux-image-amd64,linux-image-cloud-amd64 \
 		--customize-hook='echo root:root | chroot "$1" chpasswd' \
 		--customize-hook='chroot "$1" systemctl enable systemd-networkd.service serial-getty@ttyS0.service' \

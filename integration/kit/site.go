@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/boottorrent/boottorrent/integration/tiny"
 	"github.com/boottorrent/boottorrent/internal/arch"
@@ -30,7 +31,7 @@ func (s *Site) Configure(yaml string) error {
 
 // MakeImage builds phase 1 with `mkimage`.
 func (s *Site) MakeImage(ctx context.Context, args ...string) error {
-	return s.Kit.run(ctx, s.Kit.Mkimage, append([]string{s.Dir}, args...)...)
+	return s.Kit.run(ctx, s.Kit.Mkimage, slices.Concat([]string{s.Dir}, s.Kit.ImageOptions, args)...)
 }
 
 // MakeKeys makes the site's own keys for Secure Boot with `mkimage keys`, and returns the certificate that belongs into the
@@ -45,7 +46,7 @@ func (s *Site) MakeKeys(ctx context.Context) (der []byte, err error) {
 // MakeMedium builds a medium in a folder with `mkimage usb` or `mkimage iso`, and phase 1 with it, and returns the medium's path.
 func (s *Site) MakeMedium(ctx context.Context, dir string, format image.Format, args ...string) (string, error) {
 	path := filepath.Join(dir, "boottorrent."+string(format))
-	return path, s.Kit.run(ctx, s.Kit.Mkimage, append([]string{string(format), s.Dir, "-o", path}, args...)...)
+	return path, s.Kit.run(ctx, s.Kit.Mkimage, slices.Concat([]string{string(format), s.Dir, "-o", path}, s.Kit.ImageOptions, args)...)
 }
 
 // ShareImage takes phase 1 and the keys from another site, so that it need not be built again. Nodes then trust both.
