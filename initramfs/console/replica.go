@@ -1,11 +1,19 @@
 package console
 
 import (
+	"time"
+
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/boottorrent/boottorrent/initramfs/menu"
 )
 
-// lateBytes is how much a console may be behind and still get a new frame.
-const lateBytes = 512
+const (
+	// lateBytes is how much a console may be behind and still get a new frame.
+	lateBytes = 512
+	// drawTime is how long a frame stays if only the time changes. Screens show whole seconds.
+	drawTime = time.Second - tickTime/2
+)
 
 // replica is the copy of a model on one console. It wraps it so that keys take the way through the hub.
 type replica struct {
@@ -20,6 +28,9 @@ type replica struct {
 	over  bool
 	by    string // the console whose key it was
 	shown string // the last view drawn
+	stale bool   // something has changed since
+
+	now, drawn time.Time // by the last tick, and when it was drawn
 }
 
 // Init implements tea.Model. The model's own Init is not called: it could only start a command.
@@ -75,6 +86,11 @@ func (r *replica) key(msg tea.KeyMsg) tea.Cmd {
 func (r *replica) apply(msg tea.Msg) (quit bool) {
 	var cmd tea.Cmd
 	r.model, cmd = r.model.Update(msg)
+	tick, ok := msg.(menu.Tick)
+	if ok {
+		r.now = tick.Now
+	}
+	r.stale = r.stale || !ok || r.now.Sub(r.drawn) >= drawTime
 	if cmd == nil {
 		return false
 	}
@@ -85,8 +101,8 @@ func (r *replica) apply(msg tea.Msg) (quit bool) {
 // View implements tea.Model. A console that is behind keeps its last frame, which costs nothing to draw, until the
 // next message after it has caught up.
 func (r *replica) View() string {
-	if r.out.queued() <= lateBytes {
-		r.shown = r.model.View()
+	if r.stale && r.out.queued() <= lateBytes {
+		r.shown, r.drawn, r.stale = r.model.View(), r.now, false
 	}
 	return r.shown
 }

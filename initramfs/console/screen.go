@@ -17,7 +17,7 @@ const (
 	// tickTime is how often the screens are told the time, and the terminals are asked for their size.
 	tickTime = 250 * time.Millisecond
 	// framesPerSecond is how often a screen is drawn at most; a serial line of 115200 baud carries 11 kB/s.
-	framesPerSecond = 20
+	framesPerSecond = 10
 	// inboxSize is how many keys and log lines may wait to be distributed. It is only exceeded when the machine is
 	// stuck; then they are dropped.
 	inboxSize = 256
