@@ -42,6 +42,9 @@ type Room struct {
 	nodes    []*Node
 	procs    []*Process
 	logs     map[string]int
+
+	// processor is how long processors have worked for the room's processes; after Close.
+	processor time.Duration
 }
 
 // Option changes how New makes a room.
@@ -194,6 +197,7 @@ func (r *Room) Close() error {
 	r.mu.Unlock()
 	for _, p := range procs {
 		<-p.Done()
+		r.processor += p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	}
 	for _, h := range hosts {
 		h.transport.CloseIdleConnections()

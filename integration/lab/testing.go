@@ -28,6 +28,7 @@ func ForTest(t testing.TB, opts ...Option) *Room {
 		if err := room.Close(); err != nil {
 			t.Error(err)
 		}
+		t.Logf("the room's machines and programs took %.0f s of a processor", room.processor.Seconds())
 	})
 	return room
 }
