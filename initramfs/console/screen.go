@@ -30,7 +30,8 @@ const (
 // pointer), and keep the rules of package menu. Keys of all consoles, events, log lines (menu.LogLine) and the time
 // (menu.Tick, about every 250 ms, the first one at once) are handed to all copies in one and the same order, so they
 // stay alike, beginning with the last lines logged before; what differs is menu.Look, sent before anything else, and
-// tea.WindowSizeMsg. Of the commands a model returns only tea.Quit is obeyed.
+// tea.WindowSizeMsg. Of the commands a model returns only tea.Quit is obeyed. The time alone has a screen drawn once a
+// second.
 //
 // Before the screen is shown, what was typed earlier is discarded: nobody chooses what he can't see yet. What is typed
 // after the key that ended the screen is left to the next reader. Closing events does not end the screen; once Run has
