@@ -96,7 +96,7 @@ func base(t *testing.T) *kit.Site {
 		if shared.kit, shared.err = kit.Build(ctx, filepath.Join(shared.dir, "bin"), os.Stderr); shared.err != nil {
 			return
 		}
-		// An emulated machine needs 4 s of a processor less to unpack this. The demonstration and the package have what is made without.
+		// An emulated machine needs 3 s of a processor less to unpack it. The images of the demonstration and of the package are made with xz.
 		shared.kit.ImageOptions = []string{"--compress", "zstd"}
 		if shared.base, shared.err = shared.kit.NewSite(ctx, filepath.Join(shared.dir, "base"), "base"); shared.err != nil {
 			return
