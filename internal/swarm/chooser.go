@@ -30,7 +30,7 @@ type chooser struct {
 	timedOut, allOut bool
 }
 
-// refillTime is how often the picker looks at the crowd, as peers come and go without a piece being completed.
+// refillTime is how often the picker looks at the crowd and at all pieces, as peers come and go without a piece being completed.
 const refillTime = 200 * time.Millisecond
 
 func newChooser(e *Engine, f *entry) *chooser {
@@ -68,7 +68,9 @@ func (c *chooser) run(ctx context.Context) {
 		case <-complete:
 			return
 		case <-ticker.C:
+			c.picker.Narrow = false
 		case <-c.entry.store.changed:
+			c.picker.Narrow = true
 		}
 		c.refill(time.Now())
 	}

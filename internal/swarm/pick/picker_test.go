@@ -90,6 +90,33 @@ func TestPickerLeavesWhatOthersHave(t *testing.T) {
 	}
 }
 
+// A narrow choice goes through what was left, whoever comes; a piece that is to be had from nobody any more is seen by the next wide one, and
+// at once if a rival has left with it.
+func TestNarrowChoice(t *testing.T) {
+	b := newFakeBoard(4)
+	stranger := with(2, false, 1)
+	b.crowd = []member{stranger, with(3, true, 2)}
+	p := New(id(1), b)
+	p.Narrow = true
+	choose := func(want ...int) {
+		t.Helper()
+		got := p.Choose(4, nil)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("chose %v, want %v", got, want)
+		}
+	}
+	choose(0, 3)
+	b.here[3] = true
+	choose(0)
+	b.crowd = b.crowd[1:]
+	choose(0)
+	p.Narrow = false
+	choose(0, 1)
+	p.Narrow = true
+	b.crowd = nil
+	choose(0, 1, 2)
+}
+
 // TestPickerDivides has nodes which see each other each take its share first: together all pieces, none twice, each as many.
 func TestPickerDivides(t *testing.T) {
 	const nodes, pieces = 8, 1000
