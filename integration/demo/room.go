@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/boottorrent/boottorrent/integration/kit"
 	"github.com/boottorrent/boottorrent/integration/lab"
@@ -25,10 +28,12 @@ phase1: {helpers: "off"}
 type demo struct {
 	options
 	room   *lab.Room
+	host   *lab.Host
 	seeder *kit.Seeder
 	nodes  []*lab.Node
 	last   map[string]report.Node // by MAC
 	told   map[string]float64     // the percentage last told, by MAC
+	slow   bool                   // the seeder's link has the speed that the table is about
 }
 
 // prepare builds everything and switches the machines on.
@@ -101,17 +106,15 @@ func (d *demo) furnish(ctx context.Context, site *kit.Site) error {
 			d.link = emulatedLink
 		}
 	}
-	host, err := d.room.Host("seeder", lab.Addr("10.77.0.1/16"), lab.Rates(0, d.link*1e6))
-	if err != nil {
+	if d.host, err = d.room.Host("seeder", lab.Addr("10.77.0.1/16")); err != nil {
 		return err
 	}
-	if d.seeder, err = site.Serve(ctx, host); err != nil {
+	if d.seeder, err = site.Serve(ctx, d.host); err != nil {
 		return err
 	}
 	if accelerator.Why != "" {
 		fmt.Printf("The machines are emulated (%s), so they are slow: %s\n", accelerator.Name, accelerator.Why)
 	}
-	fmt.Printf("The seeder sends %g Mbit/s at most; among the machines the network is as fast as it can.\n", d.link)
 	fmt.Printf("Switching on %d machines …\n", d.options.nodes)
 	for i := range d.options.nodes {
 		n, err := d.room.Node(lab.NodeConfig{Name: fmt.Sprintf("n%d", i+1), MemoryMiB: d.memory})
@@ -121,4 +124,20 @@ func (d *demo) furnish(ctx context.Context, site *kit.Site) error {
 		d.nodes = append(d.nodes, n)
 	}
 	return nil
+}
+
+// slowDown gives the seeder's link its speed as soon as every machine has loaded phase 1, which nobody need watch at that speed, or one
+// has begun to fetch a system.
+func (d *demo) slowDown(ctx context.Context, w io.Writer) {
+	fetches := func(n report.Node) bool { return n.Step == report.Fetch }
+	if d.slow || len(d.last) < len(d.nodes) && !slices.ContainsFunc(slices.Collect(maps.Values(d.last)), fetches) {
+		return
+	}
+	switch err := d.host.SetRates(ctx, 0, d.link*1e6); {
+	case err == nil:
+		d.slow = true
+		fmt.Fprintf(w, "From now on the seeder sends %g Mbit/s at most; among the machines the network is as fast as it can.\n", d.link)
+	case ctx.Err() == nil:
+		fmt.Fprintln(w, "The seeder's link can't be made slow, and will be tried again:", err)
+	}
 }

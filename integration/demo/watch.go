@@ -28,6 +28,7 @@ func (d *demo) follow(ctx context.Context, w io.Writer) bool {
 			for _, n := range nodes {
 				d.tell(w, n)
 			}
+			d.slowDown(ctx, w)
 		}
 		if d.launched() == len(d.nodes) {
 			return true
