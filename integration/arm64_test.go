@@ -2,7 +2,6 @@ package integration
 
 import (
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -32,14 +31,10 @@ func TestTwoArchitectures(t *testing.T) {
 		r.node(lab.NodeConfig{Name: "pxe", Arch: arch.ARM64}),
 		r.node(lab.NodeConfig{Name: "http", Arch: arch.ARM64, Args: byHTTP}),
 	}
-	var arrived sync.WaitGroup
-	for _, n := range servers {
-		arrived.Go(func() {
-			lab.AwaitScreen(t, n.Console(), toChooser, `(?s)> Tiny system \(arm\).* Tiny system \(pc\).*not available: it is for amd64 machines, this one is arm64`)
-			t.Logf("arm64, %s: the chooser is there after %.0f s", n.Config.Name, time.Since(began).Seconds())
-		})
-	}
-	arrived.Wait()
+	together(t, servers, func(n *lab.Node) {
+		lab.AwaitScreen(t, n.Console(), toChooser, `(?s)> Tiny system \(arm\).* Tiny system \(pc\).*not available: it is for amd64 machines, this one is arm64`)
+		t.Logf("arm64, %s: the chooser is there after %.0f s", n.Config.Name, time.Since(began).Seconds())
+	})
 	lab.Await(t, r.seeder, soon, `arm64/boottorrent\.efi`)
 	pc := r.node(r.direct("pc", r.seederArg()))
 	lab.AwaitScreen(t, pc.Console(), toChooser, `(?s)> Tiny system \(arm\).*not available: it is for arm64 machines, this one is amd64.* Tiny system \(pc\)`)
@@ -47,17 +42,16 @@ func TestTwoArchitectures(t *testing.T) {
 	r.must(r.host.SetRates(t.Context(), 0, 4*slowLink))
 	for _, n := range servers {
 		r.must(n.Console().Send(lab.Enter))
-		arrived.Go(func() {
-			mac, cmdline := r.awaitTiny(n, toSystem)
-			if mac != n.Config.NICs[0].MAC || !strings.Contains(cmdline, "console=ttyAMA0") || !strings.Contains(cmdline, "bt.mac="+mac) {
-				t.Errorf("%s: the system sees the MAC %s and the command line %s", n.Config.Name, mac, cmdline)
-			}
-			if firmware := lab.Await(t, n.Console(), soon, `firmware=(\S*)\n`)[1]; firmware != "acpi,efi" {
-				t.Errorf("%s: of the firmware the system has found %q", n.Config.Name, firmware)
-			}
-		})
 	}
-	arrived.Wait()
+	together(t, servers, func(n *lab.Node) {
+		mac, cmdline := r.awaitTiny(n, toSystem)
+		if mac != n.Config.NICs[0].MAC || !strings.Contains(cmdline, "console=ttyAMA0") || !strings.Contains(cmdline, "bt.mac="+mac) {
+			t.Errorf("%s: the system sees the MAC %s and the command line %s", n.Config.Name, mac, cmdline)
+		}
+		if firmware := lab.Await(t, n.Console(), soon, `firmware=(\S*)\n`)[1]; firmware != "acpi,efi" {
+			t.Errorf("%s: of the firmware the system has found %q", n.Config.Name, firmware)
+		}
+	})
 	t.Logf("arm64: both systems run after %.0f s", time.Since(began).Seconds())
 	for _, n := range servers {
 		report := r.reports()[n.Config.NICs[0].MAC]

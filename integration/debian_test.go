@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -66,7 +65,7 @@ func TestDebianWithoutKexec(t *testing.T) {
 
 	r.seederOff()
 	r.choose(nodes[1:]...)
-	shells := append(r.together(nodes[1:]), first)
+	shells := append(r.runningAll(nodes[1:]), first)
 	r.seederOn()
 	r.awaitGiving(nodes[1:])
 	r.powerOff(shells)
@@ -85,7 +84,7 @@ func TestDebianWithKernelOfItsOwn(t *testing.T) {
 	r.choose(nodes[2])
 	r.began[nodes[0]] = time.Now()
 	r.order(`taken: starting `, "choose", nodes[0].Config.NICs[0].MAC, "debian") // under its kernel the same boot goes on, and its orders
-	shells := r.together(atOnce)
+	shells := r.runningAll(atOnce)
 	r.choose(second)
 	lab.Await(t, second.Console(), toSystem, `goes on under the kernel of`)
 	r.seederOff()
@@ -165,18 +164,11 @@ func (r *debianRoom) running(n *lab.Node) shell {
 	return s
 }
 
-// together is running for several nodes that start at once.
-func (r *debianRoom) together(nodes []*lab.Node) []shell {
+// runningAll is running for several nodes that start at once.
+func (r *debianRoom) runningAll(nodes []*lab.Node) []shell {
 	r.t.Helper()
 	shells := make([]shell, len(nodes))
-	var all sync.WaitGroup
-	for i, n := range nodes {
-		all.Go(func() { shells[i] = r.running(n) })
-	}
-	all.Wait()
-	if slices.Contains(shells, shell{}) {
-		r.t.FailNow()
-	}
+	together(r.t, nodes, func(n *lab.Node) { shells[slices.Index(nodes, n)] = r.running(n) })
 	return shells
 }
 

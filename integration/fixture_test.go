@@ -20,7 +20,7 @@
 //	networks that are slow or tagged       TestLateDHCPAndUnpluggedCard, TestHelpFromAfar
 //	a root file system that people know    TestDebian…: debianSays in debian_test.go, a command in the running system and a pattern
 //	what is imported, other inits          TestImportedRoots: an entry of imported, with its source in kit/sources.sh
-//	images that are large, kernels that    TestRootOfThreeQuartersOfMemory, TestKernelWithoutDriverIsRefused
+//	images that are large, kernels that    TestLargeRoot, TestKernelWithoutDriverIsRefused
 //	  don't fit the machine
 //	phase 1 from other machines            TestPhase1FromTheRoom
 //	the machine's own disk                 TestOwnDisk: by kexec, by the firmware, before phase 1 is loaded
@@ -119,8 +119,8 @@ type room struct {
 	seeder *kit.Seeder
 }
 
-// newRoom makes a room with a site of the shared image and this configuration (after "version: 1"). As many rooms as there are
-// processors boot at a time: an emulated machine takes one of them, and waits for timers between.
+// newRoom makes a room with a site of the shared image and this configuration (after "version: 1"). One room more than there are
+// processors boots at a time (Makefile): an emulated machine takes one of them, and waits for timers between.
 func newRoom(t *testing.T, config string) *room {
 	t.Helper()
 	t.Parallel()
@@ -164,6 +164,20 @@ func (r *room) must(err error) {
 	r.t.Helper()
 	if err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// together does the same with several machines at once and fails the test if one of them does. Parallel subtests would hand the room's
+// place to another room, and its machines would stay on until that has ended.
+func together[M any](t *testing.T, machines []M, do func(M)) {
+	t.Helper()
+	var all sync.WaitGroup
+	for _, m := range machines {
+		all.Go(func() { do(m) })
+	}
+	all.Wait()
+	if t.Failed() {
+		t.FailNow()
 	}
 }
 

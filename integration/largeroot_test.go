@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,18 +15,30 @@ import (
 	"github.com/boottorrent/boottorrent/integration/lab"
 )
 
-// What a root image is measured by: three quarters of a machine's memory.
+// An image of half of a machine's memory, and of more than what is left when it runs: the machine has it in memory once, or not at all.
 const (
-	largeRoot   = 3 << 30
-	largeMemory = 4 << 10 // MiB
+	largeRoot   = 768  // MiB
+	largeMemory = 1536 // MiB
 )
 
-// An image of 3 GiB runs on a machine of 4 GiB, which has it in memory once. A machine with less memory refuses it with the sum, before
-// it downloads.
-func TestRootOfThreeQuartersOfMemory(t *testing.T) {
+// largest is the environment's variable for another image, in MiB, on a machine that it fills to three quarters. With 3072, for which an
+// emulated machine needs 15 minutes, that is the most that docs/roots.md promises for a machine of 4 GiB.
+const largest = "BOOTTORRENT_ROOT_MIB"
+
+// A machine that has room for an image once runs it. One with less memory refuses it with the sum, before it downloads.
+func TestLargeRoot(t *testing.T) {
+	size, memory := largeRoot, largeMemory
+	if s := os.Getenv(largest); s != "" {
+		var err error
+		if size, err = strconv.Atoi(s); err != nil {
+			t.Fatalf("%s: %v", largest, err)
+		}
+		memory = size * 4 / 3
+	}
+	randomPart := int64(size-8) << 20 // cannot be made smaller
 	r := newRoom(t, "timeout: -1\nseed_time: 0\n")
 	made, _, _ := roots(t)
-	r.must(r.site.AddRoot(t.Context(), "large", r.largeImage(made), nil, ""))
+	r.must(r.site.AddRoot(t.Context(), "large", r.largeImage(made, randomPart), nil, ""))
 	r.dhcp()
 	r.serve()
 	machine := func(name string, memory int) *lab.Node {
@@ -33,14 +46,14 @@ func TestRootOfThreeQuartersOfMemory(t *testing.T) {
 		c.MemoryMiB, c.NoDisplay = memory, true
 		return r.node(c)
 	}
-	small := machine("small", largeMemory*3/4)
-	lab.AwaitScreen(t, small.Console(), toChooser, wrapped(`does not fit into memory: download 3[0-9]{3} MiB .* = [0-9]+ MiB, this machine has [0-9]+ MiB free`))
+	small := machine("small", memory*3/4)
+	lab.AwaitScreen(t, small.Console(), toChooser, wrapped(`does not fit into memory: download [0-9]{3,4} MiB .* = [0-9]+ MiB, this machine has [0-9]+ MiB free`))
 	if node := r.reports()[small.Config.NICs[0].MAC]; node.FromSeeder+node.FromNodes+node.FromHTTP > 0 {
 		t.Errorf("it downloaded before it refused: %+v", node)
 	}
 	small.Stop()
 
-	large := machine("large", largeMemory)
+	large := machine("large", memory)
 	lab.Await(t, large.Console(), 2*toSystem, `ROOT-OK name=large .*stays=1 written`)
 	lab.Await(t, large.Console(), toMessage, `# `)
 	s := shell{t: t, n: large}
@@ -54,11 +67,8 @@ func TestRootOfThreeQuartersOfMemory(t *testing.T) {
 	t.Logf("%s", strings.ReplaceAll(s.run("head -n 3 /proc/meminfo; grep Shmem: /proc/meminfo"), "\n", ", "))
 }
 
-// randomPart is how many bytes of the large image can't be made smaller.
-const randomPart = largeRoot - 8<<20
-
-// largeImage makes an image of the root Busybox and random bytes, and returns its path.
-func (r *room) largeImage(made *kit.Roots) string {
+// largeImage makes an image of the root Busybox and this many random bytes, and returns its path.
+func (r *room) largeImage(made *kit.Roots, random int64) string {
 	r.t.Helper()
 	dir := r.t.TempDir()
 	root := filepath.Join(dir, "root")
@@ -67,7 +77,7 @@ func (r *room) largeImage(made *kit.Roots) string {
 	r.must(os.WriteFile(filepath.Join(root, "etc", "root-name"), []byte("large\n"), 0o644))
 	f, err := os.Create(filepath.Join(root, "random"))
 	r.must(err)
-	_, err = io.CopyN(f, rand.Reader, randomPart)
+	_, err = io.CopyN(f, rand.Reader, random)
 	r.must(err)
 	r.must(f.Close())
 	image := filepath.Join(dir, "root.squashfs")

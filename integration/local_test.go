@@ -27,25 +27,16 @@ func TestOwnDisk(t *testing.T) {
 	r.serve()
 	type machine struct {
 		*lab.Node
-		name, mac string
+		mac string
 		// told is what firmware or boot script say when they start the disk.
 		told string
 	}
 	machines := []machine{
-		{r.node(lab.NodeConfig{Name: "bios", Firmware: lab.BIOS, Disks: []lab.Disk{{Path: disk, Own: true}}}), "bios", "52:54:00:00:01:01", `Starting this machine's disk`},
-		{r.node(lab.NodeConfig{Name: "uefi", Firmware: lab.UEFI, Disks: []lab.Disk{{Path: disk, Own: true}}}), "uefi", "52:54:00:00:02:01", `BdsDxe: (loading|starting) Boot`},
+		{r.node(lab.NodeConfig{Name: "bios", Firmware: lab.BIOS, Disks: []lab.Disk{{Path: disk, Own: true}}}), "52:54:00:00:01:01", `Starting this machine's disk`},
+		{r.node(lab.NodeConfig{Name: "uefi", Firmware: lab.UEFI, Disks: []lab.Disk{{Path: disk, Own: true}}}), "52:54:00:00:02:01", `BdsDxe: (loading|starting) Boot`},
 	}
-	together := func(stage string, do func(*testing.T, machine)) {
-		t.Run(stage, func(t *testing.T) {
-			for _, m := range machines {
-				t.Run(m.name, func(t *testing.T) {
-					t.Parallel()
-					do(t, m)
-				})
-			}
-		})
-	}
-	together("by kexec", func(t *testing.T, m machine) {
+	// by kexec
+	together(t, machines, func(m machine) {
 		lab.Await(t, m.Console(), toChooser, `hands over to Debian GNU/Linux, on the disk on this machine's disk`)
 		onDisk(t, m.Node)
 	})
@@ -54,7 +45,8 @@ func TestOwnDisk(t *testing.T) {
 			t.Errorf("the seeder knows of step %s of %q, want launch of local", rep.Step, rep.System)
 		}
 	}
-	together("by the firmware", func(t *testing.T, m machine) {
+	// by the firmware
+	together(t, machines, func(m machine) {
 		press(t, m.Node, "r")
 		lab.AwaitScreen(t, m.Console(), toChooser, `On this machine's disk`)
 		press(t, m.Node, "G\r") // the last one
@@ -67,7 +59,8 @@ func TestOwnDisk(t *testing.T) {
 	r.seeder.Stop()
 	r.serve()
 	r.order(`next local, once`, "next", "all", "local", "--once")
-	together("before phase 1", func(t *testing.T, m machine) {
+	// before phase 1
+	together(t, machines, func(m machine) {
 		press(t, m.Node, "r")
 		lab.Await(t, m.Console(), toMessage, `Starting this machine's disk`)
 		if m.told == `Starting this machine's disk` {

@@ -3,7 +3,6 @@ package integration
 import (
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -45,18 +44,14 @@ func bootMedium(t *testing.T, format image.Format, insert func(path string) lab.
 	for name, firmware := range map[string]lab.Firmware{"bios": lab.BIOS, "secure": lab.SecureUEFI} {
 		nodes = append(nodes, r.node(lab.NodeConfig{Name: name, Firmware: firmware, Disks: []lab.Disk{insert(medium)}}))
 	}
-	var arrived sync.WaitGroup
-	for _, n := range nodes {
-		arrived.Go(func() {
-			lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
-			t.Logf("%s, %s: the chooser is there after %.0f s", format, n.Config.Name, time.Since(began).Seconds())
-			if secure := r.reports()[n.Config.NICs[0].MAC].SecureBoot; secure != (n.Config.Firmware == lab.SecureUEFI) {
-				t.Errorf("%s: Secure Boot: %v", n.Config.Name, secure)
-			}
-			if mac, _ := r.awaitTiny(n, toSystem); mac != n.Config.NICs[0].MAC {
-				t.Errorf("%s: the system sees the MAC %s", n.Config.Name, mac)
-			}
-		})
-	}
-	arrived.Wait()
+	together(t, nodes, func(n *lab.Node) {
+		lab.AwaitScreen(t, n.Console(), toChooser, `Tiny system`)
+		t.Logf("%s, %s: the chooser is there after %.0f s", format, n.Config.Name, time.Since(began).Seconds())
+		if secure := r.reports()[n.Config.NICs[0].MAC].SecureBoot; secure != (n.Config.Firmware == lab.SecureUEFI) {
+			t.Errorf("%s: Secure Boot: %v", n.Config.Name, secure)
+		}
+		if mac, _ := r.awaitTiny(n, toSystem); mac != n.Config.NICs[0].MAC {
+			t.Errorf("%s: the system sees the MAC %s", n.Config.Name, mac)
+		}
+	})
 }

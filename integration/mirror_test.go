@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -239,23 +238,16 @@ func fromAddr(n report.Node, seeder *kit.Seeder) int64 {
 // start waits until all nodes run the system. The command line of each names the seeder that its boot script came from.
 func (s *subnets) start(nodes []*lab.Node) {
 	s.t.Helper()
-	var started sync.WaitGroup
-	for _, n := range nodes {
-		started.Go(func() {
-			_, cmdline := s.awaitTiny(n, toSystem)
-			want := s.host.IP()
-			if strings.HasPrefix(n.Config.Name, "east") {
-				want = s.mirrorHost.IP()
-			}
-			if !strings.Contains(n.Console().Output(), "http://"+want.String()) {
-				s.t.Errorf("%s has not booted from %s: %s", n.Config.Name, want, cmdline)
-			}
-		})
-	}
-	started.Wait()
-	if s.t.Failed() {
-		s.t.FailNow()
-	}
+	together(s.t, nodes, func(n *lab.Node) {
+		_, cmdline := s.awaitTiny(n, toSystem)
+		want := s.host.IP()
+		if strings.HasPrefix(n.Config.Name, "east") {
+			want = s.mirrorHost.IP()
+		}
+		if !strings.Contains(n.Console().Output(), "http://"+want.String()) {
+			s.t.Errorf("%s has not booted from %s: %s", n.Config.Name, want, cmdline)
+		}
+	})
 }
 
 // copies asserts how much the uplink carried in one direction: all frames since before the system was there.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/boottorrent/boottorrent/integration/lab"
@@ -48,23 +47,16 @@ func TestThreeNodesBootAtOnce(t *testing.T) {
 		r.must(n.Console().Send(lab.Enter))
 	}
 	page.watch(nodes)
-	var arrived sync.WaitGroup
-	for _, n := range nodes {
-		arrived.Go(func() {
-			want := n.Config.NICs[0].MAC
-			mac, cmdline := r.awaitTiny(n, toSystem)
-			if mac != want {
-				t.Errorf("%s: the system sees the MAC %s, the machine has %s", n.Config.Name, mac, want)
-			}
-			if !strings.Contains(cmdline, "bt.mac="+want) || !strings.Contains(cmdline, "bt.seeder="+r.host.IP().String()) {
-				t.Errorf("%s: the placeholders of the command line are not filled in: %s", n.Config.Name, cmdline)
-			}
-		})
-	}
-	arrived.Wait()
-	if t.Failed() {
-		t.FailNow()
-	}
+	together(t, nodes, func(n *lab.Node) {
+		want := n.Config.NICs[0].MAC
+		mac, cmdline := r.awaitTiny(n, toSystem)
+		if mac != want {
+			t.Errorf("%s: the system sees the MAC %s, the machine has %s", n.Config.Name, mac, want)
+		}
+		if !strings.Contains(cmdline, "bt.mac="+want) || !strings.Contains(cmdline, "bt.seeder="+r.host.IP().String()) {
+			t.Errorf("%s: the placeholders of the command line are not filled in: %s", n.Config.Name, cmdline)
+		}
+	})
 	page.after(nodes)
 	r.checkSharing(3)
 }
