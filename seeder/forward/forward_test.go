@@ -268,6 +268,23 @@ func TestWrittenLater(t *testing.T) {
 	})
 }
 
+// A report that is being sent again at the moment when what is kept is written down is kept as well: nothing else may ever come to write it later.
+func TestWrittenWhileSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		f, stop := run(t, dir, &seeder{away: true, took: time.Second})
+		defer stop()
+		f.Report(reportOf(1, "one", "a report"))
+		for s := f.State(); s.Away.IsZero() || s.Reports.Kept > 0; s = f.State() { // until it is being sent again
+			time.Sleep(pauseTime / 10)
+		}
+		f.save()
+		if text, err := os.ReadFile(filepath.Join(dir, keptFile)); err != nil || !strings.Contains(string(text), macOf(1)) {
+			t.Errorf("%s, %v", text, err)
+		}
+	})
+}
+
 // A report that may be another's is handed on, and gets no order: not the one that is its answer, nor that of the machine itself.
 func TestDoubtGetsNoOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/boottorrent/boottorrent/internal/atomicfile"
 )
@@ -19,17 +21,26 @@ type queue struct {
 	limit, bytes int64
 	items        list.List // of *Item
 	byKey        map[string]*list.Element
-	// busy are the keys of those that are being sent.
-	busy map[string]bool
+	// busy are those that are being sent, by key.
+	busy map[string]*Item
 }
 
 func (q *queue) len() int { return q.items.Len() }
+
+// all returns also those that are being sent and may come back, in front.
+func (q *queue) all() []*Item {
+	all := slices.Collect(maps.Values(q.busy))
+	for e := q.items.Front(); e != nil; e = e.Next() {
+		all = append(all, e.Value.(*Item))
+	}
+	return all
+}
 
 // add appends an item in place of the one with its key, and returns what has no place any more: that one is not dropped, but the oldest ones
 // are if there is too much.
 func (q *queue) add(i *Item) (dropped []*Item) {
 	if q.byKey == nil {
-		q.byKey, q.busy = map[string]*list.Element{}, map[string]bool{}
+		q.byKey, q.busy = map[string]*list.Element{}, map[string]*Item{}
 	}
 	if before := q.byKey[i.Key]; before != nil {
 		close(q.remove(before).done)
@@ -45,8 +56,8 @@ func (q *queue) add(i *Item) (dropped []*Item) {
 // next removes the oldest item of which no earlier one is being sent, and marks it as being sent; nil: there is none.
 func (q *queue) next() *Item {
 	for e := q.items.Front(); e != nil; e = e.Next() {
-		if i := e.Value.(*Item); !q.busy[i.Key] {
-			q.busy[i.Key] = true
+		if i := e.Value.(*Item); q.busy[i.Key] == nil {
+			q.busy[i.Key] = i
 			return q.remove(e)
 		}
 	}
@@ -80,11 +91,8 @@ func (f *Forwarder) save() {
 		f.mu.Unlock()
 		return
 	}
-	f.changed, f.written = false, f.kept.len() > 0
-	items := make([]*Item, 0, f.kept.len())
-	for e := f.kept.items.Front(); e != nil; e = e.Next() {
-		items = append(items, e.Value.(*Item))
-	}
+	items := f.kept.all()
+	f.changed, f.written = false, len(items) > 0
 	f.mu.Unlock()
 	path := filepath.Join(f.cfg.Dir, keptFile)
 	var err error
