@@ -78,7 +78,7 @@ race: ## the unit tests with the race detector; needs a C compiler
 
 room: ## machines that boot from real firmware up, in network namespaces of this machine; needs root
 	$(SUDO) env PATH="$$PATH" CI="$$CI" GOCACHE="$$($(GO) env GOCACHE)" GOMODCACHE="$$($(GO) env GOMODCACHE)" CGO_ENABLED=0 \
-		$(GO) test -p 1 -parallel "$$(($$(nproc) + 1))" -timeout 80m $(ROOMFLAGS) ./integration/...
+		$(GO) test -p 1 -timeout 80m $(ROOMFLAGS) ./integration/...
 
 bench: deps-bench ## measure the swarm beside aria2, libtorrent and HTTP; BENCHFLAGS="--nodes 16" for another room
 	$(RUNBENCH) $(BENCH) $(BENCHFLAGS)

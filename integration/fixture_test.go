@@ -119,8 +119,9 @@ type room struct {
 	seeder *kit.Seeder
 }
 
-// newRoom makes a room with a site of the shared image and this configuration (after "version: 1"). One room more than there are
-// processors boots at a time (Makefile): an emulated machine takes one of them, and waits for timers between.
+// newRoom makes a room with a site of the shared image and this configuration (after "version: 1"). As many rooms as there are
+// processors boot at a time: an emulated machine takes one of them, and waits for timers between. With three on two processors that share a
+// core, rooms took twice as long each, and more of the processors: machines that wait are emulated meanwhile as well.
 func newRoom(t *testing.T, config string) *room {
 	t.Helper()
 	t.Parallel()
