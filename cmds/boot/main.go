@@ -32,7 +32,6 @@ import (
 func main() { os.Exit(run(context.Background())) }
 
 func run(ctx context.Context) int {
-	_ = os.Unsetenv("GODEBUG") // swarm.NodeDebug is for this program, not for those that it starts; unsetting cannot fail
 	n, err := node.Setup()
 	if err != nil {
 		complain(err)

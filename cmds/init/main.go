@@ -90,7 +90,6 @@ func runBoot() (code int, err error) {
 	defer tidy()
 	cmd := exec.Command(program)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), "GODEBUG="+swarm.NodeDebug)
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}

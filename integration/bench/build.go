@@ -49,7 +49,7 @@ var seederEnv = []string{"CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN
 
 // newBuild says how a build is compiled.
 func newBuild(name string) (build, error) {
-	b := build{Name: name, Flags: seederFlags, Env: seederEnv, Run: []string{"GOGC=" + swarm.NodeGC, "GODEBUG=" + swarm.NodeDebug}}
+	b := build{Name: name, Flags: seederFlags, Env: seederEnv, Run: []string{"GOGC=" + swarm.NodeGC}}
 	switch name {
 	case buildNode:
 		b.Flags, b.Env = commands.Compiler(arch.Arch(runtime.GOARCH), "")
