@@ -25,8 +25,8 @@ func (r result) isOwn() bool { return r.Engine == ours && r.Build != "" }
 // ours is the name of this project's engine.
 const ours = "boottorrent"
 
-// writeCost writes the table of costs: each scenario in which this project's engine was measured as nodes run it.
-func writeCost(b *bytes.Buffer, groups []group) {
+// writeCost writes the table of costs: each scenario in which this project's engine was measured as nodes run it, with its mark.
+func writeCost(b *bytes.Buffer, groups []group, mark func(scenario) string) {
 	groups = slices.DeleteFunc(slices.Clone(groups), func(g group) bool {
 		return !slices.ContainsFunc(g.rows, func(r row) bool { return r.isOwn() })
 	})
@@ -37,7 +37,7 @@ func writeCost(b *bytes.Buffer, groups []group) {
 	writeRow(b, costHeads)
 	writeRow(b, slices.Repeat([]string{"---"}, len(costHeads)))
 	for _, g := range costOrder(groups) {
-		name := g.scenario.short()
+		name := g.scenario.short() + mark(g.scenario)
 		for _, r := range g.rows {
 			writeRow(b, []string{
 				name, r.label(), r.split(r.CPUSeconds-r.CPUSeederSeconds, r.CPUNodesKernel), r.split(r.CPUSeederSeconds, r.CPUSeederKernel),

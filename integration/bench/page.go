@@ -41,7 +41,16 @@ func writePage(path string, reports []report, groups []group, other rest, more s
 		}
 	}
 	fmt.Fprintf(&b, "\nMeasured on: %s; last on %s.\n", strings.Join(machines, "; "), reports[len(reports)-1].Time.UTC().Format("2006-01-02"))
-	writeCost(&b, groups)
+	if len(machines) > 1 {
+		b.WriteString("What was measured on the last of these is marked with †: compare it with other rows so marked.\n")
+	}
+	mark := func(s scenario) string {
+		if len(machines) > 1 && machineOf(reports, s).String() == machines[len(machines)-1] {
+			return " †"
+		}
+		return ""
+	}
+	writeCost(&b, groups, mark)
 	writeLimits(&b, reports, other)
 	name, limited := "", false
 	for _, g := range groups {
@@ -49,7 +58,7 @@ func writePage(path string, reports []report, groups []group, other rest, more s
 			name = g.scenario.Name
 			fmt.Fprintf(&b, "\n## %s: %s\n\n![%s](%s)\n", name, title(name), title(name), picture(name))
 		}
-		fmt.Fprintf(&b, "\n%s:\n\n", g.scenario)
+		fmt.Fprintf(&b, "\n%s%s:\n\n", g.scenario, mark(g.scenario))
 		writeRow(&b, heads)
 		writeRow(&b, slices.Repeat([]string{"---"}, len(heads)))
 		for _, row := range g.rows {
@@ -62,6 +71,16 @@ func writePage(path string, reports []report, groups []group, other rest, more s
 	}
 	b.WriteString(more)
 	return os.WriteFile(path, b.Bytes(), 0o644)
+}
+
+// machineOf is the machine that a scenario was measured on last.
+func machineOf(reports []report, s scenario) machine {
+	for _, r := range slices.Backward(reports) {
+		if slices.ContainsFunc(r.Results, func(r result) bool { return r.scenario == s }) {
+			return r.Machine
+		}
+	}
+	return machine{}
 }
 
 func writeRow(b *bytes.Buffer, cells []string) {

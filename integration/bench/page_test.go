@@ -60,6 +60,27 @@ func TestOldRows(t *testing.T) {
 	}
 }
 
+// Where rows of several machines are on the page, those of the last one are marked.
+func TestMarks(t *testing.T) {
+	other := report{Machine: xeon, Time: long, Results: []result{{Engine: ours, Build: buildNode, scenario: scenario{Name: "fast", Nodes: 4, Link: 1e9}, TLast: 5}}}
+	path := filepath.Join(t.TempDir(), "page.md")
+	for _, reports := range [][]report{{measured}, {other, measured}} {
+		if err := writePage(path, reports, summarize(newest(reports)), rest{}, ""); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(text), "| fast, N=6 † |"); got != (len(reports) > 1) {
+			t.Errorf("of %d machines: marked %v", len(reports), got)
+		}
+		if strings.Contains(string(text), "fast, N=4 †") {
+			t.Error("the other machine's row is marked")
+		}
+	}
+}
+
 func TestPage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "page.md")
 	reports := []report{measured}
