@@ -21,8 +21,8 @@ const (
 	largeMemory = 1536 // MiB
 )
 
-// largest is the environment's variable for another image, in MiB, on a machine that it fills to three quarters. With 3072, for which an
-// emulated machine needs 15 minutes, that is the most that docs/roots.md promises for a machine of 4 GiB.
+// largest is the environment's variable for another image, in MiB, on a machine that it fills to three quarters: 3072 is about the least
+// beside which the rest finds room then, and takes an emulated machine 15 minutes.
 const largest = "BOOTTORRENT_ROOT_MIB"
 
 // A machine that has room for an image once runs it. One with less memory refuses it with the sum, before it downloads.
