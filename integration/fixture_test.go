@@ -120,8 +120,7 @@ type room struct {
 }
 
 // newRoom makes a room with a site of the shared image and this configuration (after "version: 1"). As many rooms as there are
-// processors boot at a time: an emulated machine takes one of them, and waits for timers between. With three on two processors that share a
-// core, rooms took twice as long each, and more of the processors: machines that wait are emulated meanwhile as well.
+// processors boot at a time: an emulated machine takes one of them, and waits for timers between.
 func newRoom(t *testing.T, config string) *room {
 	t.Helper()
 	t.Parallel()
