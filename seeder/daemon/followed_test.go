@@ -29,7 +29,6 @@ func shows(base, path string, texts ...string) (string, bool) {
 
 // A person who looks at a mirror, or at the seeder that it follows, sees how they stand with each other.
 func TestMirrorIsShown(t *testing.T) {
-	t.Parallel()
 	s := newSite(t)
 	writeSystem(t, s.Dir, "two", 'b')
 	s, problems := site.Load(s.Dir)

@@ -176,7 +176,6 @@ func loggedAt(dir string) (text string) {
 
 // What nodes tell while the first seeder is away is kept, also over a restart of the mirror, and comes when it is back.
 func TestKeptWhileAway(t *testing.T) {
-	t.Parallel()
 	s := newSite(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	first := startUntil(t, ctx, s)

@@ -165,7 +165,6 @@ func TestMirrorOfAMirror(t *testing.T) {
 
 // TestMirrorFollowsSoon measures how late a mirror serves what has changed at the first seeder.
 func TestMirrorFollowsSoon(t *testing.T) {
-	t.Parallel()
 	s := siteWithImage(t)
 	ready, ended := make(chan Summary, 1), make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -66,7 +66,6 @@ func (p *process) kill() {
 // A mirror that is killed again and again, while it fetches for the first time and while everything changes, comes up each time, and is right in
 // the end. What it serves in between, with the seeder away, is what was signed.
 func TestMirrorKilledAtAnyPoint(t *testing.T) {
-	t.Parallel()
 	s := siteWithImage(t)
 	must(t, os.WriteFile(filepath.Join(s.Dir, site.SystemsDir, "one", "vmlinuz"), kernel(6<<20, 'a'), 0o644))
 	first := start(t, load(t, s))

@@ -148,7 +148,6 @@ func TestPromote(t *testing.T) {
 
 // Another mirror goes on with the seeder that a mirror was made of.
 func TestMirrorsFollowThePromoted(t *testing.T) {
-	t.Parallel()
 	s := newSite(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	first := startUntil(t, ctx, s)
