@@ -40,12 +40,13 @@ func writePage(path string, reports []report, groups []group, other rest, more s
 			machines = append(machines, m)
 		}
 	}
-	fmt.Fprintf(&b, "\nMeasured on: %s; last on %s.\n", strings.Join(machines, "; "), reports[len(reports)-1].Time.UTC().Format("2006-01-02"))
+	last := reports[len(reports)-1]
+	fmt.Fprintf(&b, "\nMeasured on: %s; last on %s.\n", strings.Join(machines, "; "), last.Time.UTC().Format("2006-01-02"))
 	if len(machines) > 1 {
-		b.WriteString("What was measured on the last of these is marked with †: compare it with other rows so marked.\n")
+		fmt.Fprintf(&b, "† marks what was measured on %s: compare it with other rows so marked.\n", last.Machine)
 	}
 	mark := func(s scenario) string {
-		if len(machines) > 1 && machineOf(reports, s).String() == machines[len(machines)-1] {
+		if len(machines) > 1 && machineOf(reports, s) == last.Machine {
 			return " †"
 		}
 		return ""

@@ -33,9 +33,9 @@ type Crowd struct {
 type Picker struct {
 	// ChooseHeld takes also what others seem to be at: nothing has come of it for too long.
 	ChooseHeld bool
-	// Narrow has shares divided of what was left the last time, and not of all pieces. A piece that was here or out then, and is so no
-	// longer, is not seen before it is unset or the rivals have changed. Of 16 nodes on fast links, going through all of 2048 pieces
-	// whenever one came was a tenth of what they cost.
+	// Narrow has shares divided from the pieces that were left the last time, instead of from all. A piece that comes to be missing again is
+	// then seen only when Narrow is unset or the rivals have changed. Of 16 nodes on fast links, going through all of 2048 pieces whenever
+	// one came was a tenth of what they cost.
 	Narrow bool
 
 	self      uint64
