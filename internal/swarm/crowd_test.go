@@ -28,7 +28,7 @@ func TestCrowdFollowsMessages(t *testing.T) {
 	var peers [3]*torrent.PeerConn
 	for k := range peers {
 		peers[k] = new(torrent.PeerConn)
-		peers[k].PeerID = torrent.PeerID([]byte("-BN0100-............"))
+		peers[k].PeerID = torrent.PeerID([]byte(clientID + "............"))
 		peers[k].PeerID[19] = byte(k)
 		c.add(peers[k], side{seeder: k == 2})
 	}
@@ -118,7 +118,7 @@ func anyone(netip.Addr) bool { return true }
 func TestCrowdOfMirror(t *testing.T) {
 	c := newCrowd(3, func() {}, anyone)
 	mirror, node := new(torrent.PeerConn), new(torrent.PeerConn)
-	mirror.PeerID = torrent.PeerID([]byte("-BN0100-............"))
+	mirror.PeerID = torrent.PeerID([]byte(clientID + "............"))
 	c.add(mirror, side{seeder: true})
 	awaited := func() (all []int) {
 		for i := range c.out {

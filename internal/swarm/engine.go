@@ -126,8 +126,9 @@ const dialTimeout = 20 * time.Second
 // maxInbound is Config.MaxInbound for a node: three times the peers it has at most.
 const maxInbound = 256
 
-// clientID begins our peer IDs (BEP 20); by it a node knows others that divide the pieces by the same rule.
-const clientID = "-BN0100-"
+// clientID begins our peer IDs (BEP 20); by it a node knows others that divide the pieces by the same rule, and answer requests of
+// pick.MaxRequestSize. It changes with either: those of -BN0100- refused more than 64 KiB where they had a rate limit, and are foreign clients.
+const clientID = "-BN0101-"
 
 // New returns an engine that listens for connections.
 func New(cfg Config) (*Engine, error) {

@@ -5,11 +5,13 @@ import (
 	"io"
 
 	"golang.org/x/time/rate"
+
+	"github.com/boottorrent/boottorrent/internal/swarm/pick"
 )
 
 const (
-	// upBurst and downBurst are what may go at once, in bytes: more than a block, or none could ever go.
-	upBurst   = 64 << 10
+	// upBurst and downBurst are what may go at once, in bytes: the answer to a request, or none could ever go.
+	upBurst   = pick.MaxRequestSize
 	downBurst = 256 << 10
 )
 

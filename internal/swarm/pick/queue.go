@@ -5,15 +5,22 @@ import "time"
 // BlockSize is what foreign clients are asked for at a time, in bytes (BEP 3 as it is practised), and what queues are counted in.
 const BlockSize = 16 << 10
 
-// maxRequestSize is what our own kind is asked for at a time at most. It must not be more than what a rate limit lets go at once.
-const maxRequestSize = 64 << 10
+// MaxRequestSize is what our own kind is asked for at a time at most. A rate limit must let as much go at once.
+const MaxRequestSize = 128 << 10
 
-// RequestSize is what our own kind is asked for at a time of a torrent with pieces of that length, in bytes: half a piece, from one
-// block to four. What a request costs does not depend on its size, and was most of what the engine itself cost: six nodes on links
-// of 1 Gbit/s took 8 CPU seconds with one block and 7 with four for 256 MiB. In small pieces the requests are small, as in a crowd on slow links
-// one to each peer must not be too much.
+// smallPiece is the length of a small image's pieces, in bytes.
+const smallPiece = 64 << 10
+
+// RequestSize is what our own kind is asked for at a time of a torrent with pieces of that length, in bytes: a piece, or half of a small
+// one, from one block to eight. What a request costs does not depend on its size, and is most of what the engine itself costs. With whole
+// pieces of 128 KiB instead of halves, six nodes on links of 1 Gbit/s cost 6.0 CPU s/GB instead of 6.4, and with requests of 128 instead of
+// 64 KiB one node without a limit 3.9 instead of 4.7; 256 KiB gained no more. A small image has few pieces, and in a crowd one request
+// to each peer is much of it: with whole pieces of 64 KiB, 48 nodes on links of 4 Mbit/s took 167 s instead of 161, and 50 MiB instead of 37.
 func RequestSize(pieceLength int64) int64 {
-	return min(max(pieceLength/2/BlockSize*BlockSize, BlockSize), maxRequestSize)
+	if pieceLength <= smallPiece {
+		pieceLength /= 2
+	}
+	return min(max(pieceLength/BlockSize*BlockSize, BlockSize), MaxRequestSize)
 }
 
 // Requests is how many requests of that size hold so many blocks; one at least.

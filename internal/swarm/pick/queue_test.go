@@ -89,7 +89,7 @@ func TestHoldTimeout(t *testing.T) {
 }
 
 func TestRequestSize(t *testing.T) {
-	for piece, want := range map[int64]int64{1 << 10: 16 << 10, 16 << 10: 16 << 10, 64 << 10: 32 << 10, 80 << 10: 32 << 10, 128 << 10: 64 << 10, 4 << 20: 64 << 10} {
+	for piece, want := range map[int64]int64{1 << 10: 16 << 10, 16 << 10: 16 << 10, 64 << 10: 32 << 10, 80 << 10: 80 << 10, 100 << 10: 96 << 10, 128 << 10: 128 << 10, 4 << 20: 128 << 10} {
 		if got := RequestSize(piece); got != want {
 			t.Errorf("pieces of %d bytes: requests of %d, want %d", piece, got, want)
 		}
