@@ -152,6 +152,13 @@ func TestOwnKindIsAskedForAll(t *testing.T) {
 	p.reads(t, m, m)
 }
 
+// TestOlderReleasesAreForeign has one asked for blocks that would refuse a request of pick.MaxRequestSize.
+func TestOlderReleasesAreForeign(t *testing.T) {
+	const b = pick.BlockSize
+	p := newForeignPeer(t, "-BN0100-", true)
+	p.writes(t, requestFor(msgRequest, 1, 0, 2*b), append(requestFor(msgRequest, 1, 0, b), requestFor(msgRequest, 1, b, b)...))
+}
+
 // FuzzBlocks reads what a foreign client may send after a few requests, in parts of any size. What the library gets are whole messages
 // as far as what came was, of which each piece and reject answers a request, once.
 func FuzzBlocks(f *testing.F) {
